@@ -1,0 +1,114 @@
+/** What travels between the parts of the DNS front: types only. */
+import type { Client } from "../ports.ts";
+
+/**
+ * An answer prepared for the shared table; workers serve it without the main thread.
+ * A worker sends it to a question that is equal (QNAME without ASCII case, QTYPE, QCLASS octets),
+ * opcode QUERY, exactly one question, no other record but at most one OPT without a client-subnet
+ * option, and whose effective payload p (no EDNS: 512; else max(512, size in OPT), at most 65467)
+ * lies in minPayload..maxPayload. It copies id, RD and CD and the spelling of the QNAME from the question,
+ * and appends an OPT (payload as asked, version 0, no flags, no options) if and only if one was sent.
+ */
+export type PublishedAnswer = {
+  /** Question section: QNAME in lower case, QTYPE, QCLASS. */
+  question: Uint8Array;
+  /** Complete messages without OPT, id 0, RD and CD clear, question in lower case; one is picked at random. Owner names equal to the QNAME must be pointers to offset 12. */
+  variants: readonly Uint8Array[];
+  minPayload: number;
+  maxPayload: number;
+  /** May it answer a question without / with OPT? (An OPT takes 11 octets of the payload.) */
+  withoutEdns: boolean;
+  withEdns: boolean;
+  /**
+   * Only with one variant: `count` answer records of `stride` octets each from `offset` on, last in the message.
+   * The worker sends a uniformly random choice in random order: `smallCount` of them if p is 512, else as many
+   * as fit into p - 8 octets (OPT included), at least one; TC is set if fewer than all and `truncateBit`.
+   */
+  shuffle: {
+    offset: number;
+    stride: number;
+    count: number;
+    smallCount: number;
+    truncateBit: boolean;
+  } | null;
+  /**
+   * Forwarded data: offsets of the TTL fields, each counted down by the whole seconds since `storedAtMs`;
+   * not for questions with CD, DO or AD set. null: catalog data, constant TTLs, DO and AD are ignored.
+   */
+  countdown: { ttlOffsets: readonly number[]; storedAtMs: number } | null;
+  /** Monotonic ms of the shared clock (SharedClock) after which it is a miss; Infinity: until withdrawn. */
+  expiresAtMs: number;
+};
+
+/** Handle of a published answer for withdrawal; 0 means: not published (too large, table full of hotter names). */
+export type AnswerHandle = number;
+
+/** Writer's side of the answer table; main thread only. */
+export type AnswerTable = {
+  publish(answer: PublishedAnswer): AnswerHandle;
+  /** After it returns no worker starts to serve the answer. Unknown or evicted handles do nothing. */
+  withdraw(handle: AnswerHandle): void;
+  withdrawAll(): void;
+  /** Called when an entry leaves by eviction or replacement, so that the owner forgets its handle. */
+  onEvict(listener: (handle: AnswerHandle) => void): void;
+  stats(): {
+    entries: number;
+    octets: number;
+    capacityOctets: number;
+    evictions: number;
+    rejected: number;
+  };
+};
+
+/** The clock that main thread and workers share: monotonic ms since the process started. */
+export type SharedClock = () => number;
+
+/** A question that the workers could not answer. `query` is the message as received; it may be kept. */
+export type Question = { query: Uint8Array; client: Client };
+
+/** Sends the reply (complete message) or, with null, nothing. To be called exactly once. */
+export type Reply = (wire: Uint8Array | null) => void;
+
+/** Answers one question: from the catalog at once, from upstreams later. Never throws. */
+export type Resolve = (question: Question, reply: Reply) => void;
+
+/** What the domain side asks of the forwarder. */
+export type ForwardRequest = {
+  /** QNAME as asked (case kept), uncompressed wire. */
+  qname: Uint8Array;
+  qtype: number;
+  qclass: number;
+  rd: boolean;
+  cd: boolean;
+  ad: boolean;
+  do: boolean;
+  /** The client's EDNS, if any: payload size and raw options. */
+  edns: { payload: number; options: Uint8Array } | null;
+  client: Client;
+};
+
+/**
+ * Answer of the forwarder: a message in parts (question spelled as asked), flags without QR/RD/CD/id.
+ * `failed`: every upstream failed or none is configured.
+ */
+export type ForwardAnswer =
+  | {
+      ok: true;
+      rcode: number;
+      aa: boolean;
+      ad: boolean;
+      ra: boolean;
+      /** TTLs already counted down. */
+      answers: import("./rr.ts").Rr[];
+      authority: import("./rr.ts").Rr[];
+      additional: import("./rr.ts").Rr[];
+      /** Seconds for which this answer may be served again with TTLs counting down; 0: not at all. */
+      cacheableSeconds: number;
+      /** OPT of the upstream's reply, to be passed on when nothing was cached (payload, flags, options); null if none. */
+      edns: { payload: number; flags: number; options: Uint8Array } | null;
+      tc: boolean;
+    }
+  | { ok: false; reason: "no upstream" | "failed" | "refused" };
+
+/** Asks the upstreams or the cache; `done` is called exactly once, perhaps before `forward` returns. */
+export type Forward = (request: ForwardRequest, done: (answer: ForwardAnswer) => void) => void;

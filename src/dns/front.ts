@@ -1,0 +1,54 @@
+/** The DNS listeners as the agent sees them: types only. src/platform implements UDP, dns/driver.ts TCP. */
+import type { Cancel, Log, SocketAddress } from "../ports.ts";
+import type { AnswerTable, Resolve, SharedClock } from "./answer.ts";
+
+export type DnsFrontOptions = {
+  /** IP literals; a wildcard (0.0.0.0, ::) answers from the address that was asked. */
+  listen: readonly SocketAddress[];
+  /** Worker threads, each with its own SO_REUSEPORT socket per listen address. */
+  workerCount: number;
+  /** Octets of shared memory for prepared answers. */
+  tableOctets: number;
+  /** false: portable path without bun:ffi (same behaviour, slower). */
+  batchedSystemCalls: boolean;
+  /** Asked for what the table does not hold; runs on the main thread. */
+  resolve: Resolve;
+  log: Log;
+};
+
+/** Counters summed over all workers, monotonic since the process started. */
+export type DnsFrontCounters = {
+  /** Questions received per QTYPE (number; all others under "other"). */
+  requests: ReadonlyMap<string, number>;
+  /** Replies per RCODE number, those of the table and those computed. */
+  responses: ReadonlyMap<number, number>;
+  tableHits: number;
+  tableMisses: number;
+  /** Dropped because the miss queue was full (bound named in misses.ts). */
+  missesDropped: number;
+  /** Too short, QR set, or otherwise never to be answered. */
+  ignored: number;
+  workerRestarts: number;
+  batches: number;
+  /** Replies whose time from receive to send fell into the bucket; upper bounds in seconds beside it. */
+  durations: { boundsSeconds: readonly number[]; counts: readonly number[]; sumSeconds: number };
+};
+
+export type DnsFront = {
+  table: AnswerTable;
+  clock: SharedClock;
+  /** Addresses in force (port 0 resolved). */
+  addresses: readonly SocketAddress[];
+  counters(): DnsFrontCounters;
+  /** Stops receiving, answers what is under way, ends the threads. */
+  close(): Promise<void>;
+};
+
+export type StartDnsFront = (options: DnsFrontOptions) => Promise<DnsFront>;
+
+/** A listener for DNS over TCP on the main thread. */
+export type TcpFront = {
+  addresses: readonly SocketAddress[];
+  close(): Promise<void>;
+  onClosed?: Cancel;
+};
