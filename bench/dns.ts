@@ -1,0 +1,191 @@
+/** Rows on DNS: catalog hits, forwarded hits and misses, fresh computation, latency. */
+import { fill, address, serviceName } from "./catalog.ts";
+import { dnsLoad, type DnsResult } from "./load.ts";
+import { absolute, ratio, type Row } from "./rows.ts";
+import { startDnsmasq, startEcho, startUnbound, startWaypost, type Waypost } from "./servers.ts";
+import { rssMegabytes, type Server } from "./process.ts";
+
+const NAMES = 1_000;
+const SECONDS = Number(process.env["BENCH_SECONDS"] ?? 5);
+const MISSES = 9_000; // below dnsmasq's largest cache, so that it stays "not full"
+const ROUNDS = 3;
+
+const catalogNames = Array.from({ length: NAMES }, (_, n) => `${serviceName(n)}.service.consul`);
+
+/** Median cost over rounds in which the servers take turns, so that noise hits all alike. */
+async function inTurns(
+  servers: readonly Server[],
+  measure: (server: Server, round: number) => Promise<DnsResult>,
+): Promise<number[]> {
+  const costs: number[][] = servers.map(() => []);
+  for (let round = 0; round < ROUNDS; round++)
+    for (const [i, server] of servers.entries()) {
+      const result = await measure(server, round);
+      if (result.completed === 0) throw new Error(`${server.name} answered nothing`);
+      costs[i]!.push(result.cpuMicrosPerQuery);
+    }
+  return costs.map((list) => list.sort((a, b) => a - b)[Math.floor(list.length / 2)]!);
+}
+
+/** Catalog hits against unbound's local-data, dnsmasq's host-record and the C echo floor. */
+export async function catalogHits(): Promise<Row[]> {
+  const waypost = await startWaypost();
+  await fill(waypost, NAMES, NAMES);
+  const local = catalogNames.flatMap((name, n) => [`local-data: "${name}. 0 A ${address(n)}"`]);
+  const unbound = await startUnbound({ localData: ['local-zone: "consul." static', ...local] });
+  const dnsmasq = await startDnsmasq({
+    hostRecords: catalogNames.map((name, n) => `${name},${address(n)}`),
+  });
+  const echo = await startEcho();
+  const servers = [waypost, unbound, dnsmasq, echo];
+  const hit = (server: Server) => dnsLoad(server, { names: catalogNames, seconds: SECONDS });
+  await hit(waypost);
+  const [ours, byUnbound, byDnsmasq, floor] = await inTurns(servers, hit);
+  const latency = await latencyAtHalfPeak([waypost, unbound]);
+  await Promise.all(servers.map((server) => server.stop()));
+  return [
+    ratio("catalog hit, UDP", "us CPU", ours!, "unbound", byUnbound!, "at most", 0.95),
+    ratio("catalog hit, UDP", "us CPU", ours!, "dnsmasq", byDnsmasq!, "at most", 0.85),
+    ratio("catalog hit, UDP", "us CPU", ours!, "C echo", floor!, "at most", 1.35),
+    ratio("p99 at 50 % of own peak", "ms", latency[0]!, "unbound", latency[1]!, "at most", 1),
+  ];
+}
+
+async function latencyAtHalfPeak(servers: readonly Server[]): Promise<number[]> {
+  const p99: number[] = [];
+  for (const server of servers) {
+    const peak = await dnsLoad(server, { names: catalogNames, seconds: SECONDS });
+    const half = { names: catalogNames, seconds: SECONDS, rate: peak.perSecond / 2 };
+    const runs: number[] = [];
+    for (let round = 0; round < ROUNDS; round++)
+      runs.push((await dnsLoad(server, { ...half, percentiles: true })).p99Ms!);
+    p99.push(runs.sort((a, b) => a - b)[Math.floor(ROUNDS / 2)]!);
+  }
+  return p99;
+}
+
+/** Forwarded names: cache hits, then names never asked before. */
+export async function forwarded(): Promise<Row[]> {
+  const upstream = await startUnbound({
+    localData: ['local-zone: "bench.test." redirect', 'local-data: "bench.test. 3600 A 192.0.2.7"'],
+  });
+  const recursors = { recursors: [`127.0.0.1:${upstream.port}`] };
+  const hitNames = Array.from({ length: NAMES }, (_, n) => `hit-${n}.bench.test`);
+  const start = () =>
+    Promise.all([
+      startWaypost(recursors),
+      startDnsmasq({ upstreamPort: upstream.port }),
+      startUnbound({ upstreamPort: upstream.port }),
+    ]);
+  const servers: Server[] = await start();
+  for (const server of servers)
+    await dnsLoad(server, { names: hitNames, seconds: 5, once: true, outstanding: 50 });
+  const hits = await inTurns(servers, (server) =>
+    dnsLoad(server, { names: hitNames, seconds: SECONDS }),
+  );
+  await Promise.all(servers.map((server) => server.stop()));
+  const misses: number[][] = [[], [], []];
+  for (let round = 0; round < ROUNDS; round++) {
+    const fresh: Server[] = await start();
+    for (const [i, server] of fresh.entries()) {
+      const names = Array.from({ length: MISSES }, (_, n) => `m-${round}-${n}.bench.test`);
+      await warm(server);
+      const load = { names, seconds: 20, once: true, outstanding: 100 };
+      misses[i]!.push((await dnsLoad(server, load)).cpuMicrosPerQuery);
+    }
+    await Promise.all(fresh.map((server) => server.stop()));
+  }
+  const [ours, byDnsmasq, byUnbound] = misses.map((list) => list.sort((a, b) => a - b)[1]!);
+  const full = await fullCache(upstream);
+  await upstream.stop();
+  return [
+    ratio("forwarded cache hit", "us CPU", hits[0]!, "dnsmasq", hits[1]!, "at most", 0.8),
+    ratio("forwarded cache hit", "us CPU", hits[0]!, "unbound", hits[2]!, "at most", 1),
+    ratio("unique forwarded names", "us CPU", ours!, "dnsmasq", byDnsmasq!, "at most", 1.3),
+    ratio("unique forwarded names", "us CPU", ours!, "unbound", byUnbound!, "at most", 1),
+    full,
+  ];
+}
+
+/** A short run of other names, so that no server is measured while it still compiles or pages in. */
+async function warm(server: Server): Promise<void> {
+  if (server.name !== "waypost") return;
+  const names = Array.from({ length: 30_000 }, (_, n) => `w-${n}.warm.bench.test`);
+  await dnsLoad(server, { names, seconds: 10, once: true, outstanding: 100 });
+}
+
+async function fullCache(upstream: Server): Promise<Row> {
+  const recursors = [`127.0.0.1:${upstream.port}`];
+  const unique = (tag: string, count: number) =>
+    Array.from({ length: count }, (_, n) => `${tag}-${n}.bench.test`);
+  const cost = async (server: Waypost, tag: string) => {
+    const load = { names: unique(tag, 40_000), seconds: 20, once: true, outstanding: 100 };
+    return (await dnsLoad(server, load)).cpuMicrosPerQuery;
+  };
+  const roomy = await startWaypost({ recursors });
+  const tight = await startWaypost({ recursors, forwarder: { cache_size: 1 << 20 } });
+  await cost(roomy, "w");
+  await cost(tight, "w"); // 40,000 answers do not fit into 1 MiB: from here on it is full
+  const empties: number[] = [];
+  const fulls: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    empties.push(await cost(roomy, `r${round}`));
+    fulls.push(await cost(tight, `r${round}`));
+  }
+  await Promise.all([roomy.stop(), tight.stop()]);
+  const median = (list: number[]) => list.sort((a, b) => a - b)[1]!;
+  const what = "unique forwarded names, full cache";
+  return ratio(what, "us CPU", median(fulls), "not full", median(empties), "at most", 1.3);
+}
+
+/** Rows that need 200,000 instances: fresh computation, hit cost, memory, restart. */
+export async function large(): Promise<Row[]> {
+  const small = await startWaypost();
+  await fill(small, NAMES, NAMES);
+  const big = await startWaypost();
+  const idle = rssAfterIdle(await startWaypost());
+  await fill(big, 200_000, 40_000);
+  const rows = [absolute("RSS idle", "MB", await idle, 90)];
+  const fresh = Array.from(
+    { length: 39_000 },
+    (_, n) => `${serviceName(n + NAMES)}.service.consul`,
+  );
+  const warmup = fresh.slice(0, 9_000);
+  await dnsLoad(big, { names: warmup, seconds: 10, once: true, outstanding: 100 });
+  const once = { names: fresh.slice(9_000), seconds: 20, once: true, outstanding: 100 };
+  const computed = await dnsLoad(big, once);
+  rows.push(absolute("catalog name computed afresh", "us CPU", computed.cpuMicrosPerQuery, 20));
+  const hit = (server: Server) => dnsLoad(server, { names: catalogNames, seconds: SECONDS });
+  await hit(small);
+  await hit(big);
+  const [few, many] = await inTurns([small, big], hit);
+  const what = "catalog hit, 200,000 instances";
+  rows.push(ratio(what, "us CPU", many!, "1,000 instances", few!, "at most", 1.15));
+  rows.push(absolute("RSS with 200,000 instances", "MB", rss(big), 700));
+  rows.push(await growth(small));
+  await small.stop();
+  await big.stop();
+  const before = performance.now();
+  const again = await startWaypost({}, big.dataDir);
+  const seconds = (performance.now() - before) / 1000;
+  rows.push(absolute("start to first answer, 200,000 instances", "s", seconds, 3));
+  await again.stop();
+  return rows;
+}
+
+async function rssAfterIdle(server: Waypost): Promise<number> {
+  await new Promise((resolve) => setTimeout(resolve, 2_000));
+  const megabytes = rss(server);
+  await server.stop();
+  return megabytes;
+}
+
+async function growth(server: Waypost): Promise<Row> {
+  const before = rss(server);
+  let hits = 0;
+  while (hits < 10_000_000)
+    hits += (await dnsLoad(server, { names: catalogNames, seconds: 20 })).completed;
+  return absolute("RSS growth after 10,000,000 hits", "MB", rss(server) - before, 10);
+}
+
+const rss = (server: Server): number => rssMegabytes(server.pid);

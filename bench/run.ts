@@ -1,0 +1,51 @@
+/**
+ * `npm run bench [-- GROUP...]`: compares waypost with its peers on this machine in one run, prints
+ * a table and writes bench/results/<time>.json. Groups: hits, forwarded, large, registrations.
+ * BENCH_SECONDS (default 5) is the length of one load. Exit 1 when a row misses its bar.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { catalogHits, forwarded, large } from "./dns.ts";
+import { registrations } from "./registrations.ts";
+import { holds, table, type Row } from "./rows.ts";
+
+const groups: Record<string, { needs: string[]; run: () => Promise<Row[]> }> = {
+  hits: { needs: ["dnsperf", "unbound", "dnsmasq", "cc"], run: catalogHits },
+  forwarded: { needs: ["dnsperf", "unbound", "dnsmasq"], run: forwarded },
+  large: { needs: ["dnsperf"], run: large },
+  registrations: { needs: ["wrk", "etcd"], run: registrations },
+};
+
+const isInstalled = (program: string): boolean => {
+  try {
+    execFileSync("sh", ["-c", `command -v ${program}`], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+const asked = process.argv.slice(2);
+const rows: Row[] = [];
+for (const [name, group] of Object.entries(groups)) {
+  if (asked.length > 0 && !asked.includes(name)) continue;
+  const missing = group.needs.filter((program) => !isInstalled(program));
+  if (missing.length > 0) {
+    console.log(`${name}: left out, not installed: ${missing.join(", ")}`);
+    continue;
+  }
+  console.log(`${name} ...`);
+  rows.push(...(await group.run()));
+}
+console.log("\n" + table(rows));
+const results = join(dirname(fileURLToPath(import.meta.url)), "results");
+mkdirSync(results, { recursive: true });
+const time = new Date().toISOString();
+const machine = { cpu: cpus()[0]?.model ?? "unknown", cores: cpus().length };
+const file = join(results, `${time.replaceAll(":", "-")}.json`);
+writeFileSync(file, JSON.stringify({ time, machine, rows }, null, 2) + "\n");
+console.log(`\nwritten to ${file}`);
+process.exit(rows.every(holds) ? 0 : 1);
