@@ -1,0 +1,7 @@
+#!/bin/sh
+# Installs the Debian programs that the peer tests and the bench compare with. Needs root.
+set -eu
+apt-get update -qq
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+  bind9-dnsutils knot-dnsutils dnsperf dnsmasq-base unbound prometheus wrk etcd-server \
+  iproute2 curl ca-certificates >/dev/null

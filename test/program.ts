@@ -1,0 +1,144 @@
+/** The real program as a test sees it: bin/waypost on free loopback ports, with its own data. */
+import { spawn, execFileSync, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const START_LIMIT_MS = 20_000;
+const STOP_LIMIT_MS = 10_000;
+
+/** Path of the launcher. */
+export const waypostPath = join(root, "bin/waypost");
+
+export type Program = {
+  pid: number;
+  dnsPort: number;
+  httpPort: number;
+  dataDir: string;
+  configFile: string;
+  child: ChildProcess;
+  /** What it wrote to standard output and error so far (the last 100,000 characters). */
+  output(): string;
+  /** One HTTP request; the body is sent as JSON unless it is a string. */
+  http(method: string, path: string, body?: unknown): Promise<{ status: number; text: string }>;
+  /** Rewrites the configuration file with these keys on top. */
+  configure(patch: Record<string, unknown>): void;
+  /** Sends a signal and waits for the end; gives the exit code, null if a signal ended it. */
+  end(signal: NodeJS.Signals): Promise<number | null>;
+};
+
+/** A free TCP port on loopback. */
+export async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const address = probe.address();
+  probe.close();
+  await once(probe, "close");
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
+}
+
+/** A new directory below the system's temporary one; `remove` deletes it. */
+export function temporaryDirectory(): { path: string; remove(): void } {
+  const path = mkdtempSync(join(tmpdir(), "waypost-test-"));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+/**
+ * Starts a single server and waits until it has a leader and lists itself. `at` reuses the ports
+ * and the directory of an earlier one (restart). Ends with an error that holds its output if it stops.
+ */
+export async function startProgram(
+  config: Record<string, unknown> = {},
+  at?: { directory: string; dnsPort: number; httpPort: number },
+): Promise<Program> {
+  const directory = at?.directory ?? temporaryDirectory().path;
+  const dnsPort = at?.dnsPort ?? (await freePort());
+  const httpPort = at?.httpPort ?? (await freePort());
+  const dataDir = join(directory, "data");
+  const configFile = join(directory, "config.json");
+  const base = {
+    node_name: "n1",
+    server: true,
+    bootstrap: true,
+    data_dir: dataDir,
+    bind_addr: "127.0.0.1",
+    log_level: "info",
+    ports: { dns: dnsPort, http: httpPort, server: 1 + (httpPort % 65_000), serf_wan: -1 },
+  };
+  let current: Record<string, unknown> = { ...base, ...config };
+  writeFileSync(configFile, JSON.stringify(current));
+  const child = spawn(waypostPath, ["agent", "-config-file", configFile], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  const keep = (octets: Buffer) => {
+    output = (output + octets.toString()).slice(-100_000);
+  };
+  child.stdout.on("data", keep);
+  child.stderr.on("data", keep);
+  const http: Program["http"] = async (method, path, body) => {
+    const text = body === undefined || typeof body === "string" ? body : JSON.stringify(body);
+    const reply = await fetch(`http://127.0.0.1:${httpPort}${path}`, {
+      method,
+      ...(text === undefined ? {} : { body: text }),
+    });
+    return { status: reply.status, text: await reply.text() };
+  };
+  const end: Program["end"] = async (signal) => {
+    if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+    const ended = once(child, "exit");
+    child.kill(signal);
+    const timer = setTimeout(() => child.kill("SIGKILL"), STOP_LIMIT_MS);
+    await ended;
+    clearTimeout(timer);
+    return child.exitCode;
+  };
+  const deadline = Date.now() + START_LIMIT_MS;
+  for (;;) {
+    if (child.exitCode !== null || child.signalCode !== null)
+      throw new Error(`waypost ended at start (${child.exitCode}): ${output}`);
+    const ready = await http("GET", "/v1/health/service/consul?passing").catch(() => null);
+    if (ready?.status === 200 && ready.text.length > 2) break;
+    if (Date.now() > deadline) {
+      await end("SIGKILL");
+      throw new Error(`waypost is not ready after ${START_LIMIT_MS} ms: ${output}`);
+    }
+    await sleep(20);
+  }
+  return {
+    pid: child.pid!,
+    dnsPort,
+    httpPort,
+    dataDir,
+    configFile,
+    child,
+    output: () => output,
+    http,
+    end,
+    configure: (patch) => {
+      current = { ...current, ...patch };
+      writeFileSync(configFile, JSON.stringify(current));
+    },
+  };
+}
+
+/**
+ * Whether a Debian program is there. Where peers must not be missing (WAYPOST_REQUIRE_PEERS=1, set in
+ * CI) its absence is an error; elsewhere the caller skips and says so.
+ */
+export function hasPeer(program: string): boolean {
+  try {
+    execFileSync("sh", ["-c", `command -v ${program}`], { stdio: "ignore" });
+    return true;
+  } catch {
+    if (process.env["WAYPOST_REQUIRE_PEERS"] === "1")
+      throw new Error(`${program} is missing; test/peers/install.sh installs it`);
+    return false;
+  }
+}
