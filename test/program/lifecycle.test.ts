@@ -1,0 +1,105 @@
+/** Start, reload, stop and crash of the real program, as an operator sees them. */
+import t from "tap";
+import { execFileSync, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { symlinkSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { decode, query, udpClient } from "../dns-client.ts";
+import { startProgram, temporaryDirectory, waypostPath } from "../program.ts";
+
+t.test("runs through a symlink, under the name consul, from anywhere", async (t) => {
+  const { path, remove } = temporaryDirectory();
+  t.teardown(remove);
+  const link = join(path, "consul");
+  symlinkSync(waypostPath, link);
+  const version = execFileSync(link, ["version"], { cwd: "/", encoding: "utf8" });
+  t.match(version, /waypost v?\d+\.\d+\.\d+/);
+  t.equal(spawnSync(link, ["no-such-command"], { cwd: "/" }).status, 127, "unknown command");
+});
+
+t.test("a wrong configuration is refused with file, key and nearest key", async (t) => {
+  const error = await startProgram({ node_nmae: "x" }).catch((e: Error) => e);
+  t.ok(error instanceof Error);
+  t.match((error as Error).message, /invalid config key node_nmae/);
+  t.match((error as Error).message, /config\.json/);
+  t.match((error as Error).message, /node_name/);
+});
+
+t.test("reload changes answers and drops no question", async (t) => {
+  const program = await startProgram({ dns_config: { node_ttl: "7s" } });
+  t.teardown(() => program.end("SIGKILL"));
+  const client = await udpClient(program.dnsPort);
+  t.teardown(() => client.close());
+  await program.http("PUT", "/v1/catalog/register", { Node: "a", Address: "10.1.0.1" });
+
+  let id = 0;
+  let lost = 0;
+  let done = false;
+  const asking = (async () => {
+    while (!done) {
+      id = (id + 1) % 60_000;
+      if ((await client.ask(query(id, "a.node.consul"), 1_000)) === undefined) lost++;
+    }
+  })();
+  const ttl = async () => {
+    const reply = await client.ask(query(65_000, "a.node.consul"));
+    const answer = decode(reply!).answers![0]!;
+    return answer.type === "A" ? answer.ttl : undefined;
+  };
+  t.equal(await ttl(), 7, "before");
+  program.configure({ dns_config: { node_ttl: "8s" } });
+  t.equal((await program.http("PUT", "/v1/agent/reload")).status, 200);
+  t.equal(await ttl(), 8, "after PUT /v1/agent/reload");
+  program.configure({ dns_config: { node_ttl: "9s" } });
+  program.child.kill("SIGHUP");
+  for (const until = Date.now() + 5_000; Date.now() < until && (await ttl()) !== 9;);
+  t.equal(await ttl(), 9, "after SIGHUP");
+  program.configure({ dns_config: { node_ttl: "nonsense" } });
+  const refused = await program.http("PUT", "/v1/agent/reload");
+  t.equal(refused.status, 500, "a wrong configuration is refused");
+  t.match(refused.text, /node_ttl/);
+  t.equal(await ttl(), 9, "and the old one stays");
+  done = true;
+  await asking;
+  t.equal(lost, 0, `${id} questions asked meanwhile`);
+});
+
+t.test("what was acknowledged is there after a kill and after a stop", async (t) => {
+  let program = await startProgram();
+  const at = { directory: dirname(program.dataDir), ...ports(program) };
+  const check = async (what: string) => {
+    const reply = await program.http("GET", "/v1/catalog/service/keep");
+    t.match(reply.text, /"ServicePort":4711/, what);
+  };
+  await program.http("PUT", "/v1/agent/service/register", { Name: "keep", Port: 4711 });
+  await program.end("SIGKILL");
+  program = await startProgram({}, at);
+  await check("after SIGKILL");
+  t.equal(await program.end("SIGTERM"), 1, "a server ends with 1, as Consul's");
+  program = await startProgram({}, at);
+  await check("after SIGTERM");
+  program.child.kill("SIGTERM");
+  program.child.kill("SIGTERM");
+  if (program.child.exitCode === null) await once(program.child, "exit");
+  t.not(program.child.exitCode ?? program.child.signalCode, null, "a second signal ends it");
+});
+
+t.test("a port in use is named", async (t) => {
+  const program = await startProgram();
+  t.teardown(() => program.end("SIGTERM"));
+  const error = await startProgram(
+    {},
+    { directory: temporaryDirectory().path, dnsPort: program.dnsPort, httpPort: program.httpPort },
+  ).catch((e: Error) => e);
+  t.ok(error instanceof Error, "the second one does not start");
+  t.match((error as Error).message, /in use|EADDRINUSE/);
+  t.match(
+    (error as Error).message,
+    new RegExp(`127\\.0\\.0\\.1:(${program.dnsPort}|${program.httpPort})`),
+  );
+});
+
+const ports = ({ dnsPort, httpPort }: { dnsPort: number; httpPort: number }) => ({
+  dnsPort,
+  httpPort,
+});
