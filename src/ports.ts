@@ -56,3 +56,63 @@ export type Exchanges = {
 };
 
 export type Exchange = { send(wire: Uint8Array): void; close(): void };
+
+/**
+ * One row of a durable log; indexes start at 1 and have no gaps. `command` goes to the state
+ * machine; `restore` marks where a user's snapshot replaced everything (its data names the file).
+ */
+export type LogRow = { index: number; term: number; kind: "command" | "restore"; data: Uint8Array };
+
+/** A snapshot file of the store: what it holds ends with entry `index` of `term`. */
+export type SnapshotFile = { index: number; term: number; octets: number; name: string };
+
+/** A whole transaction: durable, or rolled back without a trace (disk full). */
+export type Stored = { stored: true } | { stored: false; reason: string };
+
+/** What a store holds at start. Draw `entries` after the snapshot was read; both are verified as they are read. */
+export type LoadedLog = {
+  clusterId: string;
+  serverId: string;
+  /** Highest term used so far; 0 in a new store. */
+  term: number;
+  /** Index of the last row; 0 in a new store. */
+  lastIndex: number;
+  snapshot: SnapshotFile | null;
+  /** Rows after the snapshot, in order, in batches of at most 256 KiB (or one row). */
+  entries: AsyncIterable<readonly LogRow[]>;
+};
+
+/** Free and total octets of the file system that holds the store. */
+export type DiskSpace = { freeOctets: number; totalOctets: number };
+
+/**
+ * Durable home of one log. Calls overlap freely except `append`: one at a time. A promise that
+ * rejects means that the store is dead and that nothing is known about the call's effect.
+ */
+export type LogStore = {
+  /** Once, first. Rejects when something is damaged; the message names file, finding and remedy. */
+  load(): Promise<LoadedLog>;
+  /** Resolves when every row is durable. */
+  append(rows: readonly LogRow[]): Promise<Stored>;
+  /** Writes and syncs a snapshot file; it counts only after `recordSnapshot`. One at a time. */
+  writeSnapshot(
+    at: { index: number; term: number },
+    chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  ): Promise<{ stored: true; file: SnapshotFile } | { stored: false; reason: string }>;
+  /** The chunks as they were written. Throws on damage, at the latest at the end. */
+  readSnapshot(file: SnapshotFile): AsyncIterable<Uint8Array>;
+  /** Makes it the snapshot to start from; `restored` (if any) becomes the last row in the same transaction. */
+  recordSnapshot(file: SnapshotFile, restored: LogRow | null): Promise<Stored>;
+  /** Forgets a file that was not recorded. */
+  discardSnapshot(file: SnapshotFile): Promise<void>;
+  /** Deletes rows below `keepFrom` in slices, letting appends pass between them. */
+  trim(keepFrom: number): Promise<void>;
+  /** Gauges and counters: `commit_total`, `fsync_seconds_sum`, `store_octets`, ... */
+  stats(): Record<string, number>;
+  /** Reports disk space at start and about every second. */
+  onSpace(listener: (space: DiskSpace) => void): Cancel;
+  /** Reports the death of the store, once, also when nothing is under way. */
+  onFailure(listener: (reason: string) => void): Cancel;
+  /** Waits for what is under way, writes the final marker, lets go of the files. */
+  close(): Promise<void>;
+};
