@@ -1,0 +1,257 @@
+/** One request as handlers see it, what the HTTP side needs of the rest, and tables of routes. */
+import type { Acl, Authorizer } from "../cluster/acl.ts";
+import type { Command } from "../cluster/command.ts";
+import type { BarrierMode, Leadership, Outcome } from "../cluster/engine.ts";
+import type { CatalogReader } from "../cluster/model.ts";
+import type { Clock, Log, Random } from "../ports.ts";
+import type { Waiters } from "./blocking.ts";
+import { decodeBody, type Decoder } from "./decode.ts";
+import type { Edge } from "./edge.ts";
+import { gzipText, isGzipWanted, renderJson } from "./json.ts";
+
+/** Options that a reload may change; hand out the same object until it does. */
+export type HttpSettings = {
+  /** `translate_wan_addrs`. */
+  translateWanAddrs: boolean;
+  /** `http_config.response_headers`: added to every answer. */
+  responseHeaders: Readonly<Record<string, string>>;
+  /** `http_config.block_endpoints`: path prefixes that answer 403. */
+  blockEndpoints: readonly string[];
+  /** `http_config.allow_write_http_from`: networks in CIDR form; empty: everybody may write. */
+  allowWriteHttpFrom: readonly string[];
+  /** `http_config.use_cache`: whether `?cached` means anything. */
+  useCache: boolean;
+  /** `disable_http_unprintable_char_filter`. */
+  disableUnprintableCharFilter: boolean;
+  /** `discovery_max_stale` in milliseconds; 0: off. */
+  discoveryMaxStaleMs: number;
+  /** `disable_coordinates`. */
+  disableCoordinates: boolean;
+  /** `session_ttl_min` in milliseconds (Consul: 10 s). */
+  sessionTtlMinMs: number;
+};
+
+/** Who this agent is. */
+export type AgentInfo = {
+  datacenter: string;
+  nodeName: string;
+  nodeId: string;
+  version: string;
+  /** `ip:port` of this server's RPC port as `/v1/status/peers` shows it. */
+  serverAddress: string;
+};
+
+/** What the HTTP side needs of the rest; agent.ts fills it in. */
+export type HttpDeps = {
+  reader: CatalogReader;
+  /** Encodes the command and proposes it; resolves after it is durable and applied here. */
+  propose(command: Command): Promise<Outcome>;
+  barrier(mode: BarrierMode): Promise<"ok" | "no leader">;
+  leadership(): Leadership;
+  acl: Acl;
+  /** createWaiters(); agent.ts calls `wake` with the topics of each applied command. */
+  waiters: Waiters;
+  random: Random;
+  clock: Clock;
+  info: AgentInfo;
+  settings(): HttpSettings;
+  log: Log;
+  /** Text of GET /metrics (Prometheus exposition format 0.0.4). */
+  exposition(): Promise<string>;
+  /** Told once per answered request; `route` is the table's path, so its values are few. */
+  onAnswer(route: string, method: string, status: number): void;
+};
+
+/** Where a request comes from, handed to `app.fetch(request, env)` by the listener. */
+export type ClientInfo = { address: string; port: number };
+export type HttpEnv = { Bindings: { client: ClientInfo } };
+
+/** What a handler gives back. */
+export type Reply = Response | Promise<Response>;
+
+export type Method = "GET" | "PUT" | "POST" | "DELETE";
+
+/** One row of a routing table. A path that ends in "/" is a subtree: the rest is `call.argument`. */
+export type Route = {
+  methods: readonly Method[];
+  path: string;
+  handle(call: Call): Reply;
+  /** Where the methods depend on the argument; then `Allow` on a 405 lacks OPTIONS (Consul 1.10, /v1/query/). */
+  methodsOf?: (argument: string) => readonly Method[];
+};
+
+/** A row: `route(["GET"], "/v1/agent/service/", (call) => call.json(...))`. */
+export function route(
+  methods: readonly Method[],
+  path: string,
+  handle: (call: Call) => Reply,
+): Route {
+  return { methods, path, handle };
+}
+
+/** Ends a handler with this status and text; a text with "Permission denied" or "ACL not found" becomes 403. */
+export class HttpError extends Error {
+  readonly status: number;
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** One request under way. */
+export class Call {
+  readonly deps: HttpDeps;
+  readonly request: Request;
+  readonly method: string;
+  /** Decoded path. */
+  readonly path: string;
+  /** Decoded rest of a subtree path, "" for an exact one. */
+  readonly argument: string;
+  readonly client: ClientInfo;
+  readonly #edge: Edge;
+  #parameters: readonly (readonly [string, string])[];
+  #headers: Record<string, string> | null = null;
+  #authorizer: Authorizer | null = null;
+
+  constructor(
+    deps: HttpDeps,
+    edge: Edge,
+    request: Request,
+    at: { path: string; argument: string },
+    client: ClientInfo,
+    parameters: readonly (readonly [string, string])[],
+  ) {
+    this.deps = deps;
+    this.#edge = edge;
+    this.request = request;
+    this.method = request.method;
+    this.path = at.path;
+    this.argument = at.argument;
+    this.client = client;
+    this.#parameters = parameters;
+  }
+
+  get settings(): HttpSettings {
+    return this.#edge.settings;
+  }
+
+  /** Remembers that this `?cached` read was answered; true if it had been before. */
+  markSeen(key: string): boolean {
+    const seen = this.#edge.seenReads.has(key);
+    this.#edge.seenReads.set(key, true);
+    return seen;
+  }
+
+  /** First value of a query parameter, "" when absent. */
+  query(name: string): string {
+    for (const [key, value] of this.#parameters) if (key === name) return value;
+    return "";
+  }
+
+  /** Is the parameter there at all, with or without a value? */
+  has(name: string): boolean {
+    return this.#parameters.some(([key]) => key === name);
+  }
+
+  queryAll(name: string): string[] {
+    return this.#parameters.filter(([key]) => key === name).map(([, value]) => value);
+  }
+
+  /** All query parameters in order, decoded. */
+  get parameters(): readonly (readonly [string, string])[] {
+    return this.#parameters;
+  }
+
+  header(name: string): string | null {
+    return this.request.headers.get(name);
+  }
+
+  /** The caller's secret: `?token=`, else X-Consul-Token, else `Authorization: Bearer`; undefined if none. */
+  token(): string | undefined {
+    if (this.#parameters.length > 0) {
+      const given = this.query("token");
+      if (given !== "") return given;
+    }
+    const plain = this.header("X-Consul-Token");
+    if (plain) return plain;
+    const [scheme, secret] = (this.header("Authorization") ?? "").trim().split(/ +/);
+    return scheme?.toLowerCase() === "bearer" && secret ? secret : undefined;
+  }
+
+  /** What the caller may do. Throws 403 `ACL not found` for an unknown secret. */
+  authorizer(): Authorizer {
+    if (this.#authorizer !== null) return this.#authorizer;
+    const { acl } = this.deps;
+    const found = acl.authorizer(acl.enabled ? this.token() : undefined);
+    if (found === "ACL not found") throw new HttpError(403, found);
+    this.#authorizer = found;
+    return found;
+  }
+
+  /** Refuses any other datacenter than ours, named by `?dc=` or in a body: 500 `No path to datacenter`. */
+  requireDatacenter(name: string = this.query("dc")): void {
+    if (name !== "" && name.toLowerCase() !== this.deps.info.datacenter.toLowerCase())
+      throw new HttpError(500, "No path to datacenter");
+  }
+
+  /** The body, decoded; throws 400 `<prefix><what is wrong>`. */
+  async readBody<T>(decoder: Decoder<T>, prefix = "Request decode failed: "): Promise<T> {
+    const decoded = decodeBody(await this.request.text(), decoder);
+    if (!decoded.ok) throw new HttpError(400, prefix + decoded.error);
+    return decoded.value;
+  }
+
+  /** True for `Content-Length: 0` or no body at all. */
+  hasEmptyBody(): boolean {
+    return this.header("Content-Length") === "0" || this.request.body === null;
+  }
+
+  /**
+   * Proposes a command and gives back what `apply` returned. A result `{ error }` of the state
+   * machine, a refused or an unknown outcome end the request with 500; `errorPrefix` goes before the
+   * state machine's words only.
+   */
+  async propose(command: Command, errorPrefix = ""): Promise<unknown> {
+    const outcome = await this.deps.propose(command);
+    if (outcome.outcome !== "committed")
+      throw new HttpError(
+        500,
+        outcome.reason === "no leader" ? "No cluster leader" : outcome.reason,
+      );
+    const { result } = outcome;
+    if (typeof result === "object" && result !== null && "error" in result)
+      throw new HttpError(500, errorPrefix + String(result.error));
+    return result;
+  }
+
+  /** Adds a header to the answer that `json`, `text` or `empty` will make. */
+  setHeader(name: string, value: string): void {
+    this.#headers ??= {};
+    this.#headers[name] = value;
+  }
+
+  /** `value` as JSON, with Go's escapes; `?pretty` indents by four. */
+  json(value: unknown, status = 200): Reply {
+    const pretty = this.#parameters.length > 0 && this.has("pretty");
+    return this.#finish(status, renderJson(value, pretty), "application/json");
+  }
+
+  /** Text, as errors are. */
+  text(status: number, body: string, type = "text/plain; charset=utf-8"): Reply {
+    return this.#finish(status, body, type);
+  }
+
+  /** No body and no Content-Type. */
+  empty(status = 200): Response {
+    return new Response(null, { status, headers: { ...this.#edge.headers, ...this.#headers } });
+  }
+
+  #finish(status: number, body: string, type: string): Reply {
+    const headers: Record<string, string> =
+      this.#headers === null
+        ? { "Content-Type": type, ...this.#edge.headers }
+        : { "Content-Type": type, ...this.#edge.headers, ...this.#headers };
+    if (isGzipWanted(body, this.request)) return gzipText(body, status, headers);
+    return new Response(body, { status, headers });
+  }
+}

@@ -1,0 +1,53 @@
+/** What every answer and every request check needs of the settings, computed once per reload. */
+import type { HttpDeps, HttpSettings } from "./call.ts";
+import { LRUCache } from "lru-cache";
+import { parseNetworks } from "./cidr.ts";
+
+/** `?cached` reads remembered for their X-Cache header; the least recently used one is forgotten. */
+const maxSeenReads = 4096;
+
+export type Edge = {
+  readonly settings: HttpSettings;
+  /** On every answer of a route. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** On answers outside the routes: 404, `/`. */
+  readonly bareHeaders: Readonly<Record<string, string>>;
+  isBlocked(path: string): boolean;
+  mayWrite(address: string): boolean;
+  /** Keys of the `?cached` reads answered so far. */
+  readonly seenReads: LRUCache<string, true>;
+};
+
+/** A getter for the edge of the current settings; it rebuilds only when the settings object changed. */
+export function createEdge(deps: HttpDeps): () => Edge {
+  let current: Edge | undefined;
+  const seenReads = new LRUCache<string, true>({ max: maxSeenReads });
+  return () => {
+    const settings = deps.settings();
+    if (current === undefined || current.settings !== settings)
+      current = buildEdge(deps, settings, seenReads);
+    return current;
+  };
+}
+
+function buildEdge(deps: HttpDeps, settings: HttpSettings, seenReads: Edge["seenReads"]): Edge {
+  const { blockEndpoints, allowWriteHttpFrom } = settings;
+  const mayWrite = allowWriteHttpFrom.length === 0 ? () => true : parseNetworks(allowWriteHttpFrom);
+  if (mayWrite === undefined)
+    deps.log(
+      "error",
+      "allow_write_http_from has a network that is not in CIDR form: all writes over HTTP are refused",
+    );
+  return {
+    settings,
+    headers: {
+      ...settings.responseHeaders,
+      ...(settings.translateWanAddrs ? { "X-Consul-Translate-Addresses": "true" } : {}),
+      "X-Consul-Default-Acl-Policy": deps.acl.enabled ? deps.acl.defaultPolicy : "allow",
+    },
+    bareHeaders: settings.responseHeaders,
+    isBlocked: (path) => blockEndpoints.some((prefix) => path.startsWith(prefix)),
+    mayWrite: mayWrite ?? (() => false),
+    seenReads,
+  };
+}

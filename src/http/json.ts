@@ -1,0 +1,44 @@
+/** Bodies of answers: JSON with Go's escapes, gzip for long ones. */
+import { gzip } from "node:zlib";
+
+/** Shorter bodies are not worth compressing; the number is that of Consul's gzip handler. */
+const gzipMinOctets = 1400;
+
+/** Characters that Go's encoding/json escapes and JSON.stringify does not. */
+const goEscapes: Record<string, string> = {
+  "&": "\\u0026",
+  "<": "\\u003c",
+  ">": "\\u003e",
+  "\u2028": "\\u2028",
+  "\u2029": "\\u2029",
+};
+
+/** JSON text as Go prints it: `&`, `<`, `>` escaped; `pretty` indents by four and ends the line. */
+export function renderJson(value: unknown, pretty: boolean): string {
+  const plain = pretty ? `${JSON.stringify(value, null, 4)}\n` : JSON.stringify(value);
+  if (!/[&<>\u2028\u2029]/.test(plain)) return plain;
+  return plain.replace(/[&<>\u2028\u2029]/g, (character) => goEscapes[character]!);
+}
+
+/** Does the client take gzip, and is the body long enough? (UTF-16 units stand in for octets.) */
+export function isGzipWanted(body: string, request: Request): boolean {
+  if (body.length < gzipMinOctets) return false;
+  const accepted = request.headers.get("Accept-Encoding");
+  return accepted !== null && /(^|,)\s*gzip\s*(;\s*q=(0?\.0*[1-9]|1)|,|$)/.test(accepted);
+}
+
+/** The answer with a gzipped body; compression runs on the runtime's thread pool. */
+export function gzipText(
+  body: string,
+  status: number,
+  headers: Record<string, string>,
+): Promise<Response> {
+  return new Promise((resolve, reject) =>
+    gzip(body, { level: 1 }, (error, octets) => {
+      if (error) return reject(error);
+      headers["Content-Encoding"] = "gzip";
+      headers["Vary"] = "Accept-Encoding";
+      resolve(new Response(octets, { status, headers }));
+    }),
+  );
+}

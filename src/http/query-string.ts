@@ -1,0 +1,36 @@
+/** Query strings as Go's url.ParseQuery reads them. */
+
+export type Parameters = readonly (readonly [string, string])[];
+
+const none: Parameters = [];
+
+/** The pairs of the URL's query in order, decoded (`+` is a blank); undefined for a broken escape. */
+export function parseQuery(url: string): Parameters | undefined {
+  const mark = url.indexOf("?");
+  if (mark < 0 || mark === url.length - 1) return none;
+  const pairs: [string, string][] = [];
+  for (const part of url.slice(mark + 1).split("&")) {
+    if (part === "") continue;
+    const equals = part.indexOf("=");
+    const name = unescape(equals < 0 ? part : part.slice(0, equals));
+    const value = equals < 0 ? "" : unescape(part.slice(equals + 1));
+    if (name === undefined || value === undefined) return undefined;
+    pairs.push([name, value]);
+  }
+  return pairs;
+}
+
+/** Decoded text; undefined for `%zz` and for octets that are not UTF-8. */
+function unescape(text: string): string | undefined {
+  const spaced = text.includes("+") ? text.replaceAll("+", " ") : text;
+  return spaced.includes("%") ? decodePercent(spaced) : spaced;
+}
+
+/** `%41` → `A`; undefined when an escape is broken or the octets are not UTF-8. */
+export function decodePercent(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
+}

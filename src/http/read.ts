@@ -1,0 +1,185 @@
+/** Reads of the catalog: consistency, blocking, the answer's X-Consul headers. Consul 1.10 semantics. */
+import type { Topic } from "../cluster/model.ts";
+import { parseDuration } from "../duration.ts";
+import { HttpError, type Call, type Reply } from "./call.ts";
+
+/** Consul's `wait` when none is given, and its `max_query_time`. */
+const defaultWaitMs = 300_000;
+const maxWaitMs = 600_000;
+/** Up to 1/16 of the wait is added, so that waits started together do not end together. */
+const jitterFraction = 16;
+
+export type Consistency = "leader" | "stale" | "consistent";
+
+export type ReadOptions = {
+  consistency: Consistency;
+  /** `?cached`, if `http_config.use_cache` allows it. */
+  cached: boolean;
+  /** `?index`; 0: answer at once. */
+  minIndex: number;
+  /** `?wait`; 0: not given. */
+  waitMs: number;
+};
+
+/** Query parameters of a read. Throws 400 with Consul's texts, in Consul's order of checks. */
+export function parseReadOptions(call: Call): ReadOptions {
+  const options: ReadOptions = { consistency: "leader", cached: false, minIndex: 0, waitMs: 0 };
+  const { discoveryMaxStaleMs, useCache } = call.settings;
+  const isDiscovery = /^\/v1\/(catalog|health)/.test(call.path);
+  if (call.parameters.length === 0) {
+    if (discoveryMaxStaleMs > 0 && isDiscovery) options.consistency = "stale";
+    parseCacheControl(call);
+    return options;
+  }
+  const maxStale = call.query("max_stale");
+  const maxStaleMs =
+    maxStale === ""
+      ? 0
+      : readDuration(maxStale, `Invalid max_stale value ${JSON.stringify(maxStale)}`);
+  const consistent = call.has("consistent");
+  options.cached = useCache && call.has("cached");
+  const explicit = consistent || options.cached || call.has("leader");
+  const stale =
+    call.has("stale") || maxStaleMs > 0 || (!explicit && isDiscovery && discoveryMaxStaleMs > 0);
+  if (stale && consistent) throw conflict("stale");
+  if (options.cached && consistent) throw conflict("cached");
+  if (consistent) options.consistency = "consistent";
+  if (stale) options.consistency = "stale";
+  parseCacheControl(call);
+  const wait = call.query("wait");
+  if (wait !== "") options.waitMs = readDuration(wait, "Invalid wait time");
+  const index = call.query("index");
+  if (index !== "") {
+    if (!/^\d{1,20}$/.test(index)) throw new HttpError(400, "Invalid index");
+    options.minIndex = Number(index);
+  }
+  return options;
+}
+
+function readDuration(text: string, problem: string): number {
+  const parsed = parseDuration(text);
+  if (!parsed.ok) throw new HttpError(400, problem);
+  return parsed.value;
+}
+
+function conflict(other: string): HttpError {
+  return new HttpError(400, `Cannot specify ?${other} with ?consistent, conflicting semantics.`);
+}
+
+/** The header is only checked: what we hold is never older than a cache that refreshes itself. */
+function parseCacheControl(call: Call): void {
+  const header = call.header("Cache-Control");
+  if (!header) return;
+  for (const directive of header.split(",")) {
+    const [name = "", value = ""] = directive.trim().toLowerCase().split("=");
+    if ((name === "max-age" || name === "stale-if-error") && !/^\d+$/.test(value))
+      throw new HttpError(400, "Invalid Cache-Control header.");
+  }
+}
+
+/** Monotonic time at which a hold of `waitMs` (0 or less: the default) ends, jitter included. */
+export function holdUntilMs(call: Call, waitMs: number): number {
+  const { clock, random } = call.deps;
+  const holdMs = Math.min(waitMs > 0 ? waitMs : defaultWaitMs, maxWaitMs);
+  const jitterMs = ((random.uint32() / 2 ** 32) * holdMs) / jitterFraction;
+  return clock.monotonicMs() + holdMs + jitterMs;
+}
+
+/** Waits for a topic on behalf of `call`; throws 503 when too many wait already. */
+export async function hold(
+  call: Call,
+  topics: readonly Topic[],
+  untilMs: number,
+): Promise<"changed" | "timeout" | "gone" | "closed"> {
+  const woken = await call.deps.waiters.wait(topics, untilMs, call.request.signal);
+  if (woken === "full")
+    throw new HttpError(
+      503,
+      "Too many blocking queries are waiting on this agent, try again later",
+    );
+  return woken;
+}
+
+/** One look at the data. `missing`: a not-found, which while it stays one is no answer for a waiter. */
+export type Look = { value: unknown; missing?: string };
+
+export type Read = {
+  /** What the look depends on; the answer's index is the largest of theirs. */
+  topics: readonly Topic[];
+  /** Synchronous: its value may hold live lists of the catalog. */
+  look(): Look;
+  /** Sends X-Consul-Effective-Consistency (catalog, health and query reads do). */
+  showsConsistency: boolean;
+  /** `?cached` is understood (four endpoints). */
+  cacheable?: boolean;
+  /** Consul 1.10 serves this one from its event stream when it blocks or is cached, and then says KnownLeader false. */
+  streamed?: boolean;
+};
+
+/** Answers a read: barrier, look, hold until something changed, look again. */
+export async function answerRead(call: Call, options: ReadOptions, read: Read): Promise<Response> {
+  await passBarrier(call, options.consistency);
+  const blocks = options.minIndex > 0;
+  const untilMs = blocks ? holdUntilMs(call, options.waitMs) : 0;
+  let { minIndex } = options;
+  let wasMissing = false;
+  for (;;) {
+    const index = indexOf(call, read.topics);
+    const look = read.look();
+    if (look.missing !== undefined) {
+      if (wasMissing) minIndex = Math.max(minIndex, index); // still not found: not an answer
+      wasMissing = true;
+    }
+    if (!blocks || index > minIndex) return respond(call, options, read, index, look);
+    const woken = await hold(call, read.topics, untilMs);
+    if (woken !== "changed") {
+      const now = woken === "gone" ? look : read.look();
+      return respond(call, options, read, indexOf(call, read.topics), now);
+    }
+  }
+}
+
+/** Returns once the mode's freshness holds; throws 500 `No cluster leader`. */
+export async function passBarrier(call: Call, consistency: Consistency): Promise<void> {
+  if (consistency === "stale") return;
+  const mode = consistency === "consistent" ? "index" : "lease";
+  if ((await call.deps.barrier(mode)) === "no leader")
+    throw new HttpError(500, "No cluster leader");
+}
+
+function indexOf(call: Call, topics: readonly Topic[]): number {
+  let index = 1; // 0 would make a client spin: Consul never sends it
+  for (const topic of topics) index = Math.max(index, call.deps.reader.indexOf(topic));
+  return index;
+}
+
+function respond(call: Call, options: ReadOptions, read: Read, index: number, look: Look): Reply {
+  const cached = options.cached && read.cacheable === true;
+  const streamed = read.streamed === true && (cached || options.minIndex > 0);
+  setReadHeaders(call, index, streamed ? false : undefined);
+  if (read.showsConsistency) call.setHeader("X-Consul-Effective-Consistency", options.consistency);
+  if (cached) setCacheHeaders(call);
+  return look.missing === undefined ? call.json(look.value) : call.text(404, look.missing);
+}
+
+/** X-Consul-Index (never below 1), -KnownLeader and -LastContact of an answer from local state. */
+export function setReadHeaders(call: Call, index: number, knownLeader?: boolean): void {
+  const known = knownLeader ?? call.deps.leadership().leader !== undefined;
+  call.setHeader("X-Consul-Index", String(Math.max(1, index)));
+  call.setHeader("X-Consul-KnownLeader", known ? "true" : "false");
+  call.setHeader("X-Consul-LastContact", "0");
+}
+
+/**
+ * Consul's agent cache is a subscription that keeps an answer current. Local state is that already,
+ * so only the headers remain: MISS for the first request, HIT with age 0 for later ones.
+ */
+function setCacheHeaders(call: Call): void {
+  const key = `${call.path}?${call.parameters
+    .filter(([name]) => !["index", "wait", "token", "cached", "pretty"].includes(name))
+    .map((pair) => pair.join("="))
+    .join("&")}`;
+  const hit = call.markSeen(key);
+  call.setHeader("X-Cache", hit ? "HIT" : "MISS");
+  if (hit) call.setHeader("Age", "0");
+}
