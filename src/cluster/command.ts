@@ -2,6 +2,10 @@
  * The union of log commands. A command carries everything that is not deterministic: UUIDs and wall
  * time are drawn by the proposer. `decode(encode(c))` is deeply equal to `c` (undefined members do
  * not exist in commands; use null or leave the key out).
+ *
+ * Result of a command: `ok(true)`, or the id for query-set and session-create, or the record for the
+ * ACL commands; the error is the text that a client sees, prefix included ("apply failed: Missing
+ * node registration"), so that the HTTP layer passes it on unchanged with status 500.
  */
 import type {
   CheckRecord,

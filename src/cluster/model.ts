@@ -1,3 +1,5 @@
+import type { Result } from "../base.ts";
+
 /**
  * Records of the catalog and what may be read of them. Records are immutable: `apply` replaces a
  * record, it never changes one in place, so a reader (or a snapshot in progress) may keep it.
@@ -133,7 +135,7 @@ export type CatalogReader = {
   /** Service name as stored → distinct tags. */
   serviceNames(): ReadonlyMap<string, readonly string[]>;
   check(node: string, checkId: string): CheckRecord | undefined;
-  /** All checks of a node: node-level ones first, then by check id. */
+  /** All checks of a node: node-level ones first, then by service id and check id. */
   checksOfNode(node: string): readonly CheckRecord[];
   /** Node-level checks, then the checks of that one instance. Empty if none. */
   checksOfInstance(node: string, serviceId: string): readonly CheckRecord[];
@@ -143,6 +145,12 @@ export type CatalogReader = {
   checksInState(status: string): readonly CheckRecord[];
   query(id: string): QueryRecord | undefined;
   queries(): Iterable<QueryRecord>;
+  /**
+   * For execute and explain: by id, else by exact name (case ignored), else the template with the
+   * longest prefix, rendered for that name (spelled as given). undefined: not found. The error is
+   * the client's text (a template asked for by its id). Reads topic `queries`.
+   */
+  resolveQuery(idOrName: string): Result<QueryRecord | undefined, string>;
   session(id: string): SessionRecord | undefined;
   sessions(): Iterable<SessionRecord>;
   /** Modify index that a blocking read of this topic compares with; rules of Consul's index (per service, per node, per table). */
