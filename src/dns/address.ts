@@ -1,0 +1,144 @@
+/** IP addresses as octets: 4 for IPv4, 16 for IPv6, network order. */
+
+/**
+ * IPv4 in dotted decimal (four numbers, no leading zeros) or IPv6 (RFC 4291 2.2, no zone) to octets;
+ * undefined for anything else, host names included. IPv4-mapped text stays 16 octets, see unmapped.
+ */
+export function parseAddress(text: string): Uint8Array | undefined {
+  for (let i = 0; i < text.length && i < 5; i++) {
+    const code = text.charCodeAt(i);
+    if (code === 0x3a) return parseIpv6(text);
+    if (code === 0x2e) return parseIpv4(text);
+  }
+  return undefined;
+}
+
+/** Dotted decimal to 4 octets. */
+export function parseIpv4(text: string): Uint8Array | undefined {
+  if (text.length < 7 || text.length > 15) return undefined;
+  const octets = new Uint8Array(4);
+  return readIpv4(text, 0, octets, 0) ? octets : undefined;
+}
+
+/** Reads dotted decimal from `from` to the end of `text` into 4 octets of `out`. */
+function readIpv4(text: string, from: number, out: Uint8Array, at: number): boolean {
+  let index = 0;
+  let value = 0;
+  let digits = 0;
+  for (let i = from; i <= text.length; i++) {
+    const code = i < text.length ? text.charCodeAt(i) : 0x2e;
+    if (code === 0x2e) {
+      if (digits === 0 || index === 4) return false;
+      out[at + index++] = value;
+      value = 0;
+      digits = 0;
+      continue;
+    }
+    const digit = code - 0x30;
+    if (digit < 0 || digit > 9 || (digits > 0 && value === 0)) return false;
+    value = value * 10 + digit;
+    digits++;
+    if (value > 255) return false;
+  }
+  return index === 4;
+}
+
+/** IPv6 text to 16 octets; the last 32 bits may be dotted decimal. */
+export function parseIpv6(text: string): Uint8Array | undefined {
+  if (text.length < 2 || text.length > 45) return undefined;
+  const octets = new Uint8Array(16);
+  let at = 0;
+  let gapAt = -1;
+  let i = 0;
+  if (text.charCodeAt(0) === 0x3a) {
+    if (text.charCodeAt(1) !== 0x3a) return undefined;
+    gapAt = 0;
+    i = 2;
+  }
+  while (i < text.length) {
+    if (at === 16) return undefined;
+    const start = i;
+    let value = 0;
+    let code = 0;
+    for (; i < text.length; i++) {
+      code = text.charCodeAt(i);
+      const digit = hexValue(code);
+      if (digit < 0) break;
+      if (i - start === 4) return undefined;
+      value = (value << 4) | digit;
+    }
+    if (i < text.length && code === 0x2e) {
+      if (at > 12 || !readIpv4(text, start, octets, at)) return undefined;
+      at += 4;
+      break;
+    }
+    if (i === start) return undefined;
+    octets[at++] = value >> 8;
+    octets[at++] = value & 255;
+    if (i === text.length) break;
+    if (code !== 0x3a) return undefined;
+    i++;
+    if (i < text.length && text.charCodeAt(i) === 0x3a) {
+      if (gapAt >= 0) return undefined;
+      gapAt = at;
+      i++;
+    } else if (i === text.length) return undefined;
+  }
+  if (gapAt < 0) return at === 16 ? octets : undefined;
+  if (at === 16) return undefined;
+  octets.copyWithin(16 - (at - gapAt), gapAt, at);
+  octets.fill(0, gapAt, 16 - (at - gapAt));
+  return octets;
+}
+
+function hexValue(code: number): number {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30;
+  const letter = code | 0x20;
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
+}
+
+/** The 4 octets inside an IPv4-mapped IPv6 address (::ffff:0:0/96, RFC 4291 2.5.5.2); others unchanged. */
+export function unmapped(address: Uint8Array): Uint8Array {
+  if (address.length !== 16 || address[10] !== 0xff || address[11] !== 0xff) return address;
+  for (let i = 0; i < 10; i++) if (address[i] !== 0) return address;
+  return address.slice(12);
+}
+
+/** Canonical text: dotted decimal, or RFC 5952 (mapped addresses as ::ffff:a.b.c.d, its section 5). */
+export function formatAddress(address: Uint8Array): string {
+  if (address.length === 4) return `${address[0]}.${address[1]}.${address[2]}.${address[3]}`;
+  const v4 = unmapped(address);
+  if (v4.length === 4) return `::ffff:${formatAddress(v4)}`;
+  let gapAt = -1;
+  let gapCount = 1;
+  for (let i = 0; i < 8;) {
+    let end = i;
+    while (end < 8 && address[2 * end] === 0 && address[2 * end + 1] === 0) end++;
+    if (end - i > gapCount) {
+      gapAt = i;
+      gapCount = end - i;
+    }
+    i = end === i ? i + 1 : end;
+  }
+  let text = "";
+  for (let i = 0; i < 8;) {
+    if (i === gapAt) {
+      text += "::";
+      i += gapCount;
+      continue;
+    }
+    if (i > 0 && !text.endsWith("::")) text += ":";
+    text += ((address[2 * i]! << 8) | address[2 * i + 1]!).toString(16);
+    i++;
+  }
+  return text;
+}
+
+/** All octets as lower-case hexadecimal digits: 8 for IPv4, 32 for IPv6. */
+export function hexAddress(address: Uint8Array): string {
+  let text = "";
+  for (let i = 0; i < address.length; i++) text += HEX[address[i]!]!;
+  return text;
+}
+
+const HEX = Array.from({ length: 256 }, (_, octet) => octet.toString(16).padStart(2, "0"));
