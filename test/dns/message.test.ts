@@ -266,15 +266,16 @@ t.test(
       const { opt } = parsed.value;
       for (const compress of [true, false]) {
         const again = parseMessage(encodeMessage(parsed.value, { compress, opt }));
-        const expected = parsed.value;
+        const expected: ParsedMessage = parsed.value;
         if (!again.ok) throw new Error(`own octets refused: ${again.error}`);
         if (again.value.flags !== expected.flags) return; // TC: it did not fit
-        t.match(again.value, expected);
+        const readBack = { ...expected, optCount: opt === null ? 0 : 1, trailingOctets: 0 };
+        assert.deepEqual(again.value, readBack);
       }
     };
     for (let length = 0; length < foreign.length; length++) {
       const prefix = parseMessage(foreign.subarray(0, length));
-      assert.equal(prefix.ok, false, `prefix of ${length} octets`);
+      t.equal(prefix.ok, false, `prefix of ${length} octets`);
     }
     for (let at = 0; at < foreign.length; at++)
       for (const value of [
