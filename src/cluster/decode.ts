@@ -139,17 +139,17 @@ function decodeStruct(
   problems: string[],
 ): unknown {
   const members = membersOf(shape, options.fold ?? lowerCase);
-  const raw = new Map<string, unknown>();
+  const given = new Map<string, { key: string; value: unknown }>();
   for (const [key, value] of entries) {
     const name = members.get((options.fold ?? lowerCase)(key));
-    if (name !== undefined) raw.set(name, value);
+    if (name !== undefined) given.set(name, { key, value });
     else if (options.unknown)
       problems.push(options.unknown(join(path, key), Object.keys(shape.struct)));
   }
-  const decoded = Object.keys(shape.struct).map((name) => [
-    name,
-    decode(shape.struct[name]!, raw.get(name), join(path, name), options, problems),
-  ]);
+  const decoded = Object.entries(shape.struct).map(([name, member]) => {
+    const { key, value } = given.get(name) ?? { key: name, value: undefined };
+    return [name, decode(member, value, join(path, key), options, problems)] as const;
+  });
   return Object.fromEntries(decoded);
 }
 

@@ -1,0 +1,249 @@
+import { readFileSync } from "node:fs";
+import t from "tap";
+import {
+  fieldsOfCheck,
+  fieldsOfServiceChecks,
+  kindOfCheck,
+  parseCheck,
+  parseConfigCheck,
+  parseConfigService,
+  parseService,
+  problemOfTaggedAddresses,
+  refusalOfCheck,
+} from "../../src/cluster/definition.ts";
+import { ipVersion } from "../../src/cluster/ip.ts";
+
+type Step = {
+  request?: { method: string; path: string; body?: unknown };
+  expect: { status: number; text?: string };
+};
+
+function stepsOf(scenario: string): Step[] {
+  const url = new URL(`../corpus/http/${scenario}.json`, import.meta.url);
+  return (JSON.parse(readFileSync(url, "utf8")) as { steps: Step[] }).steps;
+}
+
+const noScripts = { enableScriptChecks: false, enableLocalScriptChecks: false };
+
+/** What the two parsers and the later refusals say to a body, as a client would see it. */
+function verdict(path: string, body: unknown): { status: number; text: string } {
+  if (path === "/v1/agent/check/register") {
+    const check = parseCheck(body);
+    if (!check.ok) return check.error;
+    const refusal = refusalOfCheck(check.value, "api", noScripts);
+    return refusal === undefined ? { status: 200, text: "" } : { status: 500, text: refusal };
+  }
+  const service = parseService(body);
+  if (!service.ok) return service.error;
+  const refusal =
+    problemOfTaggedAddresses(service.value.fields.taggedAddresses) ??
+    service.value.checks.map((check) => refusalOfCheck(check, "api", noScripts)).find(Boolean);
+  return refusal === undefined ? { status: 200, text: "" } : { status: 500, text: refusal };
+}
+
+t.test("every recorded registration gets the recorded status and text", async (t) => {
+  let count = 0;
+  for (const scenario of ["agent-service-a", "agent-check-a", "old-examples-a"])
+    for (const { request, expect } of stepsOf(scenario)) {
+      if (request?.method !== "PUT" || request.body === undefined) continue;
+      if (!/^\/v1\/agent\/(service|check)\/register/.test(request.path)) continue;
+      if (expect.text?.startsWith("ServiceID")) continue; // needs the set of services: local.test.ts
+      const path = request.path.split("?")[0]!;
+      const got = verdict(path, request.body);
+      const label = JSON.stringify(request.body).slice(0, 100);
+      t.equal(got.status, expect.status, label);
+      const wanted = expect.text!.replace("<any>", "");
+      t.ok(
+        expect.text!.endsWith("<any>") ? got.text.startsWith(wanted) : got.text === wanted,
+        label,
+      );
+      count++;
+    }
+  t.ok(count > 50, `${count} recorded registrations`);
+});
+
+t.test("defaults of a service", async (t) => {
+  const parsed = parseService({ Name: "web" });
+  t.ok(parsed.ok);
+  if (!parsed.ok) return;
+  t.same(parsed.value, {
+    fields: {
+      id: "web",
+      service: "web",
+      kind: "",
+      tags: [],
+      address: "",
+      taggedAddresses: null,
+      meta: null,
+      port: 0,
+      socketPath: "",
+      weights: { passing: 1, warning: 1 },
+      enableTagOverride: false,
+      proxy: null,
+      connect: null,
+    },
+    token: "",
+    checks: [],
+  });
+});
+
+t.test(
+  "an IP address becomes tagged addresses, given ones are kept, a name adds none",
+  async (t) => {
+    const tagged = (body: Record<string, unknown>) => {
+      const parsed = parseService({ Name: "web", Port: 7, ...body });
+      return parsed.ok ? parsed.value.fields.taggedAddresses : parsed.error;
+    };
+    const own = { address: "10.0.0.1", port: 7 };
+    t.same(tagged({ Address: "10.0.0.1" }), { lan_ipv4: own, wan_ipv4: own });
+    t.same(tagged({ Address: "::1" }), {
+      lan_ipv6: { address: "::1", port: 7 },
+      wan_ipv6: { address: "::1", port: 7 },
+    });
+    t.same(
+      tagged({
+        Address: "10.0.0.1",
+        TaggedAddresses: { lan_ipv4: { Address: "9.9.9.9", Port: 1 } },
+      }),
+      { lan_ipv4: { address: "9.9.9.9", port: 1 }, wan_ipv4: own },
+    );
+    t.equal(tagged({ Address: "db.example.com" }), null);
+  },
+);
+
+t.test("ids and names of the checks of a service", async (t) => {
+  const ids = (body: Record<string, unknown>) => {
+    const parsed = parseService({ Name: "web", ID: "web1", ...body });
+    if (!parsed.ok) return parsed.error.text;
+    return fieldsOfServiceChecks(parsed.value).map(({ checkId, name, status }) => [
+      checkId,
+      name,
+      status,
+    ]);
+  };
+  const ttl = { TTL: "5s" };
+  const named = "Service 'web' check";
+  t.same(ids({ Check: ttl }), [["service:web1", named, "critical"]]);
+  t.same(ids({ Check: {}, Checks: [ttl] }), [["service:web1", named, "critical"]], "empty Check");
+  t.same(ids({ Check: ttl, Checks: [{ ...ttl, Status: "passing" }] }), [
+    ["service:web1:1", named, "critical"],
+    ["service:web1:2", named, "passing"],
+  ]);
+  t.same(ids({ Checks: [{ ...ttl, CheckID: "mine", Name: "m" }, ttl] }), [
+    ["mine", "m", "critical"],
+    ["service:web1:2", named, "critical"],
+  ]);
+});
+
+t.test("intervals and types as the catalog shows them", async (t) => {
+  const check = parseCheck({ Name: "c", HTTP: "http://h/", Interval: "90s", Timeout: "1500ms" });
+  t.ok(check.ok);
+  if (!check.ok) return;
+  t.match(fieldsOfCheck(check.value, "api"), {
+    checkId: "c",
+    type: "http",
+    interval: "1m30s",
+    timeout: "1.5s",
+    definition: {},
+  });
+  t.equal(fieldsOfCheck(check.value, "config").type, "", "from configuration: no type");
+});
+
+t.test("configuration: flat form, snake_case or run together, unknown keys refused", async (t) => {
+  const service = parseConfigService(
+    {
+      id: "r1",
+      name: "redis",
+      port: 8001,
+      enabletagoverride: true,
+      tagged_addresses: { lan: { address: "10.0.0.1", port: 1 } },
+      weights: { passing: 5, warning: 2 },
+      checks: [{ id: "r1-ttl", ttl: "30s", deregister_critical_service_after: "90m" }],
+    },
+    "services[0]",
+  );
+  t.ok(service.ok);
+  if (!service.ok) return;
+  t.match(service.value.fields, {
+    id: "r1",
+    enableTagOverride: true,
+    taggedAddresses: { lan: { address: "10.0.0.1", port: 1 } },
+    weights: { passing: 5, warning: 2 },
+  });
+  t.match(service.value.checks[0], {
+    checkId: "r1-ttl",
+    ttlMs: 30_000,
+    deregisterCriticalServiceAfterMs: 5_400_000,
+  });
+
+  const bad: [unknown, string][] = [
+    [{ name: "a", prot: 1 }, "invalid config key services[0].prot"],
+    [{ name: "a", check: { script: "x" } }, "invalid config key services[0].check.script"],
+    [{ port: 1 }, "services[0]: Missing service name"],
+    [
+      { name: "a", weights: { passing: 0 } },
+      "services[0]: Invalid Weights: Passing must be greater than 0",
+    ],
+    [
+      { name: "a", port: "x" },
+      "services[0]: json: cannot unmarshal string into field port of type int",
+    ],
+    [
+      { name: "a", tagged_addresses: { wan_ipv6: { address: "1.2.3.4" } } },
+      'services[0]: Service tagged address "wan_ipv6" must be a valid ipv6 address',
+    ],
+    [[], "services[0]: json: cannot unmarshal array into value of type object"],
+  ];
+  for (const [value, error] of bad)
+    t.same(parseConfigService(value, "services[0]"), { ok: false, error }, error);
+
+  const alias = parseConfigCheck({ id: "al", name: "alias", alias_service: "r0" }, "check");
+  t.equal(alias.ok && kindOfCheck(alias.value), "alias");
+  t.same(parseConfigCheck({ name: "x" }, "check"), {
+    ok: false,
+    error: "check: Invalid check: TTL must be > 0 for TTL checks",
+  });
+});
+
+t.test("kinds without a runner are refused, never accepted and not run", async (t) => {
+  const refusal = (
+    body: Record<string, unknown>,
+    source: "api" | "config",
+    settings = noScripts,
+  ) => {
+    const check = parseCheck({ Name: "x", Interval: "5s", ...body });
+    return check.ok ? refusalOfCheck(check.value, source, settings) : check.error.text;
+  };
+  const all = { enableScriptChecks: true, enableLocalScriptChecks: true };
+  t.match(
+    refusal({ Args: ["true"] }, "api"),
+    /^Scripts are disabled on this agent from remote calls/,
+  );
+  t.match(refusal({ Args: ["true"] }, "config"), /^Scripts are disabled on this agent; to enable/);
+  t.match(refusal({ Args: ["true"] }, "api", all), /^Checks of type "script" are not supported/);
+  t.match(refusal({ GRPC: "h:1" }, "api"), /^Checks of type "grpc" are not supported/);
+  t.match(refusal({ H2PING: "h:1" }, "api"), /^Checks of type "h2ping" are not supported/);
+  t.match(refusal({ HTTP: "h:1/x" }, "api"), /without http:\/\/ or https:\/\/: h:1\/x/);
+  t.equal(refusal({ TCP: "h:1" }, "api"), undefined);
+});
+
+t.test("address literals", async (t) => {
+  const rows: [string, 4 | 6 | 0][] = [
+    ["10.0.0.1", 4],
+    ["010.0.0.1", 0],
+    ["1.2.3", 0],
+    ["1.2.3.256", 0],
+    ["::", 6],
+    ["2001:db8::1", 6],
+    ["::ffff:1.2.3.4", 6],
+    ["1:2:3:4:5:6:7:8", 6],
+    ["1:2:3:4:5:6:7", 0],
+    ["1:2:3:4:5:6:7::8", 0],
+    ["1::2::3", 0],
+    ["1.2.3.4::", 0],
+    ["fe80::1%eth0", 0],
+    ["db.example.com", 0],
+    ["", 0],
+  ];
+  for (const [text, version] of rows) t.equal(ipVersion(text), version, text);
+});
