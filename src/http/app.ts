@@ -58,13 +58,12 @@ function serve(deps: HttpDeps, edge: Edge, row: Route, c: Context<HttpEnv>): Rep
   const client = c.env?.client ?? unknownClient;
   const call = new Call(deps, edge, request, { path, argument }, client, parameters ?? []);
   const reply = parameters === undefined ? call.empty(500) : admit(row, call, edge);
-  const { onAnswer } = deps;
   if (!(reply instanceof Promise)) {
-    onAnswer(row.path, call.method, reply.status);
+    deps.onAnswer(row.path, call.method, reply.status);
     return reply;
   }
   return reply.then((response) => {
-    onAnswer(row.path, call.method, response.status);
+    deps.onAnswer(row.path, call.method, response.status);
     return response;
   });
 }

@@ -64,14 +64,13 @@ export function createWaiters(world: { clock: Clock; timers: Timers; limit?: num
     let next = Infinity;
     for (const [bucket, waiters] of byBucket) {
       if (bucket > now) next = Math.min(next, bucket);
-      else for (const waiter of [...waiters]) finish(waiter, "timeout");
+      else for (const waiter of waiters) finish(waiter, "timeout");
     }
     if (next !== Infinity) setAlarm(next);
   }
 
   function wakeAll(woken: Woken): void {
-    for (const waiters of [...byBucket.values()])
-      for (const waiter of [...waiters]) finish(waiter, woken);
+    for (const waiters of byBucket.values()) for (const waiter of waiters) finish(waiter, woken);
   }
 
   return {
@@ -96,7 +95,7 @@ export function createWaiters(world: { clock: Clock; timers: Timers; limit?: num
       if (count === 0) return;
       for (const topic of topics) {
         const waiters = byTopic.get(topic);
-        if (waiters) for (const waiter of [...waiters]) finish(waiter, "changed");
+        if (waiters) for (const waiter of waiters) finish(waiter, "changed");
       }
     },
     wakeAll: () => wakeAll("changed"),

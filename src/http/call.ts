@@ -1,11 +1,13 @@
 /** One request as handlers see it, what the HTTP side needs of the rest, and tables of routes. */
+import type { Result } from "../base.ts";
 import type { Acl, Authorizer } from "../cluster/acl.ts";
 import type { Command } from "../cluster/command.ts";
 import type { BarrierMode, Leadership, Outcome } from "../cluster/engine.ts";
 import type { CatalogReader } from "../cluster/model.ts";
 import type { Clock, Log, Random } from "../ports.ts";
+import { decodeShape, type Decoded, type DecodeOptions, type Shape } from "../cluster/decode.ts";
 import type { Waiters } from "./blocking.ts";
-import { decodeBody, type Decoder } from "./decode.ts";
+import { parseFirstJson } from "./body.ts";
 import type { Edge } from "./edge.ts";
 import { gzipText, isGzipWanted, renderJson } from "./json.ts";
 
@@ -97,6 +99,13 @@ export class HttpError extends Error {
     this.status = status;
   }
 }
+
+/** decodeShape without its type arithmetic, which the compiler cannot do for a type parameter. */
+const decode: (
+  shape: Shape,
+  value: unknown,
+  options: DecodeOptions | undefined,
+) => Result<unknown, string> = decodeShape;
 
 /** One request under way. */
 export class Call {
@@ -194,11 +203,22 @@ export class Call {
       throw new HttpError(500, "No path to datacenter");
   }
 
-  /** The body, decoded; throws 400 `<prefix><what is wrong>`. */
-  async readBody<T>(decoder: Decoder<T>, prefix = "Request decode failed: "): Promise<T> {
-    const decoded = decodeBody(await this.request.text(), decoder);
+  /** The body's first JSON value; throws 400 `<prefix><what is wrong>`. */
+  async readJson(prefix = "Request decode failed: "): Promise<unknown> {
+    const parsed = parseFirstJson(await this.request.text());
+    if (!parsed.ok) throw new HttpError(400, prefix + parsed.error);
+    return parsed.value;
+  }
+
+  /** The body decoded by a shape; throws 400 `<prefix><what is wrong>`. */
+  async readBody<const S extends Shape>(
+    shape: S,
+    { prefix = "Request decode failed: ", ...options }: DecodeOptions & { prefix?: string } = {},
+  ): Promise<Decoded<S>> {
+    const value = await this.readJson(prefix);
+    const decoded = decode(shape, value, "unknown" in options ? options : undefined);
     if (!decoded.ok) throw new HttpError(400, prefix + decoded.error);
-    return decoded.value;
+    return decoded.value as Decoded<S>;
   }
 
   /** True for `Content-Length: 0` or no body at all. */
@@ -207,21 +227,20 @@ export class Call {
   }
 
   /**
-   * Proposes a command and gives back what `apply` returned. A result `{ error }` of the state
-   * machine, a refused or an unknown outcome end the request with 500; `errorPrefix` goes before the
-   * state machine's words only.
+   * Proposes a command and gives back the value of its result. An error of the state machine (the
+   * client's text already), a refused or an unknown outcome end the request with 500.
    */
-  async propose(command: Command, errorPrefix = ""): Promise<unknown> {
+  async propose(command: Command): Promise<unknown> {
     const outcome = await this.deps.propose(command);
     if (outcome.outcome !== "committed")
       throw new HttpError(
         500,
         outcome.reason === "no leader" ? "No cluster leader" : outcome.reason,
       );
-    const { result } = outcome;
-    if (typeof result === "object" && result !== null && "error" in result)
-      throw new HttpError(500, errorPrefix + String(result.error));
-    return result;
+    // Every command of ours ends in a Result, as command.ts says.
+    const result = outcome.result as Result<unknown, string>;
+    if (!result.ok) throw new HttpError(500, result.error);
+    return result.value;
   }
 
   /** Adds a header to the answer that `json`, `text` or `empty` will make. */
