@@ -428,6 +428,14 @@ function toCheck(body: CheckBody): CheckDefinition {
   };
 }
 
+/** A check that was kept on disk: what `serviceCheckShape` gave, and what is stored beside it. */
+export function checkFromStored(
+  body: Decoded<typeof serviceCheckShape>,
+  owner: { serviceId: string; token: string },
+): CheckDefinition {
+  return { ...toCheck(body), ...owner };
+}
+
 /** Catalog fields of the checks inside a service, with their ids and names derived. */
 export function fieldsOfServiceChecks(service: ServiceDefinition): CheckFields[] {
   const { id, service: name } = service.fields;
