@@ -1,0 +1,286 @@
+import {
+  parseConfigCheck,
+  parseConfigService,
+  refusalOfCheck,
+  type CheckDefinition,
+  type ServiceDefinition,
+} from "./cluster/definition.ts";
+import { fail, ok, type Result } from "./base.ts";
+import { resolveAddresses, type Addresses } from "./config/addresses.ts";
+import { parseConfigText, readConfigPath, readText, type Format } from "./config/files.ts";
+import { interfaceAddresses, type InterfaceAddress } from "./config/interface-address.ts";
+import type { Machine } from "./config/machine.ts";
+import { options, usedKeys, type Config, type UsedKey } from "./config/options.ts";
+import { mergeLayers, readLayer, type Definition, type Layer } from "./config/read.ts";
+import { brokenRules } from "./config/rules.ts";
+import { expandTemplate } from "./config/sockaddr.ts";
+import { parseResolvConf, parseUpstream, withoutDuplicates } from "./config/upstream.ts";
+import type { SocketAddress } from "./ports.ts";
+
+/** Where a configuration comes from; flags have been parsed into layers (config/flags.ts). */
+export type Sources = {
+  /** Files and directories in the order given. */
+  readonly paths: readonly string[];
+  /** Holds for every file, whatever its name. */
+  readonly format: Format | undefined;
+  /** Lists of the command line: they come before those of the files. */
+  readonly flagLists: Layer;
+  /** Scalars of the command line: they win over the files. */
+  readonly flagValues: Layer;
+  /** Values of -hcl, in HCL or JSON: they win over everything. */
+  readonly fragments: readonly string[];
+  /** -dev: server on 127.0.0.1, nothing kept on disk. */
+  readonly dev: boolean;
+};
+
+/** A configuration that has been read and found right. Frozen. */
+export type LoadedConfig = {
+  readonly config: Config;
+  readonly addresses: Addresses;
+  /** Upstream DNS servers in order, IP literals; empty: names outside the domain are refused. */
+  readonly upstreams: readonly SocketAddress[];
+  /** Services (with their checks) and checks of configuration files, in the order of loading. */
+  readonly services: readonly ServiceDefinition[];
+  readonly checks: readonly CheckDefinition[];
+  /** Nothing is kept on disk. */
+  readonly dev: boolean;
+  /** Whole sentences for the log. */
+  readonly warnings: readonly string[];
+};
+
+/** At most this many errors are listed; the rest is counted. */
+const maxErrors = 50;
+
+/**
+ * Reads, merges and checks a configuration: defaults, -dev, lists of flags, files in order, scalars
+ * of flags, -hcl; later ones win, lists are appended, maps merged (the order of Consul 1.10). The
+ * error side has one sentence per mistake, with file and key.
+ */
+export async function loadConfig(
+  sources: Sources,
+  machine: Machine,
+): Promise<Result<LoadedConfig, string[]>> {
+  const merged = mergeLayers(readLayers(sources));
+  const { errors, warnings } = merged;
+  const config = createConfig(merged, machine);
+  errors.push(...brokenRules(config, sources.dev, textOf(merged, "encrypt")));
+  warnAboutServers(config, warnings);
+  const local = interfaceAddresses(machine.interfaces, machine.defaultInterface);
+  const addresses = resolveAddresses(config, local, warnings);
+  if (!addresses.ok) errors.push(...addresses.error);
+  const { services, checks } = parseDefinitions(merged, config);
+  if (!addresses.ok || errors.length > 0) return fail(firstErrors(errors));
+  const upstreams = await findUpstreams(
+    config,
+    { local, machine, warnings, errors },
+    addresses.value,
+  );
+  if (errors.length > 0) return fail(firstErrors(errors));
+  return ok(
+    Object.freeze({
+      config: Object.freeze({ ...config, server: true }),
+      addresses: Object.freeze(addresses.value),
+      upstreams: Object.freeze(upstreams),
+      services: Object.freeze(services),
+      checks: Object.freeze(checks),
+      dev: sources.dev,
+      warnings: Object.freeze([...new Set(warnings)]),
+    }),
+  );
+}
+
+/** Keys that a reload changes: those that take effect at once, and those that need a restart. */
+export type Differences = { reloadable: UsedKey[]; needRestart: UsedKey[] };
+
+/** Compares two configurations key by key. */
+export function differences(before: Config, after: Config): Differences {
+  const changed = usedKeys.filter((key) => !isEqual(before[key], after[key]));
+  return {
+    reloadable: changed.filter((key) => options[key].reloadable),
+    needRestart: changed.filter((key) => !options[key].reloadable),
+  };
+}
+
+/** Values are scalars, lists of texts or maps of scalars, so their JSON tells them apart. */
+function isEqual(a: unknown, b: unknown): boolean {
+  return JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
+}
+
+function sorted(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  return Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1));
+}
+
+const devTree = { bind_addr: "127.0.0.1", log_level: "debug", server: true };
+
+function readLayers(sources: Sources): Layer[] {
+  const layers: Layer[] = [];
+  const refused = readLayer({}, "");
+  if (sources.dev) layers.push(readLayer(devTree, "-dev"));
+  layers.push(sources.flagLists);
+  for (const path of sources.paths) {
+    const files = readConfigPath(path, sources.format);
+    if (files.ok) layers.push(...files.value.map(({ file, tree }) => readLayer(tree, file)));
+    else refused.errors.push(...files.error);
+  }
+  layers.push(sources.flagValues);
+  for (const [i, text] of sources.fragments.entries()) {
+    const format = text.trim().startsWith("{") ? "json" : "hcl";
+    const fragment = parseConfigText(text, format, `-hcl ${i + 1}`);
+    if (fragment.ok) layers.push(readLayer(fragment.value.tree, fragment.value.file));
+    else refused.errors.push(fragment.error);
+  }
+  return [refused, ...layers];
+}
+
+function createConfig(merged: Layer, machine: Machine): Config {
+  const values = Object.fromEntries(
+    usedKeys.map((key) => [key, merged.values.get(key) ?? options[key].default]),
+  );
+  const config = values as Config; // each value was parsed by the row of its key
+  const datacenter = config.datacenter.toLowerCase();
+  return {
+    ...config,
+    node_name: config.node_name === "" ? machine.hostname : config.node_name,
+    node_id: config.node_id.toLowerCase(),
+    datacenter,
+    primary_datacenter: config.primary_datacenter.toLowerCase() || datacenter,
+    domain: qualified(config.domain),
+    alt_domain: config.alt_domain === "" ? "" : qualified(config.alt_domain),
+    log_level: config.log_level === "err" ? "error" : config.log_level,
+  };
+}
+
+function qualified(name: string): string {
+  return name.toLowerCase().replace(/\.?$/, ".");
+}
+
+function textOf(merged: Layer, key: string): string {
+  const value = merged.values.get(key);
+  return typeof value === "string" ? value : "";
+}
+
+function warnAboutServers(config: Config, warnings: string[]): void {
+  if (!config.server)
+    warnings.push("server is false, but this version has no client mode: it runs as a server");
+  if (config.bootstrap_expect > 1)
+    warnings.push(
+      `bootstrap_expect is ${config.bootstrap_expect}, but this version runs one server on its own: it does not wait for others`,
+    );
+  if (!/^[A-Za-z0-9-]{1,63}$/.test(config.node_name))
+    warnings.push(
+      `node_name "${config.node_name}" cannot be found by DNS: use letters, digits and dashes, at most 63`,
+    );
+}
+
+function parseDefinitions(merged: Layer, config: Config) {
+  const services: ServiceDefinition[] = [];
+  const checks: CheckDefinition[] = [];
+  const settings = {
+    enableScriptChecks: config.enable_script_checks,
+    enableLocalScriptChecks: config.enable_local_script_checks,
+  };
+  const accept = (check: CheckDefinition, { file, where }: Definition) => {
+    const refusal = refusalOfCheck(check, "config", settings);
+    if (refusal !== undefined) merged.errors.push(`${file}: ${where}: ${refusal}`);
+  };
+  for (const definition of merged.services) {
+    const parsed = parseConfigService(definition.value, definition.where);
+    if (!parsed.ok) merged.errors.push(`${definition.file}: ${parsed.error}`);
+    else {
+      for (const check of parsed.value.checks) accept(check, definition);
+      services.push(parsed.value);
+    }
+  }
+  for (const definition of merged.checks) {
+    const parsed = parseConfigCheck(definition.value, definition.where);
+    if (!parsed.ok) merged.errors.push(`${definition.file}: ${parsed.error}`);
+    else {
+      accept(parsed.value, definition);
+      checks.push(parsed.value);
+    }
+  }
+  return { services, checks };
+}
+
+type Surroundings = {
+  local: readonly InterfaceAddress[];
+  machine: Machine;
+  warnings: string[];
+  errors: string[];
+};
+
+/** `recursors`, else the servers of `forwarder.resolv_conf`. */
+async function findUpstreams(
+  config: Config,
+  surroundings: Surroundings,
+  addresses: Addresses,
+): Promise<SocketAddress[]> {
+  const { warnings, errors } = surroundings;
+  const file = config["forwarder.resolv_conf"];
+  if (config.recursors.length > 0) {
+    if (file !== "")
+      warnings.push("forwarder.resolv_conf is not read, because recursors are given");
+    return resolveRecursors(config.recursors, surroundings);
+  }
+  if (file === "") return [];
+  const text = readText(file);
+  if (!text.ok) {
+    errors.push(`forwarder.resolv_conf: ${text.error}`);
+    return [];
+  }
+  const servers = parseResolvConf(text.value, ownAddresses(addresses, surroundings.local));
+  if (servers.length === 0)
+    warnings.push(`${file} names no other DNS server: names outside the domain are refused`);
+  return servers;
+}
+
+/** Every address on which our DNS is reached, wildcards spelled out. */
+function ownAddresses({ dns }: Addresses, local: readonly InterfaceAddress[]): SocketAddress[] {
+  return dns.flatMap(({ address, port }) => {
+    if (address === "0.0.0.0" || address === "::")
+      return local.map((each) => ({ address: each.address, port }));
+    return [{ address, port }];
+  });
+}
+
+async function resolveRecursors(
+  recursors: readonly string[],
+  { local, machine, errors }: Surroundings,
+): Promise<SocketAddress[]> {
+  const servers: SocketAddress[] = [];
+  for (const text of recursors) {
+    const expanded = expandTemplate(text, local);
+    if (!expanded.ok) {
+      errors.push(`recursors: ${expanded.error}`);
+      continue;
+    }
+    for (const word of expanded.value.split(/\s+/).filter((each) => each !== "")) {
+      const server = parseUpstream(word);
+      if (server.ok) servers.push(...(await resolveHost(server.value, machine, errors)));
+      else errors.push(`recursors: ${server.error}`);
+    }
+  }
+  return withoutDuplicates(servers);
+}
+
+async function resolveHost(
+  { address, port }: SocketAddress,
+  machine: Machine,
+  errors: string[],
+): Promise<SocketAddress[]> {
+  if (/^[\d.]+$|:/.test(address)) return [{ address, port }];
+  try {
+    const found = await machine.lookup(address);
+    return found.map((each) => ({ address: each, port }));
+  } catch {
+    errors.push(`recursors: the host name "${address}" cannot be resolved`);
+    return [];
+  }
+}
+
+function firstErrors(errors: readonly string[]): string[] {
+  const distinct = [...new Set(errors)];
+  const more = distinct.length - maxErrors;
+  return more > 0 ? [...distinct.slice(0, maxErrors), `and ${more} more`] : distinct;
+}

@@ -1,0 +1,151 @@
+import { isIP } from "node:net";
+import { fail, ok, type Result } from "../base.ts";
+import type { SocketAddress } from "../ports.ts";
+import { isForwardable, isSpecial, type InterfaceAddress } from "./interface-address.ts";
+import type { Config } from "./options.ts";
+import { expandTemplate } from "./sockaddr.ts";
+
+/** A place where HTTP listens: an address, or a Unix socket. */
+export type HttpAddress = SocketAddress | { path: string };
+
+/** Addresses of this agent, all IP literals without brackets. */
+export type Addresses = {
+  /** Address of this node (`bind_addr`); may be 0.0.0.0 or ::. */
+  readonly bind: string;
+  /** What others are told (`advertise_addr`). */
+  readonly advertise: string;
+  /** The same for other datacenters (`advertise_addr_wan`). */
+  readonly advertiseWan: string;
+  /** Where DNS listens; empty: nowhere. */
+  readonly dns: readonly SocketAddress[];
+  /** Where HTTP listens; empty: nowhere. */
+  readonly http: readonly HttpAddress[];
+};
+
+/**
+ * Expands templates and applies Consul's rules: `addresses.*` before `client_addr`, port -1 for
+ * none, and for an unspecified `bind_addr` the first private address of the machine.
+ */
+export function resolveAddresses(
+  config: Config,
+  machine: readonly InterfaceAddress[],
+  warnings: string[],
+): Result<Addresses, string[]> {
+  const errors: string[] = [];
+  const one = (key: "bind_addr" | "advertise_addr" | "advertise_addr_wan") => {
+    const list = addressList(key, config[key], machine, errors);
+    if (list.length > 1) errors.push(`${key}: takes one address, got ${list.join(" ")}`);
+    return list[0] ?? "";
+  };
+  const bind = one("bind_addr");
+  if (config.bind_addr === "") errors.push("bind_addr cannot be empty");
+  const given = one("advertise_addr");
+  const advertise = given || (isUnspecified(bind) ? ownAddress(bind, machine, warnings) : bind);
+  const advertiseWan = one("advertise_addr_wan") || advertise;
+  for (const [key, address] of [
+    ["advertise_addr", given],
+    ["advertise_addr_wan", advertiseWan],
+  ] as const)
+    if (isUnspecified(address)) errors.push(`${key} cannot be 0.0.0.0, :: or [::]`);
+  const dns = dnsAddresses(config, machine, errors);
+  const http = httpAddresses(config, machine, errors);
+  checkCollision(dns, http, errors);
+  return errors.length === 0 ? ok({ bind, advertise, advertiseWan, dns, http }) : fail(errors);
+}
+
+/** The addresses of one option: expanded, split at blanks, brackets removed, each once. */
+function addressList(
+  key: string,
+  text: string,
+  machine: readonly InterfaceAddress[],
+  errors: string[],
+): string[] {
+  const expanded = expandTemplate(text, machine);
+  if (!expanded.ok) {
+    errors.push(`${key}: ${expanded.error}`);
+    return [];
+  }
+  const words = expanded.value.split(/\s+/).filter((word) => word !== "");
+  const addresses = words.map((word) => /^\[(.*)\]$/.exec(word)?.[1] ?? word);
+  return [...new Set(addresses)].filter((address) => {
+    if (isIP(address) !== 0 || address.startsWith("unix://")) return true;
+    errors.push(`${key}: "${address}" is not an IP address`);
+    return false;
+  });
+}
+
+function isUnspecified(address: string): boolean {
+  return address === "0.0.0.0" || (isIP(address) === 6 && /^[0:]+$/.test(address));
+}
+
+/** What stands for an unspecified `bind_addr`: a private address, else any, else loopback. */
+function ownAddress(
+  bind: string,
+  machine: readonly InterfaceAddress[],
+  warnings: string[],
+): string {
+  const family = isIP(bind);
+  const all = machine.filter((a) => a.family === family && !a.loopback);
+  const reachable = all.filter((a) => isForwardable(a.address));
+  const ordered = [
+    ...reachable.filter((a) => isSpecial(a.address) && a.isDefault),
+    ...reachable.filter((a) => isSpecial(a.address) && !a.isDefault),
+    ...reachable.filter((a) => !isSpecial(a.address)),
+    ...all,
+  ];
+  const chosen = ordered[0]?.address ?? (family === 6 ? "::1" : "127.0.0.1");
+  const distinct = new Set(ordered.map((a) => a.address));
+  if (distinct.size !== 1)
+    warnings.push(
+      `bind_addr ${bind} names no single address; others are told ${chosen}. Set advertise_addr to choose.`,
+    );
+  return chosen;
+}
+
+function dnsAddresses(
+  config: Config,
+  machine: readonly InterfaceAddress[],
+  errors: string[],
+): SocketAddress[] {
+  const port = config["ports.dns"];
+  const key = config["addresses.dns"] === "" ? "client_addr" : "addresses.dns";
+  const list = addressList(key, config[key], machine, errors);
+  if (port < 0) return [];
+  if (key === "addresses.dns" && list.some((address) => address.startsWith("unix://")))
+    errors.push("addresses.dns: DNS cannot listen on a Unix socket");
+  return ipOnly(list).map((address) => ({ address, port }));
+}
+
+function httpAddresses(
+  config: Config,
+  machine: readonly InterfaceAddress[],
+  errors: string[],
+): HttpAddress[] {
+  const port = config["ports.http"];
+  const key = config["addresses.http"] === "" ? "client_addr" : "addresses.http";
+  const list = addressList(key, config[key], machine, errors);
+  if (key === "client_addr" && list.some((address) => address.startsWith("unix://")))
+    errors.push("client_addr cannot be a Unix socket; use addresses.http");
+  const sockets = list.filter((address) => address.startsWith("unix://"));
+  const paths = sockets.map((address) => ({ path: address.slice("unix://".length) }));
+  if (paths.some(({ path }) => path === "")) errors.push(`${key}: unix:// without a path`);
+  return port < 0 ? paths : [...ipOnly(list).map((address) => ({ address, port })), ...paths];
+}
+
+function ipOnly(list: string[]): string[] {
+  return list.filter((address) => isIP(address) !== 0);
+}
+
+function checkCollision(
+  dns: readonly SocketAddress[],
+  http: readonly HttpAddress[],
+  errors: string[],
+): void {
+  for (const listener of http)
+    if (
+      "port" in listener &&
+      listener.port !== 0 &&
+      dns.some((other) => other.port === listener.port && other.address === listener.address)
+    )
+      errors.push(`ports.http: ${listener.address}:${listener.port} is already used by ports.dns`);
+}

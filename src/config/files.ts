@@ -1,0 +1,110 @@
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { fail, ok, type Result } from "../base.ts";
+import { parseHcl } from "./hcl.ts";
+
+/** How a file is written; Consul takes both, told apart by the end of the name. */
+export type Format = "json" | "hcl";
+
+/** The tree of one configuration file. An empty file is an empty object. */
+export type ConfigFile = { file: string; tree: unknown };
+
+/** More octets than this are refused: a configuration of 200,000 services is smaller. */
+const maxFileOctets = 256 * 2 ** 20;
+
+/**
+ * Reads a file, or the files of a directory whose names end in .json or .hcl, in lexical order and
+ * not below it, as Consul does. Errors name the file.
+ */
+export function readConfigPath(
+  path: string,
+  format: Format | undefined,
+): Result<ConfigFile[], string[]> {
+  const files: ConfigFile[] = [];
+  const errors: string[] = [];
+  for (const file of filesOf(path, errors)) {
+    const read = readConfigFile(file, format);
+    if (read.ok) files.push(read.value);
+    else errors.push(read.error);
+  }
+  return errors.length === 0 ? ok(files) : fail(errors);
+}
+
+function filesOf(path: string, errors: string[]): string[] {
+  try {
+    if (!statSync(path).isDirectory()) return [path];
+    const names = readdirSync(path, { withFileTypes: true })
+      .filter((entry) => !entry.isDirectory() && formatOf(entry.name) !== undefined)
+      .map((entry) => entry.name);
+    return names.toSorted().map((name) => join(path, name));
+  } catch (error) {
+    errors.push(`${path}: ${reason(error)}`);
+    return [];
+  }
+}
+
+function readConfigFile(file: string, forced: Format | undefined): Result<ConfigFile, string> {
+  const format = forced ?? formatOf(file);
+  if (format === undefined)
+    return fail(`${file}: the name must end in .json or .hcl, or give -config-format`);
+  try {
+    const octets = statSync(file).size;
+    if (octets > maxFileOctets) return fail(`${file}: larger than ${maxFileOctets} octets`);
+    return parseConfigText(readFileSync(file, "utf8"), format, file);
+  } catch (error) {
+    return fail(`${file}: ${reason(error)}`);
+  }
+}
+
+function formatOf(name: string): Format | undefined {
+  if (name.endsWith(".json")) return "json";
+  return name.endsWith(".hcl") ? "hcl" : undefined;
+}
+
+/** The text of one file → its tree. The error names the file and, if known, line and column. */
+export function parseConfigText(
+  text: string,
+  format: Format,
+  file: string,
+): Result<ConfigFile, string> {
+  const content = text.replace(/^\uFEFF/, "");
+  if (content.trim() === "") return ok({ file, tree: {} });
+  if (format === "hcl") {
+    const tree = parseHcl(content);
+    return tree.ok ? ok({ file, tree: tree.value }) : fail(`${file}: ${tree.error}`);
+  }
+  try {
+    return ok({ file, tree: JSON.parse(content) as unknown });
+  } catch (error) {
+    return fail(`${file}: not valid JSON: ${placed(reason(error), content)}`);
+  }
+}
+
+/** Engines name the offset or the line; both become line and column. */
+function placed(message: string, content: string): string {
+  const match = /^(.*?) in JSON at position (\d+).*$/s.exec(message);
+  if (match === null) return message;
+  const before = content.slice(0, Number(match[2])).split("\n");
+  return `${match[1]} at line ${before.length}, column ${before.at(-1)!.length + 1}`;
+}
+
+/** A file in the format of resolv.conf(5), or why it cannot be read. */
+export function readText(path: string): Result<string, string> {
+  try {
+    return ok(readFileSync(path, "utf8"));
+  } catch (error) {
+    return fail(`${path}: ${reason(error)}`);
+  }
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: "no such file or directory",
+  EACCES: "permission denied",
+  EISDIR: "is a directory",
+};
+
+function reason(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const code = "code" in error ? String(error.code) : "";
+  return reasons[code] ?? error.message;
+}

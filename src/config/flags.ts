@@ -1,0 +1,177 @@
+import { parseArgs } from "node:util";
+import { fail, ok, type Result } from "../base.ts";
+import type { Sources } from "../config.ts";
+import type { Format } from "./files.ts";
+import type { Option } from "./kinds.ts";
+import { nearest } from "./nearest.ts";
+import { options } from "./options.ts";
+import { emptyLayer, readLayer, type Layer } from "./read.ts";
+
+/** Flags of `agent` that are no options of a file. */
+const agentFlags = {
+  "config-file": { type: "text", doc: "File to read; may be repeated." },
+  "config-dir": { type: "text", doc: "Directory whose .json and .hcl files are read; repeated." },
+  "config-format": { type: "text", doc: "json or hcl, whatever the files are called." },
+  hcl: { type: "text", doc: "A piece of configuration in HCL or JSON; may be repeated." },
+  dev: { type: "boolean", doc: "Server on 127.0.0.1 that keeps nothing on disk." },
+  version: { type: "boolean", doc: "Prints the version and ends." },
+  help: { type: "boolean", doc: "Prints this and ends." },
+  h: { type: "boolean", doc: "The same." },
+} as const;
+
+/** Flag name without its dash → key and row of the option table. */
+const optionFlags: ReadonlyMap<string, { key: string; option: Option }> = new Map(
+  Object.entries(options).flatMap(([key, option]) =>
+    option.flag === undefined ? [] : [[option.flag.slice(1), { key, option }] as const],
+  ),
+);
+
+/** What the command line of `agent` asks for. */
+export type AgentArguments = { sources: Sources; help: boolean; version: boolean };
+
+/**
+ * Flags in Consul's style: `-flag value`, `-flag=value`, bare booleans, one dash or two, the last
+ * one of a scalar wins, lists are collected. The error is one sentence.
+ */
+export function parseAgentFlags(args: readonly string[]): Result<AgentArguments, string> {
+  const normal = normalise(args);
+  if (!normal.ok) return normal;
+  const { values } = parseArgs({ args: normal.value, options: declarations, strict: true });
+  const given = (name: string) => (values[name] ?? []) as string[]; // declared as string, multiple
+  const isSet = (name: string) => given(name).at(-1) === "true";
+  const format = given("config-format").at(-1);
+  if (format !== undefined && format !== "json" && format !== "hcl")
+    return fail(`-config-format must be either 'hcl' or 'json', got "${format}"`);
+  const layers = readOptionFlags(given);
+  const problems = [...layers.flagLists.errors, ...layers.flagValues.errors];
+  if (problems.length > 0) return fail(problems.join("\n"));
+  return ok({
+    help: isSet("help") || isSet("h"),
+    version: isSet("version"),
+    sources: {
+      ...layers,
+      paths: pathsInOrder(normal.value),
+      format: format as Format | undefined,
+      fragments: given("hcl"),
+      dev: isSet("dev"),
+    },
+  });
+}
+
+const declarations = Object.fromEntries(
+  [...Object.keys(agentFlags), ...optionFlags.keys()].map((name) => [
+    name,
+    { type: "string", multiple: true } as const,
+  ]),
+);
+
+/** `-config-file` and `-config-dir` keep their common order. */
+function pathsInOrder(normal: readonly string[]): string[] {
+  return normal.flatMap((arg) => /^--config-(?:file|dir)=(.*)$/s.exec(arg)?.[1] ?? []);
+}
+
+/** Consul's forms → `--name=value`, which is what parseArgs reads; booleans get their value. */
+function normalise(args: readonly string[]): Result<string[], string> {
+  const normal: string[] = [];
+  for (let i = 0; i < args.length; i++) {
+    const match = /^--?([^-=][^=]*)(?:=(.*))?$/s.exec(args[i]!);
+    if (match === null) return fail(`unexpected extra argument: ${args[i]}`);
+    const [, name = "", attached] = match;
+    const kind = kindOf(name);
+    if (kind === undefined) return fail(unknownFlag(name));
+    if (kind === "boolean") {
+      const value = parseBoolean(attached ?? "true");
+      if (value === undefined)
+        return fail(`invalid boolean value "${attached}" for -${name}: use true or false`);
+      normal.push(`--${name}=${value}`);
+      continue;
+    }
+    const value = attached ?? args[++i];
+    if (value === undefined) return fail(`flag needs an argument: -${name}`);
+    normal.push(`--${name}=${value}`);
+  }
+  return ok(normal);
+}
+
+function kindOf(name: string): string | undefined {
+  if (Object.hasOwn(agentFlags, name)) return agentFlags[name as keyof typeof agentFlags].type;
+  return optionFlags.get(name)?.option.kind;
+}
+
+function unknownFlag(name: string): string {
+  const near = nearest(name, [...Object.keys(agentFlags), ...optionFlags.keys()]);
+  const hint = near === undefined ? "" : ` (did you mean -${near}?)`;
+  return `flag provided but not defined: -${name}${hint}`;
+}
+
+/** The words of Go's strconv.ParseBool. */
+function parseBoolean(word: string): boolean | undefined {
+  if (["1", "t", "T", "true", "TRUE", "True"].includes(word)) return true;
+  return ["0", "f", "F", "false", "FALSE", "False"].includes(word) ? false : undefined;
+}
+
+function readOptionFlags(given: (name: string) => string[]): {
+  flagLists: Layer;
+  flagValues: Layer;
+} {
+  const layers = { flagLists: emptyLayer(), flagValues: emptyLayer() };
+  for (const [name, { key, option }] of optionFlags) {
+    const texts = given(name);
+    if (texts.length === 0) continue;
+    const layer = option.kind === "texts" ? layers.flagLists : layers.flagValues;
+    const read = readLayer(treeOf(key, fromTexts(option, texts)), `-${name}`);
+    for (const [each, value] of read.values) layer.values.set(each, value);
+    layer.warnings.push(...read.warnings);
+    layer.errors.push(...read.errors);
+  }
+  return layers;
+}
+
+/** Texts of the command line → what a JSON file would say. */
+function fromTexts({ kind }: Option, texts: string[]): unknown {
+  const text = texts.at(-1)!;
+  switch (kind) {
+    case "integer":
+    case "number":
+      return text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : text;
+    case "boolean":
+      return text === "true";
+    case "texts":
+      return texts;
+    case "textMap":
+      return Object.fromEntries(texts.map(splitPair));
+    case "text":
+    case "durationMs":
+    case "octets":
+    case "durationMap":
+    case "anything":
+      return text;
+  }
+}
+
+function splitPair(text: string): [string, string] {
+  const colon = text.indexOf(":");
+  return colon < 0 ? [text, ""] : [text.slice(0, colon), text.slice(colon + 1)];
+}
+
+function treeOf(key: string, value: unknown): unknown {
+  return key.split(".").reduceRight<unknown>((inner, part) => ({ [part]: inner }), value);
+}
+
+/** One line per flag of `agent`, in order of name, for its help. */
+export function agentFlagHelp(): string {
+  const lines = [
+    ...Object.entries(agentFlags).map(([name, { type, doc }]) => ({ name, kind: type, doc })),
+    ...[...optionFlags].map(([name, { option }]) => ({
+      name,
+      kind: option.kind,
+      doc: option.withoutEffect === undefined ? option.doc : `No effect: ${option.doc}.`,
+    })),
+  ];
+  return lines
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    .map(
+      ({ name, kind, doc }) => `  -${name}${kind === "boolean" ? "" : "=<value>"}\n      ${doc}\n`,
+    )
+    .join("");
+}

@@ -1,0 +1,227 @@
+import type { Kind, Kinds, Limits, Option } from "./kinds.ts";
+import { withoutEffect } from "./without-effect.ts";
+
+type More = Limits & Pick<Option, "flag" | "reloadable" | "secret">;
+
+function row<K extends Kind>(kind: K, value: Kinds[K], doc: string, more: More = {}): Option<K> {
+  return { kind, default: value, doc, ...more };
+}
+
+const port = { min: -1, max: 65535 };
+const reload = { reloadable: true };
+
+/** Options that do something, by Consul's dotted key; the last block is our own. */
+const used = {
+  node_name: row("text", "", "Name of this node; empty: the host name.", { flag: "-node" }),
+  node_id: row("text", "", "UUID of this node; empty: drawn once, kept in data_dir.", {
+    flag: "-node-id",
+  }),
+  node_meta: row("textMap", {}, "Metadata of this node, at most 64 pairs.", {
+    flag: "-node-meta",
+    ...reload,
+  }),
+  datacenter: row("text", "dc1", "Datacenter, in lower case.", { flag: "-datacenter" }),
+  primary_datacenter: row("text", "", "Datacenter that leads in ACLs; empty: datacenter."),
+  domain: row("text", "consul.", "Domain of the discovery names.", { flag: "-domain" }),
+  alt_domain: row("text", "", "Second domain with the same names.", { flag: "-alt-domain" }),
+  server: row("boolean", false, "Run as a server. This version always does.", { flag: "-server" }),
+  bootstrap: row("boolean", false, "A server that elects itself.", { flag: "-bootstrap" }),
+  bootstrap_expect: row("integer", 0, "Servers to wait for; this version runs one.", {
+    flag: "-bootstrap-expect",
+    min: 0,
+  }),
+  data_dir: row("text", "", "Directory of everything that must survive a restart.", {
+    flag: "-data-dir",
+  }),
+  bind_addr: row("text", "0.0.0.0", "Address of this node; a template is allowed.", {
+    flag: "-bind",
+  }),
+  advertise_addr: row("text", "", "Address told to others; empty: bind_addr.", {
+    flag: "-advertise",
+  }),
+  advertise_addr_wan: row("text", "", "The same for other datacenters.", {
+    flag: "-advertise-wan",
+  }),
+  client_addr: row("text", "127.0.0.1", "Addresses of DNS and HTTP, separated by blanks.", {
+    flag: "-client",
+  }),
+  "addresses.dns": row("text", "", "Addresses of DNS; empty: client_addr."),
+  "addresses.http": row("text", "", "Addresses of HTTP, also unix:///path; empty: client_addr."),
+  "ports.dns": row("integer", 8600, "UDP and TCP port of DNS; -1: none.", {
+    flag: "-dns-port",
+    ...port,
+  }),
+  "ports.http": row("integer", 8500, "Port of the HTTP API; -1: none.", {
+    flag: "-http-port",
+    ...port,
+  }),
+  "ports.server": row("integer", 8300, "Shown in the member list; nothing listens yet.", {
+    flag: "-server-port",
+    ...port,
+  }),
+  "ports.serf_lan": row("integer", 8301, "Shown in the member list; nothing listens yet.", {
+    flag: "-serf-lan-port",
+    ...port,
+  }),
+  "ports.serf_wan": row("integer", 8302, "Shown in the member list; nothing listens yet.", {
+    flag: "-serf-wan-port",
+    ...port,
+  }),
+  recursors: row("texts", [], "Upstream servers for names outside the domain, in order.", {
+    flag: "-recursor",
+    ...reload,
+  }),
+  "dns_config.allow_stale": row("boolean", true, "Answer without asking the leader.", reload),
+  "dns_config.max_stale": row("durationMs", 315_360_000_000, "Oldest data for such answers.", {
+    min: 0,
+    ...reload,
+  }),
+  "dns_config.node_ttl": row("durationMs", 0, "TTL of node answers.", { min: 0, ...reload }),
+  "dns_config.service_ttl": row("durationMap", {}, "TTL per service name; `*` is a wildcard.", {
+    ...reload,
+  }),
+  "dns_config.only_passing": row("boolean", false, "Leave out instances in warning.", reload),
+  "dns_config.udp_answer_limit": row("integer", 3, "Answers over UDP without EDNS, at most 8.", {
+    min: 0,
+    ...reload,
+  }),
+  "dns_config.a_record_limit": row("integer", 0, "Address records per answer; 0: all.", {
+    min: 0,
+    ...reload,
+  }),
+  "dns_config.enable_truncate": row("boolean", false, "Set TC when answers were cut.", reload),
+  "dns_config.disable_compression": row("boolean", false, "No name compression.", reload),
+  "dns_config.enable_additional_node_meta_txt": row(
+    "boolean",
+    true,
+    "Node metadata as TXT beside SRV answers.",
+    reload,
+  ),
+  "dns_config.soa.refresh": row("integer", 3600, "SOA REFRESH, seconds.", { min: 0, ...reload }),
+  "dns_config.soa.retry": row("integer", 600, "SOA RETRY, seconds.", { min: 0, ...reload }),
+  "dns_config.soa.expire": row("integer", 86400, "SOA EXPIRE, seconds.", { min: 0, ...reload }),
+  "dns_config.soa.min_ttl": row("integer", 0, "SOA MINIMUM, seconds.", { min: 0, ...reload }),
+  "dns_config.recursor_timeout": row("durationMs", 2000, "Wait per upstream server.", {
+    min: 1,
+    ...reload,
+  }),
+  "dns_config.recursor_strategy": row("text", "sequential", "Order of the upstream servers.", {
+    words: ["sequential", "random"],
+    ...reload,
+  }),
+  translate_wan_addrs: row("boolean", false, "Give `wan` addresses to other datacenters.", reload),
+  "acl.enabled": row("boolean", false, "Check tokens."),
+  "acl.default_policy": row("text", "allow", "What holds without a rule.", {
+    words: ["allow", "deny"],
+  }),
+  "acl.tokens.initial_management": secret("First management token."),
+  "acl.tokens.agent": secret("Token of the agent's own registrations."),
+  "acl.tokens.agent_recovery": secret("Token for the agent API without servers."),
+  "acl.tokens.default": secret("Token of requests without one."),
+  "acl.tokens.dns": secret("Token of DNS lookups; empty: the default token."),
+  "acl.tokens.replication": secret("Token of replication."),
+  check_update_interval: row("durationMs", 300_000, "Wait before a new output alone is written.", {
+    min: 0,
+  }),
+  check_output_max_size: row("integer", 4096, "Octets of check output that are kept.", {
+    flag: "-check_output_max_size",
+    min: 1,
+  }),
+  discard_check_output: row("boolean", false, "Keep no check output at all.", reload),
+  enable_script_checks: row("boolean", false, "Allow checks that run programs, also by API.", {
+    flag: "-enable-script-checks",
+  }),
+  enable_local_script_checks: row("boolean", false, "The same, from configuration files only.", {
+    flag: "-enable-local-script-checks",
+  }),
+  disable_coordinates: row("boolean", false, "No network coordinates."),
+  default_query_time: row("durationMs", 300_000, "Wait of blocking queries that name none.", {
+    min: 1,
+    flag: "-default-query-time",
+  }),
+  max_query_time: row("durationMs", 600_000, "Longest wait of blocking queries.", {
+    min: 1,
+    flag: "-max-query-time",
+  }),
+  session_ttl_min: row("durationMs", 0, "Shortest TTL of sessions; 0: 10s.", { min: 0 }),
+  "http_config.response_headers": row("textMap", {}, "Headers added to every HTTP answer.", {
+    ...reload,
+  }),
+  "http_config.block_endpoints": row("texts", [], "Path prefixes that answer 403."),
+  "http_config.allow_write_http_from": row("texts", [], "Networks that may write; empty: all.", {
+    flag: "-allow-write-http-from",
+  }),
+  disable_http_unprintable_char_filter: row("boolean", false, "Accept control octets in paths."),
+  "telemetry.prometheus_retention_time": row(
+    "durationMs",
+    0,
+    "Above 0: /v1/agent/metrics?format=prometheus answers.",
+    { min: 0 },
+  ),
+  "telemetry.disable_hostname": row("boolean", false, "Gauge names without the host name."),
+  "telemetry.metrics_prefix": row("text", "consul", "First word of the JSON metric names."),
+  log_level: row("text", "info", "Least severe lines that are written.", {
+    flag: "-log-level",
+    words: ["trace", "debug", "info", "warn", "err", "error"],
+    ...reload,
+  }),
+  log_json: row("boolean", false, "Log lines as JSON.", { flag: "-log-json" }),
+  log_file: row("text", "", "File or directory of the log, beside standard error.", {
+    flag: "-log-file",
+  }),
+  log_rotate_bytes: row("integer", 0, "Octets before a new log file; 0: no limit.", {
+    flag: "-log-rotate-bytes",
+    min: 0,
+  }),
+  log_rotate_duration: row("durationMs", 86_400_000, "Age before a new log file.", {
+    flag: "-log-rotate-duration",
+    min: 1000,
+  }),
+  log_rotate_max_files: row("integer", 0, "Old log files kept; 0: all, -1: none.", {
+    flag: "-log-rotate-max-files",
+    min: -1,
+  }),
+  pid_file: row("text", "", "File with the process id.", { flag: "-pid-file" }),
+  workers: row("integer", 0, "DNS worker threads; 0: one per two processors.", {
+    min: 0,
+    max: 64,
+  }),
+  answer_table_size: row("octets", 16 * 2 ** 20, "Shared memory for prepared answers.", {
+    min: 2 ** 20,
+    max: 2 ** 32,
+  }),
+  batched_system_calls: row("boolean", true, "recvmmsg and sendmmsg where the system has them."),
+  "forwarder.cache": row("boolean", true, "Keep answers of upstream servers.", reload),
+  "forwarder.cache_size": row("octets", 64 * 2 ** 20, "Memory for them.", { min: 2 ** 16 }),
+  "forwarder.cache_max_ttl": row("durationMs", 86_400_000, "Longest TTL of a kept answer.", {
+    min: 0,
+    ...reload,
+  }),
+  "forwarder.cache_max_negative_ttl": row("durationMs", 300_000, "The same for denials.", {
+    min: 0,
+    ...reload,
+  }),
+  "forwarder.trust_ad": row("boolean", false, "Pass AD on; only for trusted upstreams.", reload),
+  "forwarder.resolv_conf": row("text", "", "File with upstreams, used if recursors is empty.", {
+    ...reload,
+  }),
+} as const satisfies Record<string, Option>;
+
+function secret(doc: string): Option<"text"> {
+  return row("text", "", doc, { secret: true });
+}
+
+/** Keys of the options that do something. */
+export type UsedKey = keyof typeof used;
+
+/** The option table: JSON files, flags, defaults, `validate` and the README all read it. */
+export const options: Readonly<Record<UsedKey, Option> & Record<string, Option>> = {
+  ...used,
+  ...withoutEffect,
+};
+
+/** Keys of the options that do something, in the order of the README. */
+export const usedKeys = Object.keys(used) as readonly UsedKey[];
+
+/** Every option that works, by key, with durations in milliseconds and sizes in octets. */
+export type Config = { readonly [K in UsedKey]: Kinds[(typeof used)[K]["kind"]] };

@@ -1,0 +1,68 @@
+import { metadataProblem } from "../cluster/metadata.ts";
+import type { Config } from "./options.ts";
+
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+
+/**
+ * The rules that go beyond one value (Consul 1.10 `agent/config/builder.go` has the same).
+ * Returns whole sentences; empty if all is well.
+ */
+export function brokenRules(config: Config, dev: boolean, encrypt: string): string[] {
+  const rules: [broken: boolean, problem: string][] = [
+    [config.data_dir === "" && !dev, "data_dir cannot be empty"],
+    [config.node_name === "", "node_name cannot be empty"],
+    [config.datacenter === "", "datacenter cannot be empty"],
+    [
+      !/^[a-z0-9_-]*$/.test(config.datacenter),
+      "datacenter can only contain lowercase alphanumeric, - or _ characters.",
+    ],
+    [
+      config.node_id !== "" && !uuid.test(config.node_id),
+      `node_id: "${config.node_id}" is not a UUID`,
+    ],
+    [config.bootstrap && dev, "'bootstrap = true' not allowed in dev mode"],
+    [config.bootstrap_expect > 0 && dev, "'bootstrap_expect > 0' not allowed in dev mode"],
+    [config.bootstrap && !config.server, "'bootstrap = true' requires 'server = true'"],
+    [
+      config.bootstrap_expect > 0 && !config.server,
+      "'bootstrap_expect > 0' requires 'server = true'",
+    ],
+    [
+      config.bootstrap && config.bootstrap_expect > 0,
+      "'bootstrap_expect > 0' and 'bootstrap = true' are mutually exclusive",
+    ],
+    [
+      config.default_query_time > config.max_query_time,
+      "default_query_time cannot be larger than max_query_time",
+    ],
+    [encrypt !== "" && !isKey(encrypt), "encrypt: the key must be 16, 24 or 32 octets in base64"],
+  ];
+  const problems = rules.filter(([broken]) => broken).map(([, problem]) => problem);
+  const meta = metadataProblem(config.node_meta);
+  if (meta !== undefined) problems.push(`node_meta: ${meta}`);
+  return [...problems, ...domainProblems(config)];
+}
+
+function isKey(text: string): boolean {
+  return base64.test(text) && [24, 32, 44].includes(text.length);
+}
+
+function domainProblems({ domain, alt_domain, datacenter }: Config): string[] {
+  const problems: string[] = [];
+  for (const [key, name] of [
+    ["domain", domain],
+    ["alt_domain", alt_domain],
+  ] as const)
+    if (name !== "" && !isDomain(name)) problems.push(`${key}: "${name}" is not a domain name`);
+  const words = ["service", "connect", "node", "query", "addr", datacenter];
+  if (words.some((word) => alt_domain.startsWith(`${word}.`)))
+    problems.push(`alt_domain cannot start with {service,connect,node,query,addr,${datacenter}}`);
+  return problems;
+}
+
+/** A fully qualified name (final dot) of labels of 1 to 63 octets, 253 in all. */
+function isDomain(name: string): boolean {
+  const labels = name.slice(0, -1).split(".");
+  return name.length <= 254 && labels.every((label) => /^[a-z0-9_-]{1,63}$/.test(label));
+}

@@ -1,0 +1,63 @@
+import { isIP } from "node:net";
+import { fail, ok, type Result } from "../base.ts";
+import type { SocketAddress } from "../ports.ts";
+
+/** Port of a DNS server that gives none. */
+const dnsPort = 53;
+
+/**
+ * An upstream server as `recursors` writes it: `ip`, `ip:port`, `[v6]:port`, IPv6 without brackets,
+ * or a host name with or without a port. The address may still be a host name.
+ */
+export function parseUpstream(text: string): Result<SocketAddress, string> {
+  const refused = (why: string) => fail(`"${text}" ${why}`);
+  const server = splitPort(text.trim());
+  if (server === undefined) return refused("is not an address such as 192.0.2.1 or 192.0.2.1:53");
+  const { address, port } = server;
+  if (!/^\d{1,5}$/.test(port) || Number(port) < 1 || Number(port) > 65535)
+    return refused("has a port that is not from 1 to 65535");
+  if (address === "0.0.0.0" || /^[0:]+$/.test(address))
+    return refused("is the unspecified address");
+  if (isIP(address) === 0 && !/^(?!-)[A-Za-z0-9_.-]{1,253}$/.test(address))
+    return refused("is neither an IP address nor a host name");
+  if (isIP(address) === 0 && /^[\d.]+$/.test(address)) return refused("is not an IP address");
+  return ok({ address, port: Number(port) });
+}
+
+function splitPort(text: string): { address: string; port: string } | undefined {
+  if (isIP(text) !== 0) return { address: text, port: String(dnsPort) };
+  const bracketed = /^\[([^\]]*)\](?::(.*))?$/.exec(text);
+  if (bracketed !== null) {
+    const [, address = "", port = String(dnsPort)] = bracketed;
+    return isIP(address) === 6 ? { address, port } : undefined;
+  }
+  const [address = "", port = String(dnsPort), more] = text.split(":");
+  return address === "" || more !== undefined ? undefined : { address, port };
+}
+
+/** Resolvers use three servers (resolv.conf(5), MAXNS); more are kept here, up to this many. */
+const maxServers = 16;
+
+/**
+ * The name servers of a file in the format of resolv.conf(5), in order, without duplicates and
+ * without our own listeners (a loop otherwise). Lines that are not understood are passed over.
+ */
+export function parseResolvConf(text: string, own: readonly SocketAddress[]): SocketAddress[] {
+  const servers: SocketAddress[] = [];
+  for (const line of text.split("\n")) {
+    const address = /^\s*nameserver\s+([^\s%#;]+)\s*(?:[#;].*)?$/.exec(line)?.[1];
+    if (address === undefined || isIP(address) === 0 || servers.length === maxServers) continue;
+    const server = { address, port: dnsPort };
+    if (![...servers, ...own].some((known) => isSame(known, server))) servers.push(server);
+  }
+  return servers;
+}
+
+function isSame(a: SocketAddress, b: SocketAddress): boolean {
+  return a.address.toLowerCase() === b.address.toLowerCase() && a.port === b.port;
+}
+
+/** The same servers, each once, in order. */
+export function withoutDuplicates(servers: readonly SocketAddress[]): SocketAddress[] {
+  return servers.filter((server, i) => servers.findIndex((other) => isSame(other, server)) === i);
+}

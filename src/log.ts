@@ -1,0 +1,96 @@
+import type { Clock, Log, LogLevel } from "./ports.ts";
+
+/** Where and how lines are written. `write` gets whole lines with their line feed. */
+export type LogSettings = {
+  level: LogLevel;
+  /** One JSON object per line in place of text. */
+  json: boolean;
+  write(line: string): void;
+  clock: Clock;
+};
+
+/** A log whose level can be changed by a reload. */
+export type AdjustableLog = { log: Log; setLevel: (level: LogLevel) => void };
+
+/** More lines than this in one second are counted, not written: a log must not become the load. */
+const maxLinesPerSecond = 100;
+
+const severity: Record<LogLevel, number> = { trace: 0, debug: 1, info: 2, warn: 3, error: 4 };
+
+const labels: Record<LogLevel, string> = {
+  trace: "[TRACE]",
+  debug: "[DEBUG]",
+  info: "[INFO] ",
+  warn: "[WARN] ",
+  error: "[ERROR]",
+};
+
+/** Members whose values never reach the log. */
+const secretName = /token|secret|password|encrypt|authorization/i;
+
+/**
+ * Lines as `2026-01-31T12:00:00.000Z [WARN]  message: key=value` (the form of Consul's log), or as
+ * JSON with @timestamp, @level and @message. At most 100 lines per second; how many were left out
+ * is said with the first line of a later second. Values of fields named like secrets are hidden.
+ */
+export function createLog(settings: LogSettings): AdjustableLog {
+  let least = severity[settings.level];
+  let secondStartMs = -Infinity;
+  let written = 0;
+  let suppressed = 0;
+  const emit = (level: LogLevel, message: string, fields: Record<string, unknown>) => {
+    const time = new Date(settings.clock.wallMs()).toISOString();
+    const shown = hideSecrets(fields);
+    const line = settings.json
+      ? JSON.stringify({ "@level": level, "@message": message, "@timestamp": time, ...shown })
+      : `${time} ${labels[level]} ${oneLine(message)}${textOf(shown)}`;
+    settings.write(`${line}\n`);
+  };
+  const log: Log = (level, message, fields = {}) => {
+    if (severity[level] < least) return;
+    const nowMs = settings.clock.monotonicMs();
+    if (nowMs - secondStartMs >= 1000) {
+      if (suppressed > 0) emit("warn", "log lines left out", { count: suppressed });
+      secondStartMs = nowMs;
+      written = 0;
+      suppressed = 0;
+    }
+    if (written >= maxLinesPerSecond) suppressed++;
+    else {
+      written++;
+      emit(level, message, fields);
+    }
+  };
+  return {
+    log,
+    setLevel(level) {
+      least = severity[level];
+    },
+  };
+}
+
+function hideSecrets(fields: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => [
+      name,
+      secretName.test(name) ? "<hidden>" : value instanceof Error ? value.message : value,
+    ]),
+  );
+}
+
+function textOf(fields: Record<string, unknown>): string {
+  const pairs = Object.entries(fields)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `${name}=${valueText(value)}`);
+  return pairs.length === 0 ? "" : `: ${pairs.join(" ")}`;
+}
+
+function valueText(value: unknown): string {
+  const text = typeof value === "string" ? value : (JSON.stringify(value) ?? String(value));
+  return /^[^\s"=]+$/.test(text) ? text : JSON.stringify(text);
+}
+
+/** What came from outside must not forge a second line. */
+function oneLine(message: string): string {
+  return message.replaceAll(/\p{Cc}/gu, " ");
+}

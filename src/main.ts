@@ -1,0 +1,206 @@
+import { rmSync, writeFileSync } from "node:fs";
+import { parseAgentFlags, agentFlagHelp } from "./config/flags.ts";
+import { readMachine } from "./config/machine.ts";
+import { loadConfig, type LoadedConfig, type Sources } from "./config.ts";
+import { fail, ok, type Result } from "./base.ts";
+import { emptyLayer } from "./config/read.ts";
+import { openLogFile } from "./log-file.ts";
+import { createLog } from "./log.ts";
+import type { Clock, Log, LogLevel } from "./ports.ts";
+import { consulVersion, version } from "./version.ts";
+
+/** What the commands may do to the outside. */
+export type Terminal = {
+  /** Name the program was started under: waypost or consul. */
+  name: string;
+  out(text: string): void;
+  err(text: string): void;
+  clock: Clock;
+  processId: number;
+};
+
+/** What a running agent needs of the command line. */
+export type AgentStart = {
+  loaded: LoadedConfig;
+  log: Log;
+  /** Changes the least severe level that is written. */
+  setLogLevel(level: LogLevel): void;
+  /** Reads the same files and flags again; the error side has one sentence per mistake. */
+  reload(): Promise<Result<LoadedConfig, string[]>>;
+};
+
+/** Runs an agent until it stops; resolves with the exit code. */
+export type RunAgent = (start: AgentStart) => Promise<number>;
+
+type Command = {
+  doc: string;
+  run(args: readonly string[], terminal: Terminal, runAgent: RunAgent): Promise<number>;
+};
+
+/** Another command is another row. */
+const commands: Readonly<Record<string, Command>> = {
+  agent: { doc: "Runs the agent.", run: agent },
+  validate: { doc: "Checks configuration files and directories.", run: validate },
+  version: { doc: "Prints the version.", run: printVersion },
+  help: { doc: "Prints this list.", run: printHelp },
+};
+
+/** Exit code for a command that does not exist, as Consul's. */
+const unknownCommand = 127;
+
+/**
+ * Runs one command line (without the program's name) and resolves with the exit code: 0 done,
+ * 1 failed, 127 no such command.
+ */
+export async function main(
+  argv: readonly string[],
+  terminal: Terminal,
+  runAgent: RunAgent,
+): Promise<number> {
+  const [name, ...args] = argv;
+  if (name === undefined) return (await printHelp([], terminal)) || unknownCommand;
+  if (/^--?(version|v)$/.test(name)) return printVersion([], terminal);
+  if (/^--?(help|h)$/.test(name)) return printHelp([], terminal);
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (command === undefined) {
+    terminal.err(`${terminal.name}: unknown command "${name}"\n\n${usage(terminal.name)}`);
+    return unknownCommand;
+  }
+  return command.run(args, terminal, runAgent);
+}
+
+async function agent(
+  args: readonly string[],
+  terminal: Terminal,
+  runAgent: RunAgent,
+): Promise<number> {
+  const parsed = parseAgentFlags(args);
+  if (!parsed.ok) return refuse(terminal, [parsed.error]);
+  if (parsed.value.version) return printVersion([], terminal);
+  if (parsed.value.help) {
+    terminal.out(`Usage: ${terminal.name} agent [options]\n\n${agentFlagHelp()}`);
+    return 0;
+  }
+  const { sources } = parsed.value;
+  const loaded = await loadConfig(sources, readMachine());
+  if (!loaded.ok) return refuse(terminal, loaded.error);
+  return runConfigured(loaded.value, sources, terminal, runAgent);
+}
+
+async function runConfigured(
+  loaded: LoadedConfig,
+  sources: Sources,
+  terminal: Terminal,
+  runAgent: RunAgent,
+): Promise<number> {
+  const { config } = loaded;
+  const write = openOutput(loaded, terminal);
+  if (!write.ok) return refuse(terminal, [write.error]);
+  const { log, setLevel } = createLog({
+    level: config.log_level as LogLevel, // one of the words of its row
+    json: config.log_json,
+    write: write.value,
+    clock: terminal.clock,
+  });
+  for (const warning of loaded.warnings) log("warn", warning);
+  const pidFile = writePidFile(config.pid_file, terminal.processId);
+  if (!pidFile.ok) return refuse(terminal, [pidFile.error]);
+  try {
+    return await runAgent({
+      loaded,
+      log,
+      setLogLevel: setLevel,
+      reload: () => loadConfig(sources, readMachine()),
+    });
+  } finally {
+    pidFile.value();
+  }
+}
+
+/** Standard error, and the log file if there is one. */
+function openOutput(
+  { config }: LoadedConfig,
+  terminal: Terminal,
+): Result<(line: string) => void, string> {
+  if (config.log_file === "") return ok((line) => terminal.err(line));
+  try {
+    const file = openLogFile({
+      path: config.log_file,
+      rotateBytes: config.log_rotate_bytes,
+      rotateDurationMs: config.log_rotate_duration,
+      maxFiles: config.log_rotate_max_files,
+      wallMs: () => terminal.clock.wallMs(),
+    });
+    return ok((line) => {
+      terminal.err(line);
+      try {
+        file.write(line);
+      } catch (error) {
+        terminal.err(`log_file: ${String(error)}\n`); // a full disk must not stop DNS
+      }
+    });
+  } catch (error) {
+    return fail(`log_file: ${String(error)}`);
+  }
+}
+
+/** Writes the process id; the function on the good side removes the file again. */
+function writePidFile(path: string, processId: number): Result<() => void, string> {
+  if (path === "") return ok(() => {});
+  try {
+    writeFileSync(path, String(processId));
+    return ok(() => rmSync(path, { force: true }));
+  } catch (error) {
+    return fail(`pid_file: ${String(error)}`);
+  }
+}
+
+async function validate(args: readonly string[], terminal: Terminal): Promise<number> {
+  const quiet = args.some((arg) => /^--?quiet$/.test(arg));
+  const paths = args.filter((arg) => !/^--?quiet$/.test(arg));
+  const flag = paths.find((arg) => /^-./.test(arg));
+  if (paths.some((arg) => /^--?h(elp)?$/.test(arg)) || paths.length === 0 || flag !== undefined) {
+    const help = `Usage: ${terminal.name} validate [-quiet] FILE_OR_DIRECTORY...\n`;
+    if (flag === undefined || !/^--?h(elp)?$/.test(flag)) {
+      terminal.err(flag === undefined ? help : `flag provided but not defined: ${flag}\n${help}`);
+      return 1;
+    }
+    terminal.out(help);
+    return 0;
+  }
+  const layers = { flagLists: emptyLayer(), flagValues: emptyLayer() };
+  const sources = { ...layers, paths, format: undefined, fragments: [], dev: false };
+  const loaded = await loadConfig(sources, readMachine());
+  if (!loaded.ok) {
+    terminal.err(loaded.error.map((problem) => `Config validation failed: ${problem}\n`).join(""));
+    return 1;
+  }
+  if (quiet) return 0;
+  terminal.err(loaded.value.warnings.map((warning) => `warning: ${warning}\n`).join(""));
+  terminal.out("Configuration is valid!\n");
+  return 0;
+}
+
+function printVersion(_: readonly string[], terminal: Terminal): Promise<number> {
+  const compatible = `Consul v${consulVersion}\n`;
+  terminal.out(`${terminal.name === "consul" ? compatible : ""}waypost v${version}\n`);
+  return Promise.resolve(0);
+}
+
+function printHelp(_: readonly string[], terminal: Terminal): Promise<number> {
+  terminal.out(usage(terminal.name));
+  return Promise.resolve(0);
+}
+
+function usage(name: string): string {
+  const width = Math.max(...Object.keys(commands).map((each) => each.length));
+  const lines = Object.entries(commands).map(
+    ([each, { doc }]) => `  ${each.padEnd(width)}  ${doc}\n`,
+  );
+  return `Usage: ${name} <command> [options]\n\n${lines.join("")}`;
+}
+
+function refuse(terminal: Terminal, problems: readonly string[]): number {
+  terminal.err(problems.map((problem) => `${terminal.name}: ${problem}\n`).join(""));
+  return 1;
+}
