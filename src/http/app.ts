@@ -6,6 +6,7 @@ import {
   route,
   type HttpDeps,
   type HttpEnv,
+  type RequestEnv,
   type Reply,
   type Route,
 } from "./call.ts";
@@ -20,9 +21,10 @@ const badPath = "\u0000bad";
 const unprintable = /[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/u;
 
 const writing = new Set(["PUT", "POST", "DELETE", "PATCH"]);
-const unknownClient = { address: "", port: 0 };
+/** For callers that hand no environment in: nobody's address, so `allow_write_http_from` refuses it. */
+const noEnv: RequestEnv = { client: { address: "", port: 0 }, keepOpen() {} };
 
-/** `app.fetch(request, { client })` for a listener, `app.request(path)` for tests. */
+/** `app.fetch(request, env)` for a listener, `app.request(path)` for tests. */
 export function createHttpApp(
   deps: HttpDeps,
   groups: readonly (readonly Route[])[],
@@ -55,8 +57,8 @@ function serve(deps: HttpDeps, edge: Edge, row: Route, c: Context<HttpEnv>): Rep
   if (path.length < row.path.length) return redirect(edge, request.url, row.path); // subtree without its slash
   const parameters = parseQuery(request.url);
   const argument = row.path.endsWith("/") ? path.slice(row.path.length) : "";
-  const client = c.env?.client ?? unknownClient;
-  const call = new Call(deps, edge, request, { path, argument }, client, parameters ?? []);
+  const env = c.env?.keepOpen === undefined ? noEnv : c.env;
+  const call = new Call(deps, edge, request, { path, argument }, env, parameters ?? []);
   const reply = parameters === undefined ? call.empty(500) : admit(row, call, edge);
   if (!(reply instanceof Promise)) {
     deps.onAnswer(row.path, call.method, reply.status);
@@ -82,7 +84,7 @@ function admit(row: Route, call: Call, edge: Edge): Reply {
     call.setHeader("Allow", row.methodsOf ? methods.join(",") : ["OPTIONS", ...methods].join(","));
     return call.text(405, `method ${method} not allowed`);
   }
-  if (writing.has(method) && !edge.mayWrite(call.client.address))
+  if (writing.has(method) && !edge.mayWrite(call.env.client.address))
     return call.text(403, "Access is restricted");
   try {
     const reply = row.handle(call);

@@ -64,9 +64,16 @@ export type HttpDeps = {
   onAnswer(route: string, method: string, status: number): void;
 };
 
-/** Where a request comes from, handed to `app.fetch(request, env)` by the listener. */
-export type ClientInfo = { address: string; port: number };
-export type HttpEnv = { Bindings: { client: ClientInfo } };
+/** Where a request comes from. */
+export type ClientInfo = { readonly address: string; readonly port: number };
+
+/** What the listener hands to `app.fetch(request, env)`. */
+export type RequestEnv = {
+  readonly client: ClientInfo;
+  /** Exempts the connection from idle timeouts while this request is answered. */
+  keepOpen(): void;
+};
+export type HttpEnv = { Bindings: RequestEnv };
 
 /** What a handler gives back. */
 export type Reply = Response | Promise<Response>;
@@ -101,11 +108,11 @@ export class HttpError extends Error {
 }
 
 /** decodeShape without its type arithmetic, which the compiler cannot do for a type parameter. */
-const decode: (
+const decode = decodeShape as unknown as (
   shape: Shape,
   value: unknown,
   options: DecodeOptions | undefined,
-) => Result<unknown, string> = decodeShape;
+) => Result<never, string>;
 
 /** One request under way. */
 export class Call {
@@ -116,7 +123,7 @@ export class Call {
   readonly path: string;
   /** Decoded rest of a subtree path, "" for an exact one. */
   readonly argument: string;
-  readonly client: ClientInfo;
+  readonly env: RequestEnv;
   readonly #edge: Edge;
   #parameters: readonly (readonly [string, string])[];
   #headers: Record<string, string> | null = null;
@@ -127,7 +134,7 @@ export class Call {
     edge: Edge,
     request: Request,
     at: { path: string; argument: string },
-    client: ClientInfo,
+    env: RequestEnv,
     parameters: readonly (readonly [string, string])[],
   ) {
     this.deps = deps;
@@ -136,7 +143,7 @@ export class Call {
     this.method = request.method;
     this.path = at.path;
     this.argument = at.argument;
-    this.client = client;
+    this.env = env;
     this.#parameters = parameters;
   }
 
@@ -211,14 +218,21 @@ export class Call {
   }
 
   /** The body decoded by a shape; throws 400 `<prefix><what is wrong>`. */
-  async readBody<const S extends Shape>(
+  readBody<const S extends Shape>(
     shape: S,
-    { prefix = "Request decode failed: ", ...options }: DecodeOptions & { prefix?: string } = {},
+    options: DecodeOptions & { prefix?: string } = {},
   ): Promise<Decoded<S>> {
+    return this.#decodeBody(shape, options);
+  }
+
+  async #decodeBody(
+    shape: Shape,
+    { prefix = "Request decode failed: ", ...options }: DecodeOptions & { prefix?: string },
+  ): Promise<never> {
     const value = await this.readJson(prefix);
     const decoded = decode(shape, value, "unknown" in options ? options : undefined);
     if (!decoded.ok) throw new HttpError(400, prefix + decoded.error);
-    return decoded.value as Decoded<S>;
+    return decoded.value;
   }
 
   /** True for `Content-Length: 0` or no body at all. */

@@ -3,8 +3,8 @@
  * filter-grammar.ts; here are field tables, checks against them, and evaluation.
  */
 import { fail, ok, type Result } from "../base.ts";
+import { compileRegexp } from "../cluster/regexp.ts";
 import { parseFilter, type Expression, type Match, type Operator } from "./filter-grammar.ts";
-import { compileRegexp } from "./filter-regexp.ts";
 
 /** go-bexpr's own limits: comparisons per expression, characters per value. */
 const maxMatches = 32;
@@ -162,7 +162,7 @@ function compileTest(match: Match, fields: Fields, name: string): Result<Test, s
           `Failed to compile regular expression ${JSON.stringify(value)}: ${regexp.error}`,
         );
       const isMatch = operator === "Matches";
-      return ok((found) => regexp.value(String(found)) === isMatch);
+      return ok((found) => regexp.value.test(String(found)) === isMatch);
     }
   }
 }

@@ -91,6 +91,7 @@ export async function hold(
   topics: readonly Topic[],
   untilMs: number,
 ): Promise<"changed" | "timeout" | "gone" | "closed"> {
+  call.env.keepOpen();
   const woken = await call.deps.waiters.wait(topics, untilMs, call.request.signal);
   if (woken === "full")
     throw new HttpError(
@@ -100,8 +101,8 @@ export async function hold(
   return woken;
 }
 
-/** One look at the data. `missing`: a not-found, which while it stays one is no answer for a waiter. */
-export type Look = { value: unknown; missing?: string };
+/** One look at the data. `absent`: what was asked for does not exist; while that lasts it is no answer for a waiter. */
+export type Look = { value: unknown; absent?: boolean };
 
 export type Read = {
   /** What the look depends on; the answer's index is the largest of theirs. */
@@ -122,15 +123,16 @@ export async function answerRead(call: Call, options: ReadOptions, read: Read): 
   const blocks = options.minIndex > 0;
   const untilMs = blocks ? holdUntilMs(call, options.waitMs) : 0;
   let { minIndex } = options;
-  let wasMissing = false;
+  let wasAbsent = false;
   for (;;) {
     const index = indexOf(call, read.topics);
     const look = read.look();
-    if (look.missing !== undefined) {
-      if (wasMissing) minIndex = Math.max(minIndex, index); // still not found: not an answer
-      wasMissing = true;
+    if (look.absent === true) {
+      if (wasAbsent) minIndex = Math.max(minIndex, index);
+      wasAbsent = true;
     }
     if (!blocks || index > minIndex) return respond(call, options, read, index, look);
+    call.env.keepOpen();
     const woken = await hold(call, read.topics, untilMs);
     if (woken !== "changed") {
       const now = woken === "gone" ? look : read.look();
@@ -159,7 +161,7 @@ function respond(call: Call, options: ReadOptions, read: Read, index: number, lo
   setReadHeaders(call, index, streamed ? false : undefined);
   if (read.showsConsistency) call.setHeader("X-Consul-Effective-Consistency", options.consistency);
   if (cached) setCacheHeaders(call);
-  return look.missing === undefined ? call.json(look.value) : call.text(404, look.missing);
+  return call.json(look.value);
 }
 
 /** X-Consul-Index (never below 1), -KnownLeader and -LastContact of an answer from local state. */

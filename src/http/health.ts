@@ -1,0 +1,114 @@
+/** /v1/health: checks by node, service and state, and instances with their health. */
+import type { CheckRecord } from "../cluster/model.ts";
+import { healthCheckFields, healthServiceFields } from "./fields.ts";
+import { HttpError, route, type Call, type Reply, type Route } from "./call.ts";
+import { answerRead, parseReadOptions } from "./read.ts";
+import { filterOf, mayReadCheck, selectChecks, selectInstances } from "./select.ts";
+import { toHealthCheck, toNode, toNodeService } from "./shapes.ts";
+
+/** GET /v1/health/{node,checks,state,service,connect}/<argument>. */
+export function healthRoutes(): readonly Route[] {
+  return [
+    route(["GET"], "/v1/health/node/", answerNode),
+    route(["GET"], "/v1/health/checks/", answerChecks),
+    route(["GET"], "/v1/health/state/", answerState),
+    route(["GET"], "/v1/health/service/", answerService),
+    route(["GET"], "/v1/health/connect/", answerConnect),
+  ];
+}
+
+function answerNode(call: Call): Reply {
+  const { reader } = call.deps;
+  return answerChecksOf(call, "node name", `node:${call.argument.toLowerCase()}`, () => {
+    const rights = call.authorizer();
+    return reader.checksOfNode(call.argument).filter((check) => mayReadCheck(rights, check));
+  });
+}
+
+function answerChecks(call: Call): Reply {
+  const { reader } = call.deps;
+  return answerChecksOf(call, "service name", `service:${call.argument.toLowerCase()}`, () =>
+    selectChecks(call, reader.checksOfService(call.argument), call.authorizer()),
+  );
+}
+
+function answerState(call: Call): Reply {
+  const { reader } = call.deps;
+  return answerChecksOf(call, "check state", "checks", () =>
+    selectChecks(call, reader.checksInState(call.argument), call.authorizer()),
+  );
+}
+
+/** `what` names the missing argument. */
+function answerChecksOf(
+  call: Call,
+  what: string,
+  topic: string,
+  select: () => readonly CheckRecord[],
+): Reply {
+  const options = parseReadOptions(call);
+  if (call.argument === "") throw new HttpError(400, `Missing ${what}`);
+  call.requireDatacenter();
+  call.authorizer();
+  const passes = filterOf(call, healthCheckFields);
+  return answerRead(call, options, {
+    topics: [topic],
+    showsConsistency: true,
+    look: () => ({ value: select().map(toHealthCheck).filter(passes) }),
+  });
+}
+
+const truths = new Set(["", "1", "t", "T", "TRUE", "true", "True"]);
+const falsehoods = new Set(["0", "f", "F", "FALSE", "false", "False"]);
+
+/** `?passing`; throws 400 for a value that is no boolean. */
+function onlyPassing(call: Call): boolean {
+  if (!call.has("passing")) return false;
+  const value = call.query("passing");
+  if (!truths.has(value) && !falsehoods.has(value))
+    throw new HttpError(400, "Invalid value for ?passing");
+  return truths.has(value);
+}
+
+function answerService(call: Call): Reply {
+  const options = parseReadOptions(call);
+  if (call.argument === "") throw new HttpError(400, "Missing service name");
+  call.requireDatacenter();
+  const rights = call.authorizer();
+  const passes = filterOf(call, healthServiceFields);
+  const passing = onlyPassing(call);
+  const { reader, info } = call.deps;
+  return answerRead(call, options, {
+    topics: [`service:${call.argument.toLowerCase()}`],
+    showsConsistency: true,
+    cacheable: true,
+    streamed: true,
+    look() {
+      const entries: object[] = [];
+      for (const { node, service } of selectInstances(call, call.argument, rights)) {
+        const checks = reader.checksOfInstance(node.node, service.id);
+        if (passing && checks.some(({ status }) => status !== "passing")) continue;
+        const entry = {
+          Node: toNode(node, info.datacenter),
+          Service: toNodeService(service),
+          Checks: checks.map(toHealthCheck),
+        };
+        if (passes(entry)) entries.push(entry);
+      }
+      return { value: entries };
+    },
+  });
+}
+
+/** Nothing is connect-capable here: always empty. */
+function answerConnect(call: Call): Reply {
+  const options = parseReadOptions(call);
+  if (call.argument === "") throw new HttpError(400, "Missing service name");
+  call.requireDatacenter();
+  call.authorizer();
+  return answerRead(call, options, {
+    topics: [`service:${call.argument.toLowerCase()}`],
+    showsConsistency: true,
+    look: () => ({ value: [] }),
+  });
+}

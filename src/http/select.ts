@@ -1,0 +1,76 @@
+/** What reads have in common when they pick records: node-meta, tags, near, filter, rights. */
+import type { Authorizer } from "../cluster/acl.ts";
+import type { CatalogReader, CheckRecord, NodeRecord, ServiceRecord } from "../cluster/model.ts";
+import { HttpError, type Call } from "./call.ts";
+import { createFilter, type Fields, type Filter } from "./filter.ts";
+
+/** `?filter=`; throws 500 with Consul's text, also when nothing would be filtered. */
+export function filterOf(call: Call, fields: Fields): Filter {
+  const filter = createFilter(call.query("filter"), fields);
+  if (!filter.ok) throw new HttpError(500, filter.error);
+  return filter.value;
+}
+
+/** `?node-meta=k:v`, repeatable: does a node have all the pairs? undefined: not asked. */
+export function nodeMetaFilter(call: Call): ((node: NodeRecord) => boolean) | undefined {
+  const wanted = call.queryAll("node-meta").map((pair): [string, string] => {
+    const colon = pair.indexOf(":");
+    return colon < 0 ? [pair, ""] : [pair.slice(0, colon), pair.slice(colon + 1)];
+  });
+  if (wanted.length === 0) return undefined;
+  return ({ meta }) =>
+    meta !== null &&
+    wanted.every(([key, value]) => Object.hasOwn(meta, key) && meta[key] === value);
+}
+
+/** `?tag=`, repeatable: does the service have all of them? Case does not matter. */
+export function hasTags(service: ServiceRecord, wanted: readonly string[]): boolean {
+  return wanted.every((tag) => {
+    const folded = tag.toLowerCase();
+    return service.tags.some((own) => own.toLowerCase() === folded);
+  });
+}
+
+/** Instances of a service with their nodes, those of `?tag=` and `?node-meta=` that the caller may read. */
+export function selectInstances(
+  call: Call,
+  name: string,
+  rights: Authorizer,
+): { node: NodeRecord; service: ServiceRecord }[] {
+  const { reader } = call.deps;
+  const tags = call.queryAll("tag");
+  const isWanted = nodeMetaFilter(call);
+  const selected: { node: NodeRecord; service: ServiceRecord }[] = [];
+  for (const service of reader.instancesOf(name)) {
+    if (tags.length > 0 && !hasTags(service, tags)) continue;
+    const node = reader.node(service.node);
+    if (node === undefined || (isWanted && !isWanted(node))) continue;
+    if (rights.nodeRead(node.node) && rights.serviceRead(service.service))
+      selected.push({ node, service });
+  }
+  return selected;
+}
+
+/** May the caller see this check? Its node, and its service if it has one. */
+export function mayReadCheck(rights: Authorizer, check: CheckRecord): boolean {
+  return (
+    rights.nodeRead(check.node) &&
+    (check.serviceName === "" || rights.serviceRead(check.serviceName))
+  );
+}
+
+/** Checks whose node matches `?node-meta=` and which the caller may read. */
+export function selectChecks(
+  call: Call,
+  checks: readonly CheckRecord[],
+  rights: Authorizer,
+): CheckRecord[] {
+  const { reader }: { reader: CatalogReader } = call.deps;
+  const isWanted = nodeMetaFilter(call);
+  return checks.filter((check) => {
+    if (!mayReadCheck(rights, check)) return false;
+    if (isWanted === undefined) return true;
+    const node = reader.node(check.node);
+    return node !== undefined && isWanted(node);
+  });
+}

@@ -1,0 +1,119 @@
+/** HTTP listeners: Bun.serve around a fetch function, on several addresses. */
+import type { Log, SocketAddress } from "../ports.ts";
+
+/** Bodies larger than this are refused with 413 before they are read. */
+export const maxRequestBodyOctets = 64 * 1024 * 1024;
+/**
+ * Seconds without traffic after which a connection is closed. Requests that wait are exempt
+ * (`keepOpen`): a blocking query is silent for up to ten minutes.
+ */
+const idleTimeoutSeconds = 120;
+/** How long `stop` lets running requests finish. */
+const drainMs = 5_000;
+
+/** What the application gets beside the request. */
+export type Env = {
+  readonly client: SocketAddress;
+  /** Exempts the connection from the idle timeout while this request is answered. */
+  keepOpen(): void;
+};
+
+const nobody = { address: "", port: 0 };
+
+/** Asks the server only when somebody wants to know: most requests do not. */
+class RequestEnv implements Env {
+  readonly #request: Request;
+  readonly #server: Bun.Server<undefined>;
+
+  constructor(request: Request, server: Bun.Server<undefined>) {
+    this.#request = request;
+    this.#server = server;
+  }
+
+  get client(): SocketAddress {
+    return this.#server.requestIP(this.#request) ?? nobody;
+  }
+
+  keepOpen(): void {
+    this.#server.timeout(this.#request, 0);
+  }
+}
+
+export type HttpListeners = {
+  /** Where they listen; a port 0 has become the real one. */
+  readonly listening: readonly SocketAddress[];
+  /** Requests being answered now. */
+  readonly requestCount: number;
+  /** Accepts no more connections, lets running requests finish for at most `drainMs`, then cuts them. */
+  stop(): Promise<void>;
+};
+
+/**
+ * Serves `fetch` on all addresses, or on none: the error names address, port and reason. The caller
+ * ends waiting requests (Waiters.close) before `stop`, so that draining is short.
+ */
+export function startHttp(options: {
+  listen: readonly SocketAddress[];
+  fetch: (request: Request, env: Env) => Response | Promise<Response>;
+  log: Log;
+}): HttpListeners {
+  const servers: Bun.Server<undefined>[] = [];
+  try {
+    for (const at of options.listen) servers.push(startServer(at, options));
+  } catch (error) {
+    for (const server of servers) void server.stop(true);
+    throw error;
+  }
+  return {
+    listening: servers.map((server, i) => ({
+      address: options.listen[i]!.address,
+      port: server.port ?? 0,
+    })),
+    get requestCount() {
+      return servers.reduce((sum, server) => sum + server.pendingRequests, 0);
+    },
+    async stop() {
+      const drained = Promise.all(servers.map((server) => server.stop(false)));
+      const late = Symbol("late");
+      const timer = Promise.withResolvers<typeof late>();
+      const handle = setTimeout(() => timer.resolve(late), drainMs);
+      const first = await Promise.race([drained, timer.promise]);
+      clearTimeout(handle);
+      if (first !== late) return;
+      const left = servers.reduce((sum, server) => sum + server.pendingRequests, 0);
+      options.log("warn", "HTTP requests are cut off", { requests: left });
+      await Promise.all(servers.map((server) => server.stop(true)));
+    },
+  };
+}
+
+function startServer(
+  at: SocketAddress,
+  { fetch, log }: Parameters<typeof startHttp>[0],
+): Bun.Server<undefined> {
+  try {
+    return Bun.serve({
+      hostname: at.address,
+      port: at.port,
+      idleTimeout: idleTimeoutSeconds,
+      maxRequestBodySize: maxRequestBodyOctets,
+      fetch: (request, server) => fetch(request, new RequestEnv(request, server)),
+      error(error) {
+        log("error", "HTTP request failed", { error: error.message });
+        return new Response("Internal server error", { status: 500 });
+      },
+    });
+  } catch (error) {
+    throw new Error(`HTTP cannot listen on ${at.address} port ${at.port}: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  if (code === "EADDRINUSE") return "another program uses it (EADDRINUSE)";
+  if (code === "EACCES") return "not permitted (EACCES); ports below 1024 need a privilege";
+  if (code === "EADDRNOTAVAIL") return "no interface has this address (EADDRNOTAVAIL)";
+  return error instanceof Error ? error.message : String(error);
+}
