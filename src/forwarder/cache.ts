@@ -1,0 +1,303 @@
+/**
+ * Answers by question, on two lru-caches with one byte budget: denials have a share of their own, so
+ * that a flood of names that do not exist cannot push out the names that do. Entries are whole messages
+ * as octets; time comes from the caller, and a TTL is counted from the moment of storing.
+ */
+import { LRUCache } from "lru-cache";
+import { encodeMessage } from "../dns/encode.ts";
+import { readUint32, type ParsedMessage } from "../dns/message.ts";
+import { TYPE, type Rr } from "../dns/rr.ts";
+import type { Scrubbed } from "./scrub.ts";
+
+export type Entry = {
+  /** Scrubbed message without OPT of ours to keep: header flags, question, sections. */
+  readonly wire: Uint8Array;
+  readonly storedAtMs: number;
+  readonly expiresAtMs: number;
+  /** Lifetime of a denial, also the TTL of its SOA as shown (RFC 2308 5); -1 for answers. */
+  readonly denialSeconds: number;
+};
+
+/** Why entries left. `capacity`: the budget; `replaced`: a newer answer; `expired`; `flushed`. */
+export type EvictionReason = "capacity" | "replaced" | "expired" | "flushed";
+
+export type CacheStats = {
+  answers: { entries: number; octets: number };
+  denials: { entries: number; octets: number };
+  capacityOctets: number;
+  hits: number;
+  misses: number;
+  failureHits: number;
+  insertions: number;
+  evictions: Record<EvictionReason, number>;
+};
+
+export type CacheLimits = {
+  cacheOctets: number;
+  maxTtlSeconds: number;
+  negativeTtlCapSeconds: number;
+};
+
+/** Part of the budget that denials may fill. */
+const DENIAL_SHARE = 0.25;
+/** What an entry costs beside key and message: measured resident octets per entry (Bun 1.4, 64-bit). */
+const ENTRY_OVERHEAD_OCTETS = 400;
+/** Remembered failures; the least recently used is forgotten. */
+const MAX_FAILURES = 4096;
+/** RFC 9520 3.2 wants failures remembered for 1 s to 5 min, growing when they persist. */
+const FAILURE_SECONDS = [1, 2, 4, 5] as const;
+/** A failure this long after the last one ended counts as the first again. */
+const FAILURE_FORGET_MS = 30_000;
+
+/** A question as a key, together with the key of the denial of its name. */
+export type Key = {
+  /** Folded QNAME, QTYPE, QCLASS, flags, group. */
+  readonly exact: string;
+  /** The same with QTYPE 0: NXDOMAIN is about the name, not the type (RFC 2308 5, RFC 8020 2). */
+  readonly name: string;
+};
+
+const scratch = new Uint8Array(255 + 6);
+/** One octet, one character: every octet has a character of its own. */
+const text = new TextDecoder("latin1");
+
+export type KeyParts = {
+  qname: Uint8Array;
+  qtype: number;
+  qclass: number;
+  do: boolean;
+  cd: boolean;
+};
+
+/**
+ * Answers with DO carry proofs, answers with CD were not checked (RFC 4035 3.2.2): neither is given to
+ * clients that did not ask so, and `groupId` keeps apart what different servers say.
+ */
+export function cacheKey(
+  { qname, qtype, qclass, do: dnssecOk, cd }: KeyParts,
+  groupId: number,
+): Key {
+  const octets = foldInto(qname);
+  scratch[octets] = qtype >> 8;
+  scratch[octets + 1] = qtype;
+  scratch[octets + 2] = qclass >> 8;
+  scratch[octets + 3] = qclass;
+  scratch[octets + 4] = (dnssecOk ? 1 : 0) | (cd ? 2 : 0);
+  scratch[octets + 5] = groupId & 127;
+  const key = scratch.subarray(0, octets + 6);
+  const exact = text.decode(key);
+  scratch[octets] = 0;
+  scratch[octets + 1] = 0;
+  return { exact, name: text.decode(key) };
+}
+
+/** Octets of a key behind the name. */
+const KEY_TAIL = 6;
+
+function foldInto(name: Uint8Array): number {
+  for (let i = 0; i < name.length; i++) {
+    const octet = name[i]!;
+    scratch[i] = octet >= 0x41 && octet <= 0x5a ? octet | 0x20 : octet;
+  }
+  return name.length;
+}
+
+/** Types that no cache may answer from: meta types (RFC 6895 3.1: 128 to 255, ANY among them), 0 and OPT. */
+export function isCacheableType(qtype: number): boolean {
+  return qtype !== 0 && qtype !== TYPE.OPT && (qtype < 128 || qtype > 255);
+}
+
+/** A TTL with the top bit set is 0 (RFC 2181 8); longer than the limit is cut. */
+export function usableTtl(ttl: number, maxTtlSeconds: number): number {
+  return ttl > 0x7fffffff ? 0 : Math.min(ttl, maxTtlSeconds);
+}
+
+/**
+ * Seconds for which a scrubbed reply may be reused; 0: not at all. Answers and the links of a chain live
+ * as long as the shortest TTL; a denial as long as the smaller of the SOA's TTL and its MINIMUM
+ * (RFC 2308 5), and not at all without an SOA.
+ */
+export function lifetimeSeconds(scrubbed: Scrubbed, limits: CacheLimits): number {
+  const { kind, answers, authority, soa } = scrubbed;
+  if (kind === "broken") return 0;
+  let seconds = limits.maxTtlSeconds;
+  for (const rr of answers) seconds = Math.min(seconds, usableTtl(rr.ttl, limits.maxTtlSeconds));
+  if (kind === "answer" || kind === "partial") {
+    for (const rr of authority)
+      seconds = Math.min(seconds, usableTtl(rr.ttl, limits.maxTtlSeconds));
+    return seconds;
+  }
+  if (soa === null) return 0;
+  for (const rr of authority)
+    if (rr !== soa) seconds = Math.min(seconds, usableTtl(rr.ttl, limits.maxTtlSeconds));
+  return Math.min(seconds, denialSeconds(soa, limits));
+}
+
+/** TTL of a denial by its SOA (RFC 2308 5), MINIMUM being the last 32 bits of the data. */
+export function denialSeconds(soa: Rr, limits: CacheLimits): number {
+  const { maxTtlSeconds, negativeTtlCapSeconds } = limits;
+  return Math.min(
+    usableTtl(soa.ttl, maxTtlSeconds),
+    usableTtl(readUint32(soa.data, soa.data.length - 4), maxTtlSeconds),
+    negativeTtlCapSeconds,
+  );
+}
+
+export type Cache = {
+  /** The entry that answers this question now; expired ones are dropped on the way. */
+  find(key: Key, nowMs: number): Entry | undefined;
+  /** True while the last attempt to resolve this question failed too recently to try again. */
+  isFailing(key: Key, nowMs: number): boolean;
+  /** `wire`: the message as received. */
+  store(
+    key: Key,
+    received: { message: ParsedMessage; wire: Uint8Array },
+    scrubbed: Scrubbed,
+    seconds: number,
+    nowMs: number,
+  ): void;
+  /** `growing`: each failure in a row is remembered longer. */
+  storeFailure(key: Key, growing: boolean, nowMs: number): void;
+  forgetFailures(): void;
+  /** Drops a name (all types), or with `subtree` everything at and below it; how many entries. */
+  flush(name: Uint8Array, subtree: boolean): number;
+  clear(): void;
+  stats(): CacheStats;
+};
+
+type Failure = { untilMs: number; step: number };
+
+export function createCache(limits: CacheLimits): Cache {
+  const evictions = { capacity: 0, replaced: 0, expired: 0, flushed: 0 };
+  let hits = 0;
+  let misses = 0;
+  let failureHits = 0;
+  let insertions = 0;
+
+  const createStore = (octets: number): LRUCache<string, Entry> =>
+    new LRUCache<string, Entry>({
+      maxSize: Math.max(1, Math.floor(octets)),
+      sizeCalculation: (entry, key) => key.length + entry.wire.length + ENTRY_OVERHEAD_OCTETS,
+      dispose: (_entry, _key, reason) => {
+        if (reason === "evict") evictions.capacity++;
+        else if (reason === "set") evictions.replaced++;
+      },
+    });
+  const answers = createStore(limits.cacheOctets * (1 - DENIAL_SHARE));
+  const denials = createStore(limits.cacheOctets * DENIAL_SHARE);
+  const failures = new LRUCache<string, Failure>({ max: MAX_FAILURES });
+
+  function live(store: LRUCache<string, Entry>, key: string, nowMs: number): Entry | undefined {
+    const entry = store.get(key);
+    if (entry === undefined || nowMs < entry.expiresAtMs) return entry;
+    store.delete(key);
+    evictions.expired++;
+    return undefined;
+  }
+
+  function drop(store: LRUCache<string, Entry>, key: string): void {
+    if (store.delete(key)) evictions.replaced++;
+  }
+
+  return {
+    find(key, nowMs) {
+      const entry =
+        live(answers, key.exact, nowMs) ??
+        live(denials, key.exact, nowMs) ??
+        live(denials, key.name, nowMs);
+      if (entry === undefined) misses++;
+      else hits++;
+      return entry;
+    },
+    isFailing(key, nowMs) {
+      if (failures.size === 0) return false;
+      const failure = failures.get(key.exact);
+      if (failure === undefined || nowMs >= failure.untilMs) return false;
+      failureHits++;
+      return true;
+    },
+    store(key, { message, wire }, scrubbed, seconds, nowMs) {
+      if (failures.size > 0) failures.delete(key.exact);
+      if (seconds <= 0) return;
+      const denial = scrubbed.kind === "nxdomain" || scrubbed.kind === "nodata";
+      const entry: Entry = {
+        wire: scrubbed.untouched ? wire.slice() : reencode(message, scrubbed),
+        storedAtMs: nowMs,
+        expiresAtMs: nowMs + seconds * 1000,
+        denialSeconds: denial ? seconds : -1,
+      };
+      insertions++;
+      if (denial) {
+        drop(answers, key.exact);
+        // With a CNAME before it, NXDOMAIN is about the end of the chain: the name itself exists.
+        const ofName = scrubbed.kind === "nxdomain" && scrubbed.links === 0;
+        denials.set(ofName ? key.name : key.exact, entry);
+        return;
+      }
+      if (denials.size > 0) {
+        drop(denials, key.exact);
+        drop(denials, key.name);
+      }
+      answers.set(key.exact, entry);
+    },
+    storeFailure(key, growing, nowMs) {
+      const before = failures.get(key.exact);
+      const again = before !== undefined && nowMs - before.untilMs < FAILURE_FORGET_MS;
+      const step = growing && again ? Math.min(before.step + 1, FAILURE_SECONDS.length - 1) : 0;
+      failures.set(key.exact, { untilMs: nowMs + FAILURE_SECONDS[step]! * 1000, step });
+    },
+    forgetFailures: () => failures.clear(),
+    flush(name, subtree) {
+      const wanted = text.decode(scratch.subarray(0, foldInto(name)));
+      let count = 0;
+      for (const store of [answers, denials])
+        for (const key of store.keys())
+          if (subtree ? isBelow(key, wanted) : isExactly(key, wanted)) {
+            store.delete(key);
+            count++;
+          }
+      evictions.flushed += count;
+      for (const key of failures.keys())
+        if (subtree ? isBelow(key, wanted) : isExactly(key, wanted)) failures.delete(key);
+      return count;
+    },
+    clear() {
+      evictions.flushed += answers.size + denials.size;
+      answers.clear();
+      denials.clear();
+      failures.clear();
+    },
+    stats: () => ({
+      answers: { entries: answers.size, octets: answers.calculatedSize },
+      denials: { entries: denials.size, octets: denials.calculatedSize },
+      capacityOctets: limits.cacheOctets,
+      hits,
+      misses,
+      failureHits,
+      insertions,
+      evictions: { ...evictions },
+    }),
+  };
+}
+
+function isExactly(key: string, name: string): boolean {
+  return key.length === name.length + KEY_TAIL && key.startsWith(name);
+}
+
+function isBelow(key: string, name: string): boolean {
+  const end = key.length - KEY_TAIL;
+  if (key.slice(0, end).endsWith(name) === false) return false;
+  const start = end - name.length;
+  let at = 0;
+  while (at < start) at += key.charCodeAt(at) + 1;
+  return at === start;
+}
+
+/** The message with only the records that were kept. */
+function reencode(message: ParsedMessage, { answers, authority }: Scrubbed): Uint8Array {
+  const { flags, question } = message;
+  return encodeMessage(
+    { id: 0, flags, question, answers, authority, additional: [] },
+    { compress: true, opt: null },
+  );
+}

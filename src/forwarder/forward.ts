@@ -1,0 +1,475 @@
+/**
+ * Answers questions outside our domain: from the cache, by joining the same question under way, or from
+ * the upstream servers. No timer, promise or copy per question beyond what its socket needs.
+ */
+import type { Forward, ForwardAnswer, ForwardRequest } from "../dns/answer.ts";
+import type { ParsedMessage } from "../dns/message.ts";
+import { equalOctets } from "../dns/name.ts";
+import { CLASS_IN, FLAG, RCODE, TYPE } from "../dns/rr.ts";
+import type { Cancel, Clock, Exchanges, Random, Timers } from "../ports.ts";
+import { unreachable } from "../base.ts";
+import {
+  cacheKey,
+  createCache,
+  isCacheableType,
+  lifetimeSeconds,
+  type Cache,
+  type CacheStats,
+  type Key,
+} from "./cache.ts";
+import {
+  createExchange,
+  hurry,
+  stepExchange,
+  type Attempt,
+  type Exchange,
+  type Input,
+  type Output,
+} from "./exchange.ts";
+import { passedQuery, sharedQuery } from "./query.ts";
+import { cachedAnswer, passedAnswer, respelled, sharedAnswer } from "./reply.ts";
+import { scrub } from "./scrub.ts";
+import type { ForwarderSettings } from "./settings.ts";
+import {
+  createUpstreams,
+  sameServers,
+  serverOrder,
+  type Server,
+  type Upstreams,
+} from "./upstreams.ts";
+import { createWheel, untimed, type Timed } from "./wheel.ts";
+
+/** Questions on their way at a time. When full, the oldest ends with SERVFAIL: it has had the most time. */
+export const MAX_IN_FLIGHT = 4096;
+/** Below this the limit does not shrink when the system has no more sockets for us. */
+const MIN_IN_FLIGHT = 64;
+/** How much of a place each answer gives back to a limit that has shrunk. */
+const LIMIT_REGAIN = 0.1;
+/** Clients waiting for one question. When full, a new one is REFUSED. */
+export const MAX_WAITERS_PER_QUESTION = 512;
+/** Clients that joined questions of others, in all. When full, a new one is REFUSED. */
+export const MAX_WAITERS = 16384;
+
+export type ForwarderStats = {
+  /** Questions given to `forward`. */
+  requests: number;
+  /** Questions that joined one under way. */
+  coalesced: number;
+  inFlight: number;
+  inFlightLimit: number;
+  /** Ended with SERVFAIL because MAX_IN_FLIGHT was reached. */
+  dropped: number;
+  /** Refused because too many waited, or no socket could be opened. */
+  refused: number;
+  /** Ended without a usable reply, by reason. */
+  failures: { silence: number; errorReplies: number; brokenChain: number };
+  udpSockets: number;
+  tcpSockets: number;
+  /** Times the set of servers was replaced by another one. */
+  generation: number;
+  cache: CacheStats | null;
+  servers: readonly Readonly<Server>[];
+};
+
+export type Forwarder = {
+  /** For clients' questions: an RCODE other than NOERROR and NXDOMAIN leads to the next server. */
+  forward: Forward;
+  /** The first reply of any RCODE is the answer; only silence leads to the next server. */
+  forwardFirstReply: Forward;
+  /**
+   * Addresses behind a host name that stands in the catalog: type A, RD, without EDNS, by the first-reply
+   * rule (Consul 1.10 `agent/dns.go` resolves CNAME targets so).
+   */
+  resolveHost(qname: Uint8Array, done: (answer: ForwardAnswer) => void): void;
+  /** Takes effect with the next question. What is kept stays, unless the set of servers is another one. */
+  reload(settings: ForwarderSettings): void;
+  /** Drops a name, or with `subtree` all at and below it, from the cache; how many entries. */
+  flush(qname: Uint8Array, subtree: boolean): number;
+  stats(): ForwarderStats;
+  /** Ends every question with `failed` and closes all sockets. */
+  close(): void;
+};
+
+export type ForwarderDeps = {
+  settings: ForwarderSettings;
+  clock: Clock;
+  timers: Timers;
+  random: Random;
+  udp: Exchanges;
+  /** Same contract over TCP: `send` frames a message, `datagram` gets one whole message. */
+  tcp: Exchanges;
+};
+
+type Done = (answer: ForwardAnswer) => void;
+type Waiter = { request: ForwardRequest; done: Done };
+
+/** A question under way. `key` null: the answer is for nobody else. */
+type Pending = Timed & {
+  readonly exchange: Exchange;
+  readonly joinKey: string;
+  readonly key: Key | null;
+  readonly first: Waiter;
+  readonly upstreams: Upstreams;
+  joined: Waiter[] | null;
+};
+
+const NO_UPSTREAM: ForwardAnswer = { ok: false, reason: "no upstream" };
+const FAILED: ForwardAnswer = { ok: false, reason: "failed" };
+const REFUSED: ForwardAnswer = { ok: false, reason: "refused" };
+
+export function createForwarder(deps: ForwarderDeps): Forwarder {
+  const { clock, timers, random, udp, tcp } = deps;
+  let settings = deps.settings;
+  let upstreams = createUpstreams(settings, 0, null);
+  let cache = cacheFor(settings);
+  let closed = false;
+  let inFlightLimit = MAX_IN_FLIGHT;
+  let waiterCount = 0;
+  const counts = { requests: 0, coalesced: 0, dropped: 0, refused: 0 };
+  const failures = { silence: 0, errorReplies: 0, brokenChain: 0 };
+  /** In order of their start: the first is the oldest. */
+  const inFlight = new Map<string, Pending>();
+  /** Holds also what has been answered but still listens for a dead server. */
+  const wheel = createWheel<Pending>();
+  let disarm: Cancel | null = null;
+  let armedForMs = Infinity;
+
+  function accept(request: ForwardRequest, done: Done, firstReplyFinal: boolean): void {
+    counts.requests++;
+    if (upstreams.servers.length === 0 || closed) {
+      done(closed ? FAILED : NO_UPSTREAM);
+      return;
+    }
+    const nowMs = clock.monotonicMs();
+    if (cache === null || !isShared(request)) {
+      const joinKey = passedKey(request, upstreams.groupId, firstReplyFinal);
+      join(joinKey, null, request, done, firstReplyFinal, nowMs);
+      return;
+    }
+    const key = cacheKey(request, upstreams.groupId);
+    const entry = cache.find(key, nowMs);
+    if (entry !== undefined) done(cachedAnswer(request, settings, entry, nowMs));
+    else if (cache.isFailing(key, nowMs)) done(FAILED);
+    else
+      join(
+        firstReplyFinal ? `${key.exact}!` : key.exact,
+        key,
+        request,
+        done,
+        firstReplyFinal,
+        nowMs,
+      );
+  }
+
+  function join(
+    joinKey: string,
+    key: Key | null,
+    request: ForwardRequest,
+    done: Done,
+    firstReplyFinal: boolean,
+    nowMs: number,
+  ): void {
+    const same = inFlight.get(joinKey);
+    if (same === undefined) {
+      start(joinKey, key, { request, done }, firstReplyFinal, nowMs);
+      return;
+    }
+    same.joined ??= [];
+    if (same.joined.length >= MAX_WAITERS_PER_QUESTION - 1 || waiterCount >= MAX_WAITERS) {
+      counts.refused++;
+      done(REFUSED);
+      return;
+    }
+    waiterCount++;
+    counts.coalesced++;
+    same.joined.push({ request, done });
+  }
+
+  function start(
+    joinKey: string,
+    key: Key | null,
+    first: Waiter,
+    firstReplyFinal: boolean,
+    nowMs: number,
+  ): void {
+    if (inFlight.size >= inFlightLimit) dropOldest(nowMs);
+    const pending: Pending = {
+      ...untimed,
+      exchange: createExchange({
+        query:
+          key === null
+            ? passedQuery(first.request, firstReplyFinal)
+            : sharedQuery(first.request, firstReplyFinal, settings.trustAd),
+        order: serverOrder(upstreams, settings.strategy, random),
+        timeoutMs: settings.timeoutMs,
+        random,
+        nowMs,
+      }),
+      joinKey,
+      key,
+      first,
+      upstreams,
+      joined: null,
+    };
+    inFlight.set(joinKey, pending);
+    run(pending, { type: "start", nowMs });
+  }
+
+  function dropOldest(nowMs: number): void {
+    for (const oldest of inFlight.values()) {
+      counts.dropped++;
+      run(oldest, { type: "abort", nowMs });
+      finish(oldest, FAILED);
+      return;
+    }
+  }
+
+  /** One step of an exchange, and everything that follows from it. */
+  function run(pending: Pending, input: Input): void {
+    const { exchange } = pending;
+    for (const output of stepExchange(exchange, input)) perform(pending, output, input.nowMs);
+    if (exchange.wakeAtMs === Infinity) wheel.clear(pending);
+    else arm(wheel.set(pending, exchange.wakeAtMs, input.nowMs), input.nowMs);
+  }
+
+  function perform(pending: Pending, output: Output, nowMs: number): void {
+    switch (output.type) {
+      case "send":
+        send(pending, output.attempt, output.wire);
+        return;
+      case "close":
+        output.attempt.socket?.close();
+        output.attempt.socket = null;
+        return;
+      case "dead":
+        for (const other of inFlight.values())
+          if (other !== pending && hurry(other.exchange, output.server, nowMs))
+            arm(wheel.set(other, nowMs, nowMs), nowMs);
+        return;
+      case "revived":
+        cache?.forgetFailures();
+        return;
+      case "answer":
+        answer(pending, output.message, output.wire, nowMs);
+        return;
+      case "failed":
+        fail(pending, output.reason, nowMs);
+        return;
+      default:
+        unreachable(output);
+    }
+  }
+
+  function send(pending: Pending, attempt: Attempt, wire: Uint8Array): void {
+    // An error of a socket opened just before may already have ended this attempt.
+    if (!attempt.open) return;
+    const exchanges = attempt.transport === "udp" ? udp : tcp;
+    const socket = exchanges.open(attempt.server.address, {
+      datagram: (received) =>
+        run(pending, {
+          type: "message",
+          attempt,
+          wire: received,
+          nowMs: clock.monotonicMs(),
+        }),
+      error: (code) => run(pending, { type: "error", attempt, code, nowMs: clock.monotonicMs() }),
+    });
+    if (!attempt.open) {
+      socket.close();
+      return;
+    }
+    attempt.socket = socket;
+    socket.send(wire);
+  }
+
+  function answer(pending: Pending, message: ParsedMessage, wire: Uint8Array, nowMs: number): void {
+    if (inFlightLimit < MAX_IN_FLIGHT) inFlightLimit += LIMIT_REGAIN;
+    const { key, first } = pending;
+    finish(
+      pending,
+      key === null
+        ? passedAnswer(message)
+        : keep(first.request, key, pending.upstreams, message, wire, nowMs),
+    );
+  }
+
+  /** Stores what may be stored; the answer for the first that asked. */
+  function keep(
+    request: ForwardRequest,
+    key: Key,
+    asked: Upstreams,
+    message: ParsedMessage,
+    wire: Uint8Array,
+    nowMs: number,
+  ): ForwardAnswer {
+    const rcode = message.flags & 15;
+    // The servers may have been replaced while this was under way; then it is not for the others.
+    const store = asked.groupId === upstreams.groupId ? cache : null;
+    const tc = (message.flags & FLAG.TC) !== 0;
+    if (tc || (rcode !== RCODE.NOERROR && rcode !== RCODE.NXDOMAIN)) {
+      if (!tc) store?.storeFailure(key, true, nowMs);
+      return sharedAnswer(request, settings, {
+        rcode,
+        ad: false,
+        tc,
+        answers: [],
+        authority: [],
+        ageSeconds: 0,
+        denialSeconds: -1,
+        cacheableSeconds: 0,
+      });
+    }
+    const scrubbed = scrub(message, request);
+    if (scrubbed.kind === "broken") {
+      failures.brokenChain++;
+      store?.storeFailure(key, true, nowMs);
+      return FAILED;
+    }
+    const seconds = lifetimeSeconds(scrubbed, settings);
+    store?.store(key, { message, wire }, scrubbed, seconds, nowMs);
+    const { answers, authority, soa } = scrubbed;
+    return sharedAnswer(request, settings, {
+      rcode,
+      ad: (message.flags & FLAG.AD) !== 0,
+      tc: false,
+      answers,
+      authority,
+      ageSeconds: 0,
+      denialSeconds: soa === null ? -1 : seconds,
+      cacheableSeconds: store === null ? 0 : seconds,
+    });
+  }
+
+  function fail(
+    pending: Pending,
+    reason: Extract<Output, { type: "failed" }>["reason"],
+    nowMs: number,
+  ): void {
+    if (reason === "local") {
+      // Fewer questions at a time from now on, so that listeners keep getting their sockets.
+      inFlightLimit = Math.max(MIN_IN_FLIGHT, Math.floor(inFlight.size * 0.9));
+      counts.refused++;
+      finish(pending, REFUSED);
+      return;
+    }
+    if (reason === "silence") failures.silence++;
+    else failures.errorReplies++;
+    const { key } = pending;
+    if (key !== null && pending.upstreams === upstreams)
+      cache?.storeFailure(key, reason === "error replies", nowMs);
+    finish(pending, FAILED);
+  }
+
+  /** Tells everyone who waits. */
+  function finish(pending: Pending, result: ForwardAnswer): void {
+    const { first, joined } = pending;
+    if (inFlight.get(pending.joinKey) === pending) inFlight.delete(pending.joinKey);
+    pending.joined = null;
+    first.done(result);
+    if (joined === null) return;
+    waiterCount -= joined.length;
+    for (const { request, done } of joined)
+      done(
+        result.ok && pending.key !== null && !equalOctets(request.qname, first.request.qname)
+          ? respelled(result, request)
+          : result,
+      );
+  }
+
+  function arm(atMs: number, nowMs: number): void {
+    if (atMs >= armedForMs || closed) return;
+    disarm?.();
+    armedForMs = atMs;
+    disarm = timers.after(Math.max(1, Math.ceil(atMs - nowMs)), tick);
+  }
+
+  function tick(): void {
+    disarm = null;
+    armedForMs = Infinity;
+    const nowMs = clock.monotonicMs();
+    wheel.advance(nowMs, (pending) => run(pending, { type: "tick", nowMs }));
+    if (wheel.size > 0) arm(wheel.nextMs(), nowMs);
+  }
+
+  return {
+    forward: (request, done) => accept(request, done, false),
+    forwardFirstReply: (request, done) => accept(request, done, true),
+    resolveHost: (qname, done) => accept(hostRequest(qname), done, true),
+    reload(changed) {
+      const next = createUpstreams(changed, upstreams.groupId + 1, upstreams);
+      const otherServers = !sameServers(upstreams, next);
+      if (otherServers) upstreams = next;
+      const otherLimits =
+        changed.cacheEnabled !== settings.cacheEnabled ||
+        changed.cacheOctets !== settings.cacheOctets ||
+        changed.maxTtlSeconds !== settings.maxTtlSeconds ||
+        changed.negativeTtlCapSeconds !== settings.negativeTtlCapSeconds ||
+        changed.trustAd !== settings.trustAd;
+      settings = changed;
+      if (otherLimits) cache = cacheFor(changed);
+      else if (otherServers) cache?.clear();
+    },
+    flush: (qname, subtree) => cache?.flush(qname, subtree) ?? 0,
+    stats: () => ({
+      ...counts,
+      inFlight: inFlight.size,
+      inFlightLimit: Math.floor(inFlightLimit),
+      failures: { ...failures },
+      udpSockets: udp.openCount,
+      tcpSockets: tcp.openCount,
+      generation: upstreams.groupId,
+      cache: cache?.stats() ?? null,
+      servers: upstreams.servers,
+    }),
+    close() {
+      closed = true;
+      const nowMs = clock.monotonicMs();
+      for (const pending of inFlight.values()) {
+        run(pending, { type: "abort", nowMs });
+        finish(pending, FAILED);
+      }
+      disarm?.();
+      udp.close();
+      tcp.close();
+    },
+  };
+}
+
+function cacheFor(settings: ForwarderSettings): Cache | null {
+  return settings.cacheEnabled && settings.cacheOctets > 0 ? createCache(settings) : null;
+}
+
+/**
+ * May the answer be given to others? Not for questions without RD (the reply may be a referral, or tell
+ * what upstream has in its cache), of other classes, or of types that are not data.
+ */
+function isShared({ rd, qclass, qtype }: ForwardRequest): boolean {
+  return rd && qclass === CLASS_IN && isCacheableType(qtype);
+}
+
+/** Questions that are passed on unchanged are the same only if every octet that goes upstream is. */
+function passedKey(request: ForwardRequest, groupId: number, firstReplyFinal: boolean): string {
+  const { qname, edns, client } = request;
+  const flags =
+    (request.rd ? 1 : 0) |
+    (request.ad ? 2 : 0) |
+    (firstReplyFinal ? 4 : 0) |
+    (client.transport === "tcp" ? 8 : 0);
+  let key = `${cacheKey(request, groupId).exact}${flags} ${String.fromCharCode(...qname)}`;
+  if (edns !== null) key += ` ${edns.payload} ${String.fromCharCode(...edns.options)}`;
+  return key;
+}
+
+function hostRequest(qname: Uint8Array): ForwardRequest {
+  return {
+    qname,
+    qtype: TYPE.A,
+    qclass: CLASS_IN,
+    rd: true,
+    cd: false,
+    ad: false,
+    do: false,
+    edns: null,
+    client: { address: "", port: 0, transport: "udp" },
+  };
+}

@@ -1,0 +1,135 @@
+/** From what upstream said, or the cache holds, to what one client is told. */
+import { assert } from "../base.ts";
+import type { ForwardAnswer, ForwardRequest } from "../dns/answer.ts";
+import { DO, parseMessage, type ParsedMessage } from "../dns/message.ts";
+import { equalNames } from "../dns/name.ts";
+import { FLAG, TYPE, type Rr } from "../dns/rr.ts";
+import { usableTtl, type Entry } from "./cache.ts";
+import { EDNS_PAYLOAD } from "./query.ts";
+import type { ForwarderSettings } from "./settings.ts";
+
+export type Answered = Extract<ForwardAnswer, { ok: true }>;
+
+/** Unchanged, as Consul passes replies on: all sections, flags and the OPT. */
+export function passedAnswer({
+  flags,
+  answers,
+  authority,
+  additional,
+  opt,
+}: ParsedMessage): Answered {
+  return {
+    ok: true,
+    rcode: (flags & 15) | ((opt?.extendedRcode ?? 0) << 4),
+    aa: (flags & FLAG.AA) !== 0,
+    ad: (flags & FLAG.AD) !== 0,
+    ra: (flags & FLAG.RA) !== 0,
+    answers,
+    authority,
+    additional,
+    cacheableSeconds: 0,
+    edns: opt === null ? null : { payload: opt.payload, flags: opt.flags, options: opt.options },
+    tc: (flags & FLAG.TC) !== 0,
+  };
+}
+
+export type SharedAnswerOptions = {
+  rcode: number;
+  /** AD of the upstream's reply. */
+  ad: boolean;
+  tc: boolean;
+  answers: Rr[];
+  authority: Rr[];
+  /** Whole seconds since the records were received. */
+  ageSeconds: number;
+  /** TTL of the SOA of a denial when it was received; -1 for answers. */
+  denialSeconds: number;
+  cacheableSeconds: number;
+};
+
+const NO_OPTIONS = new Uint8Array(0);
+const plainEdns = { payload: EDNS_PAYLOAD, flags: 0, options: NO_OPTIONS };
+const doEdns = { payload: EDNS_PAYLOAD, flags: DO, options: NO_OPTIONS };
+
+/**
+ * What may be told to any client that asks this question: AA clear, RA set, an OPT of our own, TTLs
+ * counted down. The records are changed in place.
+ */
+export function sharedAnswer(
+  request: ForwardRequest,
+  settings: ForwarderSettings,
+  options: SharedAnswerOptions,
+): Answered {
+  const { answers, authority, ageSeconds, denialSeconds } = options;
+  countDown(answers, request.qname, settings.maxTtlSeconds, ageSeconds);
+  if (authority.length > 0) countDown(authority, request.qname, settings.maxTtlSeconds, ageSeconds);
+  if (denialSeconds >= 0)
+    for (const rr of authority)
+      if (rr.type === TYPE.SOA) rr.ttl = Math.max(0, denialSeconds - ageSeconds);
+  if (answers.length > 1) levelTtls(answers, request.qtype);
+  return {
+    ok: true,
+    rcode: options.rcode,
+    aa: false,
+    ad: options.ad && settings.trustAd && (request.ad || request.do),
+    ra: true,
+    answers,
+    authority,
+    additional: [],
+    cacheableSeconds: options.cacheableSeconds,
+    edns: request.edns === null ? null : request.do ? doEdns : plainEdns,
+    tc: options.tc,
+  };
+}
+
+/** The answer that the cache holds. In its last second it may not be served again. */
+export function cachedAnswer(
+  request: ForwardRequest,
+  settings: ForwarderSettings,
+  entry: Entry,
+  nowMs: number,
+): Answered {
+  const parsed = parseMessage(entry.wire);
+  assert(parsed.ok, "what the cache holds was parsed or encoded by us");
+  const { flags, answers, authority } = parsed.value;
+  return sharedAnswer(request, settings, {
+    rcode: flags & 15,
+    ad: (flags & FLAG.AD) !== 0,
+    tc: false,
+    answers,
+    authority,
+    ageSeconds: Math.floor((nowMs - entry.storedAtMs) / 1000),
+    denialSeconds: entry.denialSeconds,
+    cacheableSeconds: Math.floor((entry.expiresAtMs - nowMs) / 1000),
+  });
+}
+
+/** The same answer for another client that spelled the QNAME in other case. */
+export function respelled(answer: Answered, request: ForwardRequest): Answered {
+  const { qname } = request;
+  const respell = (rr: Rr): Rr => (equalNames(rr.owner, qname) ? { ...rr, owner: qname } : rr);
+  return {
+    ...answer,
+    answers: answer.answers.map(respell),
+    authority: answer.authority.map(respell),
+  };
+}
+
+function countDown(
+  records: Rr[],
+  qname: Uint8Array,
+  maxTtlSeconds: number,
+  ageSeconds: number,
+): void {
+  for (const rr of records) {
+    rr.ttl = Math.max(0, usableTtl(rr.ttl, maxTtlSeconds) - ageSeconds);
+    if (rr.owner !== qname && equalNames(rr.owner, qname)) rr.owner = qname;
+  }
+}
+
+/** One RRset has one TTL, the smallest of those received (RFC 2181 5.2). */
+function levelTtls(answers: Rr[], qtype: number): void {
+  let ttl = Infinity;
+  for (const rr of answers) if (rr.type === qtype) ttl = Math.min(ttl, rr.ttl);
+  for (const rr of answers) if (rr.type === qtype) rr.ttl = ttl;
+}

@@ -1,0 +1,115 @@
+/**
+ * What of an upstream's reply belongs to the question. A forwarder trusts its upstream for the names it
+ * asked about and for nothing else: only records on the chain from QNAME are used, whatever else the
+ * message carries (RFC 5452 6; the cache poisonings known as MaginotDNS came from using more).
+ */
+import type { ParsedMessage } from "../dns/message.ts";
+import { equalNames, isWithin } from "../dns/name.ts";
+import { RCODE, TYPE, type Rr } from "../dns/rr.ts";
+
+/** CNAME records followed in one answer (unbound 11, dnsmasq 10). */
+export const MAX_CHAIN_LINKS = 10;
+
+/** Types that only occur beside others: they prove what the answer says (RFC 4035 3.1). */
+const RRSIG = 46;
+const NSEC = 47;
+const NSEC3 = 50;
+
+export type Scrubbed = {
+  /**
+   * `answer`: records of the type asked for stand at the end of the chain. `partial`: the chain ends at a
+   * name of which the reply says nothing more. `nodata` and `nxdomain` refer to the end of the chain
+   * (RFC 2308 2, RFC 6604 3). `broken`: the chain is a loop or too long.
+   */
+  kind: "answer" | "partial" | "nodata" | "nxdomain" | "broken";
+  answers: Rr[];
+  authority: Rr[];
+  /** The SOA of a denial, if it came with one whose zone holds the name. */
+  soa: Rr | null;
+  /** CNAME records on the chain. */
+  links: number;
+  /** Nothing but an OPT was left out: the message may be kept as it came. */
+  untouched: boolean;
+};
+
+export type Asked = { qname: Uint8Array; qtype: number; qclass: number; do: boolean };
+
+/** Sorts a NOERROR or NXDOMAIN reply. Records are kept in the order of the message. */
+export function scrub(message: ParsedMessage, asked: Asked): Scrubbed {
+  const { qname, qtype, qclass } = asked;
+  const all = message.answers;
+  if (isPlainAnswer(message, asked))
+    return {
+      kind: "answer",
+      answers: all,
+      authority: [],
+      soa: null,
+      links: 0,
+      untouched: message.authority.length === 0 && message.additional.length === 0,
+    };
+  const keep = new Set<Rr>();
+  let owner = qname;
+  let links = 0;
+  let found = false;
+  const seen: Uint8Array[] = [];
+  for (;;) {
+    let next: Uint8Array | null = null;
+    for (const rr of all) {
+      if (rr.class !== qclass) continue;
+      if (rr.owner !== owner && !equalNames(rr.owner, owner)) {
+        // A DNAME stands above the name that its CNAME is made for (RFC 6672 3.1).
+        if (rr.type === TYPE.DNAME && isWithin(owner, rr.owner)) keep.add(rr);
+        continue;
+      }
+      if (rr.type === qtype) found = true;
+      else if (rr.type === TYPE.CNAME) next ??= rr.data;
+      else if (!(asked.do && rr.type === RRSIG)) continue;
+      keep.add(rr);
+    }
+    if (found || next === null) break;
+    seen.push(owner);
+    links++;
+    const target = next;
+    if (links > MAX_CHAIN_LINKS || seen.some((name) => equalNames(name, target)))
+      return { kind: "broken", answers: [], authority: [], soa: null, links, untouched: false };
+    owner = target;
+  }
+  const answers = keep.size === all.length ? all : all.filter((rr) => keep.has(rr));
+  const denied = !found;
+  const authority: Rr[] = [];
+  let soa: Rr | null = null;
+  for (const rr of message.authority) {
+    if (rr.class !== qclass) continue;
+    if (denied && rr.type === TYPE.SOA && soa === null && isWithin(owner, rr.owner)) soa = rr;
+    else if (!(asked.do && (rr.type === RRSIG || rr.type === NSEC || rr.type === NSEC3))) continue;
+    authority.push(rr);
+  }
+  const kind =
+    (message.flags & 15) === RCODE.NXDOMAIN
+      ? "nxdomain"
+      : found
+        ? "answer"
+        : soa !== null || links === 0
+          ? "nodata"
+          : "partial";
+  return {
+    kind,
+    answers,
+    authority,
+    soa,
+    links,
+    untouched:
+      answers.length === all.length &&
+      authority.length === message.authority.length &&
+      message.additional.length === 0,
+  };
+}
+
+/** The usual case, told without further bookkeeping: NOERROR and nothing but the RRset asked for. */
+function isPlainAnswer({ flags, answers }: ParsedMessage, asked: Asked): boolean {
+  if ((flags & 15) !== RCODE.NOERROR || asked.do || answers.length === 0) return false;
+  for (const { type, class: rrClass, owner } of answers)
+    if (type !== asked.qtype || rrClass !== asked.qclass || !equalNames(owner, asked.qname))
+      return false;
+  return true;
+}
