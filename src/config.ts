@@ -216,7 +216,7 @@ async function findUpstreams(
   surroundings: Surroundings,
   addresses: Addresses,
 ): Promise<SocketAddress[]> {
-  const { warnings, errors } = surroundings;
+  const { warnings } = surroundings;
   const file = config["forwarder.resolv_conf"];
   if (config.recursors.length > 0) {
     if (file !== "")
@@ -226,7 +226,8 @@ async function findUpstreams(
   if (file === "") return [];
   const text = readText(file);
   if (!text.ok) {
-    errors.push(`forwarder.resolv_conf: ${text.error}`);
+    // At boot the file may come later than this program: an error would leave the host without DNS.
+    warnings.push(`forwarder.resolv_conf: ${text.error}: names outside the domain are refused`);
     return [];
   }
   const servers = parseResolvConf(text.value, ownAddresses(addresses, surroundings.local));

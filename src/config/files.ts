@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fail, ok, type Result } from "../base.ts";
 import { parseHcl } from "./hcl.ts";
+import { placeOfJsonError } from "./json-place.ts";
 
 /** How a file is written; Consul takes both, told apart by the end of the name. */
 export type Format = "json" | "hcl";
@@ -75,17 +76,10 @@ export function parseConfigText(
   }
   try {
     return ok({ file, tree: JSON.parse(content) as unknown });
-  } catch (error) {
-    return fail(`${file}: not valid JSON: ${placed(reason(error), content)}`);
+  } catch {
+    const { line, column, found } = placeOfJsonError(content);
+    return fail(`${file}: not valid JSON at line ${line}, column ${column}: unexpected ${found}`);
   }
-}
-
-/** Engines name the offset or the line; both become line and column. */
-function placed(message: string, content: string): string {
-  const match = /^(.*?) in JSON at position (\d+).*$/s.exec(message);
-  if (match === null) return message;
-  const before = content.slice(0, Number(match[2])).split("\n");
-  return `${match[1]} at line ${before.length}, column ${before.at(-1)!.length + 1}`;
 }
 
 /** A file in the format of resolv.conf(5), or why it cannot be read. */
