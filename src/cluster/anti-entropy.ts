@@ -7,7 +7,7 @@ import type { CheckFields, Command, RegisterCommand, ServiceFields } from "./com
 import type { LocalCheck, LocalState } from "./local.ts";
 import type { CatalogReader } from "./model.ts";
 import { CONSUL_SERVICE_ID, SERF_CHECK_ID, type OwnNode } from "./own-node.ts";
-import { sameCheck, sameNode, sameService } from "./same.ts";
+import { sameCheck, sameList, sameNode, sameService } from "./same.ts";
 
 type Reader = Pick<CatalogReader, "node" | "service" | "check" | "servicesOfNode" | "checksOfNode">;
 
@@ -91,12 +91,8 @@ export function overriddenTags(
 function withCatalogTags(fields: ServiceFields, node: string, reader: Reader): ServiceFields {
   if (!fields.enableTagOverride) return fields;
   const held = reader.service(node, fields.id);
-  if (held === undefined || sameTags(held.tags, fields.tags)) return fields;
+  if (held === undefined || sameList(held.tags, fields.tags)) return fields;
   return { ...fields, tags: [...held.tags] };
-}
-
-function sameTags(a: readonly string[], b: readonly string[]): boolean {
-  return a.length === b.length && a.every((tag, i) => tag === b[i]);
 }
 
 /** Collects registrations: one per service with its checks, one for the checks of the node. */
@@ -117,7 +113,8 @@ function createWriter(state: LocalState, own: OwnNode, reader: Reader) {
 
   function writeService(fields: ServiceFields): void {
     const record = reader.service(node, fields.id);
-    if (record === undefined || !sameService(record, fields)) draftOf(fields.id).service = fields;
+    if (record === undefined || !sameService(record, fields, fields.weights))
+      draftOf(fields.id).service = fields;
   }
 
   function writeCheckFields(fields: CheckFields): void {

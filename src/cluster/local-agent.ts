@@ -1,0 +1,442 @@
+/**
+ * This agent's own services and checks at work: registrations are kept on disk and in the catalog
+ * before they are acknowledged, checks run, TTLs expire, maintenance hides. No socket, file or
+ * clock of its own: all are handed in.
+ */
+import { fail, ok, type Result } from "../base.ts";
+import type { Cancel, Clock, Log, Random, Timers } from "../ports.ts";
+import { aliasResult, cutOutput, outputLimit } from "./checks/check.ts";
+import { createSchedule, type Probe } from "./checks/schedule.ts";
+import { createTtlTimers } from "./checks/ttl.ts";
+import type { Command } from "./command.ts";
+import {
+  kindOfCheck,
+  problemOfTaggedAddresses,
+  refusalOfCheck,
+  type CheckDefinition,
+  type ScriptSettings,
+  type ServiceDefinition,
+  type Source,
+} from "./definition.ts";
+import type { Outcome } from "./engine.ts";
+import {
+  applyConfiguration,
+  newLocalState,
+  outputDue,
+  overdueServices,
+  registerCheck,
+  registerService,
+  removeCheck,
+  removeService,
+  setMaintenance,
+  updateCheck,
+  type LocalCheck,
+  type LocalOutput,
+  type LocalService,
+} from "./local.ts";
+import { restoreLocal } from "./local-restore.ts";
+import {
+  encodeCheck,
+  encodeService,
+  encodeStatus,
+  type LocalFiles,
+  type StoredKind,
+} from "./local-store.ts";
+import type { CatalogReader, Topic } from "./model.ts";
+import type { OwnNode } from "./own-node.ts";
+import { createSyncer } from "./sync.ts";
+import { createWriteBehind } from "./write-behind.ts";
+
+export type LocalSettings = ScriptSettings & {
+  /** `check_update_interval`; 0: every new output is written at once. */
+  checkUpdateIntervalMs: number;
+  /** `check_output_max_size` in octets. */
+  checkOutputMaxSize: number;
+  /** `discard_check_output`. */
+  discardCheckOutput: boolean;
+};
+
+/** Services and checks of the configuration, already parsed. */
+export type LocalConfig = {
+  services: readonly ServiceDefinition[];
+  checks: readonly CheckDefinition[];
+};
+
+export type LocalAgentDeps = {
+  /** describeOwnNode(...); may change with a reload. */
+  own(): OwnNode;
+  reader: CatalogReader;
+  /** Encodes and proposes; resolves after the command is durable and applied here. */
+  propose(command: Command): Promise<Outcome>;
+  /** createLocalFiles(dataDir) of local/driver.ts, or noFiles. */
+  files: LocalFiles;
+  /** createProbe() of checks/driver.ts. */
+  probe: Probe;
+  settings(): LocalSettings;
+  /** Members of the gossip pool; 1 while there is none. */
+  memberCount(): number;
+  /** Ends the waits of those who hold on `localTopic(id)`. */
+  wake(topics: readonly Topic[]): void;
+  clock: Clock;
+  timers: Timers;
+  random: Random;
+  log: Log;
+};
+
+/** Topic of blocking reads (content hash) of one local service. */
+export function localTopic(serviceId: string): Topic {
+  return `agent-service:${serviceId}`;
+}
+
+/** Errors are texts for the client; most mean status 500, see http/agent-*.ts. */
+export type LocalAgent = {
+  readonly services: ReadonlyMap<string, LocalService>;
+  readonly checks: ReadonlyMap<string, LocalCheck>;
+  /** Loads what was kept on disk, takes the configuration over, writes the catalog. Call once. */
+  start(config: LocalConfig): Promise<void>;
+  /** Entries of the configuration become exactly these; those registered by API stay. */
+  reload(config: LocalConfig): Promise<void>;
+  /** Resolves when the service is on disk and in the catalog. */
+  registerService(
+    service: ServiceDefinition,
+    replaceExistingChecks: boolean,
+  ): Promise<Result<void, string>>;
+  registerCheck(check: CheckDefinition): Promise<Result<void, string>>;
+  /** Unknown ids are fine. */
+  deregisterService(id: string): Promise<Result<void, string>>;
+  deregisterCheck(id: string): Promise<Result<void, string>>;
+  /** Sets a TTL check; the error says that there is none of that id. */
+  updateTtl(id: string, status: string, output: string): Promise<Result<void, string>>;
+  /** Without serviceId: the node. The error names an unknown service. */
+  setMaintenance(target: {
+    serviceId?: string;
+    enable: boolean;
+    reason: string;
+  }): Promise<Result<void, string>>;
+  /** To be called with the topics of every applied command: aliases of other nodes look again. */
+  catalogChanged(topics: Iterable<Topic>): void;
+  /** To be called when a leader appears or goes. */
+  leadershipChanged(hasLeader: boolean): void;
+  /** For metrics and agent/self. */
+  counts(): {
+    services: number;
+    checks: number;
+    ttls: number;
+    probes: number;
+    runningProbes: number;
+    waitingProbes: number;
+    unsynced: number;
+  };
+  /** Stops checks and timers, waits for files and proposals under way. */
+  stop(): Promise<void>;
+};
+
+/** Time between looks for services that were critical for too long. Consul: CheckReapInterval. */
+const REAP_INTERVAL_MS = 30_000;
+/** Aliases of aliases settle in as many passes as they are deep; cycles end here. */
+const MAX_ALIAS_PASSES = 8;
+
+export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
+  const state = newLocalState();
+  const { clock, timers, random, log } = deps;
+  const writes = createWriteBehind();
+  /** Entries that have a file, as `kind/id`; others need no removal. */
+  const stored = new Set<string>();
+  const aliases = new Set<string>();
+  const deferred = new Map<string, Cancel>();
+  let reaper: Cancel = () => {};
+  let isStopped = false;
+
+  const syncer = createSyncer(state, {
+    ...deps,
+    onOverride(id, fields) {
+      state.services.set(id, { ...state.services.get(id)!, fields });
+      deps.wake([localTopic(id)]);
+    },
+  });
+  const ttls = createTtlTimers({
+    clock,
+    timers,
+    expired(id, output) {
+      log("warn", "check missed its TTL, is now critical", { check: id });
+      report(id, "critical", output);
+    },
+  });
+  const schedule = createSchedule({ timers, random, probe: deps.probe, report });
+
+  /** A result of a running check. Nobody waits for it. */
+  function report(id: string, status: string, output: string): void {
+    if (!isStopped) void perform(update(id, status, output));
+  }
+
+  function update(id: string, status: string, output: string): LocalOutput[] {
+    const { checkUpdateIntervalMs, discardCheckOutput } = deps.settings();
+    const nowMs = clock.monotonicMs();
+    const options = { nowMs, checkUpdateIntervalMs, discardOutput: discardCheckOutput };
+    return updateCheck(state, id, { status, output }, options);
+  }
+
+  /** Does what the rules asked for; resolves when disk and catalog have it. */
+  async function perform(outputs: readonly LocalOutput[]): Promise<Result<void, string>> {
+    const work: Promise<void>[] = [];
+    let touches = act(outputs, work);
+    if (outputs.length > 0)
+      for (const changed of followAliases()) touches = act(changed, work) || touches;
+    if (touches) work.push(syncer.flush());
+    const failed = (await Promise.allSettled(work)).find(({ status }) => status === "rejected");
+    if (failed?.status !== "rejected") return ok(undefined);
+    const text = failed.reason instanceof Error ? failed.reason.message : String(failed.reason);
+    log("error", "local state not kept on disk", { error: text });
+    return fail(text);
+  }
+
+  /** Acts on each output in order; gives whether the catalog is touched. */
+  function act(outputs: readonly LocalOutput[], work: Promise<void>[]): boolean {
+    let touches = false;
+    for (const output of outputs) {
+      const { id } = output;
+      switch (output.type) {
+        case "sync-service":
+          syncer.touchService(id);
+          touches = true;
+          break;
+        case "sync-check":
+          syncer.touchCheck(id);
+          touches = true;
+          break;
+        case "save-service":
+          work.push(save("services", id, encodeService(state.services.get(id)!), true));
+          break;
+        case "save-check":
+          work.push(save("checks", id, encodeCheck(state.checks.get(id)!), true));
+          break;
+        case "drop-service":
+          work.push(drop("services", id));
+          break;
+        case "drop-check":
+          work.push(drop("checks", id));
+          break;
+        case "drop-status":
+          work.push(drop("checks/state", id));
+          break;
+        case "service-changed":
+          deps.wake([localTopic(id)]);
+          break;
+        case "start-check":
+          startCheck(id, state.checks.get(id)?.definition ?? null);
+          break;
+        case "stop-check":
+          stopCheck(id);
+          break;
+        case "defer-output":
+          deferOutput(id);
+          break;
+      }
+    }
+    return touches;
+  }
+
+  function save(kind: StoredKind, id: string, text: string, isDurable: boolean): Promise<void> {
+    stored.add(`${kind}/${id}`);
+    return writes.put(`${kind}/${id}`, () => deps.files.write(kind, id, text, isDurable));
+  }
+
+  function drop(kind: StoredKind, id: string): Promise<void> {
+    if (!stored.delete(`${kind}/${id}`)) return Promise.resolve();
+    return writes.put(`${kind}/${id}`, () => deps.files.remove(kind, id));
+  }
+
+  function startCheck(id: string, check: CheckDefinition | null): void {
+    stopCheck(id);
+    if (check === null || isStopped) return;
+    const kind = kindOfCheck(check);
+    if (kind === "ttl") ttls.start(id, check.ttlMs);
+    else if (kind === "alias") aliases.add(id);
+    else schedule.start(id, check, outputLimit(check, deps.settings().checkOutputMaxSize));
+  }
+
+  function stopCheck(id: string): void {
+    ttls.stop(id);
+    schedule.stop(id);
+    aliases.delete(id);
+    deferred.get(id)?.();
+    deferred.delete(id);
+  }
+
+  /** Consul waits half the interval and up to one whole at random, so that writers spread. */
+  function deferOutput(id: string): void {
+    const intervalMs = deps.settings().checkUpdateIntervalMs;
+    const delayMs = intervalMs / 2 + (random.uint32() / 2 ** 32) * intervalMs;
+    deferred.set(
+      id,
+      timers.after(delayMs, () => {
+        deferred.delete(id);
+        void perform(outputDue(state, id));
+      }),
+    );
+  }
+
+  /** Outputs of each pass over the aliases, until nothing changes any more. */
+  function* followAliases(): Generator<LocalOutput[]> {
+    for (let pass = 0; pass < MAX_ALIAS_PASSES && aliases.size > 0; pass++) {
+      const changed = [...aliases].flatMap((id) => followAlias(id, state.checks.get(id)!));
+      if (changed.length === 0) return;
+      yield changed;
+    }
+  }
+
+  function followAlias(id: string, { definition }: LocalCheck): LocalOutput[] {
+    const { aliasNode, aliasService } = definition!;
+    const own = deps.own().node.node;
+    const target = { node: aliasNode || own, serviceId: aliasService };
+    const result =
+      aliasNode === ""
+        ? aliasResult(
+            { ...target, serviceExists: state.services.has(aliasService) },
+            [...state.checks.values()].map(({ fields }) => fields),
+            ({ checkId }) => aliases.has(checkId),
+          )
+        : aliasResult(
+            {
+              ...target,
+              serviceExists: deps.reader.service(aliasNode, aliasService) !== undefined,
+            },
+            deps.reader.checksOfNode(aliasNode),
+            ({ type }) => type === "alias",
+          );
+    const limit = outputLimit(definition!, deps.settings().checkOutputMaxSize);
+    return update(id, result.status, cutOutput(result.output, limit));
+  }
+
+  function reap(): void {
+    for (const id of overdueServices(state, clock.monotonicMs())) {
+      log("info", "service was critical for too long and is deregistered", { service: id });
+      void perform(removeService(state, id));
+    }
+    reaper = timers.after(REAP_INTERVAL_MS, reap);
+  }
+
+  function refusal(checks: readonly CheckDefinition[], source: Source): string | undefined {
+    for (const check of checks) {
+      const problem = refusalOfCheck(check, source, deps.settings());
+      if (problem !== undefined) return problem;
+    }
+    return undefined;
+  }
+
+  /** Leaves out, with a line in the log, what this agent cannot run. */
+  function admitted(config: LocalConfig): LocalConfig {
+    const admits = (what: string, checks: readonly CheckDefinition[]) => {
+      const problem = refusal(checks, "config");
+      if (problem !== undefined) log("error", `${what} of the configuration left out: ${problem}`);
+      return problem === undefined;
+    };
+    return {
+      services: config.services.filter(({ fields, checks }) =>
+        admits(`service ${JSON.stringify(fields.id)}`, checks),
+      ),
+      checks: config.checks.filter((check) =>
+        admits(`check ${JSON.stringify(check.checkId)}`, [check]),
+      ),
+    };
+  }
+
+  function configure(config: LocalConfig): LocalOutput[] {
+    const { outputs, errors } = applyConfiguration(state, admitted(config));
+    for (const error of errors) log("error", `configuration: ${error}`);
+    return outputs;
+  }
+
+  return {
+    services: state.services,
+    checks: state.checks,
+    async start(config) {
+      const restored = await restoreLocal(state, {
+        files: deps.files,
+        configure: () => configure(config),
+        refusalOf: (check) => refusal([check], "api"),
+        nowMs: clock.wallMs(),
+        log,
+      });
+      for (const name of restored.stored) stored.add(name);
+      reaper = timers.after(REAP_INTERVAL_MS, reap);
+      await perform(restored.outputs);
+      await syncer.syncAll();
+    },
+    async reload(config) {
+      await perform(configure(config));
+      await syncer.syncAll();
+    },
+    registerService(service, replaceExistingChecks) {
+      const problem =
+        problemOfTaggedAddresses(service.fields.taggedAddresses) ?? refusal(service.checks, "api");
+      if (problem !== undefined) return Promise.resolve(fail(problem));
+      return perform(registerService(state, service, { source: "api", replaceExistingChecks }));
+    },
+    registerCheck(check) {
+      const registered = isServiceKnown(check) ? refusal([check], "api") : undefined;
+      if (registered !== undefined) return Promise.resolve(fail(registered));
+      return performResult(registerCheck(state, check, "api"));
+    },
+    deregisterService: (id) => perform(removeService(state, id)),
+    deregisterCheck: (id) => perform(removeCheck(state, id)),
+    updateTtl(id, status, output) {
+      const check = state.checks.get(id);
+      if (check === undefined || check.definition === null || !ttls.has(id))
+        return Promise.resolve(fail(`CheckID ${JSON.stringify(id)} does not have associated TTL`));
+      const limit = outputLimit(check.definition, deps.settings().checkOutputMaxSize);
+      const kept = cutOutput(output, limit);
+      const expiresMs = clock.wallMs() + ttls.update(id, kept)!;
+      // Not durable: the next update, a moment later, would replace it anyway.
+      const text = encodeStatus({ checkId: id, status, output: kept, expiresMs });
+      const saved = save("checks/state", id, text, false);
+      return Promise.allSettled([saved, perform(update(id, status, kept))]).then(([file]) => {
+        if (file.status === "rejected")
+          log("error", "TTL state not kept on disk", { check: id, error: String(file.reason) });
+        return ok(undefined);
+      });
+    },
+    setMaintenance: (target) => performResult(setMaintenance(state, target)),
+    catalogChanged(topics) {
+      if (aliases.size === 0) return;
+      const watched = new Set(
+        [...aliases].map((id) => state.checks.get(id)!.definition!.aliasNode.toLowerCase()),
+      );
+      for (const topic of topics) {
+        if (!topic.startsWith("node:") || !watched.has(topic.slice(5))) continue;
+        void perform([...followAliases()].flat());
+        return;
+      }
+    },
+    leadershipChanged: (hasLeader) => syncer.leadershipChanged(hasLeader),
+    counts() {
+      const { scheduled, running, waiting } = schedule.counts;
+      return {
+        services: state.services.size,
+        checks: state.checks.size,
+        ttls: ttls.count,
+        probes: scheduled,
+        runningProbes: running,
+        waitingProbes: waiting,
+        unsynced: syncer.pending,
+      };
+    },
+    async stop() {
+      isStopped = true;
+      schedule.close();
+      ttls.close();
+      reaper();
+      for (const cancel of deferred.values()) cancel();
+      await syncer.close();
+      await writes.settled();
+    },
+  };
+
+  function isServiceKnown({ serviceId }: CheckDefinition): boolean {
+    return serviceId === "" || state.services.has(serviceId);
+  }
+
+  function performResult(result: Result<LocalOutput[], string>): Promise<Result<void, string>> {
+    return result.ok ? perform(result.value) : Promise.resolve(result);
+  }
+}

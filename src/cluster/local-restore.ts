@@ -1,0 +1,103 @@
+/** Puts back the local services and checks that were kept on disk. */
+import type { Result } from "../base.ts";
+import type { Log } from "../ports.ts";
+import { kindOfCheck, type CheckDefinition } from "./definition.ts";
+import { registerService, restoreCheck, type LocalOutput, type LocalState } from "./local.ts";
+import {
+  decodeCheck,
+  decodeService,
+  decodeStatus,
+  type LocalFiles,
+  type StoredKind,
+} from "./local-store.ts";
+
+/**
+ * Configuration first, then services, checks, TTL states from disk. Configuration wins over a file
+ * of the same id, and the file goes. A file that cannot be read or does not fit stays where it is
+ * and is named in the log; nothing is lost silently. Source: Consul's loadServices and loadChecks.
+ */
+export async function restoreLocal(
+  state: LocalState,
+  from: {
+    files: LocalFiles;
+    /** Registers what the configuration says. */
+    configure(): LocalOutput[];
+    /** Why a check cannot run here; undefined if it can. */
+    refusalOf(check: CheckDefinition): string | undefined;
+    /** Wall clock. */
+    nowMs: number;
+    log: Log;
+  },
+): Promise<{ outputs: LocalOutput[]; stored: string[] }> {
+  const { files, log } = from;
+  const stored: string[] = [];
+  const outputs = from.configure();
+
+  for (const service of await load(files, "services", decodeService, log)) {
+    const { id } = service.fields;
+    stored.push(`services/${id}`);
+    if (state.services.has(id)) {
+      log("warn", "service is defined in the configuration, its stored registration goes", { id });
+      outputs.push({ type: "drop-service", id });
+      continue;
+    }
+    const options = { source: "api", replaceExistingChecks: false } as const;
+    outputs.push(...withoutSaves(registerService(state, { ...service, checks: [] }, options)));
+  }
+
+  for (const check of await load(files, "checks", decodeCheck, log)) {
+    const id = check.fields.checkId;
+    stored.push(`checks/${id}`);
+    if (state.checks.has(id)) {
+      log("warn", "check is defined in the configuration, its stored registration goes", { id });
+      outputs.push({ type: "drop-check", id });
+      continue;
+    }
+    const refusal = check.definition && from.refusalOf(check.definition);
+    if (refusal) {
+      log("error", `stored check is not started: ${refusal}`, { id });
+      continue;
+    }
+    const restored = restoreCheck(state, check);
+    if (restored.ok) outputs.push(...withoutSaves(restored.value));
+    else {
+      log("warn", `stored check goes: ${restored.error}`, { id });
+      outputs.push({ type: "drop-check", id }, { type: "drop-status", id });
+    }
+  }
+
+  for (const last of await load(files, "checks/state", decodeStatus, log)) {
+    const id = last.checkId;
+    stored.push(`checks/state/${id}`);
+    const check = state.checks.get(id);
+    const isTtl = check?.definition && kindOfCheck(check.definition) === "ttl";
+    if (!isTtl || last.expiresMs < from.nowMs) {
+      log("debug", "stored state of a check has expired", { id });
+      outputs.push({ type: "drop-status", id });
+      continue;
+    }
+    const { status, output } = last;
+    state.checks.set(id, { ...check, fields: { ...check.fields, status, output } });
+  }
+  return { outputs, stored };
+}
+
+/** What is on disk already is not written again. */
+function withoutSaves(outputs: LocalOutput[]): LocalOutput[] {
+  return outputs.filter(({ type }) => type !== "save-service" && type !== "save-check");
+}
+
+async function load<T>(
+  files: LocalFiles,
+  kind: StoredKind,
+  decode: (text: string) => Result<T, string>,
+  log: Log,
+): Promise<T[]> {
+  const loaded: T[] = [];
+  for (const { name, content } of await files.list(kind)) {
+    const decoded = content.ok ? decode(content.value) : content;
+    if (decoded.ok) loaded.push(decoded.value);
+    else log("error", `cannot use ${name}, it is left as it is: ${decoded.error}`);
+  }
+  return loaded;
+}

@@ -1,0 +1,139 @@
+/** Files of the local services and checks, and of the node id, below the data directory. */
+import { createHash } from "node:crypto";
+import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { fail, ok, type Result } from "../../base.ts";
+import type { Random } from "../../ports.ts";
+import type { LocalFiles, StoredKind } from "../local-store.ts";
+
+/** Files that were being written when the program was killed. */
+const TEMPORARY = ".tmp";
+
+/**
+ * One file per entry, named by the SHA-256 of its id as Consul does, readable by the owner alone
+ * (they hold tokens). A write goes to a temporary file that is renamed, so a reader, and a restart
+ * after a kill, sees the old content or the new one. Errors of `write` and `remove` name the path.
+ */
+export function createLocalFiles(dataDir: string): LocalFiles {
+  const folderOf = (kind: StoredKind) => join(dataDir, kind);
+  const pathOf = (kind: StoredKind, id: string) =>
+    join(folderOf(kind), createHash("sha256").update(id).digest("hex"));
+  return {
+    async list(kind) {
+      const folder = folderOf(kind);
+      const names = await readdir(folder, { withFileTypes: true }).catch(absent([]));
+      const listed: { name: string; content: Result<string, string> }[] = [];
+      for (const entry of names) {
+        const name = join(folder, entry.name);
+        if (entry.name.endsWith(TEMPORARY)) await rm(name, { force: true });
+        else if (entry.isFile()) listed.push({ name, content: await readText(name) });
+      }
+      return listed;
+    },
+    async write(kind, id, text, isDurable) {
+      await writeAtomically(folderOf(kind), pathOf(kind, id), text, isDurable);
+    },
+    async remove(kind, id) {
+      const path = pathOf(kind, id);
+      await rm(path, { force: true }).catch(named(path));
+    },
+  };
+}
+
+async function readText(path: string): Promise<Result<string, string>> {
+  try {
+    return ok(await readFile(path, "utf8"));
+  } catch (error) {
+    return fail(messageOf(error));
+  }
+}
+
+async function writeAtomically(
+  folder: string,
+  path: string,
+  text: string,
+  isDurable: boolean,
+): Promise<void> {
+  const temporary = path + TEMPORARY;
+  try {
+    await writeFileSynced(temporary, text, isDurable).catch(async (error: unknown) => {
+      if (codeOf(error) !== "ENOENT") throw error;
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      await writeFileSynced(temporary, text, isDurable);
+    });
+    await rename(temporary, path);
+    if (isDurable) await syncFolder(folder);
+  } catch (error) {
+    named(path)(error);
+  }
+}
+
+async function writeFileSynced(path: string, text: string, isDurable: boolean): Promise<void> {
+  const file = await open(path, "w", 0o600);
+  try {
+    await file.writeFile(text);
+    if (isDurable) await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Without this a rename may be lost with the power (fsync(2)). */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+/**
+ * The node's UUID: the configured one (checked, in lower case), else the one in `<dataDir>/node-id`,
+ * else a new one, which is written there. Throws an error that says what to do when the file holds
+ * something else: a new id would make this a different node.
+ */
+export async function loadNodeId(
+  dataDir: string | undefined,
+  configured: string,
+  random: Pick<Random, "uuid">,
+): Promise<string> {
+  if (configured !== "") {
+    if (UUID.test(configured.toLowerCase())) return configured.toLowerCase();
+    throw new Error(`node_id is not a UUID: ${configured}`);
+  }
+  if (dataDir === undefined) return random.uuid();
+  const path = join(dataDir, "node-id");
+  const text = await readFile(path, "utf8").catch(absent(undefined));
+  if (text !== undefined) {
+    const id = text.trim().toLowerCase();
+    if (UUID.test(id)) return id;
+    throw new Error(`${path} does not hold a UUID; restore it, or remove it to become a new node`);
+  }
+  const id = random.uuid();
+  await writeAtomically(dataDir, path, id, true);
+  return id;
+}
+
+function absent<T>(value: T): (error: unknown) => T {
+  return (error) => {
+    if (codeOf(error) === "ENOENT") return value;
+    throw error;
+  };
+}
+
+function named(path: string): (error: unknown) => never {
+  return (error) => {
+    throw new Error(`${path}: ${messageOf(error)}`, { cause: error });
+  };
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : undefined;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,185 @@
+/**
+ * Keeps the catalog equal to the local state: what was touched at once, everything at start, every
+ * minute or so, and when a leader appears. Source: Consul's agent/ae (intervals) and agent/local.
+ */
+import type { Cancel, Log, Random, Timers } from "../ports.ts";
+import { commandsForAll, commandsForTouched, overriddenTags } from "./anti-entropy.ts";
+import type { Command, ServiceFields } from "./command.ts";
+import type { Outcome } from "./engine.ts";
+import type { LocalState } from "./local.ts";
+import type { CatalogReader } from "./model.ts";
+import type { OwnNode } from "./own-node.ts";
+
+/** Time between full comparisons; up to once more of it (times the scale) is added at random. */
+export const FULL_SYNC_INTERVAL_MS = 60_000;
+/** Wait after proposals that were refused or whose fate is unknown, doubled at random. */
+export const SYNC_RETRY_MS = 15_000;
+/** A new leader is met with a full comparison within this time. */
+export const LEADER_SPREAD_MS = 3_000;
+/** Proposals of one round that are under way at the same time. */
+const MAX_PROPOSALS = 128;
+/** Up to this many members the interval is not scaled. */
+const SCALE_THRESHOLD = 128;
+
+export type Syncer = {
+  touchService(id: string): void;
+  touchCheck(id: string): void;
+  /**
+   * Resolves when all that was touched before this call has been proposed and decided. It resolves
+   * too when the catalog cannot be written now: that is logged and tried again later.
+   */
+  flush(): Promise<void>;
+  /** The same for a comparison of everything. */
+  syncAll(): Promise<void>;
+  /** A leader was found or lost. */
+  leadershipChanged(hasLeader: boolean): void;
+  /** Ends the timers and waits for the round under way. */
+  close(): Promise<void>;
+  /** Touched and not written yet. */
+  readonly pending: number;
+};
+
+export type SyncDeps = {
+  own(): OwnNode;
+  reader: CatalogReader;
+  propose(command: Command): Promise<Outcome>;
+  timers: Timers;
+  random: Pick<Random, "uint32">;
+  /** Members of the pool: larger pools compare less often. */
+  memberCount(): number;
+  log: Log;
+  /** The catalog overrides the tags of a local service. */
+  onOverride(id: string, fields: ServiceFields): void;
+};
+
+/** Factor on the interval: 1 up to 128 members, one more for each doubling. */
+export function scaleFactor(members: number): number {
+  if (members <= SCALE_THRESHOLD) return 1;
+  return Math.ceil(Math.log2(members) - Math.log2(SCALE_THRESHOLD)) + 1;
+}
+
+/** `state` is read at the time of each round. */
+export function createSyncer(state: LocalState, deps: SyncDeps): Syncer {
+  let touched = { services: new Set<string>(), checks: new Set<string>() };
+  let wantsAll = false;
+  let isClosed = false;
+  let current: Promise<void> | undefined;
+  let queued: Promise<void> | undefined;
+  let periodic: Cancel = () => {};
+  let retry: Cancel | undefined;
+  const randomBelow = (limitMs: number) => (deps.random.uint32() / 2 ** 32) * limitMs;
+
+  /** One round at a time: the difference is taken from the catalog, so it must show the last round. */
+  function flush(): Promise<void> {
+    if (isClosed) return current ?? Promise.resolve();
+    if (current === undefined) {
+      current = round().finally(() => (current = undefined));
+      return current;
+    }
+    queued ??= current.then(() => {
+      queued = undefined;
+      return flush();
+    });
+    return queued;
+  }
+
+  function syncAll(): Promise<void> {
+    wantsAll = true;
+    return flush();
+  }
+
+  async function round(): Promise<void> {
+    const now = touched;
+    const all = wantsAll;
+    touched = { services: new Set(), checks: new Set() };
+    wantsAll = false;
+    const commands = all
+      ? compareAll(now)
+      : commandsForTouched(state, deps.own(), deps.reader, now);
+    const failures: string[] = [];
+    for (let i = 0; i < commands.length; i += MAX_PROPOSALS) {
+      const outcomes = commands.slice(i, i + MAX_PROPOSALS).map((command) => propose(command));
+      for (const outcome of await Promise.all(outcomes))
+        if (outcome !== undefined) failures.push(outcome);
+      if (failures.length > 0) break;
+    }
+    if (all) schedulePeriodic();
+    if (failures.length === 0) return;
+    for (const id of now.services) touched.services.add(id);
+    for (const id of now.checks) touched.checks.add(id);
+    wantsAll ||= all;
+    deps.log("warn", "catalog not written, will try again", { reason: failures[0] });
+    scheduleRetry();
+  }
+
+  function compareAll(now: typeof touched): Command[] {
+    const own = deps.own();
+    for (const [id, fields] of overriddenTags(state, own, deps.reader, now))
+      deps.onOverride(id, fields);
+    return commandsForAll(state, own, deps.reader, now);
+  }
+
+  /** Gives the reason if the command may not be in the log. What `apply` refuses is final. */
+  async function propose(command: Command): Promise<string | undefined> {
+    const outcome = await deps.propose(command);
+    if (outcome.outcome !== "committed") return outcome.reason;
+    const { result } = outcome;
+    if (typeof result === "object" && result !== null && "error" in result)
+      deps.log("error", "the catalog refuses a local entry", {
+        command: describe(command),
+        error: result.error,
+      });
+    else deps.log("debug", "synced", { command: describe(command) });
+    return undefined;
+  }
+
+  function schedulePeriodic(): void {
+    periodic();
+    if (isClosed) return;
+    const spreadMs = randomBelow(FULL_SYNC_INTERVAL_MS * scaleFactor(deps.memberCount()));
+    periodic = deps.timers.after(FULL_SYNC_INTERVAL_MS + spreadMs, () => void syncAll());
+  }
+
+  function scheduleRetry(): void {
+    if (retry !== undefined || isClosed) return;
+    retry = deps.timers.after(SYNC_RETRY_MS + randomBelow(SYNC_RETRY_MS), () => {
+      retry = undefined;
+      void flush();
+    });
+  }
+
+  return {
+    touchService: (id) => void touched.services.add(id),
+    touchCheck: (id) => void touched.checks.add(id),
+    flush,
+    syncAll,
+    leadershipChanged(hasLeader) {
+      if (!hasLeader || isClosed) return;
+      retry?.();
+      wantsAll = true;
+      retry = deps.timers.after(randomBelow(LEADER_SPREAD_MS), () => {
+        retry = undefined;
+        void flush();
+      });
+    },
+    async close() {
+      isClosed = true;
+      periodic();
+      retry?.();
+      await current;
+    },
+    get pending() {
+      return touched.services.size + touched.checks.size;
+    },
+  };
+}
+
+function describe(command: Command): string {
+  if (command.type === "register") {
+    const parts = [command.service?.id, ...command.checks.map(({ checkId }) => checkId)];
+    return `register ${parts.filter(Boolean).join(", ") || "node"}`;
+  }
+  if (command.type === "deregister")
+    return `deregister ${command.serviceId || command.checkId || "node"}`;
+  return command.type;
+}
