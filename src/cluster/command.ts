@@ -7,6 +7,8 @@
  * ACL commands; the error is the text that a client sees, prefix included ("apply failed: Missing
  * node registration"), so that the HTTP layer passes it on unchanged with status 500.
  */
+import { fail, ok, type Result } from "../base.ts";
+import { commandShapes } from "./command-shapes.ts";
 import type {
   CheckRecord,
   NodeRecord,
@@ -68,5 +70,60 @@ export type Command =
   | { type: "acl-policy-delete"; id: string }
   | { type: "acl-token-set"; token: AclTokenFields }
   | { type: "acl-token-delete"; accessorId: string }
+  /** The first management token; again only with the reset index that the refusal named. */
+  | { type: "acl-bootstrap"; token: AclTokenFields; resetIndex: number }
   /** First entry of a leader's term: fences commands of older epochs. */
   | { type: "epoch"; epoch: number; timeMs: number };
+
+/**
+ * Layout of an entry: octet 0 version, octet 1 kind, then the body. Bodies are JSON today; a kind
+ * with a body of its own (key/value data) takes a new number. Numbers are never used again.
+ */
+const VERSION = 1;
+const KINDS: Readonly<Record<Command["type"], number>> = {
+  register: 1,
+  deregister: 2,
+  "query-set": 3,
+  "query-delete": 4,
+  "session-create": 5,
+  "session-destroy": 6,
+  "acl-policy-set": 7,
+  "acl-policy-delete": 8,
+  "acl-token-set": 9,
+  "acl-token-delete": 10,
+  "acl-bootstrap": 11,
+  epoch: 12,
+};
+const TYPES = new Map(Object.entries(KINDS).map(([type, kind]) => [kind, type]));
+const HEADER_OCTETS = 2;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/** Octets of a command for the log. */
+export function encode(command: Command): Uint8Array {
+  // Version and kind are below 128, so they are themselves in UTF-8.
+  const header = String.fromCharCode(VERSION, KINDS[command.type]);
+  return encoder.encode(header + JSON.stringify(command));
+}
+
+/** The command in an entry; the error says what is wrong with octets that hold none. */
+export function decode(octets: Uint8Array): Result<Command, string> {
+  if (octets.length < HEADER_OCTETS) return fail("command too short");
+  if (octets[0] !== VERSION) return fail(`command of unknown version ${octets[0]}`);
+  const type = TYPES.get(octets[1]!);
+  if (type === undefined) return fail(`command of unknown kind ${octets[1]}`);
+  let body: unknown;
+  try {
+    body = JSON.parse(decoder.decode(octets.subarray(HEADER_OCTETS)));
+  } catch {
+    return fail(`${type} command is not JSON`);
+  }
+  return isCommand(body, type) ? ok(body) : fail(`${type} command has a wrong member`);
+}
+
+function isCommand(body: unknown, type: string): body is Command {
+  if (typeof body !== "object" || body === null) return false;
+  // TYPES holds nothing but the keys of KINDS.
+  return "type" in body && body.type === type && commandShapes[type as Command["type"]](body);
+}

@@ -1,0 +1,144 @@
+/**
+ * Rule language of Consul 1.10's ACLs: resources with an exact and a prefix form, and scalars. Exact
+ * beats prefix, the longest prefix wins; of several policies on the same rule deny beats write,
+ * write list, list read. What no rule covers is left to the default policy.
+ */
+import { fail, ok, type Result } from "../base.ts";
+import { parseHcl, type HclObject, type HclValue } from "./acl-hcl.ts";
+
+export type Access = "deny" | "read" | "list" | "write";
+export type Resource = "key" | "service" | "node" | "agent" | "session" | "event" | "query";
+export type Scalar = "acl" | "operator" | "keyring" | "mesh";
+
+/** Rules of one resource by name. */
+export type ResourceRules = {
+  exact: ReadonlyMap<string, Access>;
+  prefix: ReadonlyMap<string, Access>;
+};
+export type Rules = {
+  resources: Readonly<Record<Resource, ResourceRules>>;
+  scalars: Readonly<Partial<Record<Scalar, Access>>>;
+};
+
+const RESOURCES: readonly Resource[] = [
+  "key",
+  "service",
+  "node",
+  "agent",
+  "session",
+  "event",
+  "query",
+];
+const SCALARS: readonly Scalar[] = ["acl", "operator", "keyring", "mesh"];
+/** Which of two rules on the same thing counts: the later in this list. */
+const PRECEDENCE: readonly Access[] = ["read", "list", "write", "deny"];
+
+/** Rules of one policy in HCL or JSON. Members that are not ours (Enterprise) say nothing. */
+export function parseRules(text: string): Result<Rules, string> {
+  const tree = parseHcl(text);
+  if (!tree.ok) return fail(`Failed to parse ACL rules: ${tree.error}`);
+  const rules = noRules();
+  for (const resource of RESOURCES) {
+    const { exact, prefix } = rules.resources[resource];
+    const problem =
+      readRules(tree.value[resource], resource, exact) ??
+      readRules(tree.value[`${resource}_prefix`], resource, prefix);
+    if (problem !== undefined) return fail(problem);
+  }
+  for (const scalar of SCALARS) {
+    const value = tree.value[scalar];
+    if (value === undefined || value === "") continue;
+    if (!isAccess(value) || value === "list")
+      return fail(`Invalid ${scalar} policy: ${show(value)}`);
+    rules.scalars[scalar] = value;
+  }
+  return ok(rules);
+}
+
+/** The rules of several policies taken together. */
+export function mergeRules(all: readonly Rules[]): Rules {
+  const merged = noRules();
+  for (const { resources, scalars } of all) {
+    for (const resource of RESOURCES) {
+      const { exact, prefix } = merged.resources[resource];
+      for (const [name, access] of resources[resource].exact) put(exact, name, access);
+      for (const [name, access] of resources[resource].prefix) put(prefix, name, access);
+    }
+    for (const scalar of SCALARS) {
+      const access = scalars[scalar];
+      if (access !== undefined) merged.scalars[scalar] = stronger(merged.scalars[scalar], access);
+    }
+  }
+  return merged;
+}
+
+/** The rule that covers the name, if any. */
+export function accessTo({ exact, prefix }: ResourceRules, name: string): Access | undefined {
+  const access = exact.get(name);
+  if (access !== undefined || prefix.size === 0) return access;
+  for (let length = name.length; length >= 0; length--) {
+    const covering = prefix.get(name.slice(0, length));
+    if (covering !== undefined) return covering;
+  }
+  return undefined;
+}
+
+type MutableRules = {
+  resources: Record<Resource, { exact: Map<string, Access>; prefix: Map<string, Access> }>;
+  scalars: Partial<Record<Scalar, Access>>;
+};
+
+function noRules(): MutableRules {
+  const none = () => ({ exact: new Map<string, Access>(), prefix: new Map<string, Access>() });
+  return {
+    resources: {
+      key: none(),
+      service: none(),
+      node: none(),
+      agent: none(),
+      session: none(),
+      event: none(),
+      query: none(),
+    },
+    scalars: {},
+  };
+}
+
+/** Puts the rules of `key "a" { policy = ... }` blocks into the map; gives the first problem. */
+function readRules(
+  value: HclValue | undefined,
+  resource: Resource,
+  into: Map<string, Access>,
+): string | undefined {
+  for (const blocks of objectsOf(value))
+    for (const [name, body] of Object.entries(blocks))
+      for (const { policy } of objectsOf(body)) {
+        // `list` makes sense for keys only.
+        if (!isAccess(policy) || (policy === "list" && resource !== "key"))
+          return `Invalid ${resource} policy for "${name}": ${show(policy)}`;
+        put(into, name, policy);
+      }
+  return undefined;
+}
+
+/** HCL writes blocks as a list of objects, JSON usually as the object itself. */
+function objectsOf(value: HclValue | undefined): HclObject[] {
+  if (Array.isArray(value)) return value.flatMap(objectsOf);
+  return typeof value === "object" ? [value] : [];
+}
+
+function isAccess(value: HclValue | undefined): value is Access {
+  return PRECEDENCE.some((access) => access === value);
+}
+
+function show(value: HclValue | undefined): string {
+  return value === undefined ? "no policy given" : JSON.stringify(value);
+}
+
+function put(rules: Map<string, Access>, name: string, access: Access): void {
+  rules.set(name, stronger(rules.get(name), access));
+}
+
+function stronger(a: Access | undefined, b: Access): Access {
+  return a !== undefined && PRECEDENCE.indexOf(a) > PRECEDENCE.indexOf(b) ? a : b;
+}

@@ -1,0 +1,160 @@
+/**
+ * What the body of each command must look like: a log may hold anything, and what passes here is
+ * applied without further questions about types.
+ */
+import type { Command } from "./command.ts";
+
+export type Shape = (value: unknown) => boolean;
+
+/** Deepest nesting of what is stored as it came (proxy, connect, definition). */
+const JSON_DEPTH_MAX = 64;
+
+const text: Shape = (value) => typeof value === "string";
+const flag: Shape = (value) => typeof value === "boolean";
+const integer: Shape = (value) => Number.isSafeInteger(value);
+const finite: Shape = (value) => Number.isFinite(value);
+const oneOf =
+  (...words: readonly string[]): Shape =>
+  (value) =>
+    words.some((word) => word === value);
+const orNull =
+  (shape: Shape): Shape =>
+  (value) =>
+    value === null || shape(value);
+const listOf =
+  (shape: Shape): Shape =>
+  (value) =>
+    Array.isArray(value) && value.every(shape);
+const mapOf =
+  (shape: Shape): Shape =>
+  (value) =>
+    isPlain(value) && Object.values(value).every(shape);
+const json: Shape = (value) => nestedAtMost(value, JSON_DEPTH_MAX);
+
+function record(members: Readonly<Record<string, Shape>>): Shape {
+  const entries = Object.entries(members);
+  return (value) => isPlain(value) && entries.every(([name, shape]) => shape(value[name]));
+}
+
+function isPlain(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function nestedAtMost(value: unknown, depth: number): boolean {
+  if (value === undefined) return false;
+  if (typeof value !== "object" || value === null) return true;
+  return depth > 0 && Object.values(value).every((member) => nestedAtMost(member, depth - 1));
+}
+
+const node = record({
+  node: text,
+  id: text,
+  address: text,
+  taggedAddresses: orNull(mapOf(text)),
+  meta: orNull(mapOf(text)),
+});
+
+const service = record({
+  id: text,
+  service: text,
+  kind: text,
+  tags: listOf(text),
+  address: text,
+  taggedAddresses: orNull(mapOf(record({ address: text, port: integer }))),
+  meta: orNull(mapOf(text)),
+  port: integer,
+  socketPath: text,
+  weights: record({ passing: integer, warning: integer }),
+  enableTagOverride: flag,
+  proxy: json,
+  connect: json,
+});
+
+const check = record({
+  checkId: text,
+  name: text,
+  status: text,
+  notes: text,
+  output: text,
+  serviceId: text,
+  type: text,
+  interval: text,
+  timeout: text,
+  exposedPort: integer,
+  definition: (value) => isPlain(value) && json(value),
+});
+
+const query = record({
+  id: text,
+  name: text,
+  session: text,
+  token: text,
+  template: record({ type: text, regexp: text, removeEmptyTags: flag }),
+  service: record({
+    service: text,
+    failover: record({ nearestN: integer, datacenters: orNull(listOf(text)) }),
+    onlyPassing: flag,
+    ignoreCheckIds: orNull(listOf(text)),
+    near: text,
+    tags: orNull(listOf(text)),
+    nodeMeta: orNull(mapOf(text)),
+    serviceMeta: orNull(mapOf(text)),
+    connect: flag,
+  }),
+  dns: record({ ttl: text }),
+});
+
+const session = record({
+  id: text,
+  name: text,
+  node: text,
+  lockDelayMs: finite,
+  behavior: oneOf("release", "delete"),
+  ttl: text,
+  nodeChecks: listOf(text),
+  serviceChecks: orNull(listOf(record({ id: text, namespace: text }))),
+  checks: orNull(listOf(text)),
+});
+
+const policy = record({
+  id: text,
+  name: text,
+  description: text,
+  rules: text,
+  datacenters: orNull(listOf(text)),
+});
+
+const token = record({
+  accessorId: text,
+  secretId: text,
+  description: text,
+  policies: listOf(record({ id: text, name: text })),
+  local: flag,
+  createTimeMs: finite,
+});
+
+const counter: Shape = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
+
+/** Shapes of the parts of records, for snapshots. */
+export const recordShapes = { node, service, check, query, session, policy, token, counter };
+
+/** Shape of each command's body; `type` is checked by the codec. */
+export const commandShapes: Readonly<Record<Command["type"], Shape>> = {
+  register: record({
+    node,
+    skipNodeUpdate: flag,
+    service: orNull(service),
+    checks: listOf(check),
+  }),
+  deregister: record({ node: text, serviceId: text, checkId: text }),
+  "query-set": record({ query, create: flag }),
+  "query-delete": record({ id: text }),
+  "session-create": record({ session, timeMs: finite }),
+  "session-destroy": record({ id: text, timeMs: finite }),
+  "acl-policy-set": record({ policy }),
+  "acl-policy-delete": record({ id: text }),
+  "acl-token-set": record({ token }),
+  "acl-token-delete": record({ accessorId: text }),
+  "acl-bootstrap": record({ token, resetIndex: integer }),
+  epoch: record({ epoch: integer, timeMs: finite }),
+};

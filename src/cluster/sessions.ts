@@ -1,0 +1,102 @@
+/**
+ * State machine of sessions: created on a node and bound to checks of it, ended by command, by the
+ * loss of the node or of a bound check. What a session holds (queries today) is let go by those who
+ * listen to its end. Consul 1.10 agent/consul/state/session.go.
+ */
+import { fail, ok, type Result } from "../base.ts";
+import { findCheck } from "./catalog-tables.ts";
+import type { Catalog } from "./catalog.ts";
+import type { Change } from "./change.ts";
+import type { SessionFields } from "./command.ts";
+import type { SessionRecord } from "./model.ts";
+
+export type Sessions = {
+  byId: Map<string, SessionRecord>;
+  /** Lower-case node name → its sessions. */
+  byNode: Map<string, SessionRecord[]>;
+  index: number;
+};
+
+/** Called once for every session that ends, within the command that ended it. */
+export type SessionEnded = (session: SessionRecord, change: Change) => void;
+
+export function createSessions(): Sessions {
+  return { byId: new Map(), byNode: new Map(), index: 0 };
+}
+
+export function applySessionCreate(
+  sessions: Sessions,
+  catalog: Catalog,
+  fields: SessionFields,
+  change: Change,
+): Result<string, string> {
+  const node = catalog.tables.byName.get(fields.node.toLowerCase());
+  if (node === undefined) return fail("apply failed: Missing node registration");
+  if (sessions.byId.has(fields.id)) return fail(`apply failed: Session '${fields.id}' exists`);
+  for (const checkId of boundChecks(fields)) {
+    const check = findCheck(node, checkId);
+    if (check === undefined) return fail(`apply failed: Missing check '${checkId}' registration`);
+    if (check.status === "critical")
+      return fail(`apply failed: Check '${checkId}' is in critical state`);
+  }
+  const { index } = change;
+  putSession(sessions, { ...fields, createIndex: index, modifyIndex: index });
+  touch(sessions, change);
+  return ok(fields.id);
+}
+
+/** An unknown session is fine. */
+export function applySessionDestroy(
+  sessions: Sessions,
+  id: string,
+  change: Change,
+  ended: SessionEnded,
+): Result<true, string> {
+  const session = sessions.byId.get(id);
+  if (session !== undefined) end(sessions, session, change, ended);
+  return ok(true);
+}
+
+/** Ends the sessions whose node or bound check the command took away or found critical. */
+export function endBrokenSessions(sessions: Sessions, change: Change, ended: SessionEnded): void {
+  for (const { node, checkId } of change.brokenChecks)
+    for (const session of sessions.byNode.get(node)?.slice() ?? [])
+      if (boundChecks(session).includes(checkId)) end(sessions, session, change, ended);
+  for (const node of change.removedNodes)
+    for (const session of sessions.byNode.get(node)?.slice() ?? [])
+      end(sessions, session, change, ended);
+}
+
+/** Adds a session that a snapshot or a command brings. */
+export function putSession(sessions: Sessions, session: SessionRecord): void {
+  sessions.byId.set(session.id, session);
+  const lower = session.node.toLowerCase();
+  const onNode = sessions.byNode.get(lower);
+  if (onNode === undefined) sessions.byNode.set(lower, [session]);
+  else onNode.push(session);
+}
+
+function boundChecks(session: SessionFields): readonly string[] {
+  const services = session.serviceChecks?.map((check) => check.id) ?? [];
+  return [...(session.checks ?? []), ...session.nodeChecks, ...services];
+}
+
+function end(
+  sessions: Sessions,
+  session: SessionRecord,
+  change: Change,
+  ended: SessionEnded,
+): void {
+  sessions.byId.delete(session.id);
+  const lower = session.node.toLowerCase();
+  const rest = sessions.byNode.get(lower)!.filter((other) => other !== session);
+  if (rest.length === 0) sessions.byNode.delete(lower);
+  else sessions.byNode.set(lower, rest);
+  touch(sessions, change);
+  ended(session, change);
+}
+
+function touch(sessions: Sessions, change: Change): void {
+  sessions.index = change.index;
+  change.topics.add("sessions");
+}

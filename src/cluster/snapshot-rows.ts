@@ -1,0 +1,202 @@
+/**
+ * Rows of a snapshot and the records they stand for. The first member is the kind, in this order:
+ *   head     format, log index, epoch, indexes of the tables
+ *   service  lower-case name and index of a service, before its first instance
+ *   n s c    a node, its instances, its checks: by node name, then by id
+ *   session query policy token   records by id
+ *   end      number of rows before it
+ */
+import type { AclPolicyRecord, AclTokenRecord } from "./acl-state.ts";
+import type { CatalogIndexes } from "./catalog-tables.ts";
+import type { CheckFields, NodeFields, ServiceFields } from "./command.ts";
+import { recordShapes, type Shape } from "./command-shapes.ts";
+import type {
+  CheckRecord,
+  NodeRecord,
+  QueryRecord,
+  ServiceRecord,
+  SessionRecord,
+} from "./model.ts";
+import type { Row } from "./snapshot-frames.ts";
+
+const FORMAT = 1;
+
+export type Head = {
+  index: number;
+  epoch: number;
+  indexes: CatalogIndexes & {
+    queries: number;
+    sessions: number;
+    acl: number;
+    aclBootstrap: number;
+  };
+};
+
+export type Stamps = { createIndex: number; modifyIndex: number };
+
+export type Reading =
+  | { kind: "head"; head: Head }
+  | { kind: "service"; lower: string; index: number }
+  | { kind: "n"; index: number; fields: NodeFields; stamps: Stamps }
+  | { kind: "s"; fields: ServiceFields; stamps: Stamps }
+  | { kind: "c"; fields: CheckFields; stamps: Stamps }
+  | { kind: "session"; record: SessionRecord }
+  | { kind: "query"; record: QueryRecord }
+  | { kind: "policy"; record: AclPolicyRecord }
+  | { kind: "token"; record: AclTokenRecord }
+  | { kind: "end"; rows: number };
+
+export const headRow = ({ index, epoch, indexes }: Head): Row => [
+  "head",
+  FORMAT,
+  index,
+  epoch,
+  indexes,
+];
+
+export const serviceIndexRow = (lower: string, index: number): Row => ["service", lower, index];
+
+export const endRow = (rows: number): Row => ["end", rows];
+
+export function nodeRow(r: NodeRecord, index: number): Row {
+  const { createIndex, modifyIndex, node, id, address, taggedAddresses, meta } = r;
+  return ["n", createIndex, modifyIndex, index, node, id, address, taggedAddresses, meta];
+}
+
+export function serviceRow(r: ServiceRecord): Row {
+  const { createIndex, modifyIndex, id, service, kind, tags, address, taggedAddresses, meta } = r;
+  const { port, socketPath, weights, enableTagOverride, proxy, connect } = r;
+  // prettier-ignore
+  return [
+    "s", createIndex, modifyIndex, id, service, kind, tags, address, taggedAddresses, meta, port,
+    socketPath, weights.passing, weights.warning, enableTagOverride, proxy, connect,
+  ];
+}
+
+export function checkRow(r: CheckRecord): Row {
+  const { createIndex, modifyIndex, checkId, name, status, notes, output, serviceId } = r;
+  const { type, interval, timeout, exposedPort, definition } = r;
+  // prettier-ignore
+  return [
+    "c", createIndex, modifyIndex, checkId, name, status, notes, output, serviceId, type, interval,
+    timeout, exposedPort, definition,
+  ];
+}
+
+export const recordRow = (
+  kind: "session" | "query" | "policy" | "token",
+  record: SessionRecord | QueryRecord | AclPolicyRecord | AclTokenRecord,
+): Row => [kind, record];
+
+/** What a row says; undefined if it is none of ours. Nothing in it is trusted. */
+export function readRow(row: Row): Reading | undefined {
+  switch (row[0]) {
+    case "head":
+      return readHead(row);
+    case "service": {
+      const [, lower, index] = row;
+      if (typeof lower !== "string" || !isCounter(index)) return undefined;
+      return { kind: "service", lower, index };
+    }
+    case "n":
+      return readNode(row);
+    case "s":
+      return readService(row);
+    case "c":
+      return readCheck(row);
+    case "session":
+    case "query":
+    case "policy":
+    case "token":
+      return readRecord(row[0], row[1]);
+    case "end":
+      return isCounter(row[1]) ? { kind: "end", rows: row[1] } : undefined;
+    default:
+      return undefined;
+  }
+}
+
+function isCounter(value: unknown): value is number {
+  return recordShapes.counter(value);
+}
+
+const INDEXES: readonly (keyof Head["indexes"])[] = [
+  "nodes",
+  "services",
+  "checks",
+  "addresses",
+  "lastNodeRemoval",
+  "lastServiceRemoval",
+  "queries",
+  "sessions",
+  "acl",
+  "aclBootstrap",
+];
+
+function readHead([, format, index, epoch, indexes]: Row): Reading | undefined {
+  if (format !== FORMAT || !isCounter(index) || !isCounter(epoch)) return undefined;
+  if (typeof indexes !== "object" || indexes === null) return undefined;
+  const given = indexes as Record<string, unknown>;
+  if (!INDEXES.every((name) => isCounter(given[name]))) return undefined;
+  // Every member was just seen to be a number.
+  return { kind: "head", head: { index, epoch, indexes: given as Head["indexes"] } };
+}
+
+function stampsOf(createIndex: unknown, modifyIndex: unknown): Stamps | undefined {
+  return isCounter(createIndex) && isCounter(modifyIndex)
+    ? { createIndex, modifyIndex }
+    : undefined;
+}
+
+/** The fields, if the shape says that they are what their type claims. */
+function shaped<T>(fields: unknown, shape: Shape): T | undefined {
+  return shape(fields) ? (fields as T) : undefined;
+}
+
+function readNode(row: Row): Reading | undefined {
+  const [, createIndex, modifyIndex, index, node, id, address, taggedAddresses, meta] = row;
+  const stamps = stampsOf(createIndex, modifyIndex);
+  const given = { node, id, address, taggedAddresses, meta };
+  const fields = shaped<NodeFields>(given, recordShapes.node);
+  if (stamps === undefined || fields === undefined || !isCounter(index)) return undefined;
+  return { kind: "n", index, fields, stamps };
+}
+
+function readService(row: Row): Reading | undefined {
+  const [, createIndex, modifyIndex, id, service, kind, tags, address, taggedAddresses, meta] = row;
+  const [port, socketPath, passing, warning, enableTagOverride, proxy, connect] = row.slice(10);
+  const stamps = stampsOf(createIndex, modifyIndex);
+  // prettier-ignore
+  const given = {
+    id, service, kind, tags, address, taggedAddresses, meta, port, socketPath,
+    weights: { passing, warning }, enableTagOverride, proxy, connect,
+  };
+  const fields = shaped<ServiceFields>(given, recordShapes.service);
+  if (stamps === undefined || fields === undefined) return undefined;
+  return { kind: "s", fields, stamps };
+}
+
+function readCheck(row: Row): Reading | undefined {
+  const [, createIndex, modifyIndex, checkId, name, status, notes, output, serviceId] = row;
+  const [type, interval, timeout, exposedPort, definition] = row.slice(9);
+  const stamps = stampsOf(createIndex, modifyIndex);
+  // prettier-ignore
+  const given = {
+    checkId, name, status, notes, output, serviceId, type, interval, timeout, exposedPort,
+    definition,
+  };
+  const fields = shaped<CheckFields>(given, recordShapes.check);
+  if (stamps === undefined || fields === undefined) return undefined;
+  return { kind: "c", fields, stamps };
+}
+
+function readRecord(
+  kind: "session" | "query" | "policy" | "token",
+  record: unknown,
+): Reading | undefined {
+  if (!recordShapes[kind](record)) return undefined;
+  const { createIndex, modifyIndex } = record as Record<string, unknown>;
+  if (stampsOf(createIndex, modifyIndex) === undefined) return undefined;
+  // The shape and the stamps are all that the record's type says.
+  return { kind, record } as Reading;
+}

@@ -1,0 +1,206 @@
+/** The whole state as rows, consistent as of the call, and back. */
+import { fail, ok, type Result } from "../base.ts";
+import { createAclState, putPolicy, putToken, type AclState } from "./acl-state.ts";
+import { createTables, type Tables } from "./catalog-tables.ts";
+import { restoreNode } from "./catalog.ts";
+import { createQueries, putQuery, type Queries } from "./queries.ts";
+import { createSessions, putSession, type Sessions } from "./sessions.ts";
+import type { Row } from "./snapshot-frames.ts";
+import {
+  checkRow,
+  endRow,
+  headRow,
+  nodeRow,
+  readRow,
+  recordRow,
+  serviceIndexRow,
+  serviceRow,
+  type Head,
+  type Reading,
+} from "./snapshot-rows.ts";
+
+/** Everything that a log makes. */
+export type Contents = {
+  index: number;
+  epoch: number;
+  tables: Tables;
+  sessions: Sessions;
+  queries: Queries;
+  acl: AclState;
+};
+
+export function emptyContents(): Contents {
+  return {
+    index: 0,
+    epoch: 0,
+    tables: createTables(),
+    sessions: createSessions(),
+    queries: createQueries(),
+    acl: createAclState(),
+  };
+}
+
+/** Rows of the contents as they are now; later changes do not reach them. Drawn lazily. */
+export function rowsOf(contents: Contents): Iterable<Row> {
+  // Only lists of records are copied here: records and node entries never change.
+  const nodes = contents.tables.nodes.copy();
+  const serviceIndexes = new Map<string, number>();
+  for (const [lower, entry] of contents.tables.services) serviceIndexes.set(lower, entry.index);
+  const { sessions, queries, acl } = contents;
+  const head: Head = {
+    index: contents.index,
+    epoch: contents.epoch,
+    indexes: {
+      ...contents.tables.indexes,
+      queries: queries.index,
+      sessions: sessions.index,
+      acl: acl.index,
+      aclBootstrap: acl.bootstrapIndex,
+    },
+  };
+  const records = [
+    ...byId("session", [...sessions.byId.values()], (session) => session.id),
+    ...byId("query", [...queries.byId.values()], (query) => query.id),
+    ...byId(
+      "policy",
+      [...acl.policies.values()].map(({ record }) => record),
+      (policy) => policy.id,
+    ),
+    ...byId("token", [...acl.tokens.values()], (token) => token.accessorId),
+  ];
+  return rows(head, nodes, serviceIndexes, records);
+}
+
+function byId<R extends Parameters<typeof recordRow>[1]>(
+  kind: Parameters<typeof recordRow>[0],
+  records: R[],
+  idOf: (record: R) => string,
+): Row[] {
+  records.sort((a, b) => (idOf(a) < idOf(b) ? -1 : 1));
+  return records.map((record) => recordRow(kind, record));
+}
+
+function* rows(
+  head: Head,
+  nodes: ReturnType<Tables["nodes"]["copy"]>,
+  serviceIndexes: Map<string, number>,
+  records: readonly Row[],
+): Generator<Row> {
+  let count = 1;
+  yield headRow(head);
+  for (const { record, index, services, nodeChecks, serviceChecks } of nodes) {
+    count += 1 + services.length + nodeChecks.length + serviceChecks.length;
+    yield nodeRow(record, index);
+    for (const service of services) {
+      const lower = service.service.toLowerCase();
+      const serviceIndex = serviceIndexes.get(lower);
+      if (serviceIndex !== undefined) {
+        serviceIndexes.delete(lower);
+        count++;
+        yield serviceIndexRow(lower, serviceIndex);
+      }
+      yield serviceRow(service);
+    }
+    for (const check of nodeChecks) yield checkRow(check);
+    for (const check of serviceChecks) yield checkRow(check);
+  }
+  yield* records;
+  yield endRow(count + records.length);
+}
+
+type NodeReading = Extract<Reading, { kind: "n" }>;
+type ServiceReading = Extract<Reading, { kind: "s" }>;
+type CheckReading = Extract<Reading, { kind: "c" }>;
+
+/** Takes rows and builds contents aside; nothing is in use before `finish` says that all is there. */
+export class ContentsBuilder {
+  readonly #contents = emptyContents();
+  readonly #serviceIndexes = new Map<string, number>();
+  #node: NodeReading | null = null;
+  #services: ServiceReading[] = [];
+  #checks: CheckReading[] = [];
+  #head: Head | null = null;
+  #rows = 0;
+  #ended = false;
+
+  /** The problem, if the row cannot be one of a snapshot. */
+  add(row: Row): string | undefined {
+    const reading = readRow(row);
+    if (reading === undefined) return "damaged snapshot: unknown row";
+    if (this.#ended) return "damaged snapshot: rows after the end";
+    if ((this.#head === null) !== (reading.kind === "head")) return "damaged snapshot: head";
+    if (reading.kind !== "s" && reading.kind !== "c" && reading.kind !== "service") {
+      const problem = this.#closeNode();
+      if (problem !== undefined) return problem;
+    }
+    const problem = this.#take(reading);
+    this.#rows++;
+    return problem;
+  }
+
+  finish(): Result<Contents, string> {
+    if (!this.#ended || this.#head === null) return fail("damaged snapshot: it ends too early");
+    const { indexes, index, epoch } = this.#head;
+    const { tables, sessions, queries, acl } = this.#contents;
+    const { queries: q, sessions: s, acl: a, aclBootstrap, ...catalog } = indexes;
+    tables.indexes = catalog;
+    for (const [lower, entry] of tables.services) {
+      const serviceIndex = this.#serviceIndexes.get(lower);
+      if (serviceIndex === undefined) return fail("damaged snapshot: service without an index");
+      entry.index = serviceIndex;
+    }
+    [queries.index, sessions.index, acl.index, acl.bootstrapIndex] = [q, s, a, aclBootstrap];
+    return ok({ ...this.#contents, index, epoch });
+  }
+
+  #take(reading: Reading): string | undefined {
+    const { sessions, queries, acl } = this.#contents;
+    switch (reading.kind) {
+      case "head":
+        this.#head = reading.head;
+        return undefined;
+      case "service":
+        this.#serviceIndexes.set(reading.lower, reading.index);
+        return undefined;
+      case "n":
+        this.#node = reading;
+        return undefined;
+      case "s":
+        this.#services.push(reading);
+        return this.#node === null ? "damaged snapshot: service without a node" : undefined;
+      case "c":
+        this.#checks.push(reading);
+        return this.#node === null ? "damaged snapshot: check without a node" : undefined;
+      case "session":
+        if (sessions.byId.has(reading.record.id)) return "damaged snapshot: session twice";
+        putSession(sessions, reading.record);
+        return undefined;
+      case "query": {
+        const put = putQuery(queries, reading.record);
+        return put.ok ? undefined : `damaged snapshot: query: ${put.error}`;
+      }
+      case "policy": {
+        const put = putPolicy(acl, reading.record);
+        return put.ok ? undefined : `damaged snapshot: policy: ${put.error}`;
+      }
+      case "token":
+        putToken(acl, reading.record);
+        return undefined;
+      case "end":
+        this.#ended = true;
+        return reading.rows === this.#rows ? undefined : "damaged snapshot: number of rows";
+    }
+  }
+
+  #closeNode(): string | undefined {
+    const node = this.#node;
+    if (node === null) return undefined;
+    const { tables } = this.#contents;
+    const entry = restoreNode(tables, node, this.#services, this.#checks);
+    if (entry === undefined) return "damaged snapshot: node twice, or with parts that contradict";
+    this.#node = null;
+    this.#services = [];
+    this.#checks = [];
+    return undefined;
+  }
+}

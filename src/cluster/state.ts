@@ -1,0 +1,182 @@
+/**
+ * The state machine behind the log: nodes, services, checks, sessions, prepared queries and ACLs as
+ * one. The same log gives the same state on every node, to the octet of its snapshot.
+ */
+import { fail, ok, unreachable, type Result } from "../base.ts";
+import {
+  applyBootstrap,
+  applyPolicyDelete,
+  applyPolicySet,
+  applyTokenDelete,
+  applyTokenSet,
+  createAclReader,
+  type AclReader,
+} from "./acl-state.ts";
+import { catalogIndexOf, createNodeReads } from "./catalog-read.ts";
+import { applyDeregister, applyRegister } from "./catalog.ts";
+import { createChange, type Change } from "./change.ts";
+import type { Command } from "./command.ts";
+import { crc32 } from "./crc32.ts";
+import type { CatalogReader, Topic } from "./model.ts";
+import { applyQueryDelete, applyQuerySet, removeQueriesOf, resolveQuery } from "./queries.ts";
+import {
+  applySessionCreate,
+  applySessionDestroy,
+  endBrokenSessions,
+  type SessionEnded,
+} from "./sessions.ts";
+import { ContentsBuilder, emptyContents, rowsOf } from "./snapshot.ts";
+import { FrameReader, writeFrames } from "./snapshot-frames.ts";
+
+export type Applied = {
+  /** For the proposer: see command.ts. */
+  result: Result<unknown, string>;
+  /** What the command touched, each topic once; empty if it changed nothing. */
+  topics: readonly Topic[];
+};
+
+export type State = {
+  readonly reader: CatalogReader;
+  readonly acl: AclReader;
+  /** Highest epoch whose first entry was applied; 0 before any. */
+  readonly epoch: number;
+  /** Rows per table, for metrics. */
+  counts(): { nodes: number; services: number; checks: number; queries: number; sessions: number };
+  /** Applies the committed command of this index; indexes must rise. Never throws. */
+  apply(index: number, command: Command): Applied;
+  /** Image as of this call; each chunk takes less than a few ms to draw, later writes do not matter. */
+  snapshot(): { index: number; chunks: Iterable<Uint8Array> };
+  /**
+   * Replaces everything, or nothing if the image is damaged. All topics may have changed: the
+   * caller wakes everybody. `index` is that of the log entry which restores; default the image's.
+   */
+  install(
+    chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+    index?: number,
+  ): Promise<Result<{ index: number }, string>>;
+  /** Equal for equal states: length and CRC-32 of the snapshot. Takes as long as one. */
+  digest(): string;
+};
+
+export function createState(): State {
+  let contents = emptyContents();
+  // Readers and writers go through the getters, so that an installed image reaches them.
+  const catalog = {
+    get tables() {
+      return contents.tables;
+    },
+  };
+  const sessionEnded: SessionEnded = (session, change) =>
+    removeQueriesOf(contents.queries, session, change);
+
+  function run(command: Command, change: Change): Result<unknown, string> {
+    const { queries, sessions, acl } = contents;
+    switch (command.type) {
+      case "register":
+        return applyRegister(catalog, command, change);
+      case "deregister":
+        return applyDeregister(catalog, command, change);
+      case "session-create":
+        return applySessionCreate(sessions, catalog, command.session, change);
+      case "session-destroy":
+        return applySessionDestroy(sessions, command.id, change, sessionEnded);
+      case "query-set":
+        return applyQuerySet(queries, sessions, command, change);
+      case "query-delete":
+        return applyQueryDelete(queries, command.id, change);
+      case "acl-policy-set":
+        return applyPolicySet(acl, command.policy, change);
+      case "acl-policy-delete":
+        return applyPolicyDelete(acl, command.id, change);
+      case "acl-token-set":
+        return applyTokenSet(acl, command.token, change);
+      case "acl-token-delete":
+        return applyTokenDelete(acl, command.accessorId, change);
+      case "acl-bootstrap":
+        return applyBootstrap(acl, command, change);
+      case "epoch":
+        if (command.epoch <= contents.epoch)
+          return fail(`epoch ${command.epoch} is not above ${contents.epoch}`);
+        contents.epoch = command.epoch;
+        return ok(true);
+      default:
+        return unreachable(command);
+    }
+  }
+
+  function snapshot() {
+    return { index: contents.index, chunks: writeFrames(rowsOf(contents)) };
+  }
+
+  return {
+    reader: createReader(() => contents, catalog),
+    acl: createAclReader(() => contents.acl),
+    get epoch() {
+      return contents.epoch;
+    },
+    counts: () => ({
+      nodes: contents.tables.nodes.size,
+      ...contents.tables.counts,
+      queries: contents.queries.byId.size,
+      sessions: contents.sessions.byId.size,
+    }),
+    apply(index, command) {
+      contents.index = index;
+      const change = createChange(index);
+      const result = run(command, change);
+      if (change.brokenChecks.length > 0 || change.removedNodes.length > 0)
+        endBrokenSessions(contents.sessions, change, sessionEnded);
+      return { result, topics: [...change.topics] };
+    },
+    snapshot,
+    async install(chunks, index) {
+      const frames = new FrameReader();
+      const builder = new ContentsBuilder();
+      for await (const chunk of chunks) {
+        const rows = frames.read(chunk);
+        if (!rows.ok) return rows;
+        for (const row of rows.value) {
+          const problem = builder.add(row);
+          if (problem !== undefined) return fail(problem);
+        }
+      }
+      if (!frames.atBoundary) return fail("damaged snapshot: it ends too early");
+      const built = builder.finish();
+      if (!built.ok) return built;
+      contents = index === undefined ? built.value : { ...built.value, index };
+      return ok({ index: contents.index });
+    },
+    digest() {
+      let [crc, octets] = [0, 0];
+      for (const chunk of snapshot().chunks) {
+        crc = crc32(chunk, crc);
+        octets += chunk.length;
+      }
+      return `${octets}-${crc.toString(16).padStart(8, "0")}`;
+    },
+  };
+}
+
+function createReader(
+  current: () => ReturnType<typeof emptyContents>,
+  catalog: Parameters<typeof createNodeReads>[0],
+): CatalogReader {
+  return {
+    get index() {
+      return current().index;
+    },
+    ...createNodeReads(catalog),
+    query: (id) => current().queries.byId.get(id),
+    queries: () => current().queries.byId.values(),
+    resolveQuery: (idOrName) => resolveQuery(current().queries, idOrName),
+    session: (id) => current().sessions.byId.get(id),
+    sessions: () => current().sessions.byId.values(),
+    indexOf(topic) {
+      const { tables, queries, sessions, acl } = current();
+      if (topic === "queries") return queries.index;
+      if (topic === "sessions") return sessions.index;
+      if (topic === "acl") return acl.index;
+      return catalogIndexOf(tables, topic);
+    },
+  };
+}
