@@ -70,22 +70,25 @@ export function decodeShape<const S extends Shape>(
   options: DecodeOptions = apiOptions,
 ): Result<Decoded<S>, string> {
   const problems: string[] = [];
-  const decoded = decode(shape, value, "", options, problems);
+  const decoded = decode(shape, value, "", "", options, problems);
   // `decode` builds exactly what `Decoded` describes, case by case.
   return problems.length === 0 ? ok(decoded as Decoded<S>) : fail(problems[0]!);
 }
 
+/** `key` names the value within `path`; they are joined only when there is a problem to tell. */
 function decode(
   shape: Shape,
   value: unknown,
   path: string,
+  key: string,
   options: DecodeOptions,
   problems: string[],
 ): unknown {
   const given = value !== null && value !== undefined;
   const wrong = (type: string) => {
+    const at = join(path, key);
     problems.push(
-      `json: cannot unmarshal ${kindOf(value)} into ${path === "" ? "value" : `field ${path}`} of type ${type}`,
+      `json: cannot unmarshal ${kindOf(value)} into ${at === "" ? "value" : `field ${at}`} of type ${type}`,
     );
     return null;
   };
@@ -112,62 +115,83 @@ function decode(
     return 0;
   }
   if ("pointer" in shape)
-    return given ? decode(shape.pointer, value, path, options, problems) : null;
+    return given ? decode(shape.pointer, value, path, key, options, problems) : null;
   if ("list" in shape) {
     if (!given) return null;
     if (!Array.isArray(value)) return wrong("array");
-    return value.map((item, i) => decode(shape.list, item, `${path}[${i}]`, options, problems));
+    return value.map((item, i) =>
+      decode(shape.list, item, path, `${key}[${i}]`, options, problems),
+    );
   }
   if (given && (typeof value !== "object" || Array.isArray(value))) return wrong("object");
-  const entries = given ? Object.entries(value) : [];
+  const members = (value ?? {}) as Record<string, unknown>;
   if ("map" in shape) {
     if (!given) return null;
-    const decoded: [string, unknown][] = entries.map(([key, item]) => [
-      key,
-      decode(shape.map, item, join(path, key), options, problems),
+    const inner = join(path, key);
+    const decoded: [string, unknown][] = Object.keys(members).map((name) => [
+      name,
+      decode(shape.map, members[name], inner, name, options, problems),
     ]);
+    // fromEntries, so that a key "__proto__" stays a key
     return Object.fromEntries(decoded);
   }
-  return decodeStruct(shape, entries, path, options, problems);
+  return decodeStruct(shape, members, join(path, key), options, problems);
 }
 
 function decodeStruct(
   shape: StructShape,
-  entries: [string, unknown][],
+  value: Record<string, unknown>,
   path: string,
   options: DecodeOptions,
   problems: string[],
 ): unknown {
-  const members = membersOf(shape, options.fold ?? lowerCase);
-  const given = new Map<string, { key: string; value: unknown }>();
-  for (const [key, value] of entries) {
-    const name = members.get((options.fold ?? lowerCase)(key));
-    if (name !== undefined) given.set(name, { key, value });
-    else if (options.unknown)
-      problems.push(options.unknown(join(path, key), Object.keys(shape.struct)));
+  const { names, shapes, indexOf } = membersOf(shape, options.fold ?? lowerCase);
+  const keys: (string | undefined)[] = [];
+  for (const key of Object.keys(value)) {
+    const i = indexOf(key);
+    if (i !== undefined) keys[i] = key;
+    else if (options.unknown) problems.push(options.unknown(join(path, key), names));
   }
-  const decoded = Object.entries(shape.struct).map(([name, member]) => {
-    const { key, value } = given.get(name) ?? { key: name, value: undefined };
-    return [name, decode(member, value, join(path, key), options, problems)] as const;
-  });
-  return Object.fromEntries(decoded);
+  const decoded: Record<string, unknown> = {};
+  for (let i = 0; i < names.length; i++) {
+    const key = keys[i];
+    const given = key === undefined ? undefined : value[key];
+    decoded[names[i]!] = decode(shapes[i]!, given, path, key ?? names[i]!, options, problems);
+  }
+  return decoded;
 }
 
-/** Per shape and folding, folded spelling → member; shapes are constants, so this stays small. */
-const memberTables = new WeakMap<StructShape, Map<(key: string) => string, Map<string, string>>>();
+type Members = {
+  names: string[];
+  shapes: Shape[];
+  /** Which member a key means. */
+  indexOf(key: string): number | undefined;
+};
 
-function membersOf(shape: StructShape, fold: (key: string) => string): Map<string, string> {
+/** Per shape and folding; shapes are constants, so this stays small. */
+const memberTables = new WeakMap<StructShape, Map<(key: string) => string, Members>>();
+
+function membersOf(shape: StructShape, fold: (key: string) => string): Members {
   let tables = memberTables.get(shape);
   if (!tables) memberTables.set(shape, (tables = new Map()));
   let table = tables.get(fold);
-  if (!table) {
-    table = new Map();
-    for (const [spelling, name] of Object.entries(shape.aliases ?? {}))
-      table.set(fold(spelling), name);
-    for (const name of Object.keys(shape.struct)) table.set(fold(name), name);
-    tables.set(fold, table);
-  }
+  if (!table) tables.set(fold, (table = createMembers(shape, fold)));
   return table;
+}
+
+function createMembers(shape: StructShape, fold: (key: string) => string): Members {
+  const names = Object.keys(shape.struct);
+  const folded = new Map<string, number>();
+  for (const [spelling, name] of Object.entries(shape.aliases ?? {}))
+    folded.set(fold(spelling), names.indexOf(name));
+  for (const [i, name] of names.entries()) folded.set(fold(name), i);
+  // The usual spelling needs no folding: half the cost of a registration's body.
+  const exact = new Map(names.map((name, i) => [name, i]));
+  return {
+    names,
+    shapes: Object.values(shape.struct),
+    indexOf: (key) => exact.get(key) ?? folded.get(fold(key)),
+  };
 }
 
 function lowerCase(key: string): string {
