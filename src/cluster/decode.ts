@@ -165,7 +165,7 @@ type Members = {
   names: string[];
   shapes: Shape[];
   /** Which member a key means. */
-  indexOf(key: string): number | undefined;
+  indexOf: (key: string) => number | undefined;
 };
 
 /** Per shape and folding; shapes are constants, so this stays small. */
