@@ -1,0 +1,215 @@
+/** The DNS front over UDP: shared table, worker threads, and what the main thread does for them. */
+import { COUNTER_CELLS, countDurations, countResponse, sumCounters } from "../dns/counters.ts";
+import type { Resolve, SharedClock } from "../dns/answer.ts";
+import type { DnsFront, DnsFrontOptions, StartDnsFront } from "../dns/front.ts";
+import {
+  createMissMemory,
+  hasMiss,
+  type Miss,
+  type MissRing,
+  openMissRing,
+  takeMiss,
+} from "../dns/misses.ts";
+import { createAnswerTable } from "../dns/table.ts";
+import type { SocketAddress } from "../ports.ts";
+import { createSharedClock } from "./clock.ts";
+import { mainDoorbell } from "./doorbell.ts";
+import { type Libc, openLibc } from "./libc.ts";
+import { startPortableFront } from "./portable.ts";
+import { superviseThread } from "./threads.ts";
+import { createReplySender, type Listener, openListener, stopReceiving } from "./udp.ts";
+import type { WorkerStart } from "./worker.ts";
+
+/** How long `close` waits for answers under way; the forwarder gives up sooner. */
+const DRAIN_MS = 5000;
+
+/** Rejects with an Error that says which address could not be bound and why. */
+export const startDnsFront: StartDnsFront = async (options) => {
+  const libc = options.batchedSystemCalls ? openLibc() : null;
+  if (libc !== null) return startBatchedFront(libc, options);
+  if (options.batchedSystemCalls)
+    options.log("warn", "batched system calls are not available here: portable DNS front");
+  return startPortableFront(options);
+};
+
+async function startBatchedFront(libc: Libc, options: DnsFrontOptions): Promise<DnsFront> {
+  const workerCount = Math.max(1, options.workerCount);
+  const originMs = createSharedClock(0)();
+  const clock = createSharedClock(originMs);
+  const { table, memory } = createAnswerTable({
+    octets: options.tableOctets,
+    clock,
+    random: () => crypto.getRandomValues(new Uint32Array(1))[0]!,
+  });
+  const groups = openGroups(libc, options.listen, workerCount);
+  const listeners = groups.flat();
+  const bell = mainDoorbell();
+  const stop = new SharedArrayBuffer(64);
+  const blocks = Array.from(
+    { length: workerCount + 1 },
+    () => new SharedArrayBuffer(COUNTER_CELLS * 8),
+  );
+  const misses = Array.from({ length: workerCount }, () => createMissMemory());
+  let restarts = 0;
+
+  const threads = misses.map((ring, worker) => {
+    const start: WorkerStart = {
+      listeners: groups.map((group) => ({
+        listener: group[worker]!,
+        index: listeners.indexOf(group[worker]!),
+      })),
+      table: memory,
+      misses: ring,
+      counters: blocks[worker]!,
+      bell: bell.memory,
+      stop,
+      clockOriginMs: originMs,
+    };
+    return superviseThread({
+      name: `dns-${worker}`,
+      entry: new URL("./worker.ts", import.meta.url),
+      start,
+      onMessage: bell.rung,
+      onRestart: () => restarts++,
+      log: options.log,
+    });
+  });
+  const desk = createDesk({
+    libc,
+    listeners,
+    rings: misses.map(openMissRing),
+    counters: new Float64Array(blocks[workerCount]!),
+    clock,
+    resolve: options.resolve,
+  });
+
+  return {
+    table,
+    clock,
+    addresses: groups.map((group) => group[0]!.address),
+    counters: () =>
+      sumCounters(
+        blocks.map((block) => new Float64Array(block)),
+        restarts,
+      ),
+    async close() {
+      Atomics.store(new Int32Array(stop), 0, 1);
+      const ended = threads.map((thread) => thread.ended());
+      stopReceiving(libc, listeners);
+      await Promise.all(ended);
+      await desk.drained(DRAIN_MS);
+      for (const { fd } of listeners) libc.close(fd);
+    },
+  };
+}
+
+/** Per address one socket for each worker. */
+function openGroups(
+  libc: Libc,
+  addresses: readonly SocketAddress[],
+  workerCount: number,
+): Listener[][] {
+  const opened: Listener[] = [];
+  const open = (address: SocketAddress, reusePort: boolean): Listener => {
+    const dualStack = !addresses.some((other) => other.address === "0.0.0.0");
+    const listener = openListener(libc, address, { reusePort, dualStack });
+    if (listener.ok) {
+      opened.push(listener.value);
+      return listener.value;
+    }
+    for (const { fd } of opened) libc.close(fd);
+    throw new Error(listener.error);
+  };
+  return addresses.map((address) => {
+    if (workerCount === 1) return [open(address, false)];
+    // SO_REUSEPORT would also let a second process of ours share the port unnoticed: so first see
+    // whether it is free.
+    const probe = open(address, false);
+    libc.close(probe.fd);
+    opened.pop();
+    const first = open({ ...address, port: probe.address.port }, true);
+    const others = Array.from({ length: workerCount - 1 }, () => open(first.address, true));
+    return [first, ...others];
+  });
+}
+
+type DeskOptions = {
+  libc: Libc;
+  listeners: readonly Listener[];
+  rings: readonly MissRing[];
+  counters: Float64Array;
+  clock: SharedClock;
+  resolve: Resolve;
+};
+
+/** The main thread's part: takes misses, has them resolved, sends the replies. */
+function createDesk({ libc, listeners, rings, counters, clock, resolve }: DeskOptions) {
+  const bell = mainDoorbell();
+  const sender = createReplySender(libc, listeners);
+  let underWay = 0;
+  let flushScheduled = false;
+  let onIdle: (() => void) | undefined;
+
+  function reply({ returnAddress, arrivedMs }: Miss, wire: Uint8Array | null): void {
+    underWay--;
+    if (wire !== null) {
+      sender.send(returnAddress, wire);
+      countResponse(counters, wire[3]! & 15);
+      countDurations(counters, 1, clock() - arrivedMs);
+      if (!bell.inTurn()) scheduleFlush();
+    }
+    if (underWay === 0) onIdle?.();
+  }
+
+  /** Replies outside a turn (timers, TCP upstreams) leave when the current callback is done. */
+  function scheduleFlush(): void {
+    if (flushScheduled) return;
+    flushScheduled = true;
+    queueMicrotask(() => {
+      flushScheduled = false;
+      sender.flush();
+    });
+  }
+
+  function drain(limit: number): number {
+    let taken = 0;
+    for (const ring of rings) {
+      for (let left = limit; left > 0; left--) {
+        const miss = takeMiss(ring);
+        if (miss === undefined) break;
+        taken++;
+        underWay++;
+        const { address, port } = sender.clientOf(miss.returnAddress);
+        const question = {
+          query: miss.query,
+          client: { address, port, transport: "udp" as const },
+        };
+        resolve(question, (wire) => reply(miss, wire));
+      }
+    }
+    return taken;
+  }
+
+  const detach = bell.attach({
+    drain,
+    flush: sender.flush,
+    hasMore: () => rings.some(hasMiss),
+    beforeSleep: () => {},
+  });
+
+  return {
+    /** Resolves when no question is left, or after `limitMs`. */
+    async drained(limitMs: number): Promise<void> {
+      while (drain(Infinity) > 0);
+      if (underWay > 0) {
+        const idle = new Promise<void>((resolveIdle) => (onIdle = resolveIdle));
+        let timer: ReturnType<typeof setTimeout> | undefined;
+        const limit = new Promise<void>((late) => (timer = setTimeout(late, limitMs)));
+        await Promise.race([idle, limit]);
+        clearTimeout(timer);
+      }
+      detach();
+      sender.flush();
+    },
+  };
+}

@@ -1,0 +1,128 @@
+/** The DNS front without bun:ffi: node:dgram on the main thread, same table, same respond.ts. */
+import { createSocket, type Socket } from "node:dgram";
+import { isIPv6 } from "node:net";
+import type { SharedClock } from "../dns/answer.ts";
+import {
+  COUNTER_BATCHES,
+  COUNTER_CELLS,
+  countDurations,
+  countResponse,
+  sumCounters,
+} from "../dns/counters.ts";
+import type { DnsFront, DnsFrontOptions } from "../dns/front.ts";
+import { createResponder, MISS, REPLY_ROOM_OCTETS, respond } from "../dns/respond.ts";
+import { createAnswerTable } from "../dns/table.ts";
+import type { SocketAddress } from "../ports.ts";
+
+/** Largest UDP datagram, rounded up to whole words. */
+const INPUT_OCTETS = 65536;
+/** How long `close` waits for answers under way; the forwarder gives up sooner. */
+const DRAIN_MS = 5000;
+
+/**
+ * `workerCount` has no meaning here. A wildcard address answers from the address that routing picks,
+ * for want of IP_PKTINFO: a warning says so. Rejects with an Error if an address cannot be bound.
+ */
+export async function startPortableFront(options: DnsFrontOptions): Promise<DnsFront> {
+  const startedMs = performance.now();
+  const clock: SharedClock = () => performance.now() - startedMs;
+  const { table, memory } = createAnswerTable({
+    octets: options.tableOctets,
+    clock,
+    random: () => crypto.getRandomValues(new Uint32Array(1))[0]!,
+  });
+  const counters = new Float64Array(COUNTER_CELLS);
+  const input = new ArrayBuffer(INPUT_OCTETS);
+  const output = new ArrayBuffer((REPLY_ROOM_OCTETS + 3) & ~3);
+  const responder = createResponder({
+    memory,
+    input,
+    output,
+    counters,
+    seed: crypto.getRandomValues(new Int32Array(4)),
+  });
+  let underWay = 0;
+  let onIdle: (() => void) | undefined;
+
+  function receive(socket: Socket, query: Uint8Array, client: SocketAddress): void {
+    const arrivedMs = clock();
+    const send = (wire: Uint8Array): void => {
+      // An error concerns this client's address only; the answer is lost like any lost datagram.
+      socket.send(wire, client.port, client.address, () => {});
+      countDurations(counters, 1, clock() - arrivedMs);
+    };
+    counters[COUNTER_BATCHES]!++;
+    responder.input.set(query);
+    const octets = respond(responder, 0, query.length, 0, arrivedMs);
+    if (octets > 0) send(new Uint8Array(output.slice(0, octets)));
+    if (octets !== MISS) return;
+    underWay++;
+    const address = client.address.replace(/^::ffff:(?=\d+\.)/, "");
+    options.resolve(
+      { query: new Uint8Array(query), client: { address, port: client.port, transport: "udp" } },
+      (wire) => {
+        underWay--;
+        if (wire !== null) {
+          countResponse(counters, wire[3]! & 15);
+          send(wire);
+        }
+        if (underWay === 0) onIdle?.();
+      },
+    );
+  }
+
+  const sockets: Socket[] = [];
+  const addresses: SocketAddress[] = [];
+  const ipv6Only = options.listen.some(({ address }) => address === "0.0.0.0");
+  for (const { address, port } of options.listen) {
+    const socket = createSocket({ type: isIPv6(address) ? "udp6" : "udp4", ipv6Only });
+    socket.on("message", (query, client) => receive(socket, query, client));
+    const bound = await bind(socket, address, port).catch((error: unknown) => {
+      for (const open of sockets) open.close();
+      throw error;
+    });
+    sockets.push(socket);
+    addresses.push({ address, port: bound });
+    if (address === "0.0.0.0" || address === "::")
+      options.log("warn", "portable DNS front: replies leave from the address that routing picks", {
+        address,
+      });
+  }
+
+  return {
+    table,
+    clock,
+    addresses,
+    counters: () => sumCounters([counters], 0),
+    async close() {
+      for (const socket of sockets) socket.removeAllListeners("message");
+      if (underWay > 0) {
+        const idle = new Promise<void>((resolve) => (onIdle = resolve));
+        let timer: ReturnType<typeof setTimeout> | undefined;
+        const limit = new Promise<void>((late) => (timer = setTimeout(late, DRAIN_MS)));
+        await Promise.race([idle, limit]);
+        clearTimeout(timer);
+      }
+      await Promise.all(
+        sockets.map((socket) => new Promise<void>((closed) => socket.close(() => closed()))),
+      );
+    },
+  };
+}
+
+/** Resolves with the port in force. */
+function bind(socket: Socket, address: string, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    socket.once("error", (error: NodeJS.ErrnoException) =>
+      reject(
+        new Error(`cannot listen on udp ${address} port ${port}: ${error.code ?? error.message}`),
+      ),
+    );
+    socket.bind(port, address, () => {
+      socket.removeAllListeners("error");
+      // Reported errors (an unreachable client) concern one datagram, never the socket.
+      socket.on("error", () => {});
+      resolve(socket.address().port);
+    });
+  });
+}

@@ -1,0 +1,337 @@
+/** UDP listeners with batched system calls: recvmmsg and sendmmsg over fixed memory. Linux. */
+import { ptr } from "bun:ffi";
+import { fail, ok, type Result } from "../base.ts";
+import { RETURN_WORDS } from "../dns/misses.ts";
+import { BATCH_DATAGRAMS, type DatagramBatch, INPUT_SLOT_OCTETS } from "../dns/worker.ts";
+import type { SocketAddress } from "../ports.ts";
+import { EAGAIN, EINTR, errnoOf, errorName, type Libc, pinned } from "./libc.ts";
+import {
+  AF_INET,
+  AF_INET6,
+  fromSockaddr,
+  SOCKADDR_OCTETS,
+  sockaddrLength,
+  toSockaddr,
+} from "./sockaddr.ts";
+
+const SOCK_DGRAM = 2;
+const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
+const SO_RCVBUF = 8;
+const SO_REUSEPORT = 15;
+const IPPROTO_IP = 0;
+const IP_PKTINFO = 8;
+const IP_MTU_DISCOVER = 10;
+const IP_PMTUDISC_OMIT = 5;
+const IPPROTO_IPV6 = 41;
+const IPV6_V6ONLY = 26;
+const IPV6_RECVPKTINFO = 49;
+const IPV6_PKTINFO = 50;
+const SHUT_RD = 0;
+const MSG_DONTWAIT = 0x40;
+const MSG_WAITFORONE = 0x10000;
+
+/** Asked for; the system's rmem_max and wmem_max may allow less. Holds a burst while a worker restarts. */
+const SOCKET_BUFFER_OCTETS = 4 << 20;
+/** Failed receptions in a row after which a worker gives up, to be replaced. */
+const FAILURES_MAX = 16;
+
+const MMSGHDR_OCTETS = 64;
+const MMSGHDR_WORDS = 16;
+// struct mmsghdr on 64-bit Linux, in words; pointers take two.
+const NAME = 0;
+const NAME_LENGTH = 2;
+const IOV = 4;
+const IOV_COUNT = 6;
+const CONTROL = 8;
+const CONTROL_LENGTH = 10;
+const MESSAGE_LENGTH = 14;
+const IOVEC_OCTETS = 16;
+
+/** One cmsghdr with in_pktinfo (28) or in6_pktinfo (36), rounded up. */
+const CONTROL_OCTETS = 40;
+const PKTINFO_LENGTH = 28;
+const PKTINFO6_LENGTH = 36;
+// In words of the control block.
+const PKTINFO_IFINDEX = 4;
+const PKTINFO6_ADDRESS = 4;
+const PKTINFO6_IFINDEX = 8;
+
+/** A bound socket. Plain data: handed to workers, whose descriptors are the process's. */
+export type Listener = {
+  fd: number;
+  family: number;
+  /** Bound to 0.0.0.0 or ::, so every reply names the address that was asked. */
+  isWildcard: boolean;
+  address: SocketAddress;
+};
+
+/** Binds a socket. The error is one line for the operator. `dualStack`: :: takes IPv4 as well. */
+export function openListener(
+  libc: Libc,
+  address: SocketAddress,
+  { reusePort, dualStack }: { reusePort: boolean; dualStack: boolean },
+): Result<Listener, string> {
+  const sockaddr = toSockaddr(address);
+  if (sockaddr === null) return fail(`${address.address} is not an IP address`);
+  const family = sockaddr[0]!;
+  const isWildcard = sockaddr
+    .subarray(family === AF_INET ? 4 : 8, 24)
+    .every((octet) => octet === 0);
+  const fd = libc.socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const failure = (): Result<Listener, string> => {
+    const word = errorName(errnoOf(libc));
+    if (fd >= 0) libc.close(fd);
+    return fail(`cannot listen on udp ${address.address} port ${address.port}: ${word}`);
+  };
+  if (fd < 0) return failure();
+  const set = (level: number, option: number, value: number): boolean =>
+    libc.setsockopt(fd, level, option, ptr(new Int32Array([value])), 4) === 0;
+  if (reusePort && !set(SOL_SOCKET, SO_REUSEPORT, 1)) return failure();
+  if (family === AF_INET6) set(IPPROTO_IPV6, IPV6_V6ONLY, dualStack ? 0 : 1);
+  if (isWildcard && family === AF_INET && !set(IPPROTO_IP, IP_PKTINFO, 1)) return failure();
+  if (isWildcard && family === AF_INET6 && !set(IPPROTO_IPV6, IPV6_RECVPKTINFO, 1))
+    return failure();
+  set(SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER_OCTETS);
+  set(SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER_OCTETS);
+  // A forged ICMP "fragmentation needed" must not make us fragment (RFC 9715 section 3.1).
+  if (family === AF_INET) set(IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
+  if (libc.bind(fd, ptr(sockaddr), sockaddrLength(family)) !== 0) return failure();
+  const length = new Int32Array([SOCKADDR_OCTETS]);
+  libc.getsockname(fd, ptr(sockaddr), ptr(length));
+  const bound = { address: address.address, port: fromSockaddr(sockaddr, 0).port };
+  return ok({ fd, family, isWildcard, address: bound });
+}
+
+/** Wakes every thread that waits for the sockets; nothing is received any more, sending goes on. */
+export function stopReceiving(libc: Libc, listeners: readonly Listener[]): void {
+  // ENOTCONN, but Linux wakes the sleepers and marks the socket all the same.
+  for (const { fd } of listeners) libc.shutdown(fd, SHUT_RD);
+}
+
+type Pinned = ReturnType<typeof pinned>;
+
+/** Datagrams waiting for one sendmmsg. */
+export type Sender = {
+  readonly queued: number;
+  /** All addresses are in process memory that stays until `flush`. */
+  queue(
+    data: number,
+    octets: number,
+    name: number,
+    nameOctets: number,
+    control: number,
+    controlOctets: number,
+  ): void;
+  flush(fd: number): void;
+};
+
+export function createSender(libc: Libc): Sender {
+  const { headers, iovecs } = createHeaders();
+  const { words } = headers;
+  let queued = 0;
+  return {
+    get queued() {
+      return queued;
+    },
+    queue(data, octets, name, nameOctets, control, controlOctets) {
+      setPointer(iovecs.words, queued * 4, data);
+      iovecs.words[queued * 4 + 2] = octets;
+      const header = queued * MMSGHDR_WORDS;
+      setPointer(words, header + NAME, name);
+      words[header + NAME_LENGTH] = nameOctets;
+      setPointer(words, header + CONTROL, control);
+      words[header + CONTROL_LENGTH] = controlOctets;
+      queued++;
+    },
+    flush(fd) {
+      let sent = 0;
+      while (sent < queued) {
+        const at = headers.address + sent * MMSGHDR_OCTETS;
+        const count = libc.sendmmsg(fd, at as never, queued - sent, MSG_DONTWAIT);
+        if (count > 0) sent += count;
+        else {
+          const errno = errnoOf(libc);
+          // A full interface drops the rest, as a full queue on the way would; any other error
+          // (too long, unreachable, forbidden) concerns the first datagram only.
+          if (errno === EAGAIN) break;
+          if (errno !== EINTR) sent++;
+        }
+      }
+      queued = 0;
+    },
+  };
+}
+
+function createHeaders(): { headers: Pinned; iovecs: Pinned } {
+  const headers = pinned(BATCH_DATAGRAMS * MMSGHDR_OCTETS);
+  const iovecs = pinned(BATCH_DATAGRAMS * IOVEC_OCTETS);
+  for (let i = 0; i < BATCH_DATAGRAMS; i++) {
+    setPointer(headers.words, i * MMSGHDR_WORDS + IOV, iovecs.address + i * IOVEC_OCTETS);
+    headers.words[i * MMSGHDR_WORDS + IOV_COUNT] = 1;
+  }
+  return { headers, iovecs };
+}
+
+function setPointer(words: Int32Array, at: number, address: number): void {
+  words[at] = address;
+  words[at + 1] = address / 4294967296;
+}
+
+/** The memory of one thread's batches; its listeners take turns with it. */
+export type BatchMemory = { input: Pinned; output: Pinned };
+
+/**
+ * The batch interface of one listener. `waits`: `receive` waits for the first datagram; else it takes
+ * what is there. Throws when the socket fails FAILURES_MAX times in a row.
+ */
+export function createDatagramBatch(
+  libc: Libc,
+  listener: Listener,
+  { input, output }: BatchMemory,
+  { waits, index }: { waits: boolean; index: number },
+): DatagramBatch {
+  const { fd, family, isWildcard } = listener;
+  const nameOctets = sockaddrLength(family);
+  const names = pinned(BATCH_DATAGRAMS * SOCKADDR_OCTETS);
+  const controls = pinned(BATCH_DATAGRAMS * CONTROL_OCTETS);
+  const { headers, iovecs } = createHeaders();
+  const { words } = headers;
+  const sender = createSender(libc);
+  const receiveFlags = waits ? MSG_WAITFORONE : MSG_DONTWAIT;
+  let failures = 0;
+
+  for (let i = 0; i < BATCH_DATAGRAMS; i++) {
+    setPointer(iovecs.words, i * 4, input.address + i * INPUT_SLOT_OCTETS);
+    iovecs.words[i * 4 + 2] = INPUT_SLOT_OCTETS;
+    setPointer(words, i * MMSGHDR_WORDS + NAME, names.address + i * SOCKADDR_OCTETS);
+    words[i * MMSGHDR_WORDS + NAME_LENGTH] = nameOctets;
+    if (!isWildcard) continue;
+    setPointer(words, i * MMSGHDR_WORDS + CONTROL, controls.address + i * CONTROL_OCTETS);
+    words[i * MMSGHDR_WORDS + CONTROL_LENGTH] = CONTROL_OCTETS;
+  }
+
+  return {
+    receive() {
+      const count = libc.recvmmsg(
+        fd,
+        headers.address as never,
+        BATCH_DATAGRAMS,
+        receiveFlags,
+        null,
+      );
+      if (count >= 0) {
+        failures = 0;
+        return count;
+      }
+      const errno = errnoOf(libc);
+      if (errno !== EINTR && errno !== EAGAIN && ++failures >= FAILURES_MAX)
+        throw new Error(`receiving on ${listener.address.address}: ${errorName(errno)}`);
+      return 0;
+    },
+    length: (i) => words[i * MMSGHDR_WORDS + MESSAGE_LENGTH]!,
+    reply(i, out, octets) {
+      const name = names.address + i * SOCKADDR_OCTETS;
+      if (!isWildcard) {
+        sender.queue(output.address + out, octets, name, nameOctets, 0, 0);
+        return;
+      }
+      const header = i * MMSGHDR_WORDS;
+      const controlOctets = words[header + CONTROL_LENGTH]!;
+      leaveInterfaceOpen(controls.words, (i * CONTROL_OCTETS) >> 2, family);
+      const control = controls.address + i * CONTROL_OCTETS;
+      sender.queue(output.address + out, octets, name, nameOctets, control, controlOctets);
+      words[header + CONTROL_LENGTH] = CONTROL_OCTETS;
+    },
+    storeReturn(i, to, at) {
+      to[at] = index;
+      const name = (i * SOCKADDR_OCTETS) >> 2;
+      for (let k = 0; k < SOCKADDR_OCTETS >> 2; k++) to[at + 1 + k] = names.words[name + k]!;
+      if (!isWildcard) return;
+      const control = (i * CONTROL_OCTETS) >> 2;
+      leaveInterfaceOpen(controls.words, control, family);
+      for (let k = 0; k < 5; k++) to[at + 8 + k] = controls.words[control + PKTINFO_IFINDEX + k]!;
+      words[i * MMSGHDR_WORDS + CONTROL_LENGTH] = CONTROL_OCTETS;
+    },
+    flush: () => sender.flush(fd),
+  };
+}
+
+/** Of IP_PKTINFO the reply keeps the address only: the way back is the routing table's choice. */
+function leaveInterfaceOpen(words: Int32Array, control: number, family: number): void {
+  if (family === AF_INET) words[control + PKTINFO_IFINDEX] = 0;
+  // fe80::/10 needs its interface (RFC 4007 section 6).
+  else if ((words[control + PKTINFO6_ADDRESS]! & 0xc0ff) !== 0x80fe)
+    words[control + PKTINFO6_IFINDEX] = 0;
+}
+
+/** Replies of the main thread: to return addresses that workers stored. */
+export type ReplySender = {
+  /** Copies the message; it leaves with the next flush at the latest. */
+  send(returnAddress: Int32Array, wire: Uint8Array): void;
+  flush(): void;
+  /** Who stored this address asked from here. */
+  clientOf(returnAddress: Int32Array): SocketAddress;
+};
+
+/** Room for replies of the main thread between two flushes; at least one message of any size. */
+const REPLY_BUFFER_OCTETS = 4 * 65536;
+
+/** `listeners[index]` is the socket on which a reply to a return address of that index leaves. */
+export function createReplySender(libc: Libc, listeners: readonly Listener[]): ReplySender {
+  const output = pinned(REPLY_BUFFER_OCTETS);
+  const names = pinned(BATCH_DATAGRAMS * SOCKADDR_OCTETS);
+  const controls = pinned(BATCH_DATAGRAMS * CONTROL_OCTETS);
+  const sender = createSender(libc);
+  let out = 0;
+  let fd = -1;
+
+  function flush(): void {
+    if (sender.queued === 0) return;
+    sender.flush(fd);
+    out = 0;
+  }
+
+  return {
+    send(returnAddress, wire) {
+      const listener = listeners[returnAddress[0]!]!;
+      const isFull = sender.queued === BATCH_DATAGRAMS || out + wire.length > REPLY_BUFFER_OCTETS;
+      if (isFull || listener.fd !== fd) flush();
+      fd = listener.fd;
+      const i = sender.queued;
+      output.octets.set(wire, out);
+      const name = (i * SOCKADDR_OCTETS) >> 2;
+      for (let k = 0; k < SOCKADDR_OCTETS >> 2; k++) names.words[name + k] = returnAddress[1 + k]!;
+      let controlOctets = 0;
+      if (listener.isWildcard)
+        controlOctets = writePktinfo(controls.words, (i * CONTROL_OCTETS) >> 2, returnAddress);
+      sender.queue(
+        output.address + out,
+        wire.length,
+        names.address + i * SOCKADDR_OCTETS,
+        sockaddrLength(listener.family),
+        controlOctets === 0 ? 0 : controls.address + i * CONTROL_OCTETS,
+        controlOctets,
+      );
+      out += wire.length;
+    },
+    flush,
+    clientOf: (returnAddress) =>
+      fromSockaddr(
+        new Uint8Array(returnAddress.buffer, returnAddress.byteOffset, RETURN_WORDS * 4),
+        4,
+      ),
+  };
+}
+
+/** A control block that names the source address of a reply; returns the octets to announce. */
+function writePktinfo(words: Int32Array, at: number, returnAddress: Int32Array): number {
+  const isIpv4 = (returnAddress[1]! & 0xffff) === AF_INET;
+  words[at] = isIpv4 ? PKTINFO_LENGTH : PKTINFO6_LENGTH;
+  words[at + 1] = 0;
+  words[at + 2] = isIpv4 ? IPPROTO_IP : IPPROTO_IPV6;
+  words[at + 3] = isIpv4 ? IP_PKTINFO : IPV6_PKTINFO;
+  for (let k = 0; k < 5; k++) words[at + PKTINFO_IFINDEX + k] = returnAddress[8 + k]!;
+  return isIpv4 ? 32 : CONTROL_OCTETS;
+}
