@@ -57,6 +57,8 @@ export type AnswerTable = {
     capacityOctets: number;
     evictions: number;
     rejected: number;
+    /** Age of the answer that was published longest ago, 0 if there is none; may walk all entries. */
+    oldestAgeSeconds: number;
   };
 };
 
