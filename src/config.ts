@@ -14,7 +14,8 @@ import { options, usedKeys, type Config, type UsedKey } from "./config/options.t
 import { mergeLayers, readLayer, type Definition, type Layer } from "./config/read.ts";
 import { brokenRules } from "./config/rules.ts";
 import { expandTemplate } from "./config/sockaddr.ts";
-import { parseResolvConf, parseUpstream, withoutDuplicates } from "./config/upstream.ts";
+import { parseUpstream, withoutDuplicates } from "./config/upstream.ts";
+import { parseResolvConf, withoutOwn } from "./forwarder/resolvconf.ts";
 import type { SocketAddress } from "./ports.ts";
 
 /** Where a configuration comes from; flags have been parsed into layers (config/flags.ts). */
@@ -125,8 +126,7 @@ function readLayers(sources: Sources): Layer[] {
   }
   layers.push(sources.flagValues);
   for (const [i, text] of sources.fragments.entries()) {
-    const format = text.trim().startsWith("{") ? "json" : "hcl";
-    const fragment = parseConfigText(text, format, `-hcl ${i + 1}`);
+    const fragment = parseConfigText(text, "hcl", `-hcl ${i + 1}`);
     if (fragment.ok) layers.push(readLayer(fragment.value.tree, fragment.value.file));
     else refused.errors.push(fragment.error);
   }
@@ -230,19 +230,11 @@ async function findUpstreams(
     warnings.push(`forwarder.resolv_conf: ${text.error}: names outside the domain are refused`);
     return [];
   }
-  const servers = parseResolvConf(text.value, ownAddresses(addresses, surroundings.local));
+  const own = { listening: addresses.dns, host: surroundings.local.map(({ address }) => address) };
+  const servers = withoutOwn(parseResolvConf(text.value).servers, own);
   if (servers.length === 0)
     warnings.push(`${file} names no other DNS server: names outside the domain are refused`);
   return servers;
-}
-
-/** Every address on which our DNS is reached, wildcards spelled out. */
-function ownAddresses({ dns }: Addresses, local: readonly InterfaceAddress[]): SocketAddress[] {
-  return dns.flatMap(({ address, port }) => {
-    if (address === "0.0.0.0" || address === "::")
-      return local.map((each) => ({ address: each.address, port }));
-    return [{ address, port }];
-  });
 }
 
 async function resolveRecursors(

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fail, ok, type Result } from "../base.ts";
-import { parseHcl } from "./hcl.ts";
+import { parseHclTree } from "./hcl.ts";
 import { placeOfJsonError } from "./json-place.ts";
 
 /** How a file is written; Consul takes both, told apart by the end of the name. */
@@ -62,7 +62,7 @@ function formatOf(name: string): Format | undefined {
   return name.endsWith(".hcl") ? "hcl" : undefined;
 }
 
-/** The text of one file → its tree. The error names the file and, if known, line and column. */
+/** The text of one file → its tree; JSON is taken for HCL too, as by Consul. The error names the file and, if known, line and column. */
 export function parseConfigText(
   text: string,
   format: Format,
@@ -70,9 +70,9 @@ export function parseConfigText(
 ): Result<ConfigFile, string> {
   const content = text.replace(/^\uFEFF/, "");
   if (content.trim() === "") return ok({ file, tree: {} });
-  if (format === "hcl") {
-    const tree = parseHcl(content);
-    return tree.ok ? ok({ file, tree: tree.value }) : fail(`${file}: ${tree.error}`);
+  if (format === "hcl" && !content.trimStart().startsWith("{")) {
+    const tree = parseHclTree(content);
+    return tree.ok ? ok({ file, tree: tree.value }) : fail(`${file}: not valid HCL: ${tree.error}`);
   }
   try {
     return ok({ file, tree: JSON.parse(content) as unknown });

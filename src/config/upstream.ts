@@ -35,24 +35,6 @@ function splitPort(text: string): { address: string; port: string } | undefined 
   return address === "" || more !== undefined ? undefined : { address, port };
 }
 
-/** Resolvers use three servers (resolv.conf(5), MAXNS); more are kept here, up to this many. */
-const maxServers = 16;
-
-/**
- * The name servers of a file in the format of resolv.conf(5), in order, without duplicates and
- * without our own listeners (a loop otherwise). Lines that are not understood are passed over.
- */
-export function parseResolvConf(text: string, own: readonly SocketAddress[]): SocketAddress[] {
-  const servers: SocketAddress[] = [];
-  for (const line of text.split("\n")) {
-    const address = /^\s*nameserver\s+([^\s%#;]+)\s*(?:[#;].*)?$/.exec(line)?.[1];
-    if (address === undefined || isIP(address) === 0 || servers.length === maxServers) continue;
-    const server = { address, port: dnsPort };
-    if (![...servers, ...own].some((known) => isSame(known, server))) servers.push(server);
-  }
-  return servers;
-}
-
 function isSame(a: SocketAddress, b: SocketAddress): boolean {
   return a.address.toLowerCase() === b.address.toLowerCase() && a.port === b.port;
 }

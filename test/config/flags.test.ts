@@ -53,8 +53,13 @@ t.test("flags and files: scalars of flags win, lists of flags come first", async
     "d/b.hcl": 'recursors = ["192.0.2.10"]',
   });
   const { config } = await configOf([
-    ...["-recursor", "192.0.2.1", "-node", "flag", "-node-meta", "a:flag"],
-    ...["-config-file", `${directory}/a.json`, "-config-dir", `${directory}/d`],
+    "-recursor=192.0.2.1",
+    "-node=flag",
+    "-node-meta=a:flag",
+    "-config-file",
+    `${directory}/a.json`,
+    "-config-dir",
+    `${directory}/d`,
   ]);
   t.equal(config.node_name, "flag");
   t.same(config.recursors, ["192.0.2.1", "192.0.2.9", "192.0.2.10"]);

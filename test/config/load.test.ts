@@ -134,7 +134,7 @@ t.test("upstreams", async (t) => {
         "nameserver 127.0.0.1",
         " nameserver 192.0.2.7 # first",
         "nameserver 2001:db8::7",
-        "nameserver fe80::1%eth0",
+        "nameserver fe80::99%eth0",
         "nameserver 192.0.2.7",
         "nameserver not-an-address",
         "options edns0",
@@ -155,15 +155,19 @@ t.test("upstreams", async (t) => {
   );
   t.same(await servers({ recursors: ['{{ GetInterfaceIP "eth0" }}:54'] }), ["10.1.2.3 54"]);
   const forwarder = { resolv_conf: resolvConf };
-  t.same(await servers({ forwarder, ports: { dns: 53 } }), ["192.0.2.7 53", "2001:db8::7 53"]);
+  t.same(await servers({ forwarder, ports: { dns: 53 } }), [
+    "192.0.2.7 53",
+    "2001:db8::7 53",
+    "fe80::99%eth0 53",
+  ]);
   t.same(
     await servers({ forwarder }),
-    ["127.0.0.1 53", "192.0.2.7 53", "2001:db8::7 53"],
+    ["127.0.0.1 53", "192.0.2.7 53", "2001:db8::7 53", "fe80::99%eth0 53"],
     "our own port is 8600 here",
   );
   t.same(
     await servers({ forwarder, ports: { dns: 53 }, client_addr: "0.0.0.0" }),
-    ["192.0.2.7 53", "2001:db8::7 53"],
+    ["192.0.2.7 53", "2001:db8::7 53", "fe80::99%eth0 53"],
     "a wildcard is every address of the machine",
   );
   t.same(await servers({ forwarder, recursors: ["192.0.2.1"] }), ["192.0.2.1 53"]);
