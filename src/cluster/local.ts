@@ -277,7 +277,7 @@ export type AggregatedStatus = "passing" | "warning" | "critical" | "maintenance
 
 /** Health of one local instance: its checks and the node's own; maintenance is worst. */
 export function healthOfService(
-  state: LocalState,
+  state: { readonly checks: ReadonlyMap<string, LocalCheck> },
   serviceId: string,
 ): { status: AggregatedStatus; checks: LocalCheck[] } {
   const checks = [...state.checks.values()]
