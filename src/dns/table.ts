@@ -136,6 +136,8 @@ function createWriter(view: TableView, clock: SharedClock): AnswerTable {
   const slackWords = 2 * largestWords;
   /** How often a slot was filled: makes handles of former fillings unknown. */
   const generations = new Uint32Array(slotCount);
+  /** Second of the clock in which a slot was filled. */
+  const filledSeconds = new Uint32Array(slotCount);
   const key = new Int32Array(QNAME_WORDS_MAX + 2);
   const keyOctets = new Uint8Array(key.buffer);
   const folded = new Int32Array(QNAME_WORDS_MAX);
@@ -299,6 +301,7 @@ function createWriter(view: TableView, clock: SharedClock): AnswerTable {
     words[at + SLOT_HASH] = hash;
     stepVersion(at);
     generations[slot]!++;
+    filledSeconds[slot] = Math.floor(clock() / 1000);
     entries++;
     liveWords += words[record + RECORD_WORDS]!;
   }
@@ -308,6 +311,13 @@ function createWriter(view: TableView, clock: SharedClock): AnswerTable {
     const told = left;
     left = [];
     for (const handle of told) for (const listener of listeners) listener(handle);
+  }
+
+  function oldestAgeSeconds(): number {
+    let oldest = Infinity;
+    for (let slot = 0; slot < slotCount; slot++)
+      if (words[slotAt(slot) + SLOT_HASH] !== 0) oldest = Math.min(oldest, filledSeconds[slot]!);
+    return oldest === Infinity ? 0 : Math.max(0, clock() / 1000 - oldest);
   }
 
   function publish(answer: PublishedAnswer): AnswerHandle {
@@ -353,6 +363,7 @@ function createWriter(view: TableView, clock: SharedClock): AnswerTable {
       capacityOctets: (arenaWords - slackWords) * 4,
       evictions,
       rejected,
+      oldestAgeSeconds: oldestAgeSeconds(),
     }),
   };
 }

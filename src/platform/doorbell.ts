@@ -9,23 +9,23 @@ export const TURN_ITEMS = 256;
 /** Something that other threads fill. */
 export type BellSource = {
   /** Works off at most `limit` items; returns their number. */
-  drain(limit: number): number;
+  drain: (limit: number) => number;
   /** Sends what the turn has collected. */
-  flush(): void;
-  hasMore(): boolean;
+  flush: () => void;
+  hasMore: () => boolean;
   /** The main thread goes to sleep: whoever watches for this source must ring from now on. */
-  beforeSleep(): void;
+  beforeSleep: () => void;
 };
 
 export type Doorbell = {
   /** Cell 0: 1 while the main thread is asleep. */
   memory: SharedArrayBuffer;
   /** To be called on a ring. */
-  rung(): void;
+  rung: () => void;
   /** Inside a turn, so that `flush` will be called soon. */
-  inTurn(): boolean;
+  inTurn: () => boolean;
   /** Adds a source; the function returned takes it away. */
-  attach(source: BellSource): () => void;
+  attach: (source: BellSource) => () => void;
 };
 
 const ASLEEP = 0;

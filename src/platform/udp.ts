@@ -269,10 +269,10 @@ function leaveInterfaceOpen(words: Int32Array, control: number, family: number):
 /** Replies of the main thread: to return addresses that workers stored. */
 export type ReplySender = {
   /** Copies the message; it leaves with the next flush at the latest. */
-  send(returnAddress: Int32Array, wire: Uint8Array): void;
-  flush(): void;
+  send: (returnAddress: Int32Array, wire: Uint8Array) => void;
+  flush: () => void;
   /** Who stored this address asked from here. */
-  clientOf(returnAddress: Int32Array): SocketAddress;
+  clientOf: (returnAddress: Int32Array) => SocketAddress;
 };
 
 /** Room for replies of the main thread between two flushes; at least one message of any size. */

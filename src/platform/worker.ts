@@ -1,5 +1,4 @@
 /** Entry of a DNS worker thread: sockets of the main thread, the loop of dns/worker.ts. */
-import { ptr } from "bun:ffi";
 import { assert } from "../base.ts";
 import { COUNTER_CELLS } from "../dns/counters.ts";
 import { openMissRing } from "../dns/misses.ts";
@@ -14,7 +13,8 @@ import {
 } from "../dns/worker.ts";
 import { createSharedClock } from "./clock.ts";
 import { claimRing } from "./doorbell.ts";
-import { EINTR, errnoOf, errorName, type Libc, openLibc, pinned } from "./libc.ts";
+import { openEpoll } from "./epoll.ts";
+import { type Libc, openLibc, pinned } from "./libc.ts";
 import { createDatagramBatch, type Listener } from "./udp.ts";
 
 declare const self: Worker;
@@ -33,10 +33,6 @@ export type WorkerStart = {
   stop: SharedArrayBuffer;
   clockOriginMs: number;
 };
-
-const EPOLL_CLOEXEC = 0o2000000;
-const EPOLL_CTL_ADD = 1;
-const EPOLLIN = 1;
 
 self.onmessage = (event: MessageEvent<WorkerStart>) => {
   const libc = openLibc();
@@ -86,32 +82,13 @@ function serveSeveral(
   batches: readonly DatagramBatch[],
   stopped: () => boolean,
 ): void {
-  const epoll = libc.epoll_create1(EPOLL_CLOEXEC);
-  assert(epoll >= 0, "a process that could open its sockets can open an epoll");
-  listeners.forEach(({ listener }, i) => {
-    const event = packEvents(1);
-    event.setUint32(0, EPOLLIN, true);
-    event.setUint32(EVENT_DATA, i, true);
-    libc.epoll_ctl(epoll, EPOLL_CTL_ADD, listener.fd, ptr(event));
-  });
-  const events = packEvents(listeners.length);
-  const address = ptr(events);
+  const epoll = openEpoll(libc, -1, listeners.length);
+  listeners.forEach(({ listener }, i) =>
+    assert(epoll.add(listener.fd, i), "an open socket can be watched"),
+  );
   while (!stopped()) {
-    const count = libc.epoll_wait(epoll, address, listeners.length, -1);
-    if (count < 0) {
-      const errno = errnoOf(libc);
-      if (errno !== EINTR) throw new Error(`epoll_wait: ${errorName(errno)}`);
-    }
-    for (let i = 0; i < count; i++)
-      serveBatch(serving, batches[events.getUint32(i * EVENT_OCTETS + EVENT_DATA, true)]!);
+    const count = epoll.wait(-1);
+    for (let i = 0; i < count; i++) serveBatch(serving, batches[epoll.tag(i)]!);
   }
-  libc.close(epoll);
-}
-
-/** struct epoll_event is packed on x86-64 only. */
-const EVENT_OCTETS = process.arch === "x64" ? 12 : 16;
-const EVENT_DATA = EVENT_OCTETS - 8;
-
-function packEvents(count: number): DataView {
-  return new DataView(new ArrayBuffer(count * EVENT_OCTETS));
+  libc.close(epoll.fd);
 }
