@@ -98,7 +98,9 @@ export class LogFile {
   rowCount = 0;
   rowOctets = 0;
   readonly #db: Database;
-  #insert!: Statement;
+  readonly #insert: Statement;
+  readonly #begin: Statement;
+  readonly #commit: Statement;
   #pagesSinceCheckpoint = 0;
 
   /** Opens or creates `log.db` in `dir` and checks its structure; the rows are left to `verify`. */
@@ -115,6 +117,8 @@ export class LogFile {
       throw this.#explain(error);
     }
     this.#insert = this.#db.prepare("INSERT INTO log VALUES (?, ?, ?, ?, (? << 32) | ?, ?)");
+    this.#begin = this.#db.prepare("BEGIN IMMEDIATE");
+    this.#commit = this.#db.prepare("COMMIT");
   }
 
   /** exclusive before WAL: no shared-memory file, and nobody else opens the log. */
@@ -259,7 +263,7 @@ export class LogFile {
     let { index, term, chain } = this.end;
     let count = 0;
     let dataOctets = 0;
-    this.#db.run("BEGIN IMMEDIATE");
+    this.#begin.run();
     for (let at = 0; at < octets;) {
       const length = view.getUint32(at, true);
       at += FRAME_HEADER_OCTETS;
@@ -282,7 +286,7 @@ export class LogFile {
       this.#putMeta("snapshot", JSON.stringify(snapshot));
     }
     const startMs = performance.now();
-    this.#db.run("COMMIT");
+    this.#commit.run();
     const seconds = (performance.now() - startMs) / 1000;
     this.end = { index, term, chain };
     this.meta.term = Math.max(this.meta.term, term);
@@ -313,11 +317,11 @@ export class LogFile {
   deleteSlice(keepFrom: number, count: number): boolean {
     const until = Math.min(this.firstIndex + count, keepFrom, this.end.index);
     if (until <= this.firstIndex) return false;
-    this.#db.run("BEGIN IMMEDIATE");
+    this.#begin.run();
     const sum = "SELECT count(*), coalesce(sum(length(data)), 0) FROM log WHERE idx < ?";
     const [rows, octets] = this.#db.query(sum).values(until)[0] as [number, number];
     this.#db.query("DELETE FROM log WHERE idx < ?").run(until);
-    this.#db.run("COMMIT");
+    this.#commit.run();
     this.firstIndex = until;
     this.rowCount -= rows;
     this.rowOctets -= octets;
