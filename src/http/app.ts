@@ -1,5 +1,12 @@
 /** The HTTP application: all route groups on one hono router that behaves like Consul's. */
 import { Hono, type Context } from "hono";
+import { aclRoutes } from "./acl.ts";
+import { catalogRoutes } from "./catalog.ts";
+import { coordinateRoutes } from "./coordinate.ts";
+import { healthRoutes } from "./health.ts";
+import { queryRoutes } from "./query.ts";
+import { sessionRoutes } from "./session.ts";
+import { statusRoutes } from "./status.ts";
 import {
   Call,
   HttpError,
@@ -24,14 +31,24 @@ const writing = new Set(["PUT", "POST", "DELETE", "PATCH"]);
 /** For callers that hand no environment in: nobody's address, so `allow_write_http_from` refuses it. */
 const noEnv: RequestEnv = { client: { address: "", port: 0 }, keepOpen() {} };
 
-/** `app.fetch(request, env)` for a listener, `app.request(path)` for tests. */
-export function createHttpApp(
-  deps: HttpDeps,
-  groups: readonly (readonly Route[])[],
-): Hono<HttpEnv> {
+/**
+ * `app.fetch(request, env)` for a listener, `app.request(path)` for tests. `more` are the routes of
+ * other parts (/v1/agent).
+ */
+export function createHttpApp(deps: HttpDeps, more: readonly Route[]): Hono<HttpEnv> {
   const edge = createEdge(deps);
   const app = new Hono<HttpEnv>({ getPath: (request) => pathOf(request.url, edge) });
-  const routes = [...groups.flat(), route(["GET"], "/metrics", answerMetrics)];
+  const routes = [
+    ...statusRoutes(),
+    ...catalogRoutes(),
+    ...healthRoutes(),
+    ...queryRoutes(),
+    ...sessionRoutes(),
+    ...aclRoutes(),
+    ...coordinateRoutes(deps.settings().disableCoordinates),
+    route(["GET"], "/metrics", answerMetrics),
+    ...more,
+  ];
   for (const row of longestFirst(routes)) {
     const isSubtree = row.path.endsWith("/");
     app.all(isSubtree ? `${row.path}*` : row.path, (c) => serve(deps, edge(), row, c));

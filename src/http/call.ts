@@ -1,9 +1,11 @@
 /** One request as handlers see it, what the HTTP side needs of the rest, and tables of routes. */
 import type { Result } from "../base.ts";
 import type { Acl, Authorizer } from "../cluster/acl.ts";
+import type { AclReader } from "../cluster/acl-state.ts";
 import type { Command } from "../cluster/command.ts";
 import type { BarrierMode, Leadership, Outcome } from "../cluster/engine.ts";
 import type { CatalogReader } from "../cluster/model.ts";
+import type { SessionExpiry } from "../cluster/session-expiry.ts";
 import type { Clock, Log, Random } from "../ports.ts";
 import { decodeShape, type Decoded, type DecodeOptions, type Shape } from "../cluster/decode.ts";
 import type { Waiters } from "./blocking.ts";
@@ -51,6 +53,10 @@ export type HttpDeps = {
   barrier(mode: BarrierMode): Promise<"ok" | "no leader">;
   leadership(): Leadership;
   acl: Acl;
+  /** Policies and tokens, for /v1/acl. */
+  aclReader: AclReader;
+  /** The leader's book of session deadlines: PUT /v1/session/renew writes into it. */
+  sessionExpiry: Pick<SessionExpiry, "renew">;
   /** createWaiters(); agent.ts calls `wake` with the topics of each applied command. */
   waiters: Waiters;
   random: Random;
@@ -106,6 +112,8 @@ export class HttpError extends Error {
     this.status = status;
   }
 }
+
+export type BodyOptions = DecodeOptions & { prefix?: string; whenEmpty?: "zero" | "error" };
 
 /** decodeShape without its type arithmetic, which the compiler cannot do for a type parameter. */
 const decode = decodeShape as unknown as (
@@ -196,11 +204,14 @@ export class Call {
 
   /** What the caller may do. Throws 403 `ACL not found` for an unknown secret. */
   authorizer(): Authorizer {
-    if (this.#authorizer !== null) return this.#authorizer;
-    const { acl } = this.deps;
-    const found = acl.authorizer(acl.enabled ? this.token() : undefined);
+    this.#authorizer ??= this.authorizerOf(this.deps.acl.enabled ? this.token() : undefined);
+    return this.#authorizer;
+  }
+
+  /** What the holder of another secret may do. Throws 403 `ACL not found` for an unknown one. */
+  authorizerOf(secretId: string | undefined): Authorizer {
+    const found = this.deps.acl.authorizer(secretId);
     if (found === "ACL not found") throw new HttpError(403, found);
-    this.#authorizer = found;
     return found;
   }
 
@@ -217,19 +228,20 @@ export class Call {
     return parsed.value;
   }
 
-  /** The body decoded by a shape; throws 400 `<prefix><what is wrong>`. */
-  readBody<const S extends Shape>(
-    shape: S,
-    options: DecodeOptions & { prefix?: string } = {},
-  ): Promise<Decoded<S>> {
+  /**
+   * The body decoded by a shape; throws 400 `<prefix><what is wrong>`. `whenEmpty`: "zero" takes an
+   * empty body for the zero value, the default is an error.
+   */
+  readBody<const S extends Shape>(shape: S, options: BodyOptions = {}): Promise<Decoded<S>> {
     return this.#decodeBody(shape, options);
   }
 
   async #decodeBody(
     shape: Shape,
-    { prefix = "Request decode failed: ", ...options }: DecodeOptions & { prefix?: string },
+    { prefix = "Request decode failed: ", whenEmpty = "error", ...options }: BodyOptions,
   ): Promise<never> {
-    const value = await this.readJson(prefix);
+    const isZero = whenEmpty === "zero" && this.hasEmptyBody();
+    const value = isZero ? null : await this.readJson(prefix);
     const decoded = decode(shape, value, "unknown" in options ? options : undefined);
     if (!decoded.ok) throw new HttpError(400, prefix + decoded.error);
     return decoded.value;

@@ -4,6 +4,7 @@
  */
 import { fail, ok, type Result } from "../base.ts";
 import { compileRegexp } from "../cluster/regexp.ts";
+import { parseBoolean } from "./boolean.ts";
 import { parseFilter, type Expression, type Match, type Operator } from "./filter-grammar.ts";
 
 /** go-bexpr's own limits: comparisons per expression, characters per value. */
@@ -177,15 +178,9 @@ function isIn(value: string, found: unknown): boolean {
   return typeof found === "object" && found !== null && Object.hasOwn(found, value);
 }
 
-const truths = new Map(
-  ["1", "t", "T", "TRUE", "true", "True"]
-    .map((word): [string, boolean] => [word, true])
-    .concat(["0", "f", "F", "FALSE", "false", "False"].map((word) => [word, false])),
-);
-
 function coerce(value: string, fields: Fields, name: string): Result<unknown, string> {
   if (fields === "text") return ok(value);
-  const coerced = fields === "boolean" ? truths.get(value) : parseInteger(value);
+  const coerced = fields === "boolean" ? parseBoolean(value) : parseInteger(value);
   if (coerced !== undefined) return ok(coerced);
   return fail(
     `Failed to coerce value ${JSON.stringify(value)} for selector ${JSON.stringify(name)}`,

@@ -1,5 +1,6 @@
 /** /v1/health: checks by node, service and state, and instances with their health. */
 import type { CheckRecord } from "../cluster/model.ts";
+import { parseBoolean } from "./boolean.ts";
 import { healthCheckFields, healthServiceFields } from "./fields.ts";
 import { HttpError, route, type Call, type Reply, type Route } from "./call.ts";
 import { answerRead, parseReadOptions } from "./read.ts";
@@ -58,16 +59,13 @@ function answerChecksOf(
   });
 }
 
-const truths = new Set(["", "1", "t", "T", "TRUE", "true", "True"]);
-const falsehoods = new Set(["0", "f", "F", "FALSE", "false", "False"]);
-
 /** `?passing`; throws 400 for a value that is no boolean. */
 function onlyPassing(call: Call): boolean {
   if (!call.has("passing")) return false;
   const value = call.query("passing");
-  if (!truths.has(value) && !falsehoods.has(value))
-    throw new HttpError(400, "Invalid value for ?passing");
-  return truths.has(value);
+  const passing = value === "" ? true : parseBoolean(value);
+  if (passing === undefined) throw new HttpError(400, "Invalid value for ?passing");
+  return passing;
 }
 
 function answerService(call: Call): Reply {

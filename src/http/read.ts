@@ -176,7 +176,7 @@ export function setReadHeaders(call: Call, index: number, knownLeader?: boolean)
  * Consul's agent cache is a subscription that keeps an answer current. Local state is that already,
  * so only the headers remain: MISS for the first request, HIT with age 0 for later ones.
  */
-function setCacheHeaders(call: Call): void {
+export function setCacheHeaders(call: Call): void {
   const key = `${call.path}?${call.parameters
     .filter(([name]) => !["index", "wait", "token", "cached", "pretty"].includes(name))
     .map((pair) => pair.join("="))

@@ -1,4 +1,4 @@
-/** /v1/session: sessions without TTL. Consul 1.10; spec/http.md section 9. */
+/** /v1/session. Consul 1.10; spec/http.md section 9. */
 import type { SessionFields } from "../cluster/command.ts";
 import type { Decoded } from "../cluster/decode.ts";
 import type { SessionRecord } from "../cluster/model.ts";
@@ -43,22 +43,8 @@ const sessionShape = {
 
 type SessionBody = Decoded<typeof sessionShape>;
 
-const noBody: SessionBody = {
-  ID: "",
-  Name: "",
-  Node: null,
-  LockDelay: null,
-  Behavior: "",
-  TTL: "",
-  NodeChecks: null,
-  ServiceChecks: null,
-  Checks: null,
-};
-
 async function create(call: Call): Promise<Response> {
-  const body = call.hasEmptyBody()
-    ? noBody
-    : await call.readBody(sessionShape, { unknown: undefined });
+  const body = await call.readBody(sessionShape, { unknown: undefined, whenEmpty: "zero" });
   const lockDelayMs = parseLockDelay(body.LockDelay);
   call.requireDatacenter();
   const node = body.Node ?? call.deps.info.nodeName;
@@ -91,7 +77,7 @@ function parseLockDelay(given: unknown): number {
   throw new HttpError(400, `Request decode failed: ${parsed?.error ?? "invalid LockDelay"}`);
 }
 
-/** Throws 500 for a TTL that Consul refuses, and for any other: sessions do not expire yet. */
+/** Throws 500 for a TTL that Consul refuses. */
 function requireTtl(ttl: string, leastMs: number): void {
   if (ttl === "") return;
   const parsed = parseDuration(ttl);
@@ -104,7 +90,6 @@ function requireTtl(ttl: string, leastMs: number): void {
       `Invalid Session TTL '${Math.round(parsed.value * 1e6)}', must be between [${range}]`,
     );
   }
-  throw new HttpError(500, "Sessions with a TTL are not supported by this version");
 }
 
 /** Consul's fixupEmptySessionChecks: what the three lists mean together. */
@@ -149,6 +134,7 @@ async function renew(call: Call): Promise<Response> {
   const session = call.deps.reader.session(id);
   if (session === undefined) return call.text(404, `Session id '${id}' not found`);
   requireWrite(call, session);
+  call.deps.sessionExpiry.renew(id, call.deps.clock.monotonicMs());
   return call.json([toSession(session)]);
 }
 
