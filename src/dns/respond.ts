@@ -31,7 +31,7 @@ import {
   COUNTER_IGNORED,
   COUNTER_TABLE_HITS,
   COUNTER_TABLE_MISSES,
-} from "./counters.ts";
+} from "./cells.ts";
 import {
   appendOpt,
   createScan,

@@ -1,10 +1,5 @@
 /** The loop of a DNS worker: receive a batch, answer what the table holds, hand over the rest. */
-import {
-  COUNTER_BATCHES,
-  COUNTER_MISSES_DROPPED,
-  countDurations,
-  countResponse,
-} from "./counters.ts";
+import { COUNTER_BATCHES, COUNTER_MISSES_DROPPED, countDurations, countResponse } from "./cells.ts";
 import type { SharedClock } from "./answer.ts";
 import { commitMiss, type MissRing, storeMiss } from "./misses.ts";
 import { MISS, REPLY_ROOM_OCTETS, type Responder, respond } from "./respond.ts";

@@ -1,5 +1,5 @@
 /** The DNS front over UDP: shared table, worker threads, and what the main thread does for them. */
-import { COUNTER_CELLS, countDurations, countResponse, sumCounters } from "../dns/counters.ts";
+import { COUNTER_CELLS, countDurations, countResponse, sumCounters } from "../dns/cells.ts";
 import type { Resolve, SharedClock } from "../dns/answer.ts";
 import type { DnsFront, DnsFrontOptions, StartDnsFront } from "../dns/front.ts";
 import {

@@ -8,7 +8,7 @@ import {
   countDurations,
   countResponse,
   sumCounters,
-} from "../dns/counters.ts";
+} from "../dns/cells.ts";
 import type { DnsFront, DnsFrontOptions } from "../dns/front.ts";
 import { createResponder, MISS, REPLY_ROOM_OCTETS, respond } from "../dns/respond.ts";
 import { createAnswerTable } from "../dns/table.ts";

@@ -1,6 +1,6 @@
 /** Entry of a DNS worker thread: sockets of the main thread, the loop of dns/worker.ts. */
 import { assert } from "../base.ts";
-import { COUNTER_CELLS } from "../dns/counters.ts";
+import { COUNTER_CELLS } from "../dns/cells.ts";
 import { openMissRing } from "../dns/misses.ts";
 import { createResponder } from "../dns/respond.ts";
 import {
