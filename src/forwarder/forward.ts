@@ -5,7 +5,7 @@
 import type { Forward, ForwardAnswer, ForwardRequest } from "../dns/answer.ts";
 import type { ParsedMessage } from "../dns/message.ts";
 import { equalOctets } from "../dns/name.ts";
-import { CLASS_IN, FLAG, RCODE, TYPE } from "../dns/rr.ts";
+import { CLASS_IN, FLAG, RCODE } from "../dns/rr.ts";
 import type { Cancel, Clock, Exchanges, Random, Timers } from "../ports.ts";
 import { unreachable } from "../base.ts";
 import {
@@ -74,13 +74,11 @@ export type ForwarderStats = {
 export type Forwarder = {
   /** For clients' questions: an RCODE other than NOERROR and NXDOMAIN leads to the next server. */
   forward: Forward;
-  /** The first reply of any RCODE is the answer; only silence leads to the next server. */
-  forwardFirstReply: Forward;
   /**
-   * Addresses behind a host name that stands in the catalog: type A, RD, without EDNS, by the first-reply
-   * rule (Consul 1.10 `agent/dns.go` resolves CNAME targets so).
+   * The first reply of any RCODE is the answer; only silence leads to the next server. So Consul 1.10
+   * resolves host names that stand in the catalog.
    */
-  resolveHost(qname: Uint8Array, done: (answer: ForwardAnswer) => void): void;
+  forwardFirstReply: Forward;
   /** Takes effect with the next question. What is kept stays, unless the set of servers is another one. */
   reload(settings: ForwarderSettings): void;
   /** Drops a name, or with `subtree` all at and below it, from the cache; how many entries. */
@@ -394,7 +392,6 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
   return {
     forward: (request, done) => accept(request, done, false),
     forwardFirstReply: (request, done) => accept(request, done, true),
-    resolveHost: (qname, done) => accept(hostRequest(qname), done, true),
     reload(changed) {
       const next = createUpstreams(changed, upstreams.groupId + 1, upstreams);
       const otherServers = !sameServers(upstreams, next);
@@ -458,18 +455,4 @@ function passedKey(request: ForwardRequest, groupId: number, firstReplyFinal: bo
   let key = `${cacheKey(request, groupId).exact}${flags} ${String.fromCharCode(...qname)}`;
   if (edns !== null) key += ` ${edns.payload} ${String.fromCharCode(...edns.options)}`;
   return key;
-}
-
-function hostRequest(qname: Uint8Array): ForwardRequest {
-  return {
-    qname,
-    qtype: TYPE.A,
-    qclass: CLASS_IN,
-    rd: true,
-    cd: false,
-    ad: false,
-    do: false,
-    edns: null,
-    client: { address: "", port: 0, transport: "udp" },
-  };
 }

@@ -30,6 +30,8 @@ export function createWheel<T extends Timed>(): Wheel<T> {
   /** Last slot that was emptied, counted in slots since time 0. */
   let passed = 0;
   let size = 0;
+  /** While slots are emptied in order, `passed` must not jump ahead of them. */
+  let advancing = false;
 
   function unlink(item: Timed): void {
     if (item.wheelPrevious === null) heads[item.wheelSlot] = item.wheelNext;
@@ -44,7 +46,7 @@ export function createWheel<T extends Timed>(): Wheel<T> {
   return {
     set(item, atMs, nowMs) {
       if (item.wheelSlot >= 0) unlink(item);
-      if (size === 0) passed = Math.floor(nowMs / SLOT_MS);
+      if (size === 0 && !advancing) passed = Math.floor(nowMs / SLOT_MS);
       const wanted = Math.ceil(atMs / SLOT_MS);
       const tick = Math.min(Math.max(wanted, passed + 1), passed + SLOTS - 1);
       const slot = tick % SLOTS;
@@ -62,6 +64,7 @@ export function createWheel<T extends Timed>(): Wheel<T> {
     },
     advance(nowMs, due) {
       const until = Math.floor(nowMs / SLOT_MS);
+      advancing = true;
       while (passed < until && size > 0) {
         const slot = ++passed % SLOTS;
         for (let item = heads[slot]!; item !== null; item = heads[slot]!) {
@@ -70,6 +73,7 @@ export function createWheel<T extends Timed>(): Wheel<T> {
           due(item as T);
         }
       }
+      advancing = false;
     },
     nextMs() {
       if (size === 0) return Infinity;

@@ -1,0 +1,252 @@
+/**
+ * Plays a scenario in words against a forwarder in virtual time. One line is one statement; `#` begins
+ * a comment. See `statements` for what can be said.
+ */
+import type { Test } from "tap";
+import {
+  a,
+  answering,
+  createWorld,
+  inWords,
+  reply,
+  saying,
+  silent,
+  type Behaviour,
+  type Question,
+  type Reply,
+  type World,
+} from "./world.ts";
+
+const RCODES = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"];
+
+type Play = { t: Test; world: World; replies: Reply[]; askedSeen: number };
+
+const good = (question: Question): Buffer =>
+  reply(question, { answers: [a(question.name, "198.51.100.1")] });
+
+/** Changes a good reply before it is sent. */
+const spoilt =
+  (change: (wire: Buffer) => Uint8Array): Behaviour =>
+  (question) => [{ wire: change(good(question)) }];
+
+/** Octet after QNAME: two octets of QTYPE, then QCLASS. */
+const typeAt = (wire: Buffer): number => wire.indexOf(0, 12) + 1;
+
+export const behaviours: Record<string, Behaviour> = {
+  "is silent": silent,
+  "refuses connections": () => [{ error: "ECONNREFUSED" }],
+  "sends garbage": () => [{ wire: Buffer.from("no DNS message at all, not even nearly so") }],
+  "sends nothing but a header": (question) => [{ wire: good(question).subarray(0, 12) }],
+  "sends an empty datagram": () => [{ wire: Buffer.alloc(0) }],
+  "echoes the question": (_question, wire) => [{ wire }],
+  "uses another id": spoilt((wire) => {
+    wire.writeUInt16BE(wire.readUInt16BE(0) ^ 0x5555, 0);
+    return wire;
+  }),
+  "answers another name": spoilt((wire) => {
+    wire[13]! ^= 1;
+    return wire;
+  }),
+  "answers another type": spoilt((wire) => {
+    wire[typeAt(wire) + 1]! ^= 0x1c;
+    return wire;
+  }),
+  "answers another class": spoilt((wire) => {
+    wire[typeAt(wire) + 3] = 3;
+    return wire;
+  }),
+  "answers without question": (question) => [
+    { wire: reply({ ...question, questions: [] }, { answers: [a(question.name, "6.6.6.6")] }) },
+  ],
+  "answers two questions": (question) => [
+    {
+      wire: reply(
+        { ...question, questions: [...question.questions!, ...question.questions!] },
+        { answers: [a(question.name, "6.6.6.6")] },
+      ),
+    },
+  ],
+  "answers with another opcode": spoilt((wire) => {
+    wire[2]! |= 0x28;
+    return wire;
+  }),
+  "promises more records than it sends": spoilt((wire) => {
+    wire[7] = 9;
+    return wire;
+  }),
+  "cuts the record": spoilt((wire) => wire.subarray(0, -2)),
+  "points in a loop": spoilt((wire) => {
+    const owner = typeAt(wire) + 4;
+    wire[owner] = 0xc0 | (owner >> 8);
+    wire[owner + 1] = owner;
+    return wire;
+  }),
+  truncates: (question) => [
+    {
+      wire: question.transport === "udp" ? reply(question, { flags: 0x0200 }) : good(question),
+    },
+  ],
+  "truncates in the middle of a record": (question) => {
+    const wire = good(question);
+    if (question.transport === "tcp") return [{ wire }];
+    wire[2]! |= 2;
+    return [{ wire: wire.subarray(0, -3) }];
+  },
+  "truncates and has no TCP": (question) =>
+    question.transport === "udp"
+      ? [{ wire: reply(question, { flags: 0x0200 }) }]
+      : [{ error: "ECONNREFUSED" }],
+  "truncates even over TCP": saying({ flags: 0x0200 }),
+  "knows no EDNS": (question) => [
+    {
+      wire:
+        (question.additionals ?? []).length > 0 ? reply(question, { rcode: 1 }) : good(question),
+    },
+  ],
+  "reports FORMERR without question": (question) => [
+    {
+      wire:
+        (question.additionals ?? []).length > 0
+          ? reply({ ...question, questions: [] }, { rcode: 1 })
+          : good(question),
+    },
+  ],
+  "reports BADVERS": (question) => [
+    {
+      wire:
+        (question.additionals ?? []).length > 0
+          ? reply(question, {
+              additionals: [
+                {
+                  type: "OPT",
+                  name: ".",
+                  udpPayloadSize: 1232,
+                  extendedRcode: 1,
+                  ednsVersion: 0,
+                  flags: 0,
+                  flag_do: false,
+                  options: [],
+                },
+              ],
+            })
+          : good(question),
+    },
+  ],
+  "changes the case": (question) => {
+    const name = question.name.toLowerCase();
+    const questions = question.questions!.map((asked) => ({ ...asked, name }));
+    return [{ wire: reply({ ...question, questions }, { answers: [a(name, "198.51.100.1")] }) }];
+  },
+};
+
+type Statement = [RegExp, (play: Play, words: string[]) => void];
+
+const statements: Statement[] = [
+  [
+    /^upstream (\d) answers(?: (\S+))?(?: after (\d+) ms)?$/,
+    ({ world }, [number, address, delay]) => {
+      const inner = answering(address ?? "198.51.100.1");
+      world.server(Number(number), (question, wire) =>
+        inner(question, wire).map((said) =>
+          "wire" in said ? { wire: said.wire, afterMs: Number(delay ?? 1) } : said,
+        ),
+      );
+    },
+  ],
+  [
+    /^upstream (\d) says (\w+)(?: after (\d+) ms)?$/,
+    ({ world }, [number, rcode, delay]) =>
+      world.server(Number(number), (question) => [
+        { wire: reply(question, { rcode: RCODES.indexOf(rcode!) }), afterMs: Number(delay ?? 1) },
+      ]),
+  ],
+  [
+    /^upstream (\d) sends (\d+) wrong ids, then answers$/,
+    ({ world }, [number, count]) =>
+      world.server(Number(number), (question) => {
+        const wrong = Array.from({ length: Number(count) }, (_, i) => ({
+          wire: reply(
+            { ...question, id: (question.id! + i + 1) & 0xffff },
+            { answers: [a(question.name, "6.6.6.6")] },
+          ),
+        }));
+        if (question.transport === "tcp") return [{ wire: good(question) }];
+        return [...wrong, { wire: good(question), afterMs: 150 }];
+      }),
+  ],
+  [
+    /^upstream (\d) loses (\d+) datagrams?, then answers$/,
+    ({ world }, [number, count]) => {
+      let left = Number(count);
+      world.server(Number(number), (question) => (left-- > 0 ? [] : [{ wire: good(question) }]));
+    },
+  ],
+  [
+    /^upstream (\d) (.+)$/,
+    ({ world }, [number, words]) => {
+      const behaviour = behaviours[words!];
+      if (behaviour === undefined) throw new Error(`unknown behaviour: ${words}`);
+      world.server(Number(number), behaviour);
+    },
+  ],
+  [
+    /^ask (\S+)(?: (\w+))?( over TCP)?( with EDNS)?( first reply)?$/,
+    ({ world, replies }, [name, type, tcp, edns, firstReply]) => {
+      replies.unshift(
+        world.ask(name!, type ?? "A", {
+          transport: tcp === undefined ? "udp" : "tcp",
+          firstReply: firstReply !== undefined,
+          ...(edns === undefined ? {} : { edns: { payload: 4096, options: new Uint8Array(0) } }),
+        }),
+      );
+    },
+  ],
+  [/^(\d+) ms pass$/, ({ world }, [ms]) => world.pass(Number(ms))],
+  [
+    /^expect (.+?)(?: (after|within) (\d+) ms)?$/,
+    ({ t, world, replies }, [words, how, ms]) => {
+      const newest = replies[0]!;
+      if (words !== "nothing") world.settle(10_000);
+      t.equal(inWords(newest), words, `expect ${words}`);
+      if (how === "after") t.equal(newest.afterMs, Number(ms), "time taken");
+      if (how === "within") t.ok(newest.afterMs <= Number(ms), `${newest.afterMs} within ${ms} ms`);
+      t.ok(newest.calls <= 1, "answered once");
+    },
+  ],
+  [
+    /^sent(.*)$/,
+    (play, [words]) => {
+      const { t, world } = play;
+      const since = world.asked.slice(play.askedSeen);
+      play.askedSeen = world.asked.length;
+      const got = since.map(({ server, transport }) =>
+        transport === "tcp" ? `${server}tcp` : server,
+      );
+      t.equal(got.join(" "), words!.trim(), `sent: ${words!.trim() || "nothing"}`);
+    },
+  ],
+];
+
+/** First line: `servers N`, then optionally `timeout N`, `cache off`, `random`. */
+export function play(t: Test, text: string): void {
+  const lines = text
+    .split("\n")
+    .map((line) => line.replace(/#.*/, "").trim())
+    .filter((line) => line !== "");
+  const head = /^servers (\d)(?: timeout (\d+))?( cache off)?( random)?$/.exec(lines[0] ?? "");
+  if (head === null) throw new Error(`not a first line: ${lines[0]}`);
+  const world = createWorld(Number(head[1]), {
+    timeoutMs: Number(head[2] ?? 2000),
+    cacheEnabled: head[3] === undefined,
+    strategy: head[4] === undefined ? "sequential" : "random",
+  });
+  const state: Play = { t, world, replies: [], askedSeen: 0 };
+  for (const line of lines.slice(1)) {
+    const statement = statements.find(([pattern]) => pattern.test(line));
+    if (statement === undefined) throw new Error(`not understood: ${line}`);
+    statement[1](state, statement[0].exec(line)!.slice(1));
+  }
+  world.settle();
+  t.equal(world.openSockets(), 0, "no socket stays open");
+  t.equal(world.forwarder.stats().inFlight, 0, "nothing stays in flight");
+}
