@@ -1,0 +1,197 @@
+/** A local agent on a real catalog, with time, randomness, disk and the fate of proposals in our hand. */
+import type { Command } from "../../src/cluster/command.ts";
+import type { CheckDefinition } from "../../src/cluster/definition.ts";
+import { parseCheck, parseService } from "../../src/cluster/definition.ts";
+import type { Outcome } from "../../src/cluster/engine.ts";
+import type { ProbeResult } from "../../src/cluster/checks/check.ts";
+import {
+  createLocalAgent,
+  type LocalAgent,
+  type LocalConfig,
+  type LocalSettings,
+} from "../../src/cluster/local-agent.ts";
+import type { LocalFiles } from "../../src/cluster/local-store.ts";
+import { describeOwnNode } from "../../src/cluster/own-node.ts";
+import { createState } from "../../src/cluster/state.ts";
+import { ok } from "../../src/base.ts";
+
+export type Disk = Map<string, string>;
+
+/** Files in a map, keyed `kind/id`. `broken`: every write fails with this text. */
+export function createDiskFiles(disk: Disk, broken: () => string | undefined): LocalFiles {
+  return {
+    list: (kind) =>
+      Promise.resolve(
+        [...disk]
+          .filter(([name]) => name.slice(0, name.lastIndexOf("/")) === kind)
+          .map(([name, text]) => ({ name, content: ok(text) })),
+      ),
+    write(kind, id, text) {
+      const problem = broken();
+      if (problem !== undefined) return Promise.reject(new Error(problem));
+      disk.set(`${kind}/${id.replaceAll("/", "%2F")}`, text);
+      return Promise.resolve();
+    },
+    remove(kind, id) {
+      disk.delete(`${kind}/${id.replaceAll("/", "%2F")}`);
+      return Promise.resolve();
+    },
+  };
+}
+
+/** Lets all promises that can settle without time passing settle. */
+export function settle(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+export const ownNode = describeOwnNode({
+  name: "node-a",
+  id: "11111111-2222-3333-4444-555555555555",
+  advertiseAddress: "127.0.0.1",
+  advertiseWanAddress: "127.0.0.1",
+  nodeMeta: { zone: "z1" },
+  server: { port: 8300, version: "0.1.0" },
+});
+
+export type LocalWorld = ReturnType<typeof createLocalWorld>;
+
+/** Call `restart` for a new agent on the same disk and catalog. */
+export function createLocalWorld(options: Partial<LocalSettings> & { seed?: number } = {}) {
+  const settings: LocalSettings = {
+    checkUpdateIntervalMs: 0,
+    checkOutputMaxSize: 4096,
+    discardCheckOutput: false,
+    enableScriptChecks: false,
+    enableLocalScriptChecks: false,
+    ...options,
+  };
+  const state = createState();
+  const disk: Disk = new Map();
+  const logged: string[] = [];
+  const woken: string[] = [];
+  const proposed: Command[] = [];
+  let nowMs = 0;
+  let index = 0;
+  let seed = options.seed ?? 1;
+  let timers: { atMs: number; run: () => void }[] = [];
+  /** What becomes of the next proposals; "committed" when empty. */
+  const fates: ("committed" | "refused" | "unknown" | "lost answer")[] = [];
+  /** Proposals wait here until `release` when held. */
+  let held: (() => void)[] | undefined;
+  let brokenDisk: string | undefined;
+  const probeResults = new Map<string, ProbeResult>();
+
+  const uint32 = () => (seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0);
+
+  function applyCommand(command: Command): Outcome {
+    const applied = state.apply(++index, command);
+    agent.catalogChanged(applied.topics);
+    return { outcome: "committed", index, result: applied.result };
+  }
+
+  async function propose(command: Command): Promise<Outcome> {
+    proposed.push(command);
+    const fate = fates.shift() ?? "committed";
+    if (held) await new Promise<void>((resolve) => held!.push(resolve));
+    else await Promise.resolve();
+    if (fate === "refused") return { outcome: "refused", reason: "no leader" };
+    if (fate === "unknown") return { outcome: "unknown", reason: "leader lost" };
+    const outcome = applyCommand(command);
+    return fate === "lost answer" ? { outcome: "unknown", reason: "leader lost" } : outcome;
+  }
+
+  function create(): LocalAgent {
+    timers = [];
+    return createLocalAgent({
+      own: () => ownNode,
+      reader: state.reader,
+      propose,
+      files: createDiskFiles(disk, () => brokenDisk),
+      probe: (check: CheckDefinition) => ({
+        result: Promise.resolve(
+          probeResults.get(check.name) ?? { status: "critical", output: "nobody there" },
+        ),
+        cancel: () => {},
+      }),
+      settings: () => settings,
+      memberCount: () => 1,
+      wake: (topics) => void woken.push(...topics),
+      clock: { monotonicMs: () => nowMs, wallMs: () => 1_700_000_000_000 + nowMs },
+      timers: {
+        after(delayMs, run) {
+          const timer = { atMs: nowMs + delayMs, run };
+          timers.push(timer);
+          return () => void (timers = timers.filter((other) => other !== timer));
+        },
+      },
+      random: { uint32, uuid: () => "" },
+      log: (level, message, fields) =>
+        void logged.push(`${level} ${message} ${JSON.stringify(fields ?? {})}`),
+    });
+  }
+
+  let agent = create();
+  const none: LocalConfig = { services: [], checks: [] };
+
+  return {
+    get agent() {
+      return agent;
+    },
+    reader: state.reader,
+    settings,
+    disk,
+    logged,
+    woken,
+    proposed,
+    fates,
+    probeResults,
+    uint32,
+    breakDisk: (problem: string | undefined) => void (brokenDisk = problem),
+    hold: () => void (held ??= []),
+    async release() {
+      const waiting = held ?? [];
+      held = undefined;
+      for (const resume of waiting) resume();
+      await settle();
+    },
+    /** A write to the catalog by somebody else. */
+    edit: applyCommand,
+    /** Time passes: timers run in order, and what they start settles. */
+    async pass(ms: number) {
+      const endMs = nowMs + ms;
+      for (;;) {
+        timers.sort((a, b) => a.atMs - b.atMs);
+        const next = timers[0];
+        if (next === undefined || next.atMs > endMs) break;
+        timers.shift();
+        nowMs = Math.max(nowMs, next.atMs);
+        next.run();
+        await settle();
+      }
+      nowMs = endMs;
+      await settle();
+    },
+    /** The process ends without a word and another one starts. */
+    async restart(config: LocalConfig = none) {
+      await agent.stop();
+      agent = create();
+      await agent.start(config);
+    },
+    async register(body: Record<string, unknown>, replace = false) {
+      const parsed = parseService(body);
+      if (!parsed.ok) throw new Error(parsed.error.text);
+      return agent.registerService(parsed.value, replace);
+    },
+    async check(body: Record<string, unknown>) {
+      const parsed = parseCheck(body);
+      if (!parsed.ok) throw new Error(parsed.error.text);
+      return agent.registerCheck(parsed.value);
+    },
+  };
+}
+
+/** What the catalog says about a check of node-a: "status output". */
+export function inCatalog({ reader }: LocalWorld, checkId: string): string | undefined {
+  const check = reader.check("node-a", checkId);
+  return check && `${check.status} ${check.output}`.trim();
+}

@@ -1,0 +1,470 @@
+import t from "tap";
+import { parseConfigCheck, parseConfigService } from "../../src/cluster/definition.ts";
+import type { LocalConfig } from "../../src/cluster/local-agent.ts";
+import { scaleFactor } from "../../src/cluster/sync.ts";
+import { createLocalWorld, inCatalog, type LocalWorld } from "./local-world.ts";
+
+const node = "node-a";
+
+function config(services: unknown[], checks: unknown[] = []): LocalConfig {
+  const take = <T>(parsed: { ok: true; value: T } | { ok: false; error: string }) => {
+    if (!parsed.ok) throw new Error(parsed.error);
+    return parsed.value;
+  };
+  return {
+    services: services.map((value) => take(parseConfigService(value, "service"))),
+    checks: checks.map((value) => take(parseConfigCheck(value, "check"))),
+  };
+}
+
+async function started(options = {}): Promise<LocalWorld> {
+  const world = createLocalWorld(options);
+  await world.restart();
+  return world;
+}
+
+const services = ({ reader }: LocalWorld) => reader.servicesOfNode(node).map(({ id }) => id);
+
+t.test("a server's own node, service and check are written at start", async (t) => {
+  const { reader } = await started();
+  t.match(reader.node(node), {
+    id: "11111111-2222-3333-4444-555555555555",
+    address: "127.0.0.1",
+    taggedAddresses: {
+      lan: "127.0.0.1",
+      lan_ipv4: "127.0.0.1",
+      wan: "127.0.0.1",
+      wan_ipv4: "127.0.0.1",
+    },
+    meta: { zone: "z1", "consul-network-segment": "" },
+  });
+  t.match(reader.service(node, "consul"), { service: "consul", port: 8300, tags: [] });
+  t.match(reader.check(node, "serfHealth"), {
+    name: "Serf Health Status",
+    status: "passing",
+    output: "Agent alive and reachable",
+    serviceId: "",
+  });
+});
+
+t.test("a registration is on disk and in the catalog when it is acknowledged", async (t) => {
+  const world = await started();
+  const proposals = world.proposed.length;
+  t.same(await world.register({ Name: "web", Port: 80, Check: { TTL: "30s" } }), {
+    ok: true,
+    value: undefined,
+  });
+  t.match(world.reader.service(node, "web"), { service: "web", port: 80, meta: null });
+  t.match(world.reader.check(node, "service:web"), {
+    status: "critical",
+    type: "ttl",
+    serviceName: "web",
+    interval: "",
+  });
+  t.ok(world.disk.has("services/web"));
+  t.ok(world.disk.has("checks/service:web"));
+  t.equal(world.proposed.length, proposals + 1, "service and check in one command");
+  await world.register({ Name: "web", Port: 80, Check: { TTL: "30s" } });
+  t.equal(world.proposed.length, proposals + 1, "the same again writes nothing to the log");
+});
+
+t.test("a failing disk is an error for the caller", async (t) => {
+  const world = await started();
+  world.breakDisk("/data/services/x: ENOSPC");
+  t.same(await world.register({ Name: "web" }), { ok: false, error: "/data/services/x: ENOSPC" });
+  t.match(world.logged.join("\n"), /error local state not kept on disk/);
+});
+
+t.test("registering again keeps what the checks know, and drops none unless asked", async (t) => {
+  const world = await started();
+  await world.register({
+    Name: "web",
+    Checks: [
+      { TTL: "30s", CheckID: "a" },
+      { TTL: "30s", CheckID: "b" },
+    ],
+  });
+  await world.agent.updateTtl("a", "passing", "fine");
+  await world.agent.setMaintenance({ serviceId: "web", enable: true, reason: "" });
+
+  await world.register({
+    Name: "web",
+    Port: 2,
+    Check: { TTL: "9s", CheckID: "a", Status: "warning" },
+  });
+  t.equal(inCatalog(world, "a"), "passing fine", "no flapping");
+  t.equal(inCatalog(world, "b"), "critical", "not mentioned, stays");
+
+  await world.register({ Name: "web", Check: { TTL: "9s", CheckID: "a" } }, true);
+  t.equal(inCatalog(world, "b"), undefined, "replaced");
+  t.ok(inCatalog(world, "_service_maintenance:web"), "maintenance stays");
+  t.notOk(world.disk.has("checks/b"));
+});
+
+t.test("deregistration removes service, checks and files; unknown ids are fine", async (t) => {
+  const world = await started();
+  await world.register({ Name: "web", Check: { TTL: "30s" } });
+  await world.agent.updateTtl("service:web", "passing", "x");
+  t.ok(world.disk.has("checks/state/service:web"));
+  t.match(await world.agent.deregisterService("web"), { ok: true });
+  t.same(services(world), ["consul"]);
+  t.equal(inCatalog(world, "service:web"), undefined);
+  t.same([...world.disk.keys()], []);
+  t.match(await world.agent.deregisterService("web"), { ok: true });
+  t.match(await world.agent.deregisterCheck("serfHealth"), { ok: true });
+  t.equal(
+    inCatalog(world, "serfHealth"),
+    "passing Agent alive and reachable",
+    "not ours to remove",
+  );
+});
+
+t.test("a check needs its service", async (t) => {
+  const world = await started();
+  t.same(await world.check({ Name: "x", ServiceID: "nosvc", TTL: "5s" }), {
+    ok: false,
+    error: 'ServiceID "nosvc" does not exist',
+  });
+  t.same(await world.agent.updateTtl("x", "passing", ""), {
+    ok: false,
+    error: 'CheckID "x" does not have associated TTL',
+  });
+});
+
+t.test("TTL: expiry with the last output, once; an update starts the time again", async (t) => {
+  const world = await started();
+  await world.check({ Name: "mem", TTL: "10s" });
+  await world.agent.updateTtl("mem", "passing", "ok");
+  await world.pass(9_999);
+  await world.agent.updateTtl("mem", "passing", "still ok");
+  await world.pass(9_999);
+  t.equal(inCatalog(world, "mem"), "passing still ok");
+  await world.pass(2);
+  t.equal(
+    inCatalog(world, "mem"),
+    "critical TTL expired (last output before timeout follows): still ok",
+  );
+  await world.agent.updateTtl("mem", "warning", "");
+  t.equal(inCatalog(world, "mem"), "warning");
+  await world.pass(10_001);
+  t.equal(inCatalog(world, "mem"), "critical TTL expired");
+});
+
+t.test("output alone is deferred, a status is not; output is cut", async (t) => {
+  const world = await started({ checkUpdateIntervalMs: 300_000 });
+  await world.check({ Name: "mem", TTL: "1h", OutputMaxSize: 10 });
+  await world.agent.updateTtl("mem", "passing", "one");
+  t.equal(inCatalog(world, "mem"), "passing one", "new status");
+  await world.agent.updateTtl("mem", "passing", "two");
+  t.equal(inCatalog(world, "mem"), "passing one", "deferred");
+  t.equal(world.agent.checks.get("mem")?.fields.output, "two", "but known here");
+  await world.pass(149_000);
+  await world.agent.updateTtl("mem", "passing", "0123456789abcdef");
+  t.equal(inCatalog(world, "mem"), "passing one", "full comparisons leave it alone too");
+  await world.pass(301_000);
+  t.equal(inCatalog(world, "mem"), "passing 0123456789 ... (captured 10 of 16 bytes)");
+  await world.agent.updateTtl("mem", "passing", "three");
+  await world.agent.updateTtl("mem", "warning", "four");
+  t.equal(inCatalog(world, "mem"), "warning four", "a status brings the newest output");
+});
+
+t.test("discard_check_output keeps nothing", async (t) => {
+  const world = await started({ discardCheckOutput: true });
+  await world.check({ Name: "mem", TTL: "1h" });
+  await world.agent.updateTtl("mem", "passing", "one");
+  t.equal(inCatalog(world, "mem"), "passing");
+});
+
+t.test("maintenance of node and service", async (t) => {
+  const world = await started();
+  await world.register({ Name: "web" });
+  t.same(await world.agent.setMaintenance({ serviceId: "no", enable: true, reason: "" }), {
+    ok: false,
+    error: 'No service registered with ID "no"',
+  });
+  await world.agent.setMaintenance({ serviceId: "web", enable: true, reason: "broken" });
+  await world.agent.setMaintenance({ serviceId: "web", enable: true, reason: "other" });
+  t.match(world.reader.check(node, "_service_maintenance:web"), {
+    name: "Service Maintenance Mode",
+    status: "critical",
+    notes: "broken",
+    type: "maintenance",
+    serviceId: "web",
+  });
+  await world.agent.setMaintenance({ enable: true, reason: "" });
+  t.match(
+    world.reader.check(node, "_node_maintenance")?.notes,
+    /enabled for this node, but no reason/,
+  );
+  await world.restart();
+  t.equal(inCatalog(world, "_node_maintenance"), "critical", "survives a restart");
+  await world.agent.setMaintenance({ enable: false, reason: "" });
+  await world.agent.setMaintenance({ serviceId: "web", enable: false, reason: "" });
+  t.same(
+    world.reader.checksOfNode(node).map(({ checkId }) => checkId),
+    ["serfHealth"],
+  );
+});
+
+t.test("local wins over edits of the catalog, except for tags that it may override", async (t) => {
+  const world = await started();
+  await world.register({ Name: "web", Tags: ["v1"], Port: 1 });
+  await world.register({ Name: "db", Tags: ["v1"], Port: 1, EnableTagOverride: true });
+  const [web, db] = ["web", "db"].map((id) => {
+    const {
+      node: _,
+      createIndex: _c,
+      modifyIndex: _m,
+      ...fields
+    } = world.reader.service(node, id)!;
+    return { ...fields, tags: ["edited"], port: 9 };
+  });
+  const record = world.reader.node(node)!;
+  for (const service of [web!, db!])
+    world.edit({ type: "register", node: record, skipNodeUpdate: true, service, checks: [] });
+  world.edit({ type: "deregister", node, serviceId: "", checkId: "serfHealth" });
+  const stranger = { ...web!, id: "stranger" };
+  world.edit({
+    type: "register",
+    node: record,
+    skipNodeUpdate: true,
+    service: stranger,
+    checks: [],
+  });
+  await world.pass(121_000);
+  t.match(world.reader.service(node, "web"), { tags: ["v1"], port: 1 });
+  t.match(world.reader.service(node, "db"), { tags: ["edited"], port: 1 });
+  t.same(world.agent.services.get("db")?.fields.tags, ["edited"], "taken over");
+  t.same(services(world).sort(), ["consul", "db", "web"]);
+  t.equal(inCatalog(world, "serfHealth"), "passing Agent alive and reachable");
+
+  await world.register({ Name: "db", Tags: ["v2"], EnableTagOverride: true });
+  t.match(world.reader.service(node, "db"), { tags: ["v2"] }, "registered anew");
+});
+
+t.test("a node that was removed from the catalog comes back whole", async (t) => {
+  const world = await started();
+  await world.register({ Name: "web", Check: { TTL: "1h", Status: "passing" } });
+  world.edit({ type: "deregister", node, serviceId: "", checkId: "" });
+  t.equal(world.reader.node(node), undefined);
+  await world.agent.updateTtl("service:web", "warning", "x");
+  t.equal(inCatalog(world, "service:web"), "warning x", "a check brings node and service back");
+  await world.pass(121_000);
+  t.ok(world.reader.service(node, "consul"));
+  t.match(world.reader.node(node)?.meta, { zone: "z1" });
+});
+
+t.test("refused or unknown proposals: accepted here, written later", async (t) => {
+  const world = await started();
+  world.fates.push("refused");
+  t.match(await world.register({ Name: "web" }), { ok: true });
+  t.same(services(world), ["consul"]);
+  t.equal(world.agent.counts().unsynced, 1);
+  await world.pass(31_000);
+  t.same(services(world), ["consul", "web"]);
+
+  world.fates.push("lost answer");
+  await world.register({ Name: "db" });
+  await world.pass(31_000);
+  t.same(services(world), ["consul", "db", "web"]);
+  t.equal(world.agent.counts().unsynced, 0);
+
+  world.fates.push("refused");
+  await world.agent.deregisterService("web");
+  world.agent.leadershipChanged(true);
+  await world.pass(3_001);
+  t.same(services(world), ["consul", "db"], "a new leader is met soon");
+});
+
+t.test("a change during a write under way is written after it", async (t) => {
+  const world = await started();
+  await world.check({ Name: "mem", TTL: "1h" });
+  world.hold();
+  const first = world.agent.updateTtl("mem", "passing", "1");
+  const second = world.agent.updateTtl("mem", "critical", "2");
+  const third = world.register({ Name: "web" });
+  await world.release();
+  await Promise.all([first, second, third]);
+  t.equal(inCatalog(world, "mem"), "critical 2");
+  t.same(services(world), ["consul", "web"]);
+});
+
+t.test("aliases follow service and node, not themselves; cycles end", async (t) => {
+  const world = await started();
+  await world.register({ Name: "web", Check: { TTL: "1h", Name: "web up" } });
+  await world.check({ Name: "al", AliasService: "web" });
+  t.equal(inCatalog(world, "al"), 'critical Aliased check "web up" failing:');
+  await world.agent.updateTtl("service:web", "passing", "");
+  t.equal(inCatalog(world, "al"), "passing All checks passing.");
+  await world.agent.setMaintenance({ enable: true, reason: "x" });
+  t.equal(inCatalog(world, "al"), 'critical Aliased check "Node Maintenance Mode" failing:');
+  await world.agent.setMaintenance({ enable: false, reason: "" });
+  await world.agent.deregisterService("web");
+  t.equal(inCatalog(world, "al"), "critical Service web could not be found on node node-a");
+
+  await world.register({ ID: "s", Name: "s", Check: { AliasService: "r", CheckID: "s-r" } });
+  await world.register({ ID: "r", Name: "r", Check: { AliasService: "s", CheckID: "r-s" } });
+  t.match(inCatalog(world, "s-r"), /^critical Aliased check/, "they hold each other");
+
+  const other = { ...world.reader.node(node)!, node: "other", id: "", address: "10.0.0.2" };
+  const check = { ...world.agent.checks.get("al")!.fields, checkId: "c", name: "c", type: "" };
+  const set = (status: string) =>
+    world.edit({
+      type: "register",
+      node: other,
+      skipNodeUpdate: false,
+      service: null,
+      checks: [{ ...check, status, output: "" }],
+    });
+  set("warning");
+  await world.check({ Name: "far", AliasNode: "other" });
+  t.equal(inCatalog(world, "far"), 'warning Aliased check "c" failing:');
+  set("passing");
+  await world.pass(0);
+  t.equal(inCatalog(world, "far"), "passing All checks passing.");
+});
+
+t.test("deregister_critical_service_after", async (t) => {
+  const world = await started();
+  const after = { DeregisterCriticalServiceAfter: "2m" };
+  await world.register({ Name: "web", Check: { TTL: "10s", Status: "passing", ...after } });
+  await world.register({ Name: "ok", Check: { TTL: "1h", Status: "passing", ...after } });
+  await world.pass(10_000 + 119_000);
+  t.same(services(world), ["consul", "ok", "web"]);
+  await world.pass(32_000);
+  t.same(services(world), ["consul", "ok"]);
+  t.notOk(world.disk.has("services/web"));
+});
+
+t.test("probes run, their thresholds count, and stop with their check", async (t) => {
+  const world = await started();
+  world.probeResults.set("up", { status: "passing", output: "200" });
+  await world.check({ Name: "up", TCP: "h:1", Interval: "10s", SuccessBeforePassing: 3 });
+  await world.pass(20_000);
+  t.equal(inCatalog(world, "up"), "critical", "two runs at most");
+  await world.pass(20_000);
+  t.equal(inCatalog(world, "up"), "passing 200");
+  t.equal(world.agent.counts().probes, 1);
+  await world.agent.deregisterCheck("up");
+  t.equal(world.agent.counts().probes, 0);
+});
+
+t.test("what survives a restart", async (t) => {
+  const world = await started();
+  const registration = {
+    Name: "web",
+    ID: "w/1",
+    Port: 80,
+    Tags: ["t"],
+    Address: "10.0.0.1",
+    Meta: { a: "1" },
+    Weights: { Passing: 3, Warning: 2 },
+    EnableTagOverride: true,
+    Proxy: { DestinationServiceName: "x" },
+    Kind: "connect-proxy",
+    Check: { TTL: "300s", CheckID: "wck", Name: "wck" },
+  };
+  await world.register(registration);
+  await world.check({ Name: "nodeck", TTL: "5s" });
+  await world.check({
+    Name: "http",
+    HTTP: "http://127.0.0.1:1/",
+    Interval: "90s",
+    Header: { A: ["b"] },
+    DeregisterCriticalServiceAfter: "10m",
+  });
+  await world.agent.updateTtl("wck", "passing", "up");
+  await world.agent.updateTtl("nodeck", "warning", "hm");
+  const before = [...world.agent.services, ...world.agent.checks];
+  const definition = world.agent.checks.get("http")!.definition;
+  const proposals = world.proposed.length;
+
+  await world.restart();
+  t.same([...world.agent.services, ...world.agent.checks], before);
+  t.same(world.agent.checks.get("http")!.definition, definition);
+  t.equal(world.proposed.length, proposals, "nothing changed, nothing is written");
+  t.equal(inCatalog(world, "wck"), "passing up");
+
+  await world.agent.stop();
+  await world.pass(6_000);
+  await world.restart();
+  t.equal(inCatalog(world, "nodeck"), "critical", "its time ran out meanwhile");
+  t.notOk(world.disk.has("checks/state/nodeck"));
+});
+
+t.test("damaged files are named, left alone, and harm nobody else", async (t) => {
+  const world = await started();
+  await world.register({ Name: "good" });
+  await world.register({ Name: "bad", Check: { TTL: "5s" } });
+  world.disk.set("services/bad", world.disk.get("services/bad")!.slice(0, 20));
+  world.disk.set("checks/state/odd", "[]");
+  await world.restart();
+  t.same(services(world), ["consul", "good"]);
+  t.match(world.logged.join("\n"), /error cannot use services\/bad, it is left as it is: /);
+  t.match(world.logged.join("\n"), /error cannot use checks\/state\/odd/);
+  t.match(world.logged.join("\n"), /warn stored check goes: ServiceID "bad" does not exist/);
+  t.ok(world.disk.has("services/bad"));
+});
+
+t.test(
+  "configuration: not kept on disk, wins over a stored entry, goes with a reload",
+  async (t) => {
+    const world = await started();
+    await world.register({ Name: "web", Port: 1 });
+    const both = config(
+      [
+        { name: "web", port: 2 },
+        { name: "redis", checks: [{ id: "r", ttl: "1h" }] },
+      ],
+      [{ name: "root", ttl: "1h" }],
+    );
+    await world.restart(both);
+    t.match(world.reader.service(node, "web"), { port: 2 });
+    t.same([...world.disk.keys()], []);
+    t.match(world.reader.check(node, "root"), { type: "", interval: "0s", timeout: "0s" });
+    await world.agent.updateTtl("r", "passing", "up");
+    await world.register({ Name: "api" });
+    await world.check({ Name: "extra", ServiceID: "redis", TTL: "1h" });
+    await world.agent.deregisterService("web");
+
+    await world.agent.reload(both);
+    t.same(services(world), ["api", "consul", "redis", "web"], "deregistered by API: comes back");
+    t.equal(inCatalog(world, "r"), "passing up");
+
+    await world.restart(both);
+    t.equal(inCatalog(world, "r"), "passing up", "TTL state of a configured check survives");
+    t.ok(inCatalog(world, "extra"), "a check by API on a configured service, too");
+
+    await world.agent.reload(config([]));
+    t.same(services(world), ["api", "consul"]);
+    t.equal(inCatalog(world, "root"), undefined);
+  },
+);
+
+t.test("a registration wakes those who hold on the service's hash", async (t) => {
+  const world = await started();
+  await world.register({ Name: "web" });
+  await world.agent.deregisterService("web");
+  t.same(world.woken, ["agent-service:web", "agent-service:web"]);
+});
+
+t.test("scripts are refused, in Consul's words", async (t) => {
+  const world = await started();
+  t.match(await world.register({ Name: "web", Check: { Args: ["true"], Interval: "5s" } }), {
+    ok: false,
+    error: /^Scripts are disabled on this agent from remote calls/,
+  });
+  t.equal(world.agent.services.size, 0);
+});
+
+t.test("large pools compare less often", async (t) => {
+  for (const [members, factor] of [
+    [1, 1],
+    [128, 1],
+    [129, 2],
+    [256, 2],
+    [512, 3],
+    [8192, 7],
+  ] as const)
+    t.equal(scaleFactor(members), factor, `${members} members`);
+});
