@@ -4,6 +4,7 @@
  * compressed (SRV) still serve as targets for later names, as in Consul's encoder.
  */
 import { HEADER_OCTETS, type Opt } from "./message.ts";
+import { foldOctet } from "./name.ts";
 import { nameLayout } from "./rdata.ts";
 import { FLAG, TYPE, type Message, type Rr } from "./rr.ts";
 
@@ -15,6 +16,13 @@ export type EncodeOptions = {
   compress: boolean;
   /** Appended as the last additional record. */
   opt: Opt | null;
+  /**
+   * For the answer table: owners equal to the QNAME (case ignored) point to it, and nothing else points
+   * into the question, so that the spelling of the question can be exchanged later. Needs `compress`.
+   */
+  sealed?: boolean;
+  /** Records beyond this size are left out from the end, and TC is set. MAX_MESSAGE_OCTETS if not given. */
+  limitOctets?: number;
 };
 
 /** Pointers have 14 bits. */
@@ -40,11 +48,10 @@ const MAX_SUFFIXES = SLOTS >> 1;
 const labelStarts = new Uint8Array(128);
 let lastOwner: Uint8Array | undefined;
 let lastOwnerOffset = 0;
+/** Set while a sealed message is written. */
+let sealedQuestion: Uint8Array | null = null;
 
-/**
- * The whole message. Records that do not fit into 65535 octets are left out from the end, and TC is
- * set; the OPT always stays.
- */
+/** The whole message. The OPT always stays, whatever the limit. */
 export function encodeMessage(message: Message, options: EncodeOptions): Uint8Array {
   write(message, options);
   return out.slice(0, at);
@@ -61,20 +68,22 @@ export function optOctets(opt: Opt | null): number {
   return opt === null ? 0 : 11 + opt.options.length;
 }
 
-function write(message: Message, { compress, opt }: EncodeOptions): void {
+function write(message: Message, options: EncodeOptions): void {
+  const { compress, opt, sealed = false, limitOctets = MAX_MESSAGE_OCTETS } = options;
   if (++generation > 0xffffffff) {
     slotGeneration.fill(0);
     generation = 1;
   }
   suffixCount = 0;
   lastOwner = undefined;
-  const limit = MAX_MESSAGE_OCTETS - optOctets(opt);
+  const limit = Math.min(limitOctets, MAX_MESSAGE_OCTETS) - optOctets(opt);
   const { question } = message;
+  sealedQuestion = sealed ? question : null;
   put16(0, message.id);
   put16(4, question.length === 0 ? 0 : 1);
   at = HEADER_OCTETS;
   if (question.length > 0) {
-    if (compress) writeName(question, 0, true);
+    if (compress && !sealed) writeName(question, 0, true);
     else copyName(question, 0);
     for (let i = question.length - 4; i < question.length; i++) out[at++] = question[i]!;
   }
@@ -115,7 +124,10 @@ function writeRecords(records: readonly Rr[], compress: boolean, limit: number):
 function writeRecord(record: Rr, compress: boolean): void {
   const { owner, data, ttl, type } = record;
   if (!compress) copyName(owner, 0);
-  else if (owner === lastOwner && lastOwnerOffset !== 0) {
+  else if (sealedQuestion !== null && isSealedName(owner, sealedQuestion)) {
+    out[at++] = 0xc0;
+    out[at++] = HEADER_OCTETS;
+  } else if (owner === lastOwner && lastOwnerOffset !== 0) {
     out[at++] = 0xc0 | (lastOwnerOffset >> 8);
     out[at++] = lastOwnerOffset & 255;
   } else {
@@ -140,6 +152,14 @@ function writeRecord(record: Rr, compress: boolean): void {
     at += 4;
   } else writeData(type, data, compress);
   put16(lengthAt, at - lengthAt - 2);
+}
+
+/** The same name as that of the question, ASCII case ignored. */
+function isSealedName(owner: Uint8Array, question: Uint8Array): boolean {
+  if (owner.length !== question.length - 4) return false;
+  for (let i = 0; i < owner.length; i++)
+    if (owner[i] !== question[i] && foldOctet(owner[i]!) !== foldOctet(question[i]!)) return false;
+  return true;
 }
 
 function writeData(type: number, data: Uint8Array, compress: boolean): void {

@@ -140,6 +140,13 @@ export function equalNames(a: Uint8Array, b: Uint8Array): boolean {
   return true;
 }
 
+/** Key for a Map: equal names (case ignored) have equal keys. Not for people to read. */
+export function nameKey(name: Uint8Array): string {
+  let key = "";
+  for (let i = 0; i < name.length; i++) key += String.fromCharCode(foldOctet(name[i]!));
+  return key;
+}
+
 /** Same octets. */
 export function equalOctets(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
@@ -189,6 +196,36 @@ export function joinNames(prefix: Uint8Array, suffix: Uint8Array): Uint8Array | 
   joined.set(prefix, 0);
   joined.set(suffix, prefix.length - 1);
   return joined;
+}
+
+/**
+ * The name whose first labels are `text`, as stored in a catalog (dots separate labels, nothing is
+ * an escape, UTF-8), followed by `suffix`; undefined if that is no domain name.
+ */
+export function nameUnder(text: string, suffix: Uint8Array): Uint8Array | undefined {
+  let octets: Uint8Array | undefined;
+  for (let i = 0; i < text.length; i++)
+    if (text.charCodeAt(i) > 0x7f) {
+      octets = utf8.encode(text);
+      break;
+    }
+  const end = octets?.length ?? text.length;
+  if (end + 1 + suffix.length > MAX_NAME_OCTETS) return undefined;
+  const name = new Uint8Array(end + 1 + suffix.length);
+  let lengthAt = 0;
+  for (let i = 0; i <= end; i++) {
+    const octet = i === end ? DOT : (octets?.[i] ?? text.charCodeAt(i));
+    if (octet !== DOT) {
+      name[i + 1] = octet;
+      continue;
+    }
+    const label = i - lengthAt;
+    if (label === 0 || label > MAX_LABEL_OCTETS) return undefined;
+    name[lengthAt] = label;
+    lengthAt = i + 1;
+  }
+  name.set(suffix, end + 1);
+  return name;
 }
 
 const IN_ADDR_ARPA = utf8.encode("\x07in-addr\x04arpa\0");

@@ -1,0 +1,128 @@
+/** Answers to questions about other people's names: what the client gets, and what workers may keep. */
+import type { ForwardAnswer, ForwardRequest, PublishedAnswer } from "./answer.ts";
+import { replyOpt } from "./edns.ts";
+import { encodeMessage, ttlOffsets } from "./encode.ts";
+import { DO } from "./message.ts";
+import { foldName } from "./name.ts";
+import { OPCODE_QUERY, type Request } from "./request.ts";
+import { FLAG, RCODE, TYPE, type Message } from "./rr.ts";
+import type { Prepared } from "./settings.ts";
+import { effectivePayload, MAX_PAYLOAD, SMALL_PAYLOAD } from "./size.ts";
+import type { Client } from "../ports.ts";
+
+/** RFC 6891 9: extended RCODE 1, RCODE 0. */
+const BADVERS = 16;
+
+/** The question as the forwarder wants it. */
+export function forwardRequest(request: Request, flags: number, client: Client): ForwardRequest {
+  const { qname, qtype, qclass, opt } = request;
+  return {
+    qname,
+    qtype,
+    qclass,
+    rd: (request.flags & FLAG.RD) !== 0,
+    cd: (request.flags & FLAG.CD) !== 0,
+    ad: (flags & FLAG.AD) !== 0,
+    do: opt !== null && (opt.flags & DO) !== 0,
+    edns: opt === null ? null : { payload: opt.payload, options: opt.options },
+    client,
+  };
+}
+
+/** Why a question for a foreign name is not forwarded at all; undefined if it is. */
+export function refusal({ opcode, qtype, opt }: Request): number | undefined {
+  if (opcode !== OPCODE_QUERY) return RCODE.NOTIMP;
+  // A transfer is many messages; nothing here could carry it.
+  if (qtype === TYPE.AXFR || qtype === TYPE.IXFR) return RCODE.NOTIMP;
+  if (opt !== null && opt.version !== 0) return BADVERS;
+  return undefined;
+}
+
+/** Reply without records: question, RD, CD and OPT of the request; RA if asked for. */
+export function emptyReply(request: Request, rcode: number, flags: number): Uint8Array {
+  const message: Message = {
+    id: request.id,
+    flags: FLAG.QR | (request.opcode << 11) | request.flags | flags | (rcode & 15),
+    question: request.question,
+    answers: [],
+    authority: [],
+    additional: [],
+  };
+  const opt = replyOpt(request, false, 0, rcode >> 4);
+  return encodeMessage(message, { compress: false, opt });
+}
+
+/**
+ * The client's reply. With the forwarder's cache off everything is as the upstream sent it. Over UDP,
+ * what does not fit is left out from the end: additional records silently, others with TC.
+ */
+export function forwardedReply(
+  request: Request,
+  answer: ForwardAnswer,
+  client: Client,
+  { forwardCache, disableCompression }: Prepared,
+): { wire: Uint8Array; rcode: number; truncated: boolean } {
+  if (!answer.ok) {
+    const rcode = answer.reason === "failed" ? RCODE.SERVFAIL : RCODE.REFUSED;
+    return { wire: emptyReply(request, rcode, FLAG.RA), rcode, truncated: false };
+  }
+  const { opt: asked } = request;
+  const message = messageOf(request, answer, !forwardCache || request.wantsSecurity);
+  let opt = replyOpt(request, false, (asked?.flags ?? 0) & DO);
+  if (!forwardCache)
+    opt = asked && answer.edns && { ...answer.edns, extendedRcode: answer.rcode >> 4, version: 0 };
+  else if (opt !== null) opt.extendedRcode = answer.rcode >> 4;
+  const limitOctets = client.transport === "udp" ? effectivePayload(asked) : undefined;
+  const options = { compress: !disableCompression, opt, ...(limitOctets && { limitOctets }) };
+  let wire = encodeMessage(message, options);
+  if ((wire[2]! & (FLAG.TC >> 8)) !== 0 && !answer.tc && message.additional.length > 0)
+    wire = encodeMessage({ ...message, additional: [] }, options);
+  return { wire, rcode: answer.rcode, truncated: (wire[2]! & (FLAG.TC >> 8)) !== 0 };
+}
+
+type Good = Extract<ForwardAnswer, { ok: true }>;
+
+function messageOf(request: Request, answer: Good, withAd: boolean): Message {
+  const flags =
+    FLAG.QR |
+    request.flags |
+    (answer.aa ? FLAG.AA : 0) |
+    (answer.tc ? FLAG.TC : 0) |
+    (answer.ra ? FLAG.RA : 0) |
+    (answer.ad && withAd ? FLAG.AD : 0) |
+    (answer.rcode & 15);
+  const { answers, authority, additional } = answer;
+  return { id: request.id, flags, question: request.question, answers, authority, additional };
+}
+
+/**
+ * The answer for workers to count down, or null if it must not be kept, if what this client asked for
+ * is more than others do, or if names may not be compressed.
+ */
+export function prepareForwarded(
+  request: Request,
+  answer: ForwardAnswer,
+  nowMs: number,
+  { disableCompression }: Prepared,
+): PublishedAnswer | null {
+  if (!answer.ok || answer.cacheableSeconds <= 0 || answer.tc || answer.rcode > 15) return null;
+  if (request.wantsSecurity || request.subnet !== null || disableCompression) return null;
+  const question = request.question.slice();
+  question.set(foldName(request.qname), 0);
+  const message = messageOf({ ...request, id: 0, flags: 0 }, answer, false);
+  const wire = encodeMessage({ ...message, question }, { compress: true, opt: null, sealed: true });
+  const octets = wire.length + 11;
+  if (octets > MAX_PAYLOAD || (wire[2]! & (FLAG.TC >> 8)) !== 0) return null;
+  const small = octets <= SMALL_PAYLOAD;
+  return {
+    question,
+    variants: [wire],
+    minPayload: small ? SMALL_PAYLOAD : octets,
+    maxPayload: MAX_PAYLOAD,
+    withoutEdns: small,
+    withEdns: true,
+    shuffle: null,
+    countdown: { ttlOffsets: ttlOffsets(wire), storedAtMs: nowMs },
+    expiresAtMs: nowMs + answer.cacheableSeconds * 1000,
+  };
+}

@@ -1,0 +1,66 @@
+/**
+ * Which published answers depend on what, so that a change withdraws exactly those. Main thread only.
+ * Memory: a handle is remembered as long as the table holds its answer, so the table bounds it.
+ */
+import type { Topic } from "../cluster/model.ts";
+import type { AnswerHandle, AnswerTable, PublishedAnswer } from "./answer.ts";
+
+export type Publisher = {
+  /** `topics`: what the answer was read from, none for data that only time makes stale. May repeat. */
+  publish(answer: PublishedAnswer, topics: readonly Topic[]): void;
+  /** Call with what `apply` touched, before the change is acknowledged. */
+  touch(topics: Iterable<Topic>): void;
+  /** After a reload. */
+  withdrawAll(): void;
+  /** Answers under watch, and how many were withdrawn since the start. */
+  stats(): { watched: number; topics: number; withdrawn: number };
+};
+
+export function createPublisher(table: AnswerTable): Publisher {
+  const handlesOf = new Map<Topic, Set<AnswerHandle>>();
+  const topicsOf = new Map<AnswerHandle, readonly Topic[]>();
+  let withdrawn = 0;
+
+  function forget(handle: AnswerHandle): void {
+    const topics = topicsOf.get(handle);
+    if (topics === undefined) return;
+    topicsOf.delete(handle);
+    for (const topic of topics) {
+      const handles = handlesOf.get(topic);
+      if (handles === undefined) continue;
+      handles.delete(handle);
+      if (handles.size === 0) handlesOf.delete(topic);
+    }
+  }
+
+  table.onEvict(forget);
+  return {
+    publish(answer, topics) {
+      const handle = table.publish(answer);
+      if (handle === 0 || topics.length === 0) return;
+      topicsOf.set(handle, topics);
+      for (const topic of topics) {
+        const handles = handlesOf.get(topic);
+        if (handles === undefined) handlesOf.set(topic, new Set([handle]));
+        else handles.add(handle);
+      }
+    },
+    touch(topics) {
+      for (const topic of topics) {
+        const handles = handlesOf.get(topic);
+        if (handles === undefined) continue;
+        for (const handle of handles) {
+          table.withdraw(handle);
+          withdrawn++;
+          forget(handle);
+        }
+      }
+    },
+    withdrawAll() {
+      table.withdrawAll();
+      handlesOf.clear();
+      topicsOf.clear();
+    },
+    stats: () => ({ watched: topicsOf.size, topics: handlesOf.size, withdrawn }),
+  };
+}

@@ -1,0 +1,302 @@
+/**
+ * The whole decision for one question that the workers left to the main thread: which of our domains
+ * it belongs to, what it is answered with, what fits, and what the workers may serve from now on.
+ */
+import type { Acl } from "../cluster/acl.ts";
+import type { CatalogReader, Topic } from "../cluster/model.ts";
+import type { Client } from "../ports.ts";
+import type { AnswerTable, Forward, Question, Reply, Resolve, SharedClock } from "./answer.ts";
+import { createAskedLately } from "./asked-lately.ts";
+import { CHAIN_LEVELS, createForeignNames, noForeignNames, zoneOf } from "./chain.ts";
+import { addTiming, createDnsCounters, type DnsCounters } from "./question-counters.ts";
+import { replyOpt } from "./edns.ts";
+import { encodeMessage } from "./encode.ts";
+import {
+  emptyReply,
+  forwardedReply,
+  forwardRequest,
+  prepareForwarded,
+  refusal,
+} from "./forwarded.ts";
+import { readUint16 } from "./message.ts";
+import { ARPA, isWithin } from "./name.ts";
+import { prepareAnswer } from "./prepared-answer.ts";
+import { createPublisher, type Publisher } from "./publish.ts";
+import { createSeeded, emptyAnswer, type Answer, type Asked, type Reading } from "./reading.ts";
+import { domainAnswer, withInnerQuestions } from "./records.ts";
+import { errorReply, OPCODE_QUERY, parseRequest, type Request } from "./request.ts";
+import { reverseAnswer } from "./reverse.ts";
+import { FLAG, RCODE, TYPE, type Message } from "./rr.ts";
+import { prepareSettings, type DnsSettings, type Prepared, type Zone } from "./settings.ts";
+import { effectivePayload, fitTcp, fitUdp } from "./size.ts";
+import { negativeAnswer } from "./soa.ts";
+import { formatAddress } from "./address.ts";
+
+export type ResolverDeps = {
+  settings: DnsSettings;
+  catalog: CatalogReader;
+  acl: Acl;
+  /** For what clients ask. */
+  forward: Forward;
+  /** For host names that stand as addresses: the first reply of any RCODE is final (Consul `resolveCNAME`). */
+  resolveTarget: Forward;
+  /** null: nothing is prepared for workers. */
+  table: AnswerTable | null;
+  clock: SharedClock;
+  wallMs: () => number;
+  /** An integer from 0 to 2^32 - 1. */
+  random: () => number;
+  /** Whether a leader is known, and how old the data here may be (0 on the leader). */
+  freshness: () => { leader: boolean; ageMs: number };
+};
+
+export type Resolver = {
+  resolve: Resolve;
+  /** Applies to the next question; nothing under way is dropped. */
+  reload(settings: DnsSettings): void;
+  /** Call with what `apply` touched, before the change is acknowledged. */
+  touch(topics: Iterable<Topic>): void;
+  /** For what no topic tells: a change of leadership, a restored snapshot, a flushed cache. */
+  withdrawAll(): void;
+  readonly counters: DnsCounters;
+  publishStats(): ReturnType<Publisher["stats"]>;
+};
+
+/** Data older than this counts as stale (Consul `staleCounterThreshold`). */
+const STALE_MS = 5000;
+
+export function createResolver(deps: ResolverDeps): Resolver {
+  const { catalog, acl, clock, wallMs, random, table } = deps;
+  const publisher = table && createPublisher(table);
+  const counters = createDnsCounters();
+  const askedLately = createAskedLately();
+  let settings = prepareSettings(deps.settings);
+
+  /** One request on its way to its reply. */
+  type Work = {
+    request: Request;
+    client: Client;
+    reply: Reply;
+    startMs: number;
+    settings: Prepared;
+  };
+
+  const resolve: Resolve = ({ query, client }: Question, reply) => {
+    const startMs = clock();
+    const request = parseRequest(query);
+    if (!("qname" in request)) {
+      counters.countMalformed(request.problem);
+      reply(errorReply(query, request));
+      return;
+    }
+    const work: Work = { request, client, reply, startMs, settings };
+    const zone = zoneOf(request.qname, settings);
+    // DS belongs to the parent's side of a zone cut (RFC 4035 3.1.4.1).
+    const asksParent = request.qtype === TYPE.DS && settings.recursorsConfigured;
+    if (zone !== undefined && !asksParent) answerDomain(work, zone);
+    else if (zone === undefined && isWithin(request.qname, ARPA)) answerReverse(work);
+    else forwardQuestion(work, readUint16(query, 2));
+  };
+
+  function createReading(work: Work, seed: number, foreign: Reading["foreign"]): Reading {
+    return withInnerQuestions({
+      catalog,
+      acl,
+      authorizer: acl.dnsAuthorizer(),
+      settings: work.settings,
+      clientAddress: askerAddress(work),
+      wallSeconds: Math.floor(wallMs() / 1000),
+      foreign,
+      topics: [],
+      random: createSeeded(seed),
+    });
+  }
+
+  /** false: there is no leader to vouch for the data, and the settings want one. */
+  function isReadable({ allowStale, maxStaleMs }: Prepared): boolean {
+    const { leader, ageMs } = deps.freshness();
+    if (!leader && (!allowStale || ageMs > maxStaleMs)) return false;
+    if (ageMs > STALE_MS) counters.stale++;
+    return true;
+  }
+
+  function answerDomain(work: Work, zone: Zone): void {
+    const { request, client } = work;
+    if (!isReadable(work.settings)) {
+      finish(work, emptyAnswer(RCODE.SERVFAIL), null);
+      return;
+    }
+    const asked: Asked = {
+      qname: request.qname,
+      qtype: request.qtype,
+      edns: request.opt !== null,
+      zone,
+      levels: CHAIN_LEVELS,
+    };
+    const seed = random();
+    const foreign = work.settings.recursorsConfigured
+      ? createForeignNames(deps.resolveTarget, client, compute)
+      : noForeignNames;
+    compute();
+
+    /** Once, and again whenever foreign names have arrived: with the same seed, so the same choice. */
+    function compute(): void {
+      const reading = createReading(work, seed, foreign);
+      const answer = domainAnswer(reading, asked);
+      if (foreign.pendingCount === 0) finish(work, answer, reading);
+    }
+  }
+
+  function answerReverse(work: Work): void {
+    const { request } = work;
+    if (!isReadable(work.settings)) {
+      finish(work, emptyAnswer(RCODE.SERVFAIL), null);
+      return;
+    }
+    const reading = createReading(work, 1, noForeignNames);
+    const found = reverseAnswer(reading, request.qname, request.qtype);
+    if (found !== undefined) finish(work, found, reading, true);
+    else if (work.settings.recursorsConfigured) forwardQuestion(work, request.flags);
+    else finish(work, negativeAnswer(reading, work.settings.zone, RCODE.NXDOMAIN), reading, true);
+  }
+
+  /** Cuts to size, replies, and prepares the answer for workers. `reading`: null for what failed. */
+  function finish(work: Work, answer: Answer, reading: Reading | null, isReverse = false): void {
+    const { request, client } = work;
+    const { disableCompression, enableTruncate, recursorsConfigured, udpAnswerLimit } =
+      work.settings;
+    const message: Message = {
+      id: request.id,
+      flags:
+        FLAG.QR |
+        FLAG.AA |
+        (request.opcode << 11) |
+        request.flags |
+        (recursorsConfigured ? FLAG.RA : 0) |
+        answer.rcode,
+      question: request.question,
+      answers: answer.answers,
+      authority: answer.authority,
+      additional: answer.additional,
+    };
+    const scoped = answer.dependsOnClient && answer.rcode === RCODE.NOERROR;
+    const opt = replyOpt(request, scoped);
+    const compress = !disableCompression;
+    const payload = effectivePayload(request.opt);
+    const limited =
+      answer.answerLimit > 0 && answer.answers.length > answer.answerLimit
+        ? { ...message, answers: answer.answers.slice(0, answer.answerLimit) }
+        : message;
+    const fitted =
+      client.transport === "tcp"
+        ? fitTcp(limited, opt, request.qtype, compress)
+        : fitUdp(limited, opt, payload, { udpAnswerLimit, compress });
+    if (fitted.cut) {
+      counters.truncated++;
+      if (enableTruncate) fitted.message = { ...fitted.message, flags: message.flags | FLAG.TC };
+    }
+    const wire = encodeMessage(fitted.message, { compress, opt: fitted.opt });
+    counters.countReply(
+      isReverse ? "reverse" : "domain",
+      client.transport,
+      request.qtype,
+      answer.rcode,
+    );
+    work.reply(wire);
+    addTiming(isReverse ? counters.ptrQuery : counters.domainQuery, clock() - work.startMs);
+    if (reading !== null && client.transport === "udp" && compress)
+      publish(work, message, answer, reading);
+  }
+
+  function publish(work: Work, message: Message, answer: Answer, reading: Reading): void {
+    const { request } = work;
+    // After a reload while foreign names were under way the answer is of the old settings.
+    if (publisher === null || work.settings !== settings) return;
+    if (
+      request.opcode !== OPCODE_QUERY ||
+      request.qtype === TYPE.AXFR ||
+      request.qtype === TYPE.IXFR
+    )
+      return;
+    const nowMs = clock();
+    const { freshSeconds } = reading.foreign;
+    let expiresAtMs = freshSeconds === Infinity ? Infinity : nowMs + freshSeconds * 1000;
+    // The serial of an SOA record is the present second.
+    if (answer.authority.length > 0)
+      expiresAtMs = Math.min(expiresAtMs, nowMs + 1000 - (wallMs() % 1000));
+    if (expiresAtMs <= nowMs) return;
+    const isBrief =
+      expiresAtMs <= nowMs + 1000 || (answer.shuffled && answer.additional.length > 0);
+    if (isBrief && !askedLately(request.question, nowMs)) return;
+    const prepared = prepareAnswer(message, answer, {
+      edns: request.opt !== null,
+      payload: effectivePayload(request.opt),
+      udpAnswerLimit: work.settings.udpAnswerLimit,
+      enableTruncate: work.settings.enableTruncate,
+      expiresAtMs,
+      nowMs,
+    });
+    if (prepared === null) return;
+    counters.published++;
+    publisher.publish(prepared.answer, reading.topics);
+  }
+
+  function forwardQuestion(work: Work, flags: number): void {
+    const { request, client } = work;
+    const count = (rcode: number): void =>
+      counters.countReply("forward", client.transport, request.qtype, rcode);
+    if (!work.settings.recursorsConfigured) {
+      count(RCODE.REFUSED);
+      // Without OPT even if there was one, as Consul.
+      work.reply(emptyReply({ ...request, opt: null }, RCODE.REFUSED, 0));
+      return;
+    }
+    const refused = refusal(request);
+    if (refused !== undefined) {
+      count(refused);
+      work.reply(emptyReply(request, refused, FLAG.RA));
+      return;
+    }
+    deps.forward(forwardRequest(request, flags, client), (answer) => {
+      const { wire, rcode, truncated } = forwardedReply(request, answer, client, work.settings);
+      count(rcode);
+      if (truncated) counters.truncated++;
+      work.reply(wire);
+      if (publisher === null || work.settings !== settings) return;
+      const prepared = prepareForwarded(request, answer, clock(), work.settings);
+      if (prepared === null) return;
+      counters.published++;
+      publisher.publish(prepared, []);
+    });
+  }
+
+  return {
+    resolve,
+    reload(next) {
+      settings = prepareSettings(next);
+      publisher?.withdrawAll();
+    },
+    touch(topics) {
+      publisher?.touch(topics);
+    },
+    withdrawAll() {
+      publisher?.withdrawAll();
+    },
+    counters,
+    publishStats: () => publisher?.stats() ?? { watched: 0, topics: 0, withdrawn: 0 },
+  };
+}
+
+/** Address for `near=_ip`: the client subnet's if there is one, else the client's own. */
+function askerAddress({
+  request: { subnet },
+  client,
+}: {
+  request: Request;
+  client: Client;
+}): string {
+  if (subnet === null || subnet.family === 0) return client.address;
+  const full = new Uint8Array(subnet.family === 1 ? 4 : 16);
+  full.set(subnet.address);
+  return formatAddress(full);
+}
