@@ -1,0 +1,159 @@
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer as createTcpServer, type AddressInfo, type Server } from "node:net";
+import t from "tap";
+import { createProbe } from "../../../src/cluster/checks/driver.ts";
+import { parseCheck } from "../../../src/cluster/definition.ts";
+
+const probe = createProbe();
+
+function run(body: Record<string, unknown>, outputMaxOctets = 4096) {
+  const parsed = parseCheck({ Name: "c", Interval: "10s", Timeout: "5s", ...body });
+  if (!parsed.ok) throw new Error(parsed.error.text);
+  return probe(parsed.value, outputMaxOctets);
+}
+
+async function listen(server: Server): Promise<number> {
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return (server.address() as AddressInfo).port;
+}
+
+type Seen = { method: string; url: string; headers: IncomingMessage["headers"]; body: string };
+
+/** A web server that answers as the path says and remembers what it was asked. */
+async function startWeb(t: { teardown(run: () => void): void }) {
+  const seen: Seen[] = [];
+  const server = createServer((request: IncomingMessage, response: ServerResponse) => {
+    let body = "";
+    request.on("data", (chunk) => (body += chunk));
+    request.on("end", () => {
+      const { method = "", url = "", headers } = request;
+      seen.push({ method, url, headers, body });
+      const [, word, code] = url.split("/");
+      if (word === "code") response.writeHead(Number(code)).end("because");
+      else if (word === "to") response.writeHead(Number(code), { location: "/code/200" }).end();
+      else if (word === "loop") response.writeHead(302, { location: "/loop" }).end();
+      else if (word === "long") response.end(`start${"x".repeat(100_000)}end`);
+      else if (word === "cut") response.writeHead(200, { "content-length": "99" }).write("part");
+      else if (word !== "silent") response.end("ok");
+    });
+  });
+  const port = await listen(server);
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { seen, base: `http://127.0.0.1:${port}` };
+}
+
+t.test("HTTP: status by code, Consul's output text", async (t) => {
+  const { base } = await startWeb(t);
+  const rows: [number, string, string][] = [
+    [200, "passing", "200 OK"],
+    [204, "passing", "204 No Content"],
+    [299, "passing", "299 unknown"],
+    [429, "warning", "429 Too Many Requests"],
+    [404, "critical", "404 Not Found"],
+    [500, "critical", "500 Internal Server Error"],
+  ];
+  for (const [code, status, line] of rows) {
+    const found = await run({ HTTP: `${base}/code/${code}` }).result;
+    const body = code === 204 ? "" : "because";
+    t.equal(found.status, status, String(code));
+    t.equal(found.output, `HTTP GET ${base}/code/${code}: ${line} Output: ${body}`);
+  }
+});
+
+t.test("HTTP: method, headers, body", async (t) => {
+  const { base, seen } = await startWeb(t);
+  const found = await run({
+    HTTP: `${base}/x`,
+    Method: "POST",
+    Header: { "X-One": ["1"], "X-Many": ["a", "b"], Host: ["other.example"] },
+    Body: "hello",
+  }).result;
+  t.equal(found.output, `HTTP POST ${base}/x: 200 OK Output: ok`);
+  t.match(seen[0], {
+    method: "POST",
+    body: "hello",
+    headers: {
+      "x-one": "1",
+      "x-many": "a, b",
+      host: "other.example",
+      "user-agent": "Consul Health Check",
+      accept: "text/plain, text/*, */*",
+    },
+  });
+});
+
+t.test("HTTP: redirects are followed, at most ten, or shown if they are disabled", async (t) => {
+  const { base, seen } = await startWeb(t);
+  t.match(await run({ HTTP: `${base}/to/302` }).result, {
+    status: "passing",
+    output: `HTTP GET ${base}/to/302: 200 OK Output: because`,
+  });
+  t.match(await run({ HTTP: `${base}/to/302`, DisableRedirects: true }).result, {
+    status: "critical",
+    output: `HTTP GET ${base}/to/302: 302 Found Output: `,
+  });
+  seen.length = 0;
+  await run({ HTTP: `${base}/to/307`, Method: "PUT", Body: "b" }).result;
+  t.match(seen[1], { method: "PUT", body: "b" }, "307 keeps method and body");
+  seen.length = 0;
+  await run({ HTTP: `${base}/to/303`, Method: "PUT", Body: "b" }).result;
+  t.match(seen[1], { method: "GET", body: "" }, "303 does not");
+  seen.length = 0;
+  t.match(await run({ HTTP: `${base}/loop` }).result, {
+    status: "critical",
+    output: `Get "${base}/loop": stopped after 10 redirects`,
+  });
+  t.equal(seen.length, 10);
+});
+
+t.test("HTTP: the end of a long body is kept", async (t) => {
+  const { base } = await startWeb(t);
+  const { output } = await run({ HTTP: `${base}/long` }, 10).result;
+  t.equal(output, `HTTP GET ${base}/long: 200 OK Output: xxxxxxxend`);
+});
+
+t.test("HTTP: nobody there, nobody answers, stopped meanwhile", async (t) => {
+  const { base } = await startWeb(t);
+  const closed = createTcpServer();
+  const port = await listen(closed);
+  closed.close();
+  await once(closed, "close");
+  t.same(await run({ HTTP: `http://127.0.0.1:${port}/` }).result, {
+    status: "critical",
+    output: `Get "http://127.0.0.1:${port}/": dial tcp 127.0.0.1:${port}: connect: connection refused`,
+  });
+  for (const path of ["silent", "cut"])
+    t.same(await run({ HTTP: `${base}/${path}`, Timeout: "50ms" }).result, {
+      status: "critical",
+      output: `Get "${base}/${path}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)`,
+    });
+  const stopped = run({ HTTP: `${base}/silent` });
+  stopped.cancel();
+  t.match(await stopped.result, { status: "critical" }, "settles at once");
+  t.match(await run({ HTTP: "http://127.0.0.1:99999/" }).result, { status: "critical" });
+});
+
+t.test("TCP: accepted, refused, unusable address", async (t) => {
+  const server = createTcpServer();
+  const port = await listen(server);
+  t.same(await run({ TCP: `127.0.0.1:${port}` }).result, {
+    status: "passing",
+    output: `TCP connect 127.0.0.1:${port}: Success`,
+  });
+  server.close();
+  await once(server, "close");
+  t.same(await run({ TCP: `127.0.0.1:${port}` }).result, {
+    status: "critical",
+    output: `dial tcp 127.0.0.1:${port}: connect: connection refused`,
+  });
+  t.same(await run({ TCP: "127.0.0.1" }).result, {
+    status: "critical",
+    output: "dial tcp: address 127.0.0.1: missing port in address",
+  });
+  t.match(await run({ TCP: "127.0.0.1:99999" }).result, { status: "critical" });
+});
