@@ -65,6 +65,7 @@ export function listTokens(call: Call): Reply {
   call.requireDatacenter();
   requireAclRead(call);
   const policyId = call.query("policy");
+  const hasRole = call.query("role") !== ""; // no token has one
   const { aclReader } = call.deps;
   return answerRead(call, options, {
     topics: ["acl"],
@@ -73,6 +74,7 @@ export function listTokens(call: Call): Reply {
       value: aclReader
         .tokens()
         .filter(({ policies }) => policyId === "" || policies.some(({ id }) => id === policyId))
+        .filter(() => !hasRole)
         .map((token) => show(call, token)),
     }),
   });
@@ -127,13 +129,11 @@ function requireNewId(id: string, name: string): void {
 
 /** GET, PUT, DELETE /v1/acl/token/<accessor>; PUT .../clone. */
 export function answerToken(call: Call): Reply {
-  const [, accessor = "", clone] = /^(.*?)(\/clone)?$/s.exec(call.argument)!;
+  const isClone = call.method === "PUT" && call.argument.endsWith("/clone");
+  const accessor = isClone ? call.argument.slice(0, -"/clone".length) : call.argument;
   const accessorId = accessor.toLowerCase();
   if (accessorId === "") throw new HttpError(400, "Bad request: Missing token ID");
-  if (clone !== undefined) {
-    if (call.method === "PUT") return cloneToken(call, accessorId);
-    throw new HttpError(405, `method ${call.method} not allowed`);
-  }
+  if (isClone) return cloneToken(call, accessorId);
   if (call.method === "GET") return readToken(call, accessorId);
   return call.method === "PUT" ? updateToken(call, accessorId) : deleteToken(call, accessorId);
 }

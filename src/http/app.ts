@@ -156,7 +156,8 @@ function pathOf(url: string, edge: () => Edge): string {
 }
 
 function rawPathOf(url: string): string {
-  const start = url.indexOf("/", 8); // after http:// or https://
+  // Without a usable Host header the URL is only the path.
+  const start = url.startsWith("/") ? 0 : url.indexOf("/", 8); // after http:// or https://
   if (start < 0) return "/";
   const end = url.indexOf("?", start);
   return end < 0 ? url.slice(start) : url.slice(start, end);

@@ -221,9 +221,20 @@ export class Call {
       throw new HttpError(500, "No path to datacenter");
   }
 
+  /** The whole body; throws 413 when it is longer than the listener takes, 400 when the client breaks off. */
+  async readText(): Promise<string> {
+    try {
+      return await this.request.text();
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      if (/maxRequestBodySize/i.test(reason)) throw new HttpError(413, "Request body too large");
+      throw new HttpError(400, `Request body cannot be read: ${reason}`);
+    }
+  }
+
   /** The body's first JSON value; throws 400 `<prefix><what is wrong>`. */
   async readJson(prefix = "Request decode failed: "): Promise<unknown> {
-    const parsed = parseFirstJson(await this.request.text());
+    const parsed = parseFirstJson(await this.readText());
     if (!parsed.ok) throw new HttpError(400, prefix + parsed.error);
     return parsed.value;
   }

@@ -112,7 +112,8 @@ function answerConnect(call: Call): Reply {
   });
 }
 
-type NodeWithServices = { Node: object; Services: ReturnType<typeof toNodeService>[] };
+/** `Services` is null for a node that has none at all (not: none that passes the filter). */
+type NodeWithServices = { Node: object; Services: ReturnType<typeof toNodeService>[] | null };
 
 function answerNode(call: Call): Reply {
   return answerNodeRead(call, (found) =>
@@ -120,7 +121,9 @@ function answerNode(call: Call): Reply {
       ? null
       : {
           Node: found.Node,
-          Services: Object.fromEntries(found.Services.map((service) => [service.ID, service])),
+          Services: Object.fromEntries(
+            (found.Services ?? []).map((service) => [service.ID, service]),
+          ),
         },
   );
 }
@@ -143,12 +146,17 @@ function answerNodeRead(call: Call, show: (found: NodeWithServices | undefined) 
     look() {
       const node = reader.node(call.argument);
       if (node === undefined || !rights.nodeRead(node.node)) return { value: show(undefined) };
-      const services = reader
-        .servicesOfNode(node.node)
+      const held = reader.servicesOfNode(node.node);
+      const services = held
         .filter(({ service }) => rights.serviceRead(service))
         .map(toNodeService)
         .filter(passes);
-      return { value: show({ Node: toNode(node, info.datacenter), Services: services }) };
+      return {
+        value: show({
+          Node: toNode(node, info.datacenter),
+          Services: held.length === 0 ? null : services,
+        }),
+      };
     },
   });
 }

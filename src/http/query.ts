@@ -277,7 +277,11 @@ async function execute(call: Call, idOrName: string): Promise<Response> {
     Nodes: executed.instances.map(({ node, service, checks }) => ({
       Node: toNode(node, info.datacenter),
       Service: toNodeService(service),
-      Checks: checks.map(toHealthCheck),
+      // Only here Consul leaves an empty list of tags as null.
+      Checks: checks.map((check) => ({
+        ...toHealthCheck(check),
+        ServiceTags: check.serviceTags.length === 0 ? null : check.serviceTags,
+      })),
     })),
     DNS: { TTL: executed.dnsTtl },
     Datacenter: executed.datacenter,

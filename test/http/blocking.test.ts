@@ -1,0 +1,195 @@
+import t from "tap";
+import { createServer, registerService, settle, type Server } from "./harness.ts";
+
+const indexOf = (answer: { headers: Headers }) => Number(answer.headers.get("X-Consul-Index"));
+
+async function currentIndex(server: Server, path: string): Promise<number> {
+  return indexOf(await server.ask("GET", path));
+}
+
+// spec/http.md 3.1 and 3.3: index 0 and older indexes answer at once.
+t.test("answers at once unless the client has the current index", async (t) => {
+  const server = createServer();
+  await registerService(server, "n1", "web");
+  const index = await currentIndex(server, "/v1/health/service/web");
+  for (const query of ["", "?index=0&wait=5s", "?wait=5s", `?index=${index - 1}`]) {
+    const pending = server.start("GET", `/v1/health/service/web${query}`);
+    await settle();
+    t.equal(pending.isDone, true, query || "no query");
+  }
+  t.equal(server.waiters.count, 0);
+});
+
+t.test("holds until its own topic changes", async (t) => {
+  const server = createServer();
+  await registerService(server, "n1", "web");
+  const index = await currentIndex(server, "/v1/catalog/service/web");
+  const pending = server.start("GET", `/v1/catalog/service/web?index=${index}&wait=10s`);
+  await registerService(server, "n2", "other");
+  await registerService(server, "n1", "web"); // idempotent: 3.7
+  await settle();
+  t.equal(pending.isDone, false, "another service and a repeated registration wake nobody");
+  await registerService(server, "n3", "web");
+  const answer = await pending.answer;
+  t.equal((answer.json as unknown[]).length, 2);
+  t.ok(indexOf(answer) > index);
+  t.equal(server.waiters.count, 0, "nothing is left behind");
+  t.equal(server.world.nowMs, 1000, "no time had to pass");
+});
+
+// 3.2: default 5 minutes, cap 10 minutes, at most a sixteenth more.
+const waits = [
+  { wait: "1s", jitter: 0, untilMs: 1000 },
+  { wait: "1s", jitter: 0.999, untilMs: 1062 },
+  { wait: "", jitter: 0, untilMs: 300_000 },
+  { wait: "0s", jitter: 0, untilMs: 300_000 },
+  { wait: "-5s", jitter: 0, untilMs: 300_000 },
+  { wait: "9h", jitter: 0, untilMs: 600_000 },
+  { wait: "9h", jitter: 0.5, untilMs: 618_750 },
+];
+for (const { wait, jitter, untilMs } of waits)
+  t.test(`wait=${wait} with jitter ${jitter} ends after ${untilMs} ms`, async (t) => {
+    const server = createServer({ jitter: () => jitter });
+    await registerService(server, "n1", "web");
+    const index = await currentIndex(server, "/v1/catalog/nodes");
+    const pending = server.start("GET", `/v1/catalog/nodes?index=${index}&wait=${wait}`);
+    await settle();
+    server.world.advance(untilMs - 1);
+    await settle();
+    t.equal(pending.isDone, false, "not before");
+    server.world.advance(101); // deadlines are kept in buckets
+    const answer = await pending.answer;
+    t.equal(answer.status, 200);
+    t.equal(indexOf(answer), index, "the current index, and no sign of the timeout");
+    t.equal(server.world.timerCount, 0, "no timer is left");
+  });
+
+t.test("an index from the future waits, then gets the smaller one (3.4)", async (t) => {
+  const server = createServer();
+  await registerService(server, "n1", "web");
+  const pending = server.start("GET", "/v1/catalog/nodes?index=123456789&wait=1s");
+  await registerService(server, "n2", "web");
+  await settle();
+  t.equal(pending.isDone, false);
+  server.world.advance(2000);
+  t.ok(indexOf(await pending.answer) < 123456789);
+});
+
+t.test("a session that stays unknown is no answer (3.8)", async (t) => {
+  const server = createServer();
+  await registerService(server, "n1", "web");
+  const create = (node: string) =>
+    server.ask("PUT", "/v1/session/create", { body: { Node: node, Checks: [] } });
+  await create("n1");
+  const id = "10000000-0000-4000-8000-000000000003";
+  const path = `/v1/session/info/${id}`;
+  const index = await currentIndex(server, path);
+  const pending = server.start("GET", `${path}?index=${index}&wait=10s`);
+  await settle();
+  await create("n1"); // ...000000000002
+  await settle();
+  t.equal(pending.isDone, false, "another session came");
+  await create("n1");
+  const answer = await pending.answer;
+  t.match(answer.json, [{ ID: id }]);
+});
+
+t.test("a client that goes away frees its place", async (t) => {
+  const server = createServer();
+  await registerService(server, "n1", "web");
+  const index = await currentIndex(server, "/v1/catalog/nodes");
+  const abort = new AbortController();
+  const pending = server.start("GET", `/v1/catalog/nodes?index=${index}`, { signal: abort.signal });
+  await settle();
+  t.equal(server.waiters.count, 1);
+  abort.abort();
+  await settle();
+  t.equal(server.waiters.count, 0);
+  t.equal(pending.isDone, true);
+});
+
+t.test("one more than the limit gets 503 at once", async (t) => {
+  const server = createServer({ waiterLimit: 2 });
+  await registerService(server, "n1", "web");
+  const path = `/v1/catalog/nodes?index=${await currentIndex(server, "/v1/catalog/nodes")}`;
+  const held = [server.start("GET", path), server.start("GET", path)];
+  await settle();
+  const refused = await server.ask("GET", path);
+  t.equal(refused.status, 503);
+  t.match(refused.text, /Too many blocking queries/);
+  server.waiters.close();
+  for (const { answer } of held) t.equal((await answer).status, 200, "stopping answers the others");
+  t.equal((await server.ask("GET", path)).status, 200, "and later ones at once");
+});
+
+t.test("a restore wakes everybody (3.10)", async (t) => {
+  const server = createServer();
+  await registerService(server, "n1", "web");
+  const path = "/v1/catalog/service/web";
+  const index = await currentIndex(server, path);
+  const pending = server.start("GET", `${path}?index=${index}`);
+  await settle();
+  const { chunks } = server.state.snapshot();
+  await registerService(server, "n2", "elsewhere");
+  await server.state.install([...chunks], index + 10);
+  server.waiters.wakeAll();
+  await settle();
+  t.equal(server.waiters.count, pending.isDone ? 0 : 1, "woken, and looked again");
+});
+
+t.test("no wake-up is lost between a look and its wait", async (t) => {
+  // Writers and long-pollers interleave at random; time stands still, so that a lost wake-up
+  // would leave a poller behind for ever.
+  for (let seed = 1; seed <= 30; seed++) {
+    let state = seed;
+    const random = () => (state = (state * 1103515245 + 12345) % 2 ** 31) / 2 ** 31;
+    const pause = async () => {
+      for (let i = Math.floor(random() * 6); i > 0; i--) await Promise.resolve();
+    };
+    const server = createServer({
+      barrier: () => pause().then(() => "ok" as const),
+      beforeApply: pause,
+    });
+    await registerService(server, "n0", "web");
+    const goal = 20;
+    const poll = async () => {
+      let index = 1;
+      for (;;) {
+        const answer = await server.ask("GET", `/v1/catalog/service/web?index=${index}&wait=1m`);
+        if ((answer.json as unknown[]).length === goal) return;
+        index = indexOf(answer);
+        await pause();
+      }
+    };
+    const pollers = Promise.all([poll(), poll(), poll(), poll()]);
+    for (let i = 1; i < goal; i++) {
+      await registerService(server, `n${i}`, "web");
+      await pause();
+    }
+    const hung = Symbol("hung");
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise((resolve) => (timer = setTimeout(() => resolve(hung), 5000)));
+    const first = await Promise.race([pollers, late]);
+    clearTimeout(timer);
+    t.not(first, hung, `seed ${seed}`);
+  }
+});
+
+t.test("10,000 waiters cost a bounded amount of memory", async (t) => {
+  const server = createServer();
+  await registerService(server, "n1", "web");
+  const index = await currentIndex(server, "/v1/health/service/web");
+  const before = process.memoryUsage().heapUsed;
+  const held = Array.from({ length: 10_000 }, () =>
+    server.start("GET", `/v1/health/service/web?index=${index}&wait=10m`),
+  );
+  await settle();
+  t.equal(server.waiters.count, 10_000);
+  t.equal(server.world.timerCount, 1, "one timer for all of them");
+  const octetsEach = (process.memoryUsage().heapUsed - before) / 10_000;
+  // Node's Request alone takes most of this; the listener of production keeps less.
+  t.ok(octetsEach < 32_768, `${Math.round(octetsEach)} octets each`);
+  await registerService(server, "n2", "web");
+  const answers = await Promise.all(held.map(({ answer }) => answer));
+  t.ok(answers.every(({ json }) => (json as unknown[]).length === 2));
+});
