@@ -1,6 +1,13 @@
 /** What may be read of nodes, services and checks: the first half of CatalogReader (model.ts). */
 import { createServiceNames } from "./service-names.ts";
-import { checksOfService, findCheck, findService, type Tables } from "./catalog-tables.ts";
+import {
+  checksOfService,
+  findCheck,
+  findService,
+  nodesWithStatus,
+  type NodeEntry,
+  type Tables,
+} from "./catalog-tables.ts";
 import type { Catalog } from "./catalog.ts";
 import type { CatalogReader, CheckRecord, NodeRecord, Topic } from "./model.ts";
 import { NOTHING } from "./sorted.ts";
@@ -58,10 +65,10 @@ export function createNodeReads(catalog: Catalog): Pick<CatalogReader, NodeReads
     },
     checksOfService: (service) => checksOfName(catalog.tables, service),
     checksInState(status) {
-      if (status === "any") return allChecks(catalog.tables, () => true);
-      if (status === "passing")
-        return allChecks(catalog.tables, (check) => check.status === "passing");
-      return catalog.tables.byStatus.get(status)?.items() ?? NOTHING;
+      const { tables } = catalog;
+      if (status === "any") return checksOf(tables.nodes.items(), () => true);
+      const nodes = status === "passing" ? tables.nodes.items() : nodesWithStatus(tables, status);
+      return checksOf(nodes, (check) => check.status === status);
     },
   };
 }
@@ -112,9 +119,12 @@ function checksOfName(tables: Tables, service: string): readonly CheckRecord[] {
   return checks;
 }
 
-function allChecks(tables: Tables, wanted: (check: CheckRecord) => boolean): CheckRecord[] {
+function checksOf(
+  nodes: readonly NodeEntry[],
+  wanted: (check: CheckRecord) => boolean,
+): CheckRecord[] {
   const checks: CheckRecord[] = [];
-  for (const entry of tables.nodes.items()) {
+  for (const entry of nodes) {
     for (const check of entry.nodeChecks) if (wanted(check)) checks.push(check);
     for (const check of entry.serviceChecks) if (wanted(check)) checks.push(check);
   }

@@ -4,6 +4,7 @@
  */
 import { AddressIndex } from "./address-index.ts";
 import type { CheckRecord, NodeRecord, ServiceRecord } from "./model.ts";
+import { createShared, type Shared } from "./records.ts";
 import {
   compareText,
   findSorted,
@@ -15,11 +16,12 @@ import {
 } from "./sorted.ts";
 
 /**
- * A node with all that hangs on it. Never changed once it is in the tables (a snapshot may hold it):
- * a command works on a draft, which replaces it. So a change costs O(services of that node)
- * pointer copies; 10,000 services on one node copy 80 KB.
+ * A node with all that hangs on it. Its lists are never changed in place but replaced, so a change
+ * costs O(services of that node) pointer copies; 10,000 services on one node copy 80 KB.
  */
 export type NodeEntry = {
+  /** A snapshot may hold an entry of an older generation than the tables': copy it to change it. */
+  generation: number;
   record: NodeRecord;
   /** Lower-case name: the key of the node. */
   lower: string;
@@ -47,6 +49,9 @@ export type ServiceEntry = {
 };
 
 export type Tables = {
+  /** Number of snapshots taken. */
+  generation: number;
+  shared: Shared;
   nodes: SortedList<{ lower: string }, NodeEntry>;
   byName: Map<string, NodeEntry>;
   /** Nodes that have an id. */
@@ -55,8 +60,11 @@ export type Tables = {
   serviceAddresses: AddressIndex<InstanceKey, ServiceRecord>;
   /** By lower-case name. */
   services: Map<string, ServiceEntry>;
-  /** Checks in any state but passing (which nearly all are in: those are collected when asked for). */
-  byStatus: Map<string, SortedList<CheckKey, CheckRecord>>;
+  /**
+   * Per status but passing (which nearly all checks have): lower-case names of the nodes that have
+   * such checks, and how many. Counting is cheap when checks flap; order is made when asked for.
+   */
+  byStatus: Map<string, Map<string, number>>;
   counts: { services: number; checks: number };
   /** Per table, and the last removals that stand in for what is gone. */
   indexes: CatalogIndexes;
@@ -72,10 +80,11 @@ export type CatalogIndexes = {
 };
 
 export type InstanceKey = { readonly node: string; readonly id: string };
-export type CheckKey = { readonly node: string; readonly checkId: string };
 
 export function createTables(): Tables {
   return {
+    generation: 0,
+    shared: createShared(),
     nodes: new SortedList((a, b) => compareText(a.lower, b.lower)),
     byName: new Map(),
     byId: new SortedList((a, b) => compareText(a.id, b.id)),
@@ -99,11 +108,6 @@ const compareNodes = (a: { node: string }, b: { node: string }) =>
   compareText(a.node.toLowerCase(), b.node.toLowerCase());
 const compareInstances = (a: InstanceKey, b: InstanceKey) =>
   a.node === b.node ? compareText(a.id, b.id) : compareNodes(a, b) || compareText(a.id, b.id);
-const compareChecks = (a: CheckKey, b: CheckKey) =>
-  a.node === b.node
-    ? compareText(a.checkId, b.checkId)
-    : compareNodes(a, b) || compareText(a.checkId, b.checkId);
-
 const byId = (a: { id: string }, b: { id: string }) => compareText(a.id, b.id);
 const byCheckId = (a: { checkId: string }, b: { checkId: string }) =>
   compareText(a.checkId, b.checkId);
@@ -137,9 +141,16 @@ export function checksOfService(entry: NodeEntry, serviceId: string): readonly C
   return end - start === all.length ? all : all.slice(start, end);
 }
 
-/** An entry of its own that may be changed until it is stored. */
-export function draftOf(entry: NodeEntry): NodeEntry {
-  return { ...entry };
+/** All entries by name, for a snapshot: none of them changes from now on. */
+export function freezeNodes(tables: Tables): readonly NodeEntry[] {
+  tables.generation++;
+  return tables.nodes.copy();
+}
+
+/** The entry if it may be changed, else a copy that must be stored in its place. */
+export function draftOf(tables: Tables, entry: NodeEntry): NodeEntry {
+  const { generation } = tables;
+  return entry.generation === generation ? entry : { ...entry, generation };
 }
 
 export function storeNode(tables: Tables, draft: NodeEntry): void {
@@ -238,13 +249,7 @@ export function putCheckRecord(
     else if (draft.serviceChecks.length > WALK_MAX)
       draft.serviceChecksById = draft.serviceChecks.slice().sort(byCheckId);
   }
-  if (record.status === "passing") return;
-  let list = tables.byStatus.get(record.status);
-  if (list === undefined) {
-    list = new SortedList(compareChecks);
-    tables.byStatus.set(record.status, list);
-  }
-  list.put(record);
+  countStatus(tables, record.status, draft.lower, 1);
 }
 
 /** Takes a check out of the draft and all indexes. */
@@ -258,9 +263,26 @@ export function dropCheckRecord(tables: Tables, draft: NodeEntry, held: CheckRec
     else if (draft.serviceChecksById !== null)
       draft.serviceChecksById = withoutItem(draft.serviceChecksById, held, byCheckId);
   }
-  if (held.status === "passing") return;
-  const list = tables.byStatus.get(held.status)!;
-  list.remove(held);
+  countStatus(tables, held.status, draft.lower, -1);
+}
+
+function countStatus({ byStatus }: Tables, status: string, lower: string, more: 1 | -1): void {
+  if (status === "passing") return;
+  let nodes = byStatus.get(status);
+  if (nodes === undefined) {
+    nodes = new Map();
+    byStatus.set(status, nodes);
+  }
+  const count = (nodes.get(lower) ?? 0) + more;
+  if (count > 0) nodes.set(lower, count);
+  else nodes.delete(lower);
   // Any word is a status: without this the map would keep every word ever sent.
-  if (list.size === 0) tables.byStatus.delete(held.status);
+  if (nodes.size === 0) byStatus.delete(status);
+}
+
+/** Nodes that have checks of this status, by name; the status is not `passing`. */
+export function nodesWithStatus(tables: Tables, status: string): NodeEntry[] {
+  const nodes = tables.byStatus.get(status);
+  if (nodes === undefined) return [];
+  return [...nodes.keys()].sort().map((lower) => tables.byName.get(lower)!);
 }

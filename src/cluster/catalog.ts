@@ -18,7 +18,7 @@ import {
   type NodeEntry,
   type Tables,
 } from "./catalog-tables.ts";
-import { createChange, type Change } from "./change.ts";
+import type { Change } from "./change.ts";
 import type {
   CheckFields,
   DeregisterCommand,
@@ -28,7 +28,8 @@ import type {
 } from "./command.ts";
 import { metadataProblem } from "./metadata.ts";
 import type { CheckRecord, NodeRecord, ServiceRecord } from "./model.ts";
-import { sameCheck, sameList, sameMap, sameNode, sameService } from "./same.ts";
+import { checkRecord, nodeRecord, serviceRecord, validWeights, type Stamps } from "./records.ts";
+import { sameCheck, sameMap, sameNode, sameService } from "./same.ts";
 import { NOTHING } from "./sorted.ts";
 
 /** Holder of the tables: an installed snapshot swaps them, so nobody keeps them. */
@@ -82,12 +83,11 @@ export function applyDeregister(
   return ok(true);
 }
 
-type Stamps = { createIndex: number; modifyIndex: number };
 type Stamped<F> = { fields: F; stamps: Stamps };
 
 /**
  * Puts a node back as a snapshot holds it, indexes included. undefined, and the tables are of no
- * use any more, if it is there already or its parts contradict each other.
+ * use any more, if it is there already, is out of order, or its parts contradict each other.
  */
 export function restoreNode(
   tables: Tables,
@@ -95,23 +95,33 @@ export function restoreNode(
   services: readonly Stamped<ServiceFields>[],
   checks: readonly Stamped<CheckFields>[],
 ): NodeEntry | undefined {
-  const lower = node.fields.node.toLowerCase();
-  if (tables.byName.has(lower)) return undefined;
-  if (node.fields.id !== "" && tables.byId.find(node.fields) !== undefined) return undefined;
-  const writer = new NodeWriter(tables, undefined, createChange(node.index));
-  writer.putNode(node.fields, undefined, node.stamps);
+  const { shared } = tables;
+  const { id, node: name } = node.fields;
+  if (tables.byName.has(name.toLowerCase())) return undefined;
+  if (id !== "" && tables.byId.find(node.fields) !== undefined) return undefined;
+  const record = nodeRecord(shared, name, node.fields, node.stamps);
+  const entry = emptyEntry(record, tables.generation);
+  entry.index = node.index;
+  putNodeRecord(tables, entry, record, undefined);
   for (const { fields, stamps } of services) {
-    if (findService(writer.draft, fields.id) !== undefined) return undefined;
-    writer.putService(fields, stamps);
+    if (findService(entry, fields.id) !== undefined) return undefined;
+    const peer = tables.services.get(fields.service.toLowerCase())?.instances.first();
+    const known = { held: undefined, peer };
+    putServiceRecord(
+      tables,
+      entry,
+      serviceRecord(shared, record, fields, known, stamps),
+      undefined,
+    );
   }
   for (const { fields, stamps } of checks) {
-    if (findCheck(writer.draft, fields.checkId) !== undefined) return undefined;
-    if (fields.serviceId !== "" && findService(writer.draft, fields.serviceId) === undefined)
-      return undefined;
-    writer.putCheck(fields, stamps);
+    if (findCheck(entry, fields.checkId) !== undefined) return undefined;
+    const service = findService(entry, fields.serviceId);
+    if (fields.serviceId !== "" && service === undefined) return undefined;
+    putCheckRecord(tables, entry, checkRecord(shared, name, fields, service, stamps), undefined);
   }
-  writer.store();
-  return writer.draft;
+  storeNode(tables, entry);
+  return entry;
 }
 
 type NodePlan = {
@@ -183,8 +193,8 @@ function removeNode(tables: Tables, entry: NodeEntry, change: Change): void {
 }
 
 /**
- * Changes to one node by one command, gathered in a draft that replaces the node's entry once. A
- * class because it owns that draft; nothing of it outlives the command.
+ * Changes to one node by one command. A class because it owns the entry that it works on, which is
+ * looked up, or copied if a snapshot holds it, once; nothing of it outlives the command.
  */
 class NodeWriter {
   readonly #tables: Tables;
@@ -204,7 +214,7 @@ class NodeWriter {
   }
 
   get draft(): NodeEntry {
-    this.#draft ??= draftOf(this.#held!);
+    this.#draft ??= draftOf(this.#tables, this.#held!);
     return this.#draft;
   }
 
@@ -212,23 +222,15 @@ class NodeWriter {
     if (this.#draft === undefined) return;
     this.#draft.index = this.#change.index;
     this.#change.topics.add(`node:${this.#draft.lower}`);
-    storeNode(this.#tables, this.#draft);
+    if (this.#draft !== this.#held) storeNode(this.#tables, this.#draft);
   }
 
-  putNode(fields: NodeFields, predecessor: NodeRecord | undefined, stamps?: Stamps): void {
-    const { index } = this.#change;
+  putNode(fields: NodeFields, predecessor: NodeRecord | undefined): void {
     const held = this.#held?.record;
-    const record: NodeRecord = {
-      // The first spelling stays: services and checks of the node carry it too.
-      node: held?.node ?? fields.node,
-      id: fields.id,
-      address: fields.address,
-      taggedAddresses: fields.taggedAddresses,
-      meta: fields.meta,
-      createIndex: stamps?.createIndex ?? predecessor?.createIndex ?? index,
-      modifyIndex: stamps?.modifyIndex ?? index,
-    };
-    if (this.#held === undefined) this.#draft = emptyEntry(record);
+    // The first spelling of the name stays: services and checks of the node carry it too.
+    const name = held?.node ?? fields.node;
+    const record = nodeRecord(this.#tables.shared, name, fields, this.#stamps(predecessor));
+    if (this.#held === undefined) this.#draft = emptyEntry(record, this.#tables.generation);
     putNodeRecord(this.#tables, this.draft, record, held);
     this.#touch("nodes");
     if (held?.address !== record.address || !sameMap(held.taggedAddresses, record.taggedAddresses))
@@ -236,42 +238,30 @@ class NodeWriter {
     this.#touchAllServices();
   }
 
-  putService(fields: ServiceFields, stamps?: Stamps): void {
+  putService(fields: ServiceFields): void {
     const held = findService(this.#now, fields.id);
-    const weights = validWeights(fields.weights);
-    if (held !== undefined && sameService(held, fields, weights)) return;
+    if (held !== undefined && sameService(held, fields, validWeights(fields.weights))) return;
     const { draft } = this;
-    const { index } = this.#change;
-    const peer = this.#tables.services.get(fields.service.toLowerCase())?.instances.first();
-    const record: ServiceRecord = {
-      node: draft.record.node,
-      id: fields.id,
-      // Equal strings, lists and maps of instances of one service are kept once.
-      service: peer?.service === fields.service ? peer.service : fields.service,
-      kind: fields.kind,
-      tags: shareList(fields.tags, held?.tags, peer?.tags),
-      address: fields.address,
-      taggedAddresses: fields.taggedAddresses,
-      meta: peer !== undefined && sameMap(peer.meta, fields.meta) ? peer.meta : fields.meta,
-      port: fields.port,
-      socketPath: fields.socketPath,
-      weights,
-      enableTagOverride: fields.enableTagOverride,
-      proxy: fields.proxy,
-      connect: fields.connect,
-      createIndex: stamps?.createIndex ?? held?.createIndex ?? index,
-      modifyIndex: stamps?.modifyIndex ?? index,
-    };
-    if (held !== undefined && held.service.toLowerCase() !== fields.service.toLowerCase())
-      this.#leaveService(held);
+    const lower = fields.service.toLowerCase();
+    const peer = this.#tables.services.get(lower)?.instances.first();
+    const stamps = this.#stamps(held);
+    const { shared } = this.#tables;
+    const record = serviceRecord(shared, draft.record, fields, { held, peer }, stamps);
+    if (held !== undefined && held.service.toLowerCase() !== lower) this.#leaveService(held);
     const entry = putServiceRecord(this.#tables, draft, record, held);
-    entry.index = index;
+    entry.index = this.#change.index;
     this.#change.topics.add(entry.topic);
     this.#touch("services");
     if (held?.address !== record.address || held.service !== record.service)
       if ((held?.address ?? "") !== "" || record.address !== "") this.#touch("addresses");
     if (held !== undefined && (held.service !== record.service || held.tags !== record.tags))
       for (const check of checksOfService(draft, record.id)) this.#putCheck(check, record, check);
+  }
+
+  /** A record that takes the place of another keeps its create index. */
+  #stamps(predecessor: Stamps | undefined): Stamps {
+    const { index } = this.#change;
+    return { createIndex: predecessor?.createIndex ?? index, modifyIndex: index };
   }
 
   removeService(held: ServiceRecord): void {
@@ -290,16 +280,12 @@ class NodeWriter {
     if (entry.instances.size === 1) this.#tables.indexes.lastServiceRemoval = this.#change.index;
   }
 
-  putCheck(fields: CheckFields, stamps?: Stamps): void {
+  putCheck(fields: CheckFields): void {
     const wanted = fields.status === "" ? { ...fields, status: "critical" } : fields;
     const held = findCheck(this.#now, wanted.checkId);
     const service = wanted.serviceId === "" ? undefined : findService(this.#now, wanted.serviceId)!;
-    const same =
-      held !== undefined &&
-      sameCheck(held, wanted) &&
-      (service === undefined || held.serviceTags === service.tags);
-    if (same) return;
-    this.#putCheck(wanted, service, held, stamps);
+    if (held !== undefined && sameCheck(held, wanted)) return;
+    this.#putCheck(wanted, service, held);
     if (wanted.status === "critical") this.#broken(wanted.checkId);
   }
 
@@ -307,28 +293,10 @@ class NodeWriter {
     fields: CheckFields,
     service: ServiceRecord | undefined,
     held: CheckRecord | undefined,
-    stamps?: Stamps,
   ): void {
     const { draft } = this;
-    const { index } = this.#change;
-    const record: CheckRecord = {
-      node: draft.record.node,
-      checkId: fields.checkId,
-      name: fields.name === fields.checkId ? fields.checkId : fields.name,
-      status: fields.status,
-      notes: fields.notes,
-      output: fields.output,
-      serviceId: service?.id ?? "",
-      serviceName: service?.service ?? "",
-      serviceTags: service?.tags ?? NOTHING,
-      type: fields.type,
-      interval: fields.interval,
-      timeout: fields.timeout,
-      exposedPort: fields.exposedPort,
-      definition: isEmpty(fields.definition) ? NO_DEFINITION : fields.definition,
-      createIndex: stamps?.createIndex ?? held?.createIndex ?? index,
-      modifyIndex: stamps?.modifyIndex ?? index,
-    };
+    const { shared } = this.#tables;
+    const record = checkRecord(shared, draft.record.node, fields, service, this.#stamps(held));
     if (held !== undefined && held.serviceId !== record.serviceId) this.#touchServiceOf(held);
     putCheckRecord(this.#tables, draft, record, held);
     this.#touch("checks");
@@ -374,8 +342,9 @@ class NodeWriter {
   }
 }
 
-function emptyEntry(record: NodeRecord): NodeEntry {
+function emptyEntry(record: NodeRecord, generation: number): NodeEntry {
   return {
+    generation,
     record,
     lower: record.node.toLowerCase(),
     index: 0,
@@ -384,30 +353,4 @@ function emptyEntry(record: NodeRecord): NodeEntry {
     serviceChecks: NOTHING,
     serviceChecksById: null,
   };
-}
-
-const DEFAULT_WEIGHTS = Object.freeze({ passing: 1, warning: 1 });
-const NO_DEFINITION: Readonly<Record<string, unknown>> = Object.freeze({});
-/** SRV weights are 16 bits wide; Consul's ValidateWeights. */
-const WEIGHT_MAX = 65535;
-
-/** Weights that cannot be are silently the default. */
-function validWeights(weights: ServiceRecord["weights"]): ServiceRecord["weights"] {
-  const { passing, warning } = weights;
-  if (passing < 1 || warning < 0 || passing > WEIGHT_MAX || warning > WEIGHT_MAX)
-    return DEFAULT_WEIGHTS;
-  return passing === 1 && warning === 1 ? DEFAULT_WEIGHTS : weights;
-}
-
-function shareList(
-  list: readonly string[],
-  ...known: readonly (readonly string[] | undefined)[]
-): readonly string[] {
-  if (list.length === 0) return NOTHING;
-  return known.find((other) => other !== undefined && sameList(other, list)) ?? list;
-}
-
-function isEmpty(value: Readonly<Record<string, unknown>>): boolean {
-  for (const _ in value) return false;
-  return true;
 }

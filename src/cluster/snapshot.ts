@@ -1,7 +1,7 @@
 /** The whole state as rows, consistent as of the call, and back. */
 import { fail, ok, type Result } from "../base.ts";
 import { createAclState, putPolicy, putToken, type AclState } from "./acl-state.ts";
-import { createTables, type Tables } from "./catalog-tables.ts";
+import { createTables, freezeNodes, type NodeEntry, type Tables } from "./catalog-tables.ts";
 import { restoreNode } from "./catalog.ts";
 import { createQueries, putQuery, type Queries } from "./queries.ts";
 import { createSessions, putSession, type Sessions } from "./sessions.ts";
@@ -42,8 +42,8 @@ export function emptyContents(): Contents {
 
 /** Rows of the contents as they are now; later changes do not reach them. Drawn lazily. */
 export function rowsOf(contents: Contents): Iterable<Row> {
-  // Only lists of records are copied here: records and node entries never change.
-  const nodes = contents.tables.nodes.copy();
+  // Only lists are copied here: records never change, and node entries not from now on.
+  const nodes = freezeNodes(contents.tables);
   const serviceIndexes = new Map<string, number>();
   for (const [lower, entry] of contents.tables.services) serviceIndexes.set(lower, entry.index);
   const { sessions, queries, acl } = contents;
@@ -82,7 +82,7 @@ function byId<R extends Parameters<typeof recordRow>[1]>(
 
 function* rows(
   head: Head,
-  nodes: ReturnType<Tables["nodes"]["copy"]>,
+  nodes: readonly NodeEntry[],
   serviceIndexes: Map<string, number>,
   records: readonly Row[],
 ): Generator<Row> {

@@ -57,6 +57,15 @@ export class SortedList<K, T extends K> {
 
   /** Adds the item, or puts it in the place of the one that compares equal. */
   put(item: T): void {
+    const last = this.#chunks.at(-1);
+    // Snapshots bring everything in order: no search for what belongs at the end.
+    if (last !== undefined && this.#compare(last.at(-1)!, item) < 0) {
+      if (last.length < CHUNK_ITEMS) last.push(item);
+      else this.#chunks.push([item]);
+      this.#size++;
+      this.#changed();
+      return;
+    }
     const chunkIndex = Math.min(this.#chunkOf(item), this.#chunks.length - 1);
     const chunk = this.#chunks[chunkIndex];
     if (chunk === undefined) {
@@ -69,9 +78,9 @@ export class SortedList<K, T extends K> {
         this.#changed();
         return;
       }
-      if (at === chunk.length) chunk.push(item);
-      else chunk.splice(at, 0, item);
-      if (chunk.length > CHUNK_ITEMS) this.#split(chunkIndex, chunk, at);
+      chunk.splice(at, 0, item);
+      if (chunk.length > CHUNK_ITEMS)
+        this.#chunks.splice(chunkIndex + 1, 0, chunk.splice(chunk.length >> 1));
     }
     this.#size++;
     this.#changed();
@@ -104,12 +113,6 @@ export class SortedList<K, T extends K> {
 
   #changed(): void {
     this.#flat = null;
-  }
-
-  /** A chunk filled by ascending insertions keeps all but the newest item: halves would stay half empty. */
-  #split(chunkIndex: number, chunk: T[], insertedAt: number): void {
-    const keep = insertedAt === chunk.length - 1 ? chunk.length - 1 : chunk.length >> 1;
-    this.#chunks.splice(chunkIndex + 1, 0, chunk.splice(keep));
   }
 
   /** Index of the first chunk whose last item is not below the key. */
@@ -181,5 +184,5 @@ export function withoutItem<K, T extends K>(
 
 /** By code units: the same on every node, whatever its locale. */
 export function compareText(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+  return a === b ? 0 : a < b ? -1 : 1;
 }
