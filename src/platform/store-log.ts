@@ -177,7 +177,8 @@ export class LogFile {
     if (JSON.stringify(schema.flat()) !== JSON.stringify(SCHEMA))
       throw damaged(this.path, "the tables are not those of a log");
     const findings = this.#values("PRAGMA quick_check(3)").flat().map(String);
-    if (findings.join() !== "ok") throw damaged(this.path, `quick_check: ${findings.join("; ")}`);
+    if (findings.join() !== "ok")
+      throw damaged(this.path, `quick_check: ${findings.join("; ").replaceAll(/\s+/g, " ")}`);
   }
 
   #readMeta(): LogMeta {
