@@ -2,11 +2,12 @@ import { rmSync, writeFileSync } from "node:fs";
 import { parseAgentFlags, agentFlagHelp } from "./config/flags.ts";
 import { readMachine } from "./config/machine.ts";
 import { loadConfig, type LoadedConfig, type Sources } from "./config.ts";
+import type { AgentStart } from "./agent.ts";
 import { fail, ok, type Result } from "./base.ts";
 import { emptyLayer } from "./config/read.ts";
 import { openLogFile } from "./log-file.ts";
 import { createLog } from "./log.ts";
-import type { Clock, Log, LogLevel } from "./ports.ts";
+import type { Clock, LogLevel } from "./ports.ts";
 import { consulVersion, version } from "./version.ts";
 
 /** What the commands may do to the outside. */
@@ -17,16 +18,6 @@ export type Terminal = {
   err(text: string): void;
   clock: Clock;
   processId: number;
-};
-
-/** What a running agent needs of the command line. */
-export type AgentStart = {
-  loaded: LoadedConfig;
-  log: Log;
-  /** Changes the least severe level that is written. */
-  setLogLevel(level: LogLevel): void;
-  /** Reads the same files and flags again; the error side has one sentence per mistake. */
-  reload(): Promise<Result<LoadedConfig, string[]>>;
 };
 
 /** Runs an agent until it stops; resolves with the exit code. */

@@ -31,8 +31,8 @@ type ConsulSummary = {
 
 /** Figures that only Consul's JSON form shows: count and time of DNS questions by kind. */
 export type DnsTimings = {
-  domain: { count: number; sumMs: number; minMs: number; maxMs: number };
-  ptr: { count: number; sumMs: number; minMs: number; maxMs: number };
+  domain: { count: number; sumMs: number; maxMs: number };
+  ptr: { count: number; sumMs: number; maxMs: number };
   stale: number;
 };
 
@@ -137,7 +137,7 @@ function consulJson(
     Count: figure.count,
     Rate: 0,
     Sum: figure.sumMs,
-    Min: figure.minMs ?? 0,
+    Min: 0,
     Max: figure.maxMs ?? 0,
     Mean: figure.count === 0 ? 0 : figure.sumMs / figure.count,
     Stddev: 0,

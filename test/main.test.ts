@@ -2,7 +2,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { main, type AgentStart, type RunAgent } from "../src/main.ts";
+import type { AgentStart } from "../src/agent.ts";
+import { main, type RunAgent } from "../src/main.ts";
 import { consulVersion, version } from "../src/version.ts";
 
 /** Runs one command line; `runAgent` stands for the agent that the program would start. */

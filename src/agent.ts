@@ -1,0 +1,384 @@
+/**
+ * The wiring diagram: builds all parts in order, connects them, and stops them in reverse.
+ *
+ *   questions → DNS front (workers, answer table) → resolver → catalog, or forwarder → upstreams
+ *   requests  → HTTP app → propose → log engine → state machine → touched topics → DNS, waiters
+ */
+import type { Result } from "./base.ts";
+import { aclSettings, dnsSettings, forwarderSettings } from "./agent/settings.ts";
+import { httpSettings, localSettings, shownConfig } from "./agent/settings.ts";
+import { ownMembers, ownStats } from "./agent/members.ts";
+import { createMachine, createPropose, lateBound } from "./agent/replica.ts";
+import { createRequestCounts } from "./agent/request-counts.ts";
+import { startSessionTimer, type SessionTimer } from "./agent/session-timer.ts";
+import { resolverFigures, dnsTimings } from "./agent/figures.ts";
+import { createAcl } from "./cluster/acl.ts";
+import { createProbe } from "./cluster/checks/driver.ts";
+import { encode } from "./cluster/command.ts";
+import type { Engine } from "./cluster/engine.ts";
+import { createLocalAgent, type LocalAgent } from "./cluster/local-agent.ts";
+import { noFiles } from "./cluster/local-store.ts";
+import { createLocalFiles, loadNodeId } from "./cluster/local/driver.ts";
+import { createMemoryStore } from "./cluster/single/memory.ts";
+import { createSingleEngine } from "./cluster/single/driver.ts";
+import { describeOwnNode } from "./cluster/own-node.ts";
+import { createState } from "./cluster/state.ts";
+import { differences, type LoadedConfig } from "./config.ts";
+import { startTcpFront } from "./dns/driver.ts";
+import type { DnsFront, StartDnsFront } from "./dns/front.ts";
+import { createResolver, type Resolver } from "./dns/resolve.ts";
+import {
+  createDatagramExchanges,
+  createTcpExchanges,
+  watchResolvConf,
+} from "./forwarder/driver.ts";
+import { createForwarder } from "./forwarder/forward.ts";
+import { agentRoutes } from "./http/agent.ts";
+import { createHttpApp } from "./http/app.ts";
+import { createWaiters } from "./http/blocking.ts";
+import type { RequestEnv } from "./http/call.ts";
+import { collectHostInfo } from "./http/host/driver.ts";
+import type { Follower } from "./log.ts";
+import { createMetrics } from "./metrics.ts";
+import { measureLateness } from "./metrics/lateness.ts";
+import { processFigures } from "./metrics/process.ts";
+import type { Cancel, Clock, Exchanges, Log, LogLevel, LogStore } from "./ports.ts";
+import type { Random, SocketAddress, Timers } from "./ports.ts";
+import { consulVersion, version } from "./version.ts";
+
+/** What only the runtime can do. */
+export type Platform = {
+  clock: Clock;
+  timers: Timers;
+  random: Random;
+  processorCount: number;
+  hostname: string;
+  startDnsFront: StartDnsFront;
+  /** null: not available here, use sockets of the runtime. */
+  createExchanges(options: { avoidPorts: readonly number[]; log: Log }): Exchanges | null;
+  openStore(directory: string, warn: (message: string) => void): LogStore;
+  startHttp(options: {
+    listen: LoadedConfig["addresses"]["http"];
+    fetch(request: Request, env: RequestEnv): Response | Promise<Response>;
+    log: Log;
+  }): { listening: readonly SocketAddress[]; stop(): Promise<void> };
+  /** Ends the process at once. */
+  exit(code: number): never;
+  onSignal(signal: "SIGINT" | "SIGTERM" | "SIGHUP", listener: () => void): Cancel;
+};
+
+/** How the command line starts an agent; see main.ts. */
+export type AgentStart = {
+  loaded: LoadedConfig;
+  log: Log;
+  /** Changes the least severe level that is written. */
+  setLogLevel(level: LogLevel): void;
+  /** For agent/monitor. */
+  followLog(follower: Follower): Cancel;
+  /** Reads the same files and flags again; the error side has one sentence per mistake. */
+  reload(): Promise<Result<LoadedConfig, string[]>>;
+};
+
+/** Exit codes as Consul's: a server that is stopped by a signal ends with 1, one that left with 0. */
+const STOPPED = 1;
+const LEFT = 0;
+const STORE_FAILED = 1;
+
+/** Runs until a signal, a leave or a failed store; resolves with the exit code. Rejects if it cannot start. */
+export async function runAgent(start: AgentStart, platform: Platform): Promise<number> {
+  const { clock, timers, random } = platform;
+  const { log } = start;
+  let loaded = start.loaded;
+  const { config, addresses } = loaded;
+  const closers: (() => Promise<void> | void)[] = [];
+  const { promise: ended, resolve: end } = Promise.withResolvers<number>();
+
+  // Catalog and log.
+  const dataDir = loaded.dev ? undefined : config.data_dir;
+  const store =
+    dataDir === undefined
+      ? createMemoryStore()
+      : platform.openStore(dataDir, (message) => log("warn", message));
+  const nodeId = await loadNodeId(dataDir, config.node_id, random);
+  const state = createState();
+  const waiters = createWaiters({ clock, timers });
+  const resolver = lateBound<Resolver>("the resolver");
+  const local = lateBound<LocalAgent>("the local agent");
+  const sessions = lateBound<SessionTimer>("the session timer");
+  let serving = false;
+  const machine = createMachine(state, {
+    touched(topics) {
+      if (!serving) return; // while the log is replayed nobody has read anything yet
+      resolver.get().touch(topics);
+      waiters.wake(topics);
+      sessions.get().touched(topics);
+      local.get().catalogChanged(topics);
+    },
+    replaced() {
+      if (!serving) return;
+      resolver.get().withdrawAll();
+      waiters.wakeAll();
+      sessions.get().touched(["sessions"]);
+    },
+  });
+  const serverAddress = `${bracketed(addresses.advertise)}:${config["ports.server"]}`;
+  const engine: Engine = await createSingleEngine({
+    store,
+    machine,
+    clock,
+    timers,
+    log,
+    leader: serverAddress,
+    epochCommand: (epoch, timeMs) => encode({ type: "epoch", epoch, timeMs }),
+    onFailure(reason) {
+      log("error", "the store failed; nothing can be acknowledged any more", { reason });
+      platform.exit(STORE_FAILED);
+    },
+  });
+  closers.push(() => engine.close());
+  const propose = createPropose(() => engine);
+  const acl = createAcl(state.acl, aclSettings(config));
+  const timer = startSessionTimer({ reader: state.reader, propose, clock, timers });
+  sessions.set(timer);
+  closers.push(timer.stop);
+
+  // Names outside the domain.
+  const udp =
+    (config.batched_system_calls
+      ? platform.createExchanges({ avoidPorts: addresses.dns.map(({ port }) => port), log })
+      : null) ?? createDatagramExchanges(random);
+  const tcp = createTcpExchanges();
+  const forwarder = createForwarder({
+    settings: forwarderSettings(loaded),
+    clock,
+    timers,
+    random,
+    udp,
+    tcp,
+  });
+  closers.push(() => {
+    forwarder.close();
+    udp.close();
+    tcp.close();
+  });
+
+  // DNS.
+  const workerCount = config.workers || Math.max(1, Math.floor(platform.processorCount / 2));
+  const front: DnsFront = await platform.startDnsFront({
+    listen: addresses.dns,
+    workerCount,
+    tableOctets: config.answer_table_size,
+    batchedSystemCalls: config.batched_system_calls,
+    resolve: (question, reply) => resolver.get().resolve(question, reply),
+    log,
+  });
+  closers.push(() => front.close());
+  resolver.set(
+    createResolver({
+      settings: dnsSettings(loaded),
+      catalog: state.reader,
+      acl,
+      forward: forwarder.forward,
+      resolveTarget: forwarder.forwardFirstReply,
+      table: front.table,
+      clock: front.clock,
+      wallMs: () => clock.wallMs(),
+      random: () => random.uint32(),
+      freshness: () => ({ leader: engine.leadership().self, ageMs: 0 }),
+    }),
+  );
+  const tcpFront = await startTcpFront({
+    listen: front.addresses,
+    resolve: (question, reply) => resolver.get().resolve(question, reply),
+    clock,
+    timers,
+    log,
+  });
+  closers.push(() => tcpFront.close());
+  engine.onLeadership(({ leader }) => {
+    resolver.get().withdrawAll();
+    local.get().leadershipChanged(leader !== undefined);
+  });
+
+  // This agent's own services and checks.
+  const own = () => {
+    const { config: now } = loaded;
+    return describeOwnNode({
+      name: config.node_name,
+      id: nodeId,
+      advertiseAddress: addresses.advertise,
+      advertiseWanAddress: addresses.advertiseWan,
+      nodeMeta: now.node_meta,
+      server: { port: config["ports.server"], version: consulVersion },
+    });
+  };
+  let localNow = localSettings(loaded);
+  local.set(
+    createLocalAgent({
+      own,
+      reader: state.reader,
+      propose,
+      files: dataDir === undefined ? noFiles : createLocalFiles(dataDir),
+      probe: createProbe(),
+      settings: () => localNow,
+      memberCount: () => 1,
+      wake: (topics) => waiters.wake(topics),
+      clock,
+      timers,
+      random,
+      log,
+    }),
+  );
+  closers.push(() => local.get().stop());
+  serving = true;
+
+  // Reload: the same files and flags once more.
+  let httpNow = httpSettings(loaded);
+  function apply(next: LoadedConfig): void {
+    loaded = next;
+    resolver.get().reload(dnsSettings(next));
+    forwarder.reload(forwarderSettings(next));
+    httpNow = httpSettings(next);
+    localNow = localSettings(next);
+    start.setLogLevel(next.config.log_level as LogLevel); // one of the words of its row
+  }
+  async function reload(): Promise<Result<void, string>> {
+    const next = await start.reload();
+    if (!next.ok) {
+      log("error", "reload refused; the old configuration stays", {
+        errors: next.error.join("; "),
+      });
+      return { ok: false, error: next.error.join("\n") };
+    }
+    const { needRestart } = differences(loaded.config, next.value.config);
+    for (const key of needRestart)
+      log("warn", `${key} has changed; it takes effect at the next start`);
+    for (const warning of next.value.warnings) log("warn", warning);
+    apply(next.value);
+    await local.get().reload(next.value);
+    log("info", "configuration reloaded");
+    return { ok: true, value: undefined };
+  }
+  if (config.recursors.length === 0 && config["forwarder.resolv_conf"] !== "")
+    closers.push(
+      watchResolvConf(
+        config["forwarder.resolv_conf"],
+        () => {
+          void start.reload().then((next) => {
+            if (next.ok) apply({ ...loaded, upstreams: next.value.upstreams });
+          });
+        },
+        (problem) => log("warn", problem),
+      ),
+    );
+
+  // Metrics.
+  const lateness = measureLateness(clock, timers);
+  closers.push(lateness.stop);
+  const requests = createRequestCounts();
+  const metrics = createMetrics(
+    {
+      version,
+      dns: front.counters,
+      table: () => front.table.stats(),
+      resolver: () => resolverFigures(resolver.get(), tcpFront.counters),
+      forwarder: () => forwarder.stats(),
+      catalog: () => {
+        const { nodes, services, checks } = state.counts();
+        const names = state.reader.serviceNames().size;
+        return { nodes, services: names, instances: services, checks, index: state.reader.index };
+      },
+      log: () => engine.stats(),
+      http: requests.read,
+      blockedQueries: () => waiters.count,
+      lateness: lateness.read,
+      process: processFigures,
+    },
+    {
+      prefix: config["telemetry.metrics_prefix"],
+      hostname: config["telemetry.disable_hostname"] ? "" : platform.hostname,
+      nodeName: config.node_name,
+      timings: () => dnsTimings(resolver.get()),
+      now: () => new Date(clock.wallMs()),
+    },
+  );
+
+  // HTTP.
+  const app = createHttpApp(
+    {
+      reader: state.reader,
+      propose,
+      barrier: (mode) => engine.barrier(mode),
+      leadership: () => engine.leadership(),
+      acl,
+      aclReader: state.acl,
+      sessionExpiry: timer.expiry,
+      waiters,
+      random,
+      clock,
+      info: {
+        datacenter: config.datacenter,
+        nodeName: config.node_name,
+        nodeId,
+        version: consulVersion,
+        serverAddress,
+      },
+      settings: () => httpNow,
+      log,
+      exposition: metrics.exposition,
+      onAnswer: requests.count,
+    },
+    agentRoutes({
+      local: local.get(),
+      members: (pool) => ownMembers(loaded, nodeId, pool),
+      nodeMeta: () => loaded.config.node_meta,
+      primaryDatacenter: config.primary_datacenter,
+      debugConfig: () => shownConfig(loaded.config),
+      stats: () => ownStats(loaded, engine),
+      reload,
+      leave: () => end(LEFT),
+      hostInfo: () => collectHostInfo(dataDir ?? ".", clock.wallMs()),
+      metricsSnapshot: metrics.consulJson,
+      prometheusRetentionMs: () => config["telemetry.prometheus_retention_time"],
+      prometheusText: metrics.exposition,
+      followLog: start.followLog,
+    }),
+  );
+  const http = platform.startHttp({
+    listen: addresses.http,
+    fetch: (request, env) => app.fetch(request, env),
+    log,
+  });
+  closers.push(() => {
+    waiters.close();
+    return http.stop();
+  });
+  await local.get().start(loaded);
+  log("info", "ready", {
+    dns: front.addresses.map(printed).join(" "),
+    http: http.listening.map(printed).join(" "),
+    workers: workerCount,
+    index: state.reader.index,
+  });
+
+  const cancels = [
+    platform.onSignal("SIGHUP", () => void reload()),
+    ...(["SIGINT", "SIGTERM"] as const).map((signal) =>
+      platform.onSignal(signal, () => {
+        if (stopping) platform.exit(STOPPED);
+        stopping = true;
+        log("info", "stopping; a second signal ends at once", { signal });
+        end(STOPPED);
+      }),
+    ),
+  ];
+  let stopping = false;
+  const code = await ended;
+  for (const close of closers.toReversed()) await close();
+  for (const cancel of cancels) cancel();
+  log("info", "stopped");
+  return code;
+}
+
+const bracketed = (address: string): string => (address.includes(":") ? `[${address}]` : address);
+const printed = ({ address, port }: SocketAddress): string => `${bracketed(address)}:${port}`;

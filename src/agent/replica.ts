@@ -1,0 +1,54 @@
+/** The state machine behind the log engine, and proposals as commands instead of octets. */
+import { assert } from "../base.ts";
+import { decode, encode, type Command } from "../cluster/command.ts";
+import type { Engine, Outcome, StateMachine } from "../cluster/engine.ts";
+import type { Topic } from "../cluster/model.ts";
+import type { State } from "../cluster/state.ts";
+
+/**
+ * The engine's view of `state`. `touched` hears what each entry touched before its proposer is
+ * answered; `replaced` that a snapshot took the place of everything. An entry that cannot be read
+ * was written by a newer version: it throws, because to leave it out would be to diverge.
+ */
+export function createMachine(
+  state: State,
+  on: { touched(topics: readonly Topic[]): void; replaced(): void },
+): StateMachine {
+  let term = 0;
+  return {
+    apply(entry) {
+      const command = decode(entry.command);
+      if (!command.ok) throw new Error(`log entry ${entry.index}: ${command.error}`);
+      term = entry.term;
+      const { result, topics } = state.apply(entry.index, command.value);
+      if (topics.length > 0) on.touched(topics);
+      return result;
+    },
+    snapshot: () => ({ ...state.snapshot(), term }),
+    async install(snapshot) {
+      const installed = await state.install(snapshot.chunks, snapshot.index);
+      if (!installed.ok) throw new Error(installed.error);
+      term = snapshot.term;
+      on.replaced();
+    },
+  };
+}
+
+/** Proposes commands. */
+export function createPropose(engine: () => Engine): (command: Command) => Promise<Outcome> {
+  return (command) => engine().propose(encode(command));
+}
+
+/** A value that exists only after the start; using it before is a mistake of ours. */
+export function lateBound<T>(what: string): { get(): T; set(value: T): void } {
+  let held: { value: T } | undefined;
+  return {
+    get() {
+      assert(held !== undefined, `${what} is ready`);
+      return held.value;
+    },
+    set(value) {
+      held = { value };
+    },
+  };
+}

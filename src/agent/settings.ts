@@ -1,0 +1,111 @@
+/** Configuration keys → what each part is told. A reload makes all of them anew. */
+import type { AclSettings } from "../cluster/acl.ts";
+import type { LocalSettings } from "../cluster/local-agent.ts";
+import type { LoadedConfig } from "../config.ts";
+import { options, usedKeys, type Config } from "../config/options.ts";
+import type { DnsSettings } from "../dns/settings.ts";
+import type { ForwarderSettings } from "../forwarder/settings.ts";
+import type { HttpSettings } from "../http/call.ts";
+
+const seconds = (ms: number): number => ms / 1000;
+/** Consul's lower bound of session TTLs, used when `session_ttl_min` is 0. */
+const SESSION_TTL_MIN_MS = 10_000;
+
+/** What the domain side of DNS is told. */
+export function dnsSettings({ config, upstreams }: LoadedConfig): DnsSettings {
+  return {
+    domain: config.domain,
+    altDomain: config.alt_domain,
+    datacenter: config.datacenter,
+    nodeName: config.node_name,
+    nodeTtlSeconds: seconds(config["dns_config.node_ttl"]),
+    serviceTtlSeconds: new Map(
+      Object.entries(config["dns_config.service_ttl"]).map(([key, ms]) => [key, seconds(ms)]),
+    ),
+    soa: {
+      refreshSeconds: config["dns_config.soa.refresh"],
+      retrySeconds: config["dns_config.soa.retry"],
+      expireSeconds: config["dns_config.soa.expire"],
+      minTtlSeconds: config["dns_config.soa.min_ttl"],
+    },
+    onlyPassing: config["dns_config.only_passing"],
+    udpAnswerLimit: config["dns_config.udp_answer_limit"],
+    aRecordLimit: config["dns_config.a_record_limit"],
+    enableTruncate: config["dns_config.enable_truncate"],
+    disableCompression: config["dns_config.disable_compression"],
+    additionalNodeMetaTxt: config["dns_config.enable_additional_node_meta_txt"],
+    allowStale: config["dns_config.allow_stale"],
+    maxStaleMs: config["dns_config.max_stale"],
+    recursorsConfigured: upstreams.length > 0,
+    forwardCache: config["forwarder.cache"],
+    translateWanAddrs: config.translate_wan_addrs,
+  };
+}
+
+/** What the forwarder is told. */
+export function forwarderSettings({ config, upstreams }: LoadedConfig): ForwarderSettings {
+  return {
+    servers: upstreams,
+    timeoutMs: config["dns_config.recursor_timeout"],
+    // The option table allows these two words only.
+    strategy: config["dns_config.recursor_strategy"] as ForwarderSettings["strategy"],
+    cacheEnabled: config["forwarder.cache"],
+    cacheOctets: config["forwarder.cache_size"],
+    maxTtlSeconds: seconds(config["forwarder.cache_max_ttl"]),
+    negativeTtlCapSeconds: seconds(config["forwarder.cache_max_negative_ttl"]),
+    trustAd: config["forwarder.trust_ad"],
+  };
+}
+
+/** What the HTTP side is told. */
+export function httpSettings({ config }: LoadedConfig): HttpSettings {
+  return {
+    translateWanAddrs: config.translate_wan_addrs,
+    responseHeaders: config["http_config.response_headers"],
+    blockEndpoints: config["http_config.block_endpoints"],
+    allowWriteHttpFrom: config["http_config.allow_write_http_from"],
+    useCache: true,
+    disableUnprintableCharFilter: config.disable_http_unprintable_char_filter,
+    discoveryMaxStaleMs: 0,
+    disableCoordinates: config.disable_coordinates,
+    sessionTtlMinMs: config.session_ttl_min || SESSION_TTL_MIN_MS,
+  };
+}
+
+/** What the agent's own checks are told. */
+export function localSettings({ config }: LoadedConfig): LocalSettings {
+  return {
+    enableScriptChecks: config.enable_script_checks,
+    enableLocalScriptChecks: config.enable_local_script_checks,
+    checkUpdateIntervalMs: config.check_update_interval,
+    checkOutputMaxSize: config.check_output_max_size,
+    discardCheckOutput: config.discard_check_output,
+  };
+}
+
+/** ACLs: fixed until the next start. */
+export function aclSettings(config: Config): AclSettings {
+  return {
+    enabled: config["acl.enabled"],
+    // The option table allows these two words only.
+    defaultPolicy: config["acl.default_policy"] as AclSettings["defaultPolicy"],
+    datacenter: config.datacenter,
+    nodeName: config.node_name,
+    tokens: {
+      initialManagement: config["acl.tokens.initial_management"],
+      agentRecovery: config["acl.tokens.agent_recovery"],
+      default: config["acl.tokens.default"],
+      dns: config["acl.tokens.dns"],
+    },
+  };
+}
+
+/** The effective configuration for agent/self: secrets are hidden. */
+export function shownConfig(config: Config): Record<string, unknown> {
+  return Object.fromEntries(
+    usedKeys.map((key) => [
+      key,
+      options[key].secret === true && config[key] !== "" ? "hidden" : config[key],
+    ]),
+  );
+}
