@@ -4,6 +4,7 @@ import { parseService } from "../cluster/definition.ts";
 import type { LocalService } from "../cluster/local.ts";
 import { localTopic, type LocalAgent } from "../cluster/local-agent.ts";
 import { answerResult, requireRight, requireServiceWrite } from "./agent-rights.ts";
+import { parseBoolean } from "./boolean.ts";
 import { HttpError, route, type Call, type Reply, type Route } from "./call.ts";
 import { agentServiceFields } from "./fields.ts";
 import { hold, holdUntilMs, parseReadOptions } from "./read.ts";
@@ -110,7 +111,8 @@ async function answerNodeMaintenance(call: Call, local: LocalAgent): Promise<Res
 function readEnable(call: Call): boolean {
   if (!call.has("enable")) throw new HttpError(400, "Missing value for enable");
   const word = call.query("enable");
-  if (["1", "t", "T", "TRUE", "true", "True"].includes(word)) return true;
-  if (["0", "f", "F", "FALSE", "false", "False"].includes(word)) return false;
-  throw new HttpError(400, `Invalid value for enable: ${JSON.stringify(word)}`);
+  const enable = parseBoolean(word);
+  if (enable === undefined)
+    throw new HttpError(400, `Invalid value for enable: ${JSON.stringify(word)}`);
+  return enable;
 }
