@@ -1,4 +1,4 @@
-import type { Clock, Log, LogLevel } from "./ports.ts";
+import type { Cancel, Clock, Log, LogLevel } from "./ports.ts";
 
 /** Where and how lines are written. `write` gets whole lines with their line feed. */
 export type LogSettings = {
@@ -9,8 +9,16 @@ export type LogSettings = {
   clock: Clock;
 };
 
-/** A log whose level can be changed by a reload. */
-export type AdjustableLog = { log: Log; setLevel: (level: LogLevel) => void };
+/** Another reader of the log, with a level and a form of its own. */
+export type Follower = { level: LogLevel; json: boolean; write(line: string): void };
+
+/** A log whose level can be changed by a reload and which can be followed (agent/monitor). */
+export type AdjustableLog = {
+  log: Log;
+  setLevel: (level: LogLevel) => void;
+  /** Gets every later line from its level on, until cancelled. */
+  follow: (follower: Follower) => Cancel;
+};
 
 /** More lines than this in one second are counted, not written: a log must not become the load. */
 const maxLinesPerSecond = 100;
@@ -34,35 +42,57 @@ const secretName = /token|secret|password|encrypt|authorization/i;
  * is said with the first line of a later second. Values of fields named like secrets are hidden.
  */
 export function createLog(settings: LogSettings): AdjustableLog {
+  const { clock } = settings;
+  const own = createSink(settings, clock);
+  const followers = new Set<Sink>();
+  return {
+    log(level, message, fields = {}) {
+      own.put(level, message, fields);
+      for (const sink of followers) sink.put(level, message, fields);
+    },
+    setLevel: own.setLevel,
+    follow(follower) {
+      const sink = createSink(follower, clock);
+      followers.add(sink);
+      return () => void followers.delete(sink);
+    },
+  };
+}
+
+type Sink = {
+  put(level: LogLevel, message: string, fields: Record<string, unknown>): void;
+  setLevel: (level: LogLevel) => void;
+};
+
+function createSink(settings: Follower, clock: Clock): Sink {
   let least = severity[settings.level];
   let secondStartMs = -Infinity;
   let written = 0;
   let suppressed = 0;
   const emit = (level: LogLevel, message: string, fields: Record<string, unknown>) => {
-    const time = new Date(settings.clock.wallMs()).toISOString();
+    const time = new Date(clock.wallMs()).toISOString();
     const shown = hideSecrets(fields);
     const line = settings.json
       ? JSON.stringify({ "@level": level, "@message": message, "@timestamp": time, ...shown })
       : `${time} ${labels[level]} ${oneLine(message)}${textOf(shown)}`;
     settings.write(`${line}\n`);
   };
-  const log: Log = (level, message, fields = {}) => {
-    if (severity[level] < least) return;
-    const nowMs = settings.clock.monotonicMs();
-    if (nowMs - secondStartMs >= 1000) {
-      if (suppressed > 0) emit("warn", "log lines left out", { count: suppressed });
-      secondStartMs = nowMs;
-      written = 0;
-      suppressed = 0;
-    }
-    if (written >= maxLinesPerSecond) suppressed++;
-    else {
-      written++;
-      emit(level, message, fields);
-    }
-  };
   return {
-    log,
+    put(level, message, fields) {
+      if (severity[level] < least) return;
+      const nowMs = clock.monotonicMs();
+      if (nowMs - secondStartMs >= 1000) {
+        if (suppressed > 0) emit("warn", "log lines left out", { count: suppressed });
+        secondStartMs = nowMs;
+        written = 0;
+        suppressed = 0;
+      }
+      if (written >= maxLinesPerSecond) suppressed++;
+      else {
+        written++;
+        emit(level, message, fields);
+      }
+    },
     setLevel(level) {
       least = severity[level];
     },

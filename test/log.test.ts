@@ -65,6 +65,23 @@ t.test("levels", async (t) => {
   t.equal(lines.length, 2);
 });
 
+t.test("a follower has its own level and form, until it is cancelled", async (t) => {
+  const { log, lines, follow } = start({ level: "error" });
+  const followed: string[] = [];
+  const write = (line: string) => void followed.push(line);
+  const cancel = follow({ level: "debug", json: true, write });
+  log("debug", "seen");
+  log("trace", "not seen");
+  log("error", "by both");
+  cancel();
+  log("error", "after the end");
+  t.same(
+    followed.map((line) => (JSON.parse(line) as Record<string, unknown>)["@message"]),
+    ["seen", "by both"],
+  );
+  t.equal(lines.length, 2);
+});
+
 t.test("secrets stay out", async (t) => {
   const { log, lines } = start();
   log("info", "x", { token: "s3cret", SecretID: "s3cret", encrypt: "s3cret", "X-Token": "s3cret" });

@@ -115,11 +115,9 @@ const used = {
     words: ["allow", "deny"],
   }),
   "acl.tokens.initial_management": secret("First management token."),
-  "acl.tokens.agent": secret("Token of the agent's own registrations."),
   "acl.tokens.agent_recovery": secret("Token for the agent API without servers."),
   "acl.tokens.default": secret("Token of requests without one."),
   "acl.tokens.dns": secret("Token of DNS lookups; empty: the default token."),
-  "acl.tokens.replication": secret("Token of replication."),
   check_update_interval: row("durationMs", 300_000, "Wait before a new output alone is written.", {
     min: 0,
   }),
@@ -135,16 +133,13 @@ const used = {
     flag: "-enable-local-script-checks",
   }),
   disable_coordinates: row("boolean", false, "No network coordinates."),
-  default_query_time: row("durationMs", 300_000, "Wait of blocking queries that name none.", {
-    min: 1,
-    flag: "-default-query-time",
-  }),
-  max_query_time: row("durationMs", 600_000, "Longest wait of blocking queries.", {
-    min: 1,
-    flag: "-max-query-time",
-  }),
   session_ttl_min: row("durationMs", 0, "Shortest TTL of sessions; 0: 10s.", { min: 0 }),
   "http_config.response_headers": row("textMap", {}, "Headers added to every HTTP answer.", {
+    ...reload,
+  }),
+  "http_config.use_cache": row("boolean", true, "Honour ?cached, also for discovery_max_stale."),
+  discovery_max_stale: row("durationMs", 0, "Staleness allowed to plain discovery reads.", {
+    min: 0,
     ...reload,
   }),
   "http_config.block_endpoints": row("texts", [], "Path prefixes that answer 403."),

@@ -32,10 +32,6 @@ export function brokenRules(config: Config, dev: boolean, encrypt: string): stri
       config.bootstrap && config.bootstrap_expect > 0,
       "'bootstrap_expect > 0' and 'bootstrap = true' are mutually exclusive",
     ],
-    [
-      config.default_query_time > config.max_query_time,
-      "default_query_time cannot be larger than max_query_time",
-    ],
     [encrypt !== "" && !isKey(encrypt), "encrypt: the key must be 16, 24 or 32 octets in base64"],
   ];
   const problems = rules.filter(([broken]) => broken).map(([, problem]) => problem);

@@ -28,8 +28,6 @@ t.test("defaults are Consul's", async (t) => {
     "dns_config.enable_additional_node_meta_txt": true,
     check_update_interval: 300_000,
     check_output_max_size: 4096,
-    default_query_time: 300_000,
-    max_query_time: 600_000,
     "acl.enabled": false,
     "forwarder.cache": true,
   });
@@ -246,15 +244,15 @@ t.test("old spellings reach the new key unless that is given too", async (t) => 
     acl_master_token: "m",
     acl_default_policy: "deny",
     acl_datacenter: "dc9",
-    acl: { tokens: { agent_master: "r", agent: "new" } },
-    acl_agent_token: "old",
+    acl: { tokens: { agent_master: "r", default: "new" } },
+    acl_token: "old",
   });
   t.match(old.config, {
     "acl.enabled": true,
     "acl.default_policy": "deny",
     "acl.tokens.initial_management": "m",
     "acl.tokens.agent_recovery": "r",
-    "acl.tokens.agent": "new",
+    "acl.tokens.default": "new",
     primary_datacenter: "dc9",
   });
 });

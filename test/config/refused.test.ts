@@ -113,7 +113,6 @@ const refused: [tree: object | string, errors: string[]][] = [
       "node_meta: Couldn't load metadata pair ('consul-x', '1'): Key prefix 'consul-' is reserved for internal use",
     ],
   ],
-  [{ default_query_time: "11m" }, ["default_query_time cannot be larger than max_query_time"]],
   [{ bind_addr: "localhost" }, ['bind_addr: "localhost" is not an IP address']],
   [{ bind_addr: "" }, ["bind_addr cannot be empty"]],
   [{ bind_addr: "127.0.0.1 127.0.0.2" }, ["bind_addr: takes one address, got 127.0.0.1 127.0.0.2"]],
