@@ -17,16 +17,9 @@ import {
   type CacheStats,
   type Key,
 } from "./cache.ts";
-import {
-  createExchange,
-  hurry,
-  stepExchange,
-  type Attempt,
-  type Exchange,
-  type Input,
-  type Output,
-} from "./exchange.ts";
-import { passedQuery, sharedQuery } from "./query.ts";
+import { createExchange, hurry, type Attempt, type Exchange, type Output } from "./attempts.ts";
+import { stepExchange, type Input } from "./exchange.ts";
+import { passedKey, passedQuery, sharedQuery } from "./query.ts";
 import { cachedAnswer, passedAnswer, respelled, sharedAnswer } from "./reply.ts";
 import { scrub } from "./scrub.ts";
 import type { ForwarderSettings } from "./settings.ts";
@@ -442,17 +435,4 @@ function cacheFor(settings: ForwarderSettings): Cache | null {
  */
 function isShared({ rd, qclass, qtype }: ForwardRequest): boolean {
   return rd && qclass === CLASS_IN && isCacheableType(qtype);
-}
-
-/** Questions that are passed on unchanged are the same only if every octet that goes upstream is. */
-function passedKey(request: ForwardRequest, groupId: number, firstReplyFinal: boolean): string {
-  const { qname, edns, client } = request;
-  const flags =
-    (request.rd ? 1 : 0) |
-    (request.ad ? 2 : 0) |
-    (firstReplyFinal ? 4 : 0) |
-    (client.transport === "tcp" ? 8 : 0);
-  let key = `${cacheKey(request, groupId).exact}${flags} ${String.fromCharCode(...qname)}`;
-  if (edns !== null) key += ` ${edns.payload} ${String.fromCharCode(...edns.options)}`;
-  return key;
 }

@@ -2,6 +2,7 @@
 import type { ForwardRequest } from "../dns/answer.ts";
 import { DO, HEADER_OCTETS, readUint16, type Opt } from "../dns/message.ts";
 import { foldOctet } from "../dns/name.ts";
+import { cacheKey } from "./cache.ts";
 import { FLAG, RCODE, TYPE } from "../dns/rr.ts";
 
 /** EDNS payload that does not fragment on any usual path (DNS flag day 2020). */
@@ -71,6 +72,23 @@ export function passedQuery(request: ForwardRequest, firstReplyFinal: boolean): 
     retryTruncated: false,
     firstReplyFinal,
   };
+}
+
+/** Questions that are passed on unchanged are the same only if every octet that goes upstream is. */
+export function passedKey(
+  request: ForwardRequest,
+  groupId: number,
+  firstReplyFinal: boolean,
+): string {
+  const { qname, edns, client } = request;
+  const flags =
+    (request.rd ? 1 : 0) |
+    (request.ad ? 2 : 0) |
+    (firstReplyFinal ? 4 : 0) |
+    (client.transport === "tcp" ? 8 : 0);
+  let key = `${cacheKey(request, groupId).exact}${flags} ${String.fromCharCode(...qname)}`;
+  if (edns !== null) key += ` ${edns.payload} ${String.fromCharCode(...edns.options)}`;
+  return key;
 }
 
 function questionOf({ qname, qtype, qclass }: ForwardRequest): Uint8Array {

@@ -182,10 +182,10 @@ function compare(t: Test, port: number): void {
 }
 
 t.test("unbound", { skip: hasPeer("unbound") ? false : "unbound is not installed" }, async (t) => {
-  const { path, remove } = temporaryDirectory();
-  t.teardown(remove);
+  const directory = temporaryDirectory();
+  t.teardown(() => directory.remove());
   const port = await startPeer(t, "unbound", (at) => {
-    const file = join(path, "unbound.conf");
+    const file = join(directory.path, "unbound.conf");
     writeFileSync(file, unboundConf(at) + "\n");
     return ["-d", "-c", file];
   });
