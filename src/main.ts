@@ -87,7 +87,7 @@ async function runConfigured(
   const { config } = loaded;
   const write = openOutput(loaded, terminal);
   if (!write.ok) return refuse(terminal, [write.error]);
-  const { log, setLevel } = createLog({
+  const { log, setLevel, follow } = createLog({
     level: config.log_level as LogLevel, // one of the words of its row
     json: config.log_json,
     write: write.value,
@@ -101,6 +101,7 @@ async function runConfigured(
       loaded,
       log,
       setLogLevel: setLevel,
+      followLog: follow,
       reload: () => loadConfig(sources, readMachine()),
     });
   } finally {
