@@ -155,6 +155,10 @@ const refused: [tree: object | string, errors: string[]][] = [
     { recursors: ["nowhere.example"] },
     ['recursors: the host name "nowhere.example" cannot be resolved'],
   ],
+  [
+    { http_config: { allow_write_http_from: ["10.0.0.0/8", "10.0.0.1"] } },
+    ['http_config.allow_write_http_from: "10.0.0.1" is not a network such as 10.0.0.0/8'],
+  ],
   ["[]", ["F: expected an object at the top, got a list"]],
   ["null", ["F: expected an object at the top, got null"]],
 ];
