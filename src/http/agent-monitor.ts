@@ -51,6 +51,8 @@ function streamOfLog(
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {
+        // Bun sends the status line with the first octets, and clients wait for it
+        controller.enqueue(encoder.encode("\n"));
         stop = deps.followLog({
           ...options,
           write(line) {

@@ -223,6 +223,7 @@ t.test("monitor streams lines, bounds its queue, ends with its reader", async (t
   );
   t.equal(response.status, 200);
   const reader = response.body!.getReader();
+  t.equal(new TextDecoder().decode((await reader.read()).value), "\n", "answers at once");
   const [write] = followers;
   write!("one\n");
   t.equal(new TextDecoder().decode((await reader.read()).value), "one\n");
