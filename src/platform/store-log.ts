@@ -353,8 +353,7 @@ export class LogFile {
   }
 
   close(): void {
-    this.truncateWal();
-    this.#db.close(true);
+    this.#db.close();
   }
 
   #values(sql: string): unknown[][] {

@@ -335,7 +335,9 @@ function die(error: unknown): void {
 function close(): null {
   clearInterval(ticker);
   marker?.close();
-  if (marker !== undefined && !dead) log.close();
+  if (marker === undefined || dead) return null;
+  checkpoint(() => log.truncateWal());
+  log.close();
   return null;
 }
 

@@ -2,6 +2,7 @@
  * The durable log store: a `LogStore` whose files live in one folder and whose waiting is done on a
  * thread of its own (store-worker.ts), so that an fsync never stops the main thread.
  */
+import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import type { Cancel, DiskSpace, LogRow, LogStore, SnapshotFile } from "../ports.ts";
 import { type Frames, packChunks, packRows, unpackChunks, unpackRows } from "./store-frames.ts";
@@ -11,13 +12,13 @@ import type { Failure, Opened, Report, Request } from "./store-protocol.ts";
 const CHUNKS_OCTETS = 512 * 1024;
 
 /**
- * Opens or creates the log in `dir` (made with mode 0700; nobody else may keep files there) on a
- * thread of its own. `load` rejects with an Error named "StartRefused" when the folder is damaged,
+ * Opens or creates the log in the folder `log` of the data directory (both made with mode 0700;
+ * nobody else may keep files in `log`) on a thread of its own. `load` rejects with an Error named "StartRefused" when the folder is damaged,
  * in use or cannot be written; its message is for the operator. `warn` gets findings that do not
  * prevent a start.
  */
-export function openStore(dir: string, warn: (message: string) => void): LogStore {
-  return new FileStore(dir, warn);
+export function openStore(dataDir: string, warn: (message: string) => void): LogStore {
+  return new FileStore(join(dataDir, "log"), warn);
 }
 
 type Waiting = { resolve(value: unknown): void; reject(error: Error): void };

@@ -18,15 +18,19 @@ function findBun(): string {
   return found;
 }
 
+/** The words that run `test/kill/<script>`. */
+export const bunCommand = (script: string): string[] => [
+  findBun(),
+  "--no-install",
+  join(here, script),
+];
+
 /** Starts `test/kill/<script>`; its standard error goes to ours. */
 export function startBun(
   script: string,
   args: string[] = [],
   stdio: StdioOptions = ["pipe", "pipe", "inherit"],
 ): ChildProcess {
-  return spawn(findBun(), ["--no-install", join(here, script), ...args], {
-    stdio,
-    serialization: "json",
-    cwd: root,
-  });
+  const [program = "", ...words] = bunCommand(script);
+  return spawn(program, [...words, ...args], { stdio, serialization: "json", cwd: root });
 }

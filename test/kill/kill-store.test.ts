@@ -5,7 +5,6 @@
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
-import { join } from "node:path";
 import t from "tap";
 import type { Recorded } from "../cluster/recorder.ts";
 import { temporaryDirectory } from "../program.ts";
@@ -52,7 +51,7 @@ function missing(state: readonly Recorded[], acknowledged: ReadonlyMap<string, n
 t.test(`${ROUNDS} kills while appending`, { timeout: 60_000 + ROUNDS * 5_000 }, async (t) => {
   const directory = temporaryDirectory();
   t.teardown(() => directory.remove());
-  const dir = join(directory.path, "log");
+  const dir = directory.path;
   const acknowledged = new Map<string, number>();
   for (let round = 0; round <= ROUNDS; round++) {
     const life = await live(dir, `${round}`, Math.random() * LONGEST_LIFE_MS);

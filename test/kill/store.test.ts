@@ -11,7 +11,7 @@ import { openRemoteStore, type RemoteStore } from "./remote-store.ts";
 
 function createRealHost(): Promise<EngineHost> {
   const directory = temporaryDirectory();
-  const dir = join(directory.path, "log");
+  const dir = join(directory.path, "data");
   let store: RemoteStore | undefined;
   return Promise.resolve({
     open(machine) {
@@ -28,7 +28,7 @@ function createRealHost(): Promise<EngineHost> {
 
 t.test("the suite over the real store", (t) => engineSuite(t, createRealHost));
 
-/** Opens an engine on the real store in `dir`. */
+/** Opens an engine on the real store in the data directory `dir`. */
 async function open(dir: string): Promise<{ engine: Engine; store: RemoteStore }> {
   const store = openRemoteStore(dir);
   try {
@@ -39,11 +39,11 @@ async function open(dir: string): Promise<{ engine: Engine; store: RemoteStore }
   }
 }
 
-/** A folder for one test, with or without a log of three commands in it. */
+/** A data directory for one test, with or without a log of three commands in it. */
 async function withFolder(t: Test, filled: boolean): Promise<string> {
   const directory = temporaryDirectory();
   t.teardown(() => directory.remove());
-  const dir = join(directory.path, "data/log");
+  const dir = join(directory.path, "data");
   if (!filled) return dir;
   const { engine } = await open(dir);
   await proposeAll(engine, ["a", "b", "c"]);
@@ -54,8 +54,9 @@ async function withFolder(t: Test, filled: boolean): Promise<string> {
 t.test("a new folder belongs to its owner alone", async (t) => {
   const dir = await withFolder(t, true);
   t.equal(statSync(dir).mode & 0o777, 0o700);
-  t.equal(statSync(join(dir, "..")).mode & 0o777, 0o700, "and so does its parent");
-  for (const name of readdirSync(dir)) t.equal(statSync(join(dir, name)).mode & 0o077, 0, name);
+  t.equal(statSync(join(dir, "log")).mode & 0o777, 0o700);
+  for (const name of readdirSync(join(dir, "log")))
+    t.equal(statSync(join(dir, "log", name)).mode & 0o077, 0, name);
 });
 
 t.test("two servers cannot share a folder", async (t) => {
@@ -75,10 +76,12 @@ t.test("two servers cannot share a folder", async (t) => {
 t.test("a folder that is no folder, or that cannot be written", async (t) => {
   const directory = temporaryDirectory();
   t.teardown(() => directory.remove());
-  const file = join(directory.path, "file");
-  writeFileSync(file, "");
-  await t.rejects(open(file), { name: "StartRefused", message: /file: is not a directory/ });
-  await t.rejects(open(join(file, "log")), {
+  writeFileSync(join(directory.path, "log"), "");
+  await t.rejects(open(directory.path), {
+    name: "StartRefused",
+    message: /log: is not a directory/,
+  });
+  await t.rejects(open(join(directory.path, "log")), {
     name: "StartRefused",
     message: /cannot be written \(ENOTDIR\); create it, owned by the user/,
   });
@@ -91,16 +94,18 @@ t.test("a folder that is no folder, or that cannot be written", async (t) => {
 
 t.test("leftovers of an interrupted snapshot are removed", async (t) => {
   const dir = await withFolder(t, true);
-  for (const name of ["snapshot-1-3.tmp", "snapshot-1-2"]) writeFileSync(join(dir, name), "x");
+  const interrupted = join(dir, "log/snapshot-1-3.tmp");
+  const unrecorded = join(dir, "log/snapshot-1-2");
+  for (const file of [interrupted, unrecorded]) writeFileSync(file, "x");
   const { engine } = await open(dir);
-  t.notOk(existsSync(join(dir, "snapshot-1-3.tmp")), "unfinished");
-  t.notOk(existsSync(join(dir, "snapshot-1-2")), "finished, never recorded");
+  t.notOk(existsSync(interrupted), "unfinished");
+  t.notOk(existsSync(unrecorded), "finished, never recorded");
   await engine.compact();
   await engine.compact();
   await proposeAll(engine, ["d"]);
   await engine.compact();
   await engine.close();
-  const snapshots = readdirSync(dir).filter((name) => name.startsWith("snapshot"));
+  const snapshots = readdirSync(join(dir, "log")).filter((name) => name.startsWith("snapshot"));
   t.same(snapshots, ["snapshot-2-6"], "one snapshot is kept");
 });
 

@@ -36,8 +36,8 @@ function createRandom(seed: number): () => number {
 }
 
 /** A log with a snapshot and entries before and after it; `end` decides what its files look like. */
-async function createTemplate(dir: string, end: "close" | "kill"): Promise<Recorded[]> {
-  const store = openRemoteStore(dir);
+async function createTemplate(dataDir: string, end: "close" | "kill"): Promise<Recorded[]> {
+  const store = openRemoteStore(dataDir);
   const machine = createRecorder();
   const engine = await openEngine(createWorld(), store, machine);
   const commands = (name: string, count: number) =>
@@ -93,14 +93,14 @@ for (const end of ["close", "kill"] as const)
     const template = join(directory.path, "template");
     const expected = await createTemplate(template, end);
     const random = createRandom(SEED);
-    const damages = readdirSync(template).flatMap((file) =>
-      damagesOf(file, statSync(join(template, file)).size, random),
+    const damages = readdirSync(join(template, "log")).flatMap((file) =>
+      damagesOf(file, statSync(join(template, "log", file)).size, random),
     );
     damages.push({ name: "nothing", apply: () => {} });
     const dirs = damages.map((damage, i) => {
       const dir = join(directory.path, `case-${i}`);
       cpSync(template, dir, { recursive: true });
-      damage.apply(dir);
+      damage.apply(join(dir, "log"));
       return dir;
     });
     const tally = { refused: 0, whole: 0 };
@@ -130,14 +130,15 @@ for (const end of ["close", "kill"] as const)
 t.test("an operator may accept the loss", async (t) => {
   const directory = temporaryDirectory();
   t.teardown(() => directory.remove());
-  const dir = join(directory.path, "log");
-  const expected = await createTemplate(dir, "kill");
+  const dataDir = directory.path;
+  const expected = await createTemplate(dataDir, "kill");
+  const dir = join(dataDir, "log");
   truncateSync(join(dir, "log.db-wal"), statSync(join(dir, "log.db-wal")).size - 1);
-  const [refused] = await examineAll([dir]);
+  const [refused] = await examineAll([dataDir]);
   t.match(refused, { refused: /ends with entry 190, but entry 191 was acknowledged/ });
   t.match(refused, { refused: /create the empty file \S+\/accept-loss and start again/ });
   writeFileSync(join(dir, "accept-loss"), "");
-  const [accepted] = await examineAll([dir]);
+  const [accepted] = await examineAll([dataDir]);
   t.match(accepted, { warnings: [/loss accepted: ends with entry 190/] });
   const { state } = accepted as Extract<Verdict, { state: Recorded[] }>;
   t.ok(isPrefix(expected.slice(0, 190), state), "the rest is there");
