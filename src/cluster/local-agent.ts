@@ -404,7 +404,8 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
       );
       for (const topic of topics) {
         if (!topic.startsWith("node:") || !watched.has(topic.slice(5))) continue;
-        void perform([...followAliases()].flat());
+        // not inside `apply`: what this proposes must not come before the command is answered
+        void Promise.resolve().then(() => perform([...followAliases()].flat()));
         return;
       }
     },

@@ -36,7 +36,9 @@ export async function restoreLocal(
   for (const service of await load(files, "services", decodeService, log)) {
     const { id } = service.fields;
     stored.push(`services/${id}`);
-    if (state.services.has(id)) {
+    const present = state.services.get(id);
+    if (present?.source === "api") continue; // registered while we were reading: that is newer
+    if (present) {
       log("warn", "service is defined in the configuration, its stored registration goes", { id });
       outputs.push({ type: "drop-service", id });
       continue;
@@ -48,7 +50,9 @@ export async function restoreLocal(
   for (const check of await load(files, "checks", decodeCheck, log)) {
     const id = check.fields.checkId;
     stored.push(`checks/${id}`);
-    if (state.checks.has(id)) {
+    const present = state.checks.get(id);
+    if (present?.source === "api") continue;
+    if (present) {
       log("warn", "check is defined in the configuration, its stored registration goes", { id });
       outputs.push({ type: "drop-check", id });
       continue;

@@ -177,6 +177,11 @@ export function createLocalWorld(options: Partial<LocalSettings> & { seed?: numb
       agent = create();
       await agent.start(config);
     },
+    /** A new agent whose start is under way. */
+    startAnew(): Promise<void> {
+      agent = create();
+      return agent.start(none);
+    },
     async register(body: Record<string, unknown>, replace = false) {
       const parsed = parseService(body);
       if (!parsed.ok) throw new Error(parsed.error.text);
