@@ -23,7 +23,7 @@ import { startBun } from "./bun.ts";
 import { openRemoteStore } from "./remote-store.ts";
 import type { Verdict } from "./surgery-child.ts";
 
-const CASES = Number(process.env["SURGERY_CASES"] ?? 10);
+const CASES = Number(process.env["SURGERY_CASES"] ?? 6);
 const SEED = Number(process.env["SURGERY_SEED"] ?? 7);
 
 /** Lehmer's generator: from 0 to below 1. */
