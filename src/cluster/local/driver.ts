@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fail, ok, type Result } from "../../base.ts";
 import type { Random } from "../../ports.ts";
 import type { LocalFiles, StoredKind } from "../local-store.ts";
+import { createWriteBehind } from "../write-behind.ts";
 
 /** Files that were being written when the program was killed. */
 const TEMPORARY = ".tmp";
@@ -62,7 +63,7 @@ async function writeAtomically(
       await writeFileSynced(temporary, text, isDurable);
     });
     await rename(temporary, path);
-    if (isDurable) await syncFolder(folder);
+    if (isDurable) await folderSyncs.put(folder, () => syncFolder(folder));
   } catch (error) {
     named(path)(error);
   }
@@ -77,6 +78,9 @@ async function writeFileSynced(path: string, text: string, isDurable: boolean): 
     await file.close();
   }
 }
+
+/** One sync of a folder serves all who renamed in it before it began. */
+const folderSyncs = createWriteBehind();
 
 /** Without this a rename may be lost with the power (fsync(2)). */
 async function syncFolder(folder: string): Promise<void> {
