@@ -7,8 +7,8 @@ export const maxWaiters = 20_000;
 /** Deadlines are kept in buckets of this many milliseconds: a wait ends up to that much late, never early. */
 const bucketMs = 50;
 
-/** `gone`: the client went away. `closed`: the agent stops. `full`: maxWaiters others wait already. */
-export type Woken = "changed" | "timeout" | "gone" | "closed" | "full";
+/** `restored`: the whole state was replaced. `gone`: the client went away. `closed`: the agent stops. `full`: maxWaiters others wait already. */
+export type Woken = "changed" | "restored" | "timeout" | "gone" | "closed" | "full";
 
 export type Waiters = {
   /**
@@ -98,7 +98,7 @@ export function createWaiters(world: { clock: Clock; timers: Timers; limit?: num
         if (waiters) for (const waiter of waiters) finish(waiter, "changed");
       }
     },
-    wakeAll: () => wakeAll("changed"),
+    wakeAll: () => wakeAll("restored"),
     close() {
       closed = true;
       wakeAll("closed");

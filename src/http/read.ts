@@ -1,6 +1,7 @@
 /** Reads of the catalog: consistency, blocking, the answer's X-Consul headers. Consul 1.10 semantics. */
 import type { Topic } from "../cluster/model.ts";
 import { parseDuration } from "../duration.ts";
+import type { Woken } from "./blocking.ts";
 import { HttpError, type Call, type Reply } from "./call.ts";
 
 /** Consul's `wait` when none is given, and its `max_query_time`. */
@@ -90,7 +91,7 @@ export async function hold(
   call: Call,
   topics: readonly Topic[],
   untilMs: number,
-): Promise<"changed" | "timeout" | "gone" | "closed"> {
+): Promise<Exclude<Woken, "full">> {
   call.env.keepOpen();
   const woken = await call.deps.waiters.wait(topics, untilMs, call.request.signal);
   if (woken === "full")

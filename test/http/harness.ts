@@ -64,7 +64,8 @@ export type Server = {
   state: State;
   world: World;
   waiters: Waiters;
-  settings: HttpSettings;
+  /** What a reload with other settings does. */
+  reload(changed: Partial<HttpSettings>): void;
   answers: string[];
   propose(command: Command): Promise<Outcome>;
   /** Status, headers and body of a request; `body` is sent as JSON unless it is a text. */
@@ -92,6 +93,8 @@ export function createServer(
     jitter?: () => number;
     waiterLimit?: number;
     more?: readonly Route[];
+    /** Gives back an outcome that the engine has instead of applying the command. */
+    outcome?: (command: Command) => Outcome | undefined;
     /** Runs before a command is applied. */
     beforeApply?: () => Promise<void>;
   } = {},
@@ -99,7 +102,8 @@ export function createServer(
   const world = new World();
   const state = createState();
   const waiters = createWaiters({
-    ...world,
+    clock: world.clock,
+    timers: world.timers,
     ...(options.waiterLimit === undefined ? {} : { limit: options.waiterLimit }),
   });
   const expiry = createSessionExpiry();
@@ -109,6 +113,8 @@ export function createServer(
   async function propose(command: Command): Promise<Outcome> {
     const decoded = decode(encode(command));
     if (!decoded.ok) throw new Error(decoded.error);
+    const other = options.outcome?.(decoded.value);
+    if (other !== undefined) return other;
     await options.beforeApply?.();
     const applied = state.apply(++index, decoded.value);
     waiters.wake(applied.topics);
@@ -116,7 +122,7 @@ export function createServer(
     return { outcome: "committed", index, result: applied.result };
   }
 
-  const settings: HttpSettings = { ...defaultSettings, ...options.settings };
+  let settings: HttpSettings = { ...defaultSettings, ...options.settings };
   const answers: string[] = [];
   const deps: HttpDeps = {
     reader: state.reader,
@@ -181,6 +187,10 @@ export function createServer(
     };
   }
 
+  function reload(changed: Partial<HttpSettings>): void {
+    settings = { ...settings, ...changed };
+  }
+
   function start(method: string, path: string, how?: AskOptions): Pending {
     const pending: Pending = { isDone: false, answer: ask(method, path, how) };
     void pending.answer.finally(() => {
@@ -189,7 +199,7 @@ export function createServer(
     return pending;
   }
 
-  return { app, state, world, waiters, settings, answers, propose, ask, start };
+  return { app, state, world, waiters, reload, answers, propose, ask, start };
 }
 
 /** Registers service `name` on `node` through the API. */

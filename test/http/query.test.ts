@@ -1,0 +1,94 @@
+import t from "tap";
+import { createServer, registerService } from "./harness.ts";
+
+const master = "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb";
+
+// spec/http.md 17.10 and section 14: lists are filtered, tokens hidden, execution filtered by Token.
+t.test("queries under ACLs", async (t) => {
+  const server = createServer({
+    acl: {
+      enabled: true,
+      defaultPolicy: "deny",
+      tokens: { initialManagement: master, agentRecovery: "", default: "", dns: "" },
+    },
+  });
+  const as = (token: string) => ({ "X-Consul-Token": token });
+  const make = async (rules: string, name: string) => {
+    await server.ask("PUT", "/v1/acl/policy", {
+      headers: as(master),
+      body: { Name: name, Rules: rules },
+    });
+    const body = { Policies: [{ Name: name }] };
+    const token = await server.ask("PUT", "/v1/acl/token", { headers: as(master), body });
+    return (token.json as { SecretID: string }).SecretID;
+  };
+  const writer = await make('query_prefix "q-" { policy = "write" }', "writer");
+  const reader = await make('query_prefix "" { policy = "read" }', "reader");
+  const viewer = await make(
+    'service_prefix "" { policy = "read" } node_prefix "" { policy = "read" }',
+    "viewer",
+  );
+  await server.ask("PUT", "/v1/catalog/register", {
+    headers: as(master),
+    body: { Node: "n1", Address: "10.0.0.1", Service: { Service: "web" } },
+  });
+  const create = (token: string, body: object) =>
+    server.ask("POST", "/v1/query", { headers: as(token), body });
+  const web = { Service: { Service: "web" } };
+  t.equal((await create(reader, { Name: "q-a", ...web })).status, 403);
+  t.equal((await create(writer, { Name: "other", ...web })).status, 403);
+  const created = await create(writer, { Name: "q-a", Token: viewer, ...web });
+  t.equal(created.status, 200);
+  const id = (created.json as { ID: string }).ID;
+  t.equal((await create(writer, { Name: "q-b", ...web })).status, 200);
+
+  const list = async (token: string) =>
+    (
+      (await server.ask("GET", "/v1/query", { headers: as(token) })).json as { Token: string }[]
+    ).map(({ Token }) => Token);
+  t.same(await list(master), [viewer, ""]);
+  t.same(await list(reader), ["<hidden>", ""]);
+  t.same(await list(viewer), []);
+  t.equal((await server.ask("GET", `/v1/query/${id}`, { headers: as(viewer) })).status, 403);
+  t.equal(
+    (
+      await server.ask("PUT", `/v1/query/${id}`, {
+        headers: as(reader),
+        body: { Name: "q-a", ...web },
+      })
+    ).status,
+    403,
+  );
+  t.equal((await server.ask("DELETE", `/v1/query/${id}`, { headers: as(reader) })).status, 403);
+
+  const found = async (name: string, token: string) => {
+    const answer = await server.ask("GET", `/v1/query/${name}/execute`, { headers: as(token) });
+    return (answer.json as { Nodes: unknown[] }).Nodes.length;
+  };
+  t.equal(await found("q-a", writer), 1, "rights of the query's Token");
+  t.equal(await found("q-b", writer), 0, "rights of the caller");
+  t.equal(await found("q-b", viewer), 1, "execution itself needs none");
+  t.equal((await server.ask("GET", "/v1/query/q-a/explain", { headers: as(viewer) })).status, 403);
+  t.equal((await server.ask("DELETE", `/v1/query/${id}`, { headers: as(writer) })).status, 200);
+});
+
+t.test("names with slashes and empty ids", async (t) => {
+  const server = createServer();
+  await registerService(server, "n1", "web");
+  const body = { Name: "a/b", Service: { Service: "web" } };
+  t.equal((await server.ask("POST", "/v1/query", { body })).status, 200);
+  t.match((await server.ask("GET", "/v1/query/a/b/execute")).json, { Service: "web", Nodes: [{}] });
+  t.equal((await server.ask("GET", "/v1/query/")).status, 500);
+});
+
+t.test("renewing a session moves its deadline", async (t) => {
+  const server = createServer();
+  await registerService(server, "n1", "web");
+  const created = await server.ask("PUT", "/v1/session/create", {
+    body: { Node: "n1", Checks: [], TTL: "10s" },
+  });
+  const { ID } = created.json as { ID: string };
+  const renewed = await server.ask("PUT", `/v1/session/renew/${ID}`);
+  t.match(renewed.json, [{ ID, TTL: "10s", LockDelay: 15_000_000_000 }]);
+  t.equal(renewed.headers.get("X-Consul-Index"), null);
+});
