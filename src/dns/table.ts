@@ -72,7 +72,7 @@ const LARGEST_SHARE = 8;
 /** Largest record, however large the arena: a full message and its description. */
 const LARGEST_RECORD_WORDS = (4 * 65536) >> 2;
 /** Records moved for one publication before it is refused: a bound on the writer's time. */
-const MOVES_PER_PUBLISH = 32;
+const MOVES_PER_PUBLISH = 128;
 /** Words moved likewise. */
 const MOVED_WORDS_PER_PUBLISH = 65536;
 
@@ -238,13 +238,15 @@ function createWriter(view: TableView, clock: SharedClock): AnswerTable {
 
   /** A slot for the hash: a free one, else the first that nobody asked for, else the first. */
   function takeSlot(hash: number): number {
-    let victim = -1;
     for (let probe = 0; probe < PROBE_LIMIT; probe++) {
       const slot = (hash + probe) & slotMask;
-      const at = slotAt(slot);
-      if (words[at + SLOT_HASH] === 0) return slot;
-      if (victim < 0 && words[at + SLOT_REFERENCED] === 0) victim = slot;
-      words[at + SLOT_REFERENCED] = 0;
+      if (words[slotAt(slot) + SLOT_HASH] === 0) return slot;
+    }
+    let victim = -1;
+    for (let probe = 0; probe < PROBE_LIMIT && victim < 0; probe++) {
+      const slot = (hash + probe) & slotMask;
+      if (words[slotAt(slot) + SLOT_REFERENCED] === 0) victim = slot;
+      words[slotAt(slot) + SLOT_REFERENCED] = 0;
     }
     if (victim < 0) victim = hash & slotMask;
     evictions++;
