@@ -67,10 +67,13 @@ async function latencyAtHalfPeak(servers: readonly Server[]): Promise<number[]> 
 /** Forwarded names: cache hits, then names never asked before. */
 export async function forwarded(): Promise<Row[]> {
   const upstream = await startUnbound({
-    localData: ['local-zone: "bench.test." redirect', 'local-data: "bench.test. 3600 A 192.0.2.7"'],
+    localData: [
+      'local-zone: "bench.example." redirect',
+      'local-data: "bench.example. 3600 A 192.0.2.7"',
+    ],
   });
   const recursors = { recursors: [`127.0.0.1:${upstream.port}`] };
-  const hitNames = Array.from({ length: NAMES }, (_, n) => `hit-${n}.bench.test`);
+  const hitNames = Array.from({ length: NAMES }, (_, n) => `hit-${n}.bench.example`);
   const start = () =>
     Promise.all([
       startWaypost(recursors),
@@ -88,7 +91,7 @@ export async function forwarded(): Promise<Row[]> {
   for (let round = 0; round < ROUNDS; round++) {
     const fresh: Server[] = await start();
     for (const [i, server] of fresh.entries()) {
-      const names = Array.from({ length: MISSES }, (_, n) => `m-${round}-${n}.bench.test`);
+      const names = Array.from({ length: MISSES }, (_, n) => `m-${round}-${n}.bench.example`);
       await warm(server);
       const load = { names, seconds: 20, once: true, outstanding: 100 };
       misses[i]!.push((await dnsLoad(server, load)).cpuMicrosPerQuery);
@@ -110,14 +113,14 @@ export async function forwarded(): Promise<Row[]> {
 /** A short run of other names, so that no server is measured while it still compiles or pages in. */
 async function warm(server: Server): Promise<void> {
   if (server.name !== "waypost") return;
-  const names = Array.from({ length: 30_000 }, (_, n) => `w-${n}.warm.bench.test`);
+  const names = Array.from({ length: 30_000 }, (_, n) => `w-${n}.warm.bench.example`);
   await dnsLoad(server, { names, seconds: 10, once: true, outstanding: 100 });
 }
 
 async function fullCache(upstream: Server): Promise<Row> {
   const recursors = [`127.0.0.1:${upstream.port}`];
   const unique = (tag: string, count: number) =>
-    Array.from({ length: count }, (_, n) => `${tag}-${n}.bench.test`);
+    Array.from({ length: count }, (_, n) => `${tag}-${n}.bench.example`);
   const cost = async (server: Waypost, tag: string) => {
     const load = { names: unique(tag, 40_000), seconds: 20, once: true, outstanding: 100 };
     return (await dnsLoad(server, load)).cpuMicrosPerQuery;

@@ -11,10 +11,15 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 
 export type Waypost = Server & { httpPort: number; dataDir: string; http: Server };
 
+const workDirs: string[] = [];
+process.on("exit", () => {
+  for (const path of workDirs) rmSync(path, { recursive: true, force: true });
+});
+
 /** A fresh directory that is removed when the bench ends. */
 export function workDir(): string {
   const path = mkdtempSync(join(tmpdir(), "waypost-bench-"));
-  process.on("exit", () => rmSync(path, { recursive: true, force: true }));
+  workDirs.push(path);
   return path;
 }
 
@@ -81,7 +86,8 @@ export async function startUnbound(options: {
     lines.push("forward-zone:", '  name: "."', `  forward-addr: 127.0.0.1@${options.upstreamPort}`);
   const file = join(dir, "unbound.conf");
   writeFileSync(file, lines.join("\n") + "\n");
-  return startServer("unbound", ["unbound", "-d", "-c", file], port, () => answers(port, "ready."));
+  const name = readyName(options.upstreamPort);
+  return startServer("unbound", ["unbound", "-d", "-c", file], port, () => answers(port, name));
 }
 
 /** dnsmasq answering `hostRecords` (name,address) or forwarding to `upstreamPort`. */
@@ -107,7 +113,8 @@ export async function startDnsmasq(options: {
     ...(options.upstreamPort ? [`server=127.0.0.1#${options.upstreamPort}`] : []),
   ];
   writeFileSync(file, lines.join("\n") + "\n");
-  return startServer("dnsmasq", ["dnsmasq", "-C", file], port, () => answers(port, "ready."));
+  const name = readyName(options.upstreamPort);
+  return startServer("dnsmasq", ["dnsmasq", "-C", file], port, () => answers(port, name));
 }
 
 /** One etcd member with its own directory; every put is fsynced. */
@@ -133,6 +140,10 @@ export async function startEcho(): Promise<Server> {
   execFileSync("cc", ["-O2", "-o", binary, join(root, "bench/peers/echo.c")]);
   return startServer("echo", [binary, String(port)], port, () => answers(port, "ready."));
 }
+
+/** A name that gets an answer: behind an upstream only those below bench.example exist. */
+const readyName = (upstreamPort: number | undefined): string =>
+  upstreamPort === undefined ? "localhost" : "ready.bench.example";
 
 /** Whether a DNS question over UDP gets any reply within 200 ms. */
 export function answers(port: number, name: string): Promise<boolean> {
