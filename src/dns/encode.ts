@@ -4,7 +4,6 @@
  * compressed (SRV) still serve as targets for later names, as in Consul's encoder.
  */
 import { HEADER_OCTETS, type Opt } from "./message.ts";
-import { foldOctet } from "./name.ts";
 import { nameLayout } from "./rdata.ts";
 import { FLAG, TYPE, type Message, type Rr } from "./rr.ts";
 
@@ -17,10 +16,11 @@ export type EncodeOptions = {
   /** Appended as the last additional record. */
   opt: Opt | null;
   /**
-   * For the answer table: owners equal to the QNAME (case ignored) point to it, and nothing else points
-   * into the question, so that the spelling of the question can be exchanged later. Needs `compress`.
+   * For the answer table: the QNAME, as an object. Records with this very object as owner point to the
+   * question, and nothing else points into it, so that its spelling can be exchanged later. Needs
+   * `compress`.
    */
-  sealed?: boolean;
+  sealed?: Uint8Array;
   /** Records beyond this size are left out from the end, and TC is set. MAX_MESSAGE_OCTETS if not given. */
   limitOctets?: number;
 };
@@ -49,7 +49,7 @@ const labelStarts = new Uint8Array(128);
 let lastOwner: Uint8Array | undefined;
 let lastOwnerOffset = 0;
 /** Set while a sealed message is written. */
-let sealedQuestion: Uint8Array | null = null;
+let sealedOwner: Uint8Array | undefined;
 
 /** The whole message. The OPT always stays, whatever the limit. */
 export function encodeMessage(message: Message, options: EncodeOptions): Uint8Array {
@@ -57,10 +57,9 @@ export function encodeMessage(message: Message, options: EncodeOptions): Uint8Ar
   return out.slice(0, at);
 }
 
-/** Octets that encodeMessage would give. */
+/** Octets of the whole message; Infinity if it is larger than any message may be. */
 export function measureMessage(message: Message, options: EncodeOptions): number {
-  write(message, options);
-  return at;
+  return write(message, options) ? at : Infinity;
 }
 
 /** Octets that this OPT takes in a message. */
@@ -68,8 +67,9 @@ export function optOctets(opt: Opt | null): number {
   return opt === null ? 0 : 11 + opt.options.length;
 }
 
-function write(message: Message, options: EncodeOptions): void {
-  const { compress, opt, sealed = false, limitOctets = MAX_MESSAGE_OCTETS } = options;
+/** false: records were left out. */
+function write(message: Message, options: EncodeOptions): boolean {
+  const { compress, opt, sealed, limitOctets = MAX_MESSAGE_OCTETS } = options;
   if (++generation > 0xffffffff) {
     slotGeneration.fill(0);
     generation = 1;
@@ -78,12 +78,12 @@ function write(message: Message, options: EncodeOptions): void {
   lastOwner = undefined;
   const limit = Math.min(limitOctets, MAX_MESSAGE_OCTETS) - optOctets(opt);
   const { question } = message;
-  sealedQuestion = sealed ? question : null;
+  sealedOwner = sealed;
   put16(0, message.id);
   put16(4, question.length === 0 ? 0 : 1);
   at = HEADER_OCTETS;
   if (question.length > 0) {
-    if (compress && !sealed) writeName(question, 0, true);
+    if (compress && sealed === undefined) writeName(question, 0, true);
     else copyName(question, 0);
     for (let i = question.length - 4; i < question.length; i++) out[at++] = question[i]!;
   }
@@ -101,6 +101,7 @@ function write(message: Message, options: EncodeOptions): void {
   put16(8, authority);
   put16(10, opt === null ? additional : additional + 1);
   if (opt !== null) writeOpt(opt);
+  return !cut;
 }
 
 function put16(offset: number, value: number): void {
@@ -124,7 +125,7 @@ function writeRecords(records: readonly Rr[], compress: boolean, limit: number):
 function writeRecord(record: Rr, compress: boolean): void {
   const { owner, data, ttl, type } = record;
   if (!compress) copyName(owner, 0);
-  else if (sealedQuestion !== null && isSealedName(owner, sealedQuestion)) {
+  else if (owner === sealedOwner) {
     out[at++] = 0xc0;
     out[at++] = HEADER_OCTETS;
   } else if (owner === lastOwner && lastOwnerOffset !== 0) {
@@ -152,14 +153,6 @@ function writeRecord(record: Rr, compress: boolean): void {
     at += 4;
   } else writeData(type, data, compress);
   put16(lengthAt, at - lengthAt - 2);
-}
-
-/** The same name as that of the question, ASCII case ignored. */
-function isSealedName(owner: Uint8Array, question: Uint8Array): boolean {
-  if (owner.length !== question.length - 4) return false;
-  for (let i = 0; i < owner.length; i++)
-    if (owner[i] !== question[i] && foldOctet(owner[i]!) !== foldOctet(question[i]!)) return false;
-  return true;
 }
 
 function writeData(type: number, data: Uint8Array, compress: boolean): void {

@@ -3,9 +3,9 @@ import type { ForwardAnswer, ForwardRequest, PublishedAnswer } from "./answer.ts
 import { replyOpt } from "./edns.ts";
 import { encodeMessage, ttlOffsets } from "./encode.ts";
 import { DO } from "./message.ts";
-import { foldName } from "./name.ts";
+import { equalNames, foldName } from "./name.ts";
 import { OPCODE_QUERY, type Request } from "./request.ts";
-import { FLAG, RCODE, TYPE, type Message } from "./rr.ts";
+import { FLAG, RCODE, TYPE, type Message, type Rr } from "./rr.ts";
 import type { Prepared } from "./settings.ts";
 import { effectivePayload, MAX_PAYLOAD, SMALL_PAYLOAD } from "./size.ts";
 import type { Client } from "../ports.ts";
@@ -107,10 +107,18 @@ export function prepareForwarded(
 ): PublishedAnswer | null {
   if (!answer.ok || answer.cacheableSeconds <= 0 || answer.tc || answer.rcode > 15) return null;
   if (request.wantsSecurity || request.subnet !== null || disableCompression) return null;
+  const { qname } = request;
   const question = request.question.slice();
-  question.set(foldName(request.qname), 0);
+  question.set(foldName(qname), 0);
   const message = messageOf({ ...request, id: 0, flags: 0 }, answer, false);
-  const wire = encodeMessage({ ...message, question }, { compress: true, opt: null, sealed: true });
+  const owned = {
+    ...message,
+    question,
+    answers: ownedBy(qname, message.answers),
+    authority: ownedBy(qname, message.authority),
+    additional: ownedBy(qname, message.additional),
+  };
+  const wire = encodeMessage(owned, { compress: true, opt: null, sealed: qname });
   const octets = wire.length + 11;
   if (octets > MAX_PAYLOAD || (wire[2]! & (FLAG.TC >> 8)) !== 0) return null;
   const small = octets <= SMALL_PAYLOAD;
@@ -125,4 +133,13 @@ export function prepareForwarded(
     countdown: { ttlOffsets: ttlOffsets(wire), storedAtMs: nowMs },
     expiresAtMs: nowMs + answer.cacheableSeconds * 1000,
   };
+}
+
+/** The same records; those of the QNAME, however spelled, have the given object as owner. */
+function ownedBy(qname: Uint8Array, records: Rr[]): Rr[] {
+  return records.map((record) =>
+    record.owner !== qname && equalNames(record.owner, qname)
+      ? { ...record, owner: qname }
+      : record,
+  );
 }

@@ -4,9 +4,8 @@
  */
 import type { PublishedAnswer } from "./answer.ts";
 import { encodeMessage } from "./encode.ts";
-import { foldName } from "./name.ts";
 import type { Answer } from "./reading.ts";
-import { equalNames } from "./name.ts";
+import { foldName } from "./name.ts";
 import { FLAG, TYPE, type Message, type Rr } from "./rr.ts";
 import {
   fitUdp,
@@ -33,6 +32,8 @@ export type PreparedForm = {
 };
 
 export type PrepareOptions = {
+  /** As asked: owner of the records that answer. */
+  qname: Uint8Array;
   /** The request had an OPT. */
   edns: boolean;
   /** As effectivePayload gives it. */
@@ -60,16 +61,16 @@ export function prepareAnswer(
   question.set(foldName(message.question.subarray(0, -4)), 0);
   prepared.question = question;
   if (!answer.shuffled) return prepareOne(prepared, options);
-  return isUniform(prepared, answer)
+  return isUniform(prepared, answer, options.qname)
     ? prepareUniform(prepared, options)
     : prepareVariants(prepared, answer, options);
 }
 
-const seal = (message: Message): Uint8Array =>
-  encodeMessage(message, { compress: true, opt: null, sealed: true });
+const seal = (message: Message, qname: Uint8Array): Uint8Array =>
+  encodeMessage(message, { compress: true, opt: null, sealed: qname });
 
 function prepareOne(message: Message, options: PrepareOptions): PreparedForm | null {
-  const wire = seal(message);
+  const wire = seal(message, options.qname);
   const range = rangeOfWhole(message, wire.length, options);
   if (range === null) return null;
   return {
@@ -102,20 +103,20 @@ function rangeOfWhole(message: Message, octets: number, options: PrepareOptions)
 
 /** All answers take the same octets, so a worker can pick some of them: addresses of one family. */
 function isUniform(
-  { question, answers, authority, additional }: Message,
+  { answers, authority, additional }: Message,
   { answerLimit }: Answer,
+  qname: Uint8Array,
 ): boolean {
   if (authority.length > 0 || additional.length > 0) return false;
   if (answerLimit > 0 && answers.length > answerLimit) return false;
   const { type } = answers[0]!;
   if (type !== TYPE.A && type !== TYPE.AAAA) return false;
-  const qname = question.subarray(0, -4);
-  return answers.every((record) => record.type === type && equalNames(record.owner, qname));
+  return answers.every((record) => record.type === type && record.owner === qname);
 }
 
 function prepareUniform(message: Message, options: PrepareOptions): PreparedForm | null {
   const { question, answers } = message;
-  const wire = seal(message);
+  const wire = seal(message, options.qname);
   if (wire.length > MAX_PREPARED_OCTETS) return null;
   const offset = 12 + question.length;
   const stride = 12 + answers[0]!.data.length;
@@ -182,7 +183,7 @@ function prepareVariants(
     const fitted = fitUdp({ ...message, answers: limited }, null, options.payload, limits);
     cut ||= fitted.message.answers.length < limited.length;
     const flags = fitted.cut && options.enableTruncate ? message.flags | FLAG.TC : message.flags;
-    const wire = seal({ ...fitted.message, flags });
+    const wire = seal({ ...fitted.message, flags }, options.qname);
     largest = Math.max(largest, wire.length);
     variants.push(wire);
   }

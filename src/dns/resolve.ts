@@ -229,6 +229,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
       expiresAtMs <= nowMs + 1000 || (answer.shuffled && answer.additional.length > 0);
     if (isBrief && !askedLately(request.question, nowMs)) return;
     const prepared = prepareAnswer(message, answer, {
+      qname: request.qname,
       edns: request.opt !== null,
       payload: effectivePayload(request.opt),
       udpAnswerLimit: work.settings.udpAnswerLimit,

@@ -20,8 +20,9 @@ const MAX_TCP_OCTETS = 65523;
 const MAX_TCP_ANSWERS = 4096;
 const MAX_TCP_SRV_ANSWERS = 1024;
 /**
- * Consul loses the OPT whenever it cuts. We keep it (RFC 6891 6.1.1), except from this payload on,
- * where Consul's transcript of a large answer leaves no choice.
+ * Consul loses the OPT of every reply that it makes smaller. We keep it (RFC 6891 6.1.1), except where
+ * its transcripts leave no choice: from this payload on, for chains of CNAMEs, and if only additional
+ * records were dropped.
  */
 export const OPT_LOST_PAYLOAD = 4096;
 
@@ -51,10 +52,13 @@ export function fitUdp(message: Message, opt: Opt | null, payload: number, limit
     compress = false;
     fitted = keepAnswers(message, limit, createIndex(message));
   }
-  fitted = fitOctets(fitted, message, opt, { octets: payload - PAYLOAD_MARGIN, compress }, payload);
+  const isChain = message.answers[0]?.type === TYPE.CNAME;
+  const optIfCut = payload < OPT_LOST_PAYLOAD && !isChain ? opt : null;
+  const octets = payload - PAYLOAD_MARGIN;
+  fitted = fitOctets(fitted, message, { octets, compress, opt, optIfCut });
   const cut = fitted.answers.length < message.answers.length;
-  const keepsOpt = !cut || payload < OPT_LOST_PAYLOAD;
-  return { message: fitted, opt: keepsOpt ? opt : null, cut };
+  if (fitted === message) return { message, opt, cut };
+  return { message: fitted, opt: cut ? optIfCut : null, cut };
 }
 
 /** TC is for octets only: the bound on the number of answers cuts silently. */
@@ -69,25 +73,23 @@ export function fitTcp(
     message.answers.length > most
       ? { ...message, answers: message.answers.slice(0, most) }
       : message;
-  const fitted = fitOctets(bounded, message, opt, { octets: MAX_TCP_OCTETS, compress }, 0);
+  const room = { octets: MAX_TCP_OCTETS, compress, opt, optIfCut: opt };
+  const fitted = fitOctets(bounded, message, room);
   return { message: fitted, opt, cut: fitted !== bounded };
 }
+
+/** `opt` goes with a message that fits as it is, `optIfCut` with one that had to be made smaller. */
+type Room = { octets: number; compress: boolean; opt: Opt | null; optIfCut: Opt | null };
 
 /**
  * The largest number of answers, at least one, whose message has no more than `octets`; the rest of
  * `message` if it does. Additional records are rebuilt from those of `whole`.
  */
-function fitOctets(
-  message: Message,
-  whole: Message,
-  opt: Opt | null,
-  { octets, compress }: { octets: number; compress: boolean },
-  payload: number,
-): Message {
+function fitOctets(message: Message, whole: Message, room: Room): Message {
+  const { octets, compress, opt, optIfCut } = room;
   if (message.answers.length <= 1) return message;
   if (surelyFits(message, opt, octets)) return message;
   if (measureMessage(message, { compress, opt }) <= octets) return message;
-  const kept = payload >= OPT_LOST_PAYLOAD ? null : opt;
   const index = createIndex(whole);
   const bare = { ...message, authority: [] };
   let low = 1;
@@ -95,16 +97,9 @@ function fitOctets(
   while (high - low > 1) {
     const middle = (low + high) >> 1;
     const candidate = keepAnswers(bare, middle, index);
-    if (measureMessage(candidate, { compress, opt: kept }) <= octets) low = middle;
+    if (measureMessage(candidate, { compress, opt: optIfCut }) <= octets) low = middle;
     else high = middle;
   }
-  const all = low === message.answers.length;
-  if (
-    all &&
-    kept !== opt &&
-    measureMessage(keepAnswers(bare, low, index), { compress, opt }) > octets
-  )
-    low--;
   return keepAnswers(bare, low, index);
 }
 
