@@ -92,6 +92,8 @@ export function localTopic(serviceId: string): Topic {
 export type LocalAgent = {
   readonly services: ReadonlyMap<string, LocalService>;
   readonly checks: ReadonlyMap<string, LocalCheck>;
+  /** undefined once disk and configuration have been loaded; until then resolves when they are. */
+  readonly loading: Promise<void> | undefined;
   /** Loads what was kept on disk, takes the configuration over, writes the catalog. Call once. */
   start(config: LocalConfig): Promise<void>;
   /** Entries of the configuration become exactly these; those registered by API stay. */
@@ -146,6 +148,8 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
   const deferred = new Map<string, Cancel>();
   let reaper: Cancel = () => {};
   let isStopped = false;
+  let loaded: () => void = () => {};
+  let loading: Promise<void> | undefined = new Promise((resolve) => (loaded = resolve));
 
   const syncer = createSyncer(state, {
     ...deps,
@@ -350,6 +354,9 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
   return {
     services: state.services,
     checks: state.checks,
+    get loading() {
+      return loading;
+    },
     async start(config) {
       const restored = await restoreLocal(state, {
         files: deps.files,
@@ -360,6 +367,8 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
       });
       for (const name of restored.stored) stored.add(name);
       reaper = timers.after(REAP_INTERVAL_MS, reap);
+      loading = undefined;
+      loaded();
       await perform(restored.outputs);
       await syncer.syncAll();
     },

@@ -65,10 +65,21 @@ export function agentRoutes(deps: AgentDeps): readonly Route[] {
     route(["PUT"], "/v1/agent/force-leave/", (call) => answerForceLeave(call, deps)),
     route(["PUT"], "/v1/agent/token/", answerToken),
     ...monitorRoutes(deps),
-    ...serviceRoutes(deps.local),
-    ...checkRoutes(deps.local),
-    ...localHealthRoutes(deps.local),
+    ...[
+      ...serviceRoutes(deps.local),
+      ...checkRoutes(deps.local),
+      ...localHealthRoutes(deps.local),
+    ].map((row) => onceLoaded(row, deps)),
   ];
+}
+
+/** Before the disk was read, a service that is registered would look as if it were not. */
+function onceLoaded(row: Route, deps: AgentDeps): Route {
+  const handle = (call: Call) => {
+    const { loading } = deps.local;
+    return loading === undefined ? row.handle(call) : loading.then(() => row.handle(call));
+  };
+  return { ...row, handle };
 }
 
 function answerSelf(call: Call, deps: AgentDeps): Reply {

@@ -406,6 +406,20 @@ t.test("damaged files are named, left alone, and harm nobody else", async (t) =>
   t.ok(world.disk.has("services/bad"));
 });
 
+t.test("a registration that comes while the disk is being read stays", async (t) => {
+  const world = createLocalWorld();
+  await world.restart();
+  await world.register({ Name: "web", Port: 1, Check: { TTL: "1h" } });
+  await world.agent.stop();
+  const started = world.startAnew();
+  await world.register({ Name: "web", Port: 2, Check: { TTL: "2h" } });
+  await started;
+  t.match(world.reader.service(node, "web"), { port: 2 });
+  t.equal(world.agent.checks.get("service:web")?.definition?.ttlMs, 7_200_000);
+  await world.restart();
+  t.match(world.reader.service(node, "web"), { port: 2 }, "its file stays, too");
+});
+
 t.test(
   "configuration: not kept on disk, wins over a stored entry, goes with a reload",
   async (t) => {

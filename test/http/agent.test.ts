@@ -7,7 +7,7 @@ import { agentRoutes, type AgentDeps, type Member } from "../../src/http/agent.t
 import { collectHostInfo } from "../../src/http/host/driver.ts";
 import { createServer, settle, type Server } from "./harness.ts";
 
-type Options = Parameters<typeof createServer>[0] & { retentionMs?: number };
+type Options = Parameters<typeof createServer>[0] & { retentionMs?: number; starts?: boolean };
 
 const member: Member = {
   Name: "node-a",
@@ -76,8 +76,8 @@ async function startAgent(options: Options = {}) {
     random: { uint32: () => 0, uuid: () => "" },
     log: () => {},
   });
-  Object.assign(late, local);
-  await local.start({ services: [], checks: [] });
+  Object.defineProperties(late, Object.getOwnPropertyDescriptors(local));
+  if (options.starts !== false) await local.start({ services: [], checks: [] });
   return { server, local, done, followers };
 }
 
@@ -134,6 +134,18 @@ t.test("filters on services and checks", async (t) => {
   const bad = await server.ask("GET", "/v1/agent/services?filter=Nope==1");
   t.equal(bad.status, 500);
   t.match(bad.text, /^Failed to create boolean expression evaluator: /);
+});
+
+t.test("while the disk is being read, local questions wait, others do not", async (t) => {
+  const { server, local } = await startAgent({ starts: false });
+  const services = server.start("GET", "/v1/agent/services");
+  const register = server.start("PUT", "/v1/agent/service/register", { body: { Name: "web" } });
+  t.equal((await server.ask("GET", "/v1/agent/members")).status, 200);
+  await settle();
+  t.same([services.isDone, register.isDone], [false, false]);
+  await local.start({ services: [], checks: [] });
+  t.equal((await services.answer).status, 200);
+  t.equal((await register.answer).status, 200);
 });
 
 t.test("Connect blocks are kept and echoed", async (t) => {

@@ -1,0 +1,92 @@
+/** Local services of the real program: what was acknowledged survives a kill, damage is named. */
+import { appendFileSync, readdirSync, truncateSync } from "node:fs";
+import { dirname, join } from "node:path";
+import t from "tap";
+import { startProgram, type Program } from "../program.ts";
+
+function restarted({ dataDir, dnsPort, httpPort }: Program): Promise<Program> {
+  return startProgram({}, { directory: dirname(dataDir), dnsPort, httpPort });
+}
+
+t.test(
+  "registrations, TTL states and maintenance survive kill -9 after their answer",
+  async (t) => {
+    let program = await startProgram();
+    t.teardown(() => program.end("SIGKILL"));
+    const put = async (path: string, body?: unknown) => {
+      const { status, text } = await program.http("PUT", `/v1/agent/${path}`, body);
+      t.equal(status, 200, text);
+    };
+    for (let i = 0; i < 5; i++) {
+      const name = `svc${i}`;
+      const checks = [{ CheckID: `c${i}`, TTL: "10m" }];
+      await put("service/register", { Name: name, Port: 1 + i, Checks: checks });
+      await put(`check/pass/c${i}?note=up`);
+      if (i === 3) await put("service/deregister/svc0");
+      if (i === 4) await put("service/maintenance/svc4?enable=true&reason=why");
+      await program.end("SIGKILL");
+      program = await restarted(program);
+
+      const local = JSON.parse((await program.http("GET", "/v1/agent/services")).text) as object;
+      t.ok(Object.hasOwn(local, name), `${name} is here`);
+      t.equal(Object.hasOwn(local, "svc0"), i < 3, "svc0 until it was deregistered");
+      const health = await program.http("GET", `/v1/health/checks/${name}?filter=Type==ttl`);
+      t.match(JSON.parse(health.text), [{ CheckID: `c${i}`, Status: "passing", Output: "up" }]);
+    }
+    const checks = JSON.parse((await program.http("GET", "/v1/agent/checks")).text) as object;
+    t.match(checks, { "_service_maintenance:svc4": { Status: "critical", Notes: "why" } });
+  },
+);
+
+t.test("a damaged file is named in the log and left alone; the others load", async (t) => {
+  let program = await startProgram();
+  t.teardown(() => program.end("SIGKILL"));
+  const folder = join(program.dataDir, "services");
+  await program.http("PUT", "/v1/agent/service/register", { Name: "bad" });
+  const [file] = readdirSync(folder);
+  await program.http("PUT", "/v1/agent/service/register", { Name: "good" });
+  await program.end("SIGTERM");
+  const path = join(folder, file!);
+  truncateSync(path, 10);
+  appendFileSync(path, "\u0000");
+
+  program = await restarted(program);
+  const local = JSON.parse((await program.http("GET", "/v1/agent/services")).text) as object;
+  t.same(Object.keys(local), ["good"]);
+  t.match(program.output(), new RegExp(`\\[ERROR\\] cannot use ${path}, it is left as it is`));
+  t.ok(readdirSync(folder).includes(file!));
+});
+
+t.test("a check from configuration finds the port of this very program", async (t) => {
+  const program = await startProgram();
+  t.teardown(() => program.end("SIGKILL"));
+  const target = `127.0.0.1:${program.httpPort}`;
+  const checks = [
+    { id: "h", name: "h", http: `http://${target}/v1/status/leader`, interval: "1s" },
+    { id: "t", name: "t", tcp: target, interval: "1s" },
+  ];
+  program.configure({ service: { name: "self", port: program.httpPort, checks } });
+  const reload = await program.http("PUT", "/v1/agent/reload");
+  t.equal(reload.status, 200, reload.text);
+  const index = async () => {
+    const reply = await fetch(`http://127.0.0.1:${program.httpPort}/v1/health/service/self`);
+    return reply.headers.get("X-Consul-Index");
+  };
+  const deadline = Date.now() + 15_000;
+  for (;;) {
+    const path = `/v1/health/service/self?passing&wait=5s&index=${await index()}`;
+    const look = await program.http("GET", "/v1/health/service/self?passing");
+    if ((JSON.parse(look.text) as unknown[]).length === 1) break;
+    if (Date.now() > deadline) throw new Error(program.output());
+    await program.http("GET", path);
+  }
+  const { text } = await program.http("GET", "/v1/health/checks/self");
+  const outputs = (JSON.parse(text) as { Output: string }[]).map(({ Output }) => Output);
+  t.match(outputs.sort(), [
+    /^HTTP GET http:\/\/127.0.0.1:\d+\/v1\/status\/leader: 200 OK Output: "127/,
+    /^TCP connect 127.0.0.1:\d+: Success$/,
+  ]);
+  program.configure({ service: undefined });
+  await program.http("PUT", "/v1/agent/reload");
+  t.equal((await program.http("GET", "/v1/health/service/self")).text, "[]");
+});
