@@ -13,7 +13,8 @@ export type Edge = {
   /** On answers outside the routes: 404, `/`. */
   readonly bareHeaders: Readonly<Record<string, string>>;
   isBlocked(path: string): boolean;
-  mayWrite(address: string): boolean;
+  /** Who may write by address; undefined: everybody, and nobody needs to ask for the address. */
+  mayWrite: ((address: string) => boolean) | undefined;
   /** Keys of the `?cached` reads answered so far. */
   readonly seenReads: LRUCache<string, true>;
 };
@@ -32,8 +33,9 @@ export function createEdge(deps: HttpDeps): () => Edge {
 
 function buildEdge(deps: HttpDeps, settings: HttpSettings, seenReads: Edge["seenReads"]): Edge {
   const { blockEndpoints, allowWriteHttpFrom } = settings;
-  const mayWrite = allowWriteHttpFrom.length === 0 ? () => true : parseNetworks(allowWriteHttpFrom);
-  if (mayWrite === undefined)
+  const isRestricted = allowWriteHttpFrom.length > 0;
+  const networks = parseNetworks(allowWriteHttpFrom);
+  if (networks === undefined)
     deps.log(
       "error",
       "allow_write_http_from has a network that is not in CIDR form: all writes over HTTP are refused",
@@ -47,7 +49,7 @@ function buildEdge(deps: HttpDeps, settings: HttpSettings, seenReads: Edge["seen
     },
     bareHeaders: settings.responseHeaders,
     isBlocked: (path) => blockEndpoints.some((prefix) => path.startsWith(prefix)),
-    mayWrite: mayWrite ?? (() => false),
+    mayWrite: isRestricted ? (networks ?? (() => false)) : undefined,
     seenReads,
   };
 }
