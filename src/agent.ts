@@ -74,7 +74,7 @@ export type AgentStart = {
   /** Changes the least severe level that is written. */
   setLogLevel(level: LogLevel): void;
   /** For agent/monitor. */
-  followLog(follower: Follower): Cancel;
+  followLog: (follower: Follower) => Cancel;
   /** Reads the same files and flags again; the error side has one sentence per mistake. */
   reload(): Promise<Result<LoadedConfig, string[]>>;
 };
@@ -279,7 +279,7 @@ export async function runAgent(start: AgentStart, platform: Platform): Promise<n
   const metrics = createMetrics(
     {
       version,
-      dns: front.counters,
+      dns: () => front.counters(),
       table: () => front.table.stats(),
       resolver: () => resolverFigures(resolver.get(), tcpFront.counters),
       forwarder: () => forwarder.stats(),

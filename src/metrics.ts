@@ -1,12 +1,13 @@
 /** Metrics in both forms: Prometheus exposition through prom-client, and Consul's JSON. */
 import { Counter, Gauge, Registry, type Metric } from "prom-client";
-import { families, type Family, type Histogram, type Sources } from "./metrics/families.ts";
+import { families } from "./metrics/families.ts";
+import type { Family, Histogram, Sources } from "./metrics/family.ts";
 
 export type Metrics = {
   /** Text of the Prometheus exposition format 0.0.4. */
-  exposition(): Promise<string>;
+  exposition: () => Promise<string>;
   /** Body of /v1/agent/metrics (Consul 1.10): gauges and counters under Consul's names. */
-  consulJson(): ConsulMetrics;
+  consulJson: () => ConsulMetrics;
 };
 
 export type ConsulMetrics = {
@@ -43,8 +44,8 @@ export function createMetrics(
     prefix: string;
     hostname: string;
     nodeName: string;
-    timings(): DnsTimings;
-    now(): Date;
+    timings: () => DnsTimings;
+    now: () => Date;
   },
 ): Metrics {
   const registry = new Registry();

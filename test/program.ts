@@ -44,7 +44,7 @@ export async function freePort(): Promise<number> {
 }
 
 /** A new directory below the system's temporary one; `remove` deletes it. */
-export function temporaryDirectory(): { path: string; remove(): void } {
+export function temporaryDirectory(): { path: string; remove: () => void } {
   const path = mkdtempSync(join(tmpdir(), "waypost-test-"));
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }

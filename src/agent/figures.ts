@@ -2,7 +2,7 @@
 import type { Resolver } from "../dns/resolve.ts";
 import type { TcpCounters } from "../dns/driver.ts";
 import type { DnsTimings } from "../metrics.ts";
-import type { ResolverFigures } from "../metrics/families.ts";
+import type { ResolverFigures } from "../metrics/family.ts";
 
 /** Counts of TCP and of what the main thread computed. */
 export function resolverFigures({ counters }: Resolver, tcp: TcpCounters): ResolverFigures {

@@ -1,7 +1,7 @@
 /** Counts HTTP answers by route, method and status; the routes are those of the table, so there are few. */
 export type RequestCounts = {
-  count(route: string, method: string, status: number): void;
-  read(): { route: string; method: string; status: number; count: number }[];
+  count: (route: string, method: string, status: number) => void;
+  read: () => { route: string; method: string; status: number; count: number }[];
 };
 
 export function createRequestCounts(): RequestCounts {

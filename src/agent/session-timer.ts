@@ -18,7 +18,7 @@ export type SessionTimer = {
 /** Starts with the sessions that are there. */
 export function startSessionTimer(deps: {
   reader: CatalogReader;
-  propose(command: Command): Promise<Outcome>;
+  propose: (command: Command) => Promise<Outcome>;
   clock: Clock;
   timers: Timers;
 }): SessionTimer {

@@ -64,9 +64,9 @@ export function httpSettings({ config }: LoadedConfig): HttpSettings {
     responseHeaders: config["http_config.response_headers"],
     blockEndpoints: config["http_config.block_endpoints"],
     allowWriteHttpFrom: config["http_config.allow_write_http_from"],
-    useCache: true,
+    useCache: config["http_config.use_cache"],
     disableUnprintableCharFilter: config.disable_http_unprintable_char_filter,
-    discoveryMaxStaleMs: 0,
+    discoveryMaxStaleMs: config.discovery_max_stale,
     disableCoordinates: config.disable_coordinates,
     sessionTtlMinMs: config.session_ttl_min || SESSION_TTL_MIN_MS,
   };

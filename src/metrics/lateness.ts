@@ -17,7 +17,7 @@ export type LoopLateness = {
 export function measureLateness(
   clock: Clock,
   timers: Timers,
-): { read(): LoopLateness; stop: Cancel } {
+): { read: () => LoopLateness; stop: Cancel } {
   const counts = Array.from({ length: BOUNDS_SECONDS.length + 1 }, () => 0);
   let sumSeconds = 0;
   let maxSeconds = 0;

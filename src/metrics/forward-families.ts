@@ -1,0 +1,146 @@
+/** Families of names outside the domain: cache, questions under way, upstream servers. */
+import type { ForwarderStats } from "../forwarder/forward.ts";
+import { counter, gauge, type Family, type Sample, type Sources } from "./family.ts";
+
+const perServer = (read: (server: ForwarderStats["servers"][number]) => number) => {
+  return (sources: Sources): Sample[] =>
+    sources
+      .forwarder()
+      .servers.map((server) => ({ labels: { to: server.label }, value: read(server) }));
+};
+
+export const cacheFamilies: readonly Family[] = [
+  {
+    name: "waypost_cache_entries",
+    help: "Forwarded answers that are kept, by kind.",
+    labels: ["type"],
+    type: "gauge",
+    read: (sources) => byKind(sources, "entries"),
+  },
+  {
+    name: "waypost_cache_bytes",
+    help: "Memory they take.",
+    labels: ["type"],
+    type: "gauge",
+    read: (sources) => byKind(sources, "octets"),
+  },
+  counter(
+    "waypost_cache_hits_total",
+    "Forwarded questions answered from the cache by the main thread.",
+    ({ forwarder }) => forwarder().cache?.hits ?? 0,
+  ),
+  counter(
+    "waypost_cache_misses_total",
+    "Forwarded questions that were not in the cache.",
+    ({ forwarder }) => forwarder().cache?.misses ?? 0,
+  ),
+  {
+    name: "waypost_cache_evictions_total",
+    help: "Entries that left the cache, by reason.",
+    labels: ["reason"],
+    type: "counter",
+    read: ({ forwarder }) =>
+      Object.entries(forwarder().cache?.evictions ?? {}).map(([reason, value]) => ({
+        labels: { reason },
+        value,
+      })),
+  },
+];
+
+function byKind({ forwarder }: Sources, figure: "entries" | "octets"): Sample[] {
+  const stats = forwarder().cache;
+  if (stats === null) return [];
+  return [
+    { labels: { type: "success" }, value: stats.answers[figure] },
+    { labels: { type: "denial" }, value: stats.denials[figure] },
+  ];
+}
+
+export const forwardFamilies: readonly Family[] = [
+  counter(
+    "waypost_forward_requests_total",
+    "Questions for names outside the domain, after the answer table.",
+    ({ forwarder }) => forwarder().requests,
+  ),
+  counter(
+    "waypost_forward_coalesced_total",
+    "Questions that joined an identical one under way.",
+    ({ forwarder }) => forwarder().coalesced,
+  ),
+  gauge(
+    "waypost_forward_in_flight",
+    "Questions waiting for an upstream server now.",
+    ({ forwarder }) => forwarder().inFlight,
+  ),
+  counter(
+    "waypost_forward_max_concurrent_rejects_total",
+    "Questions refused or given up because of a limit.",
+    ({ forwarder }) => forwarder().refused + forwarder().dropped,
+  ),
+  {
+    name: "waypost_forward_failures_total",
+    help: "Questions that no upstream server answered usably, by reason.",
+    labels: ["reason"],
+    type: "counter",
+    read: ({ forwarder }) => {
+      const { silence, errorReplies, brokenChain } = forwarder().failures;
+      return [
+        { labels: { reason: "silence" }, value: silence },
+        { labels: { reason: "error_replies" }, value: errorReplies },
+        { labels: { reason: "broken_chain" }, value: brokenChain },
+      ];
+    },
+  },
+  {
+    name: "waypost_proxy_requests_total",
+    help: "Packets sent to an upstream server, by transport.",
+    labels: ["to", "proto"],
+    type: "counter",
+    read: ({ forwarder }) =>
+      forwarder().servers.flatMap(({ label, counts }) => [
+        { labels: { to: label, proto: "udp" }, value: counts.udp },
+        { labels: { to: label, proto: "tcp" }, value: counts.tcp },
+      ]),
+  },
+  {
+    name: "waypost_proxy_failures_total",
+    help: "What an upstream server did not answer usably, by reason.",
+    labels: ["to", "reason"],
+    type: "counter",
+    read: ({ forwarder }) =>
+      forwarder().servers.flatMap(({ label, counts }) => [
+        { labels: { to: label, reason: "timeout" }, value: counts.timeouts },
+        { labels: { to: label, reason: "transport" }, value: counts.errors },
+        { labels: { to: label, reason: "rcode" }, value: counts.errorRcodes },
+        { labels: { to: label, reason: "malformed" }, value: counts.malformed },
+      ]),
+  },
+  {
+    name: "waypost_proxy_spoof_suspects_total",
+    help: "Datagrams from an upstream address that did not match what was asked.",
+    labels: ["to"],
+    type: "counter",
+    read: perServer(({ counts }) => counts.nearMisses),
+  },
+  {
+    name: "waypost_proxy_truncated_total",
+    help: "Truncated UDP replies of an upstream server.",
+    labels: ["to"],
+    type: "counter",
+    read: perServer(({ counts }) => counts.truncated),
+  },
+  {
+    name: "waypost_proxy_up",
+    help: "1 while an upstream server is taken for alive.",
+    labels: ["to"],
+    type: "gauge",
+    read: perServer(({ standing }) => (standing === "dead" ? 0 : 1)),
+  },
+  {
+    name: "waypost_proxy_smoothed_rtt_seconds",
+    help: "Mean round trip of an upstream server; 0 while unknown.",
+    labels: ["to"],
+    type: "gauge",
+    read: perServer(({ srttMs }) => Math.max(0, srttMs) / 1000),
+  },
+];
