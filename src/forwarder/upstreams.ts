@@ -144,7 +144,6 @@ export function noteReply(server: Server, usable: boolean, rttMs: number, nowMs:
   server.standing = usable ? "good" : "failing";
   if (usable) server.consecutiveFailures = 0;
   else server.consecutiveFailures++;
-  if (revived) server.probeTokens = PROBE_BURST;
   if (rttMs >= 0)
     server.srttMs = server.srttMs < 0 ? rttMs : server.srttMs + (rttMs - server.srttMs) / 8;
   return revived;

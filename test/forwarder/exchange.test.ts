@@ -1,6 +1,6 @@
 import t from "tap";
 import { behaviours, play } from "./scenario.ts";
-import { createWorld, inWords, silent, type Behaviour } from "./world.ts";
+import { createWorld, inWords, reply, silent, type Behaviour } from "./world.ts";
 
 const scenarios: Record<string, string> = {
   "the first server answers": `
@@ -225,6 +225,16 @@ const scenarios: Record<string, string> = {
     ask www.example.test
     expect A 198.51.100.1 after 150 ms
     sent 1`,
+  "a failing server does not make a dead one worth waiting for": `
+    servers 3 timeout 400
+    upstream 1 is silent
+    upstream 2 says SERVFAIL
+    ask a.example.test
+    expect A 198.51.100.1
+    sent 1 2 3
+    ask b.example.test
+    expect A 198.51.100.1 after 2 ms
+    sent 1 2 3`,
   "five wrong ids move the question to TCP": `
     servers 2
     upstream 1 sends 1000 wrong ids, then answers
@@ -387,6 +397,20 @@ t.test("no behaviour makes us send more than two packets per server", async (t) 
           offences.push(`${scene}: ${world.openSockets()} sockets left`);
       }
   t.same(offences, []);
+});
+
+t.test("the fifth message that does not match is the last that is read (S4)", async (t) => {
+  const world = createWorld(1);
+  world.server(1, (question) =>
+    question.transport === "tcp"
+      ? [{ wire: reply(question, { rcode: 3 }) }]
+      : Array.from({ length: 1000 }, (_, i) => ({
+          wire: reply({ ...question, id: (question.id! + i + 1) & 0xffff }),
+        })),
+  );
+  world.ask("www.example.test");
+  world.settle();
+  t.equal(world.forwarder.stats().servers[0]!.counts.nearMisses, 5);
 });
 
 t.test("every attempt has an id of its own, and the question is sent as asked", async (t) => {

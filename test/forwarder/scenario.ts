@@ -132,6 +132,12 @@ export const behaviours: Record<string, Behaviour> = {
           : good(question),
     },
   ],
+  "changes the case and knows no EDNS, but says so only then": (question) => {
+    const changed = question.name !== question.name.toLowerCase();
+    return changed
+      ? behaviours["changes the case"]!(question, Buffer.alloc(0))
+      : [{ wire: reply(question, { rcode: 1 }) }];
+  },
   "changes the case": (question) => {
     const name = question.name.toLowerCase();
     const questions = question.questions!.map((asked) => ({ ...asked, name }));
