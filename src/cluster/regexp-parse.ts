@@ -134,7 +134,7 @@ class Parser {
     return { min, max };
   }
 
-  /** undefined: only flags were set. */
+  /** undefined: only flags were set, or a quotation opened. */
   #atom(): Node | undefined {
     const c = this.#next();
     if (c === "(") return this.#group();
@@ -212,26 +212,27 @@ class Parser {
     }
   }
 
-  #escape(): Node {
+  /** undefined: a quotation was opened. */
+  #escape(): Node | undefined {
     const c = this.#next();
     if (c in assertions) return this.#assert(assertions[c]!);
-    if (c === "Q") return this.#quotation();
+    if (c === "Q") {
+      this.#unquote();
+      return undefined;
+    }
     const test = this.#escapedClass(c);
     if (test !== undefined) return { type: "one", test: this.#folded(test) };
     return this.#literal(this.#escapedPoint(c));
   }
 
-  /** `\Q...\E`. */
-  #quotation(): Node {
-    const nodes: Node[] = [];
-    while (this.#at < this.#text.length) {
-      if (this.#peek() === "\\" && this.#text[this.#at + 1] === "E") {
-        this.#at += 2;
-        break;
-      }
-      nodes.push(this.#literal(this.#next().codePointAt(0)!));
-    }
-    return { type: "all", nodes };
+  /** `\Q...\E`: its characters are put in the place of the quotation, escaped where they mean more. */
+  #unquote(): void {
+    let end = this.#at;
+    while (end < this.#text.length && !(this.#text[end] === "\\" && this.#text[end + 1] === "E"))
+      end++;
+    const quoted = this.#text.slice(this.#at, end);
+    const escaped = quoted.flatMap((c) => (/[!-/:-@[-`{-~]/.test(c) ? ["\\", c] : [c]));
+    this.#text.splice(this.#at, end + 2 - this.#at, ...escaped);
   }
 
   #escapedClass(c: string): Test | undefined {
