@@ -41,14 +41,20 @@ export async function startPortableFront(options: DnsFrontOptions): Promise<DnsF
     counters,
     seed: crypto.getRandomValues(new Int32Array(4)),
   });
+  /** Questions without reply and replies without end of their sending. */
   let underWay = 0;
   let onIdle: (() => void) | undefined;
+  const settle = (): void => {
+    underWay--;
+    if (underWay === 0) onIdle?.();
+  };
 
   function receive(socket: Socket, query: Uint8Array, client: SocketAddress): void {
     const arrivedMs = clock();
     const send = (wire: Uint8Array): void => {
+      underWay++;
       // An error concerns this client's address only; the answer is lost like any lost datagram.
-      socket.send(wire, client.port, client.address, () => {});
+      socket.send(wire, client.port, client.address, settle);
       countDurations(counters, 1, clock() - arrivedMs);
     };
     counters[COUNTER_BATCHES]!++;
@@ -61,12 +67,11 @@ export async function startPortableFront(options: DnsFrontOptions): Promise<DnsF
     options.resolve(
       { query: new Uint8Array(query), client: { address, port: client.port, transport: "udp" } },
       (wire) => {
-        underWay--;
         if (wire !== null) {
           countResponse(counters, wire[3]! & 15);
           send(wire);
         }
-        if (underWay === 0) onIdle?.();
+        settle();
       },
     );
   }
