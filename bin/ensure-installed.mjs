@@ -25,14 +25,7 @@ if (Number(process.versions.node.split(".")[0]) < 20) {
 const installed = "node_modules/.package-lock.json"; // npm writes it last
 const marker = forTests ? "node_modules/tap/package.json" : "node_modules/bun/package.json";
 if (changedMs(installed) < changedMs("package-lock.json") || !existsSync(join(root, marker)))
-  // Not `npm ci`: it refuses a lock file without the entries of platforms that a registry lacks.
-  run("npm", [
-    "install",
-    "--no-save",
-    "--no-audit",
-    "--no-fund",
-    ...(forTests ? [] : ["--omit=dev"]),
-  ]);
+  run("npm", ["ci", "--no-audit", "--no-fund", ...(forTests ? [] : ["--omit=dev"])]);
 
 // tap generates its own runner, inside node_modules, from the plugins that .taprc names.
 const built = "node_modules/@tapjs/test/test-built";

@@ -8,6 +8,7 @@ import type { Result } from "./base.ts";
 import { aclSettings, dnsSettings, forwarderSettings } from "./agent/settings.ts";
 import { httpSettings, localSettings, shownConfig } from "./agent/settings.ts";
 import { ownMembers, ownStats } from "./agent/members.ts";
+import { ensureInitialManagement } from "./agent/initial-management.ts";
 import { createMachine, createPropose, lateBound } from "./agent/replica.ts";
 import { createRequestCounts } from "./agent/request-counts.ts";
 import { startSessionTimer, type SessionTimer } from "./agent/session-timer.ts";
@@ -138,6 +139,7 @@ export async function runAgent(start: AgentStart, platform: Platform): Promise<n
   closers.push(() => engine.close());
   const propose = createPropose(() => engine);
   const acl = createAcl(state.acl, aclSettings(config));
+  await ensureInitialManagement(propose, state.acl, config, { random, clock });
   const timer = startSessionTimer({ reader: state.reader, propose, clock, timers });
   sessions.set(timer);
   closers.push(timer.stop);
