@@ -5,12 +5,10 @@
  */
 import { fail, ok, type Result } from "../base.ts";
 import type { Cancel, Clock, Log, Random, Timers } from "../ports.ts";
-import { aliasResult, cutOutput, outputLimit } from "./checks/check.ts";
-import { createSchedule, type Probe } from "./checks/schedule.ts";
-import { createTtlTimers } from "./checks/ttl.ts";
+import { cutOutput, outputLimit } from "./checks/check.ts";
+import type { Probe } from "./checks/schedule.ts";
 import type { Command } from "./command.ts";
 import {
-  kindOfCheck,
   problemOfTaggedAddresses,
   refusalOfCheck,
   type CheckDefinition,
@@ -34,6 +32,7 @@ import {
   type LocalOutput,
   type LocalService,
 } from "./local.ts";
+import { createRunners } from "./local-runners.ts";
 import { restoreLocal } from "./local-restore.ts";
 import {
   encodeCheck,
@@ -144,7 +143,6 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
   const writes = createWriteBehind();
   /** Entries that have a file, as `kind/id`; others need no removal. */
   const stored = new Set<string>();
-  const aliases = new Set<string>();
   const deferred = new Map<string, Cancel>();
   let reaper: Cancel = () => {};
   let isStopped = false;
@@ -158,15 +156,7 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
       deps.wake([localTopic(id)]);
     },
   });
-  const ttls = createTtlTimers({
-    clock,
-    timers,
-    expired(id, output) {
-      log("warn", "check missed its TTL, is now critical", { check: id });
-      report(id, "critical", output);
-    },
-  });
-  const schedule = createSchedule({ timers, random, probe: deps.probe, report });
+  const runners = createRunners({ ...deps, state, report });
 
   /** A result of a running check. Nobody waits for it. */
   function report(id: string, status: string, output: string): void {
@@ -253,18 +243,24 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
   function startCheck(id: string, check: CheckDefinition | null): void {
     stopCheck(id);
     if (check === null || isStopped) return;
-    const kind = kindOfCheck(check);
-    if (kind === "ttl") ttls.start(id, check.ttlMs);
-    else if (kind === "alias") aliases.add(id);
-    else schedule.start(id, check, outputLimit(check, deps.settings().checkOutputMaxSize));
+    runners.start(id, check, outputLimit(check, deps.settings().checkOutputMaxSize));
   }
 
   function stopCheck(id: string): void {
-    ttls.stop(id);
-    schedule.stop(id);
-    aliases.delete(id);
+    runners.stop(id);
     deferred.get(id)?.();
     deferred.delete(id);
+  }
+
+  /** Outputs of each pass over the aliases, until nothing changes any more. */
+  function* followAliases(): Generator<LocalOutput[]> {
+    for (let pass = 0; pass < MAX_ALIAS_PASSES; pass++) {
+      const changed: LocalOutput[] = [];
+      for (const { id, result } of runners.aliasResults())
+        changed.push(...update(id, result.status, result.output));
+      if (changed.length === 0) return;
+      yield changed;
+    }
   }
 
   /** Consul waits half the interval and up to one whole at random, so that writers spread. */
@@ -278,38 +274,6 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
         void perform(outputDue(state, id));
       }),
     );
-  }
-
-  /** Outputs of each pass over the aliases, until nothing changes any more. */
-  function* followAliases(): Generator<LocalOutput[]> {
-    for (let pass = 0; pass < MAX_ALIAS_PASSES && aliases.size > 0; pass++) {
-      const changed = [...aliases].flatMap((id) => followAlias(id, state.checks.get(id)!));
-      if (changed.length === 0) return;
-      yield changed;
-    }
-  }
-
-  function followAlias(id: string, { definition }: LocalCheck): LocalOutput[] {
-    const { aliasNode, aliasService } = definition!;
-    const own = deps.own().node.node;
-    const target = { node: aliasNode || own, serviceId: aliasService };
-    const result =
-      aliasNode === ""
-        ? aliasResult(
-            { ...target, serviceExists: state.services.has(aliasService) },
-            [...state.checks.values()].map(({ fields }) => fields),
-            ({ checkId }) => aliases.has(checkId),
-          )
-        : aliasResult(
-            {
-              ...target,
-              serviceExists: deps.reader.service(aliasNode, aliasService) !== undefined,
-            },
-            deps.reader.checksOfNode(aliasNode),
-            ({ type }) => type === "alias",
-          );
-    const limit = outputLimit(definition!, deps.settings().checkOutputMaxSize);
-    return update(id, result.status, cutOutput(result.output, limit));
   }
 
   function reap(): void {
@@ -391,11 +355,11 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
     deregisterCheck: (id) => perform(removeCheck(state, id)),
     updateTtl(id, status, output) {
       const check = state.checks.get(id);
-      if (check === undefined || check.definition === null || !ttls.has(id))
+      if (check === undefined || check.definition === null || !runners.ttls.has(id))
         return Promise.resolve(fail(`CheckID ${JSON.stringify(id)} does not have associated TTL`));
       const limit = outputLimit(check.definition, deps.settings().checkOutputMaxSize);
       const kept = cutOutput(output, limit);
-      const expiresMs = clock.wallMs() + ttls.update(id, kept)!;
+      const expiresMs = clock.wallMs() + runners.ttls.update(id, kept)!;
       // Not durable: the next update, a moment later, would replace it anyway.
       const text = encodeStatus({ checkId: id, status, output: kept, expiresMs });
       const saved = save("checks/state", id, text, false);
@@ -407,24 +371,17 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
     },
     setMaintenance: (target) => performResult(setMaintenance(state, target)),
     catalogChanged(topics) {
-      if (aliases.size === 0) return;
-      const watched = new Set(
-        [...aliases].map((id) => state.checks.get(id)!.definition!.aliasNode.toLowerCase()),
-      );
-      for (const topic of topics) {
-        if (!topic.startsWith("node:") || !watched.has(topic.slice(5))) continue;
-        // not inside `apply`: what this proposes must not come before the command is answered
-        void Promise.resolve().then(() => perform([...followAliases()].flat()));
-        return;
-      }
+      if (!runners.watchesAny(topics)) return;
+      // not inside `apply`: what this proposes must not come before the command is answered
+      void Promise.resolve().then(() => perform([...followAliases()].flat()));
     },
     leadershipChanged: (hasLeader) => syncer.leadershipChanged(hasLeader),
     counts() {
-      const { scheduled, running, waiting } = schedule.counts;
+      const { scheduled, running, waiting } = runners.probes;
       return {
         services: state.services.size,
         checks: state.checks.size,
-        ttls: ttls.count,
+        ttls: runners.ttls.count,
         probes: scheduled,
         runningProbes: running,
         waitingProbes: waiting,
@@ -433,8 +390,7 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
     },
     async stop() {
       isStopped = true;
-      schedule.close();
-      ttls.close();
+      runners.close();
       reaper();
       for (const cancel of deferred.values()) cancel();
       await syncer.close();

@@ -6,12 +6,8 @@ import { fail, ok, type Result } from "../base.ts";
 import { formatDuration } from "../duration.ts";
 import type { CheckFields, ServiceFields } from "./command.ts";
 import { decodeShape } from "./decode.ts";
-import {
-  checkFromStored,
-  newCheckFields,
-  serviceCheckShape,
-  type CheckDefinition,
-} from "./definition.ts";
+import { checkFromStored, newCheckFields, type CheckDefinition } from "./definition.ts";
+import { serviceCheckShape } from "./definition-shapes.ts";
 import type { LocalCheck, LocalService } from "./local.ts";
 
 /** The three folders below the data directory. */

@@ -200,3 +200,17 @@ export function inCatalog({ reader }: LocalWorld, checkId: string): string | und
   const check = reader.check("node-a", checkId);
   return check && `${check.status} ${check.output}`.trim();
 }
+
+/** A world whose agent has started without configuration. */
+export async function startedWorld(
+  options: Parameters<typeof createLocalWorld>[0] = {},
+): Promise<LocalWorld> {
+  const world = createLocalWorld(options);
+  await world.restart();
+  return world;
+}
+
+/** Ids of the services of node-a. */
+export function servicesInCatalog({ reader }: LocalWorld): string[] {
+  return reader.servicesOfNode("node-a").map(({ id }) => id);
+}
