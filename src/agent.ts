@@ -62,7 +62,7 @@ export type Platform = {
     listen: LoadedConfig["addresses"]["http"];
     fetch(request: Request, env: RequestEnv): Response | Promise<Response>;
     log: Log;
-  }): { listening: readonly SocketAddress[]; stop(): Promise<void> };
+  }): Promise<{ listening: LoadedConfig["addresses"]["http"]; stop(): Promise<void> }>;
   /** Ends the process at once. */
   exit(code: number): never;
   onSignal(signal: "SIGINT" | "SIGTERM" | "SIGHUP", listener: () => void): Cancel;
@@ -85,14 +85,33 @@ const STOPPED = 1;
 const LEFT = 0;
 const STORE_FAILED = 1;
 
+type Closer = () => Promise<void> | void;
+
 /** Runs until a signal, a leave or a failed store; resolves with the exit code. Rejects if it cannot start. */
 export async function runAgent(start: AgentStart, platform: Platform): Promise<number> {
+  const closers: Closer[] = [];
+  try {
+    const { promise: ended, resolve: end } = Promise.withResolvers<number>();
+    closers.push(stopOnSignals(platform, start.log, end));
+    await build(start, platform, closers, end);
+    return await ended;
+  } finally {
+    for (const close of closers.toReversed()) await close();
+    start.log("info", "stopped");
+  }
+}
+
+/** Starts every part; each that started has its closer in the list, so a failed start leaves nothing. */
+async function build(
+  start: AgentStart,
+  platform: Platform,
+  closers: Closer[],
+  end: (code: number) => void,
+): Promise<void> {
   const { clock, timers, random } = platform;
   const { log } = start;
   let loaded = start.loaded;
   const { config, addresses } = loaded;
-  const closers: (() => Promise<void> | void)[] = [];
-  const { promise: ended, resolve: end } = Promise.withResolvers<number>();
 
   // Catalog and log.
   const dataDir = loaded.dev ? undefined : config.data_dir;
@@ -346,7 +365,8 @@ export async function runAgent(start: AgentStart, platform: Platform): Promise<n
       followLog: start.followLog,
     }),
   );
-  const http = platform.startHttp({
+  await local.get().start(loaded);
+  const http = await platform.startHttp({
     listen: addresses.http,
     fetch: (request, env) => app.fetch(request, env),
     log,
@@ -355,7 +375,6 @@ export async function runAgent(start: AgentStart, platform: Platform): Promise<n
     waiters.close();
     return http.stop();
   });
-  await local.get().start(loaded);
   log("info", "ready", {
     dns: front.addresses.map(printed).join(" "),
     http: http.listening.map(printed).join(" "),
@@ -363,24 +382,23 @@ export async function runAgent(start: AgentStart, platform: Platform): Promise<n
     index: state.reader.index,
   });
 
-  const cancels = [
-    platform.onSignal("SIGHUP", () => void reload()),
-    ...(["SIGINT", "SIGTERM"] as const).map((signal) =>
-      platform.onSignal(signal, () => {
-        if (stopping) platform.exit(STOPPED);
-        stopping = true;
-        log("info", "stopping; a second signal ends at once", { signal });
-        end(STOPPED);
-      }),
-    ),
-  ];
+  closers.push(platform.onSignal("SIGHUP", () => void reload()));
+}
+
+/** The first signal ends gracefully, also while the start is still under way; the second one at once. */
+function stopOnSignals(platform: Platform, log: Log, end: (code: number) => void): Cancel {
   let stopping = false;
-  const code = await ended;
-  for (const close of closers.toReversed()) await close();
-  for (const cancel of cancels) cancel();
-  log("info", "stopped");
-  return code;
+  const cancels = (["SIGINT", "SIGTERM"] as const).map((signal) =>
+    platform.onSignal(signal, () => {
+      if (stopping) platform.exit(STOPPED);
+      stopping = true;
+      log("info", "stopping; a second signal ends at once", { signal });
+      end(STOPPED);
+    }),
+  );
+  return () => cancels.forEach((cancel) => cancel());
 }
 
 const bracketed = (address: string): string => (address.includes(":") ? `[${address}]` : address);
-const printed = ({ address, port }: SocketAddress): string => `${bracketed(address)}:${port}`;
+const printed = (at: SocketAddress | { path: string }): string =>
+  "path" in at ? `unix://${at.path}` : `${bracketed(at.address)}:${at.port}`;

@@ -82,7 +82,7 @@ t.test("without node_modules it says what to do", async (t) => {
   t.same(run(join(path, "bin/waypost"), ["version"]), {
     status: 1,
     stdout: "",
-    stderr: `waypost: the Bun runtime is not installed; run \`npm install\` in ${path}\n`,
+    stderr: `waypost: the Bun runtime is not installed; run \`npm ci\` in ${path}\n`,
   });
 });
 

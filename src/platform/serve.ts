@@ -1,4 +1,7 @@
-/** HTTP listeners: Bun.serve around a fetch function, on several addresses. */
+/** HTTP listeners: Bun.serve around a fetch function, on several addresses and Unix sockets. */
+import { lstatSync, rmSync } from "node:fs";
+import { connect } from "node:net";
+import type { HttpAddress } from "../config/addresses.ts";
 import type { Log, SocketAddress } from "../ports.ts";
 
 /** Bodies larger than this are refused with 413 before they are read. */
@@ -41,7 +44,7 @@ class RequestEnv implements Env {
 
 export type HttpListeners = {
   /** Where they listen; a port 0 has become the real one. */
-  readonly listening: readonly SocketAddress[];
+  readonly listening: readonly HttpAddress[];
   /** Requests being answered now. */
   readonly requestCount: number;
   /** Accepts no more connections, lets running requests finish for at most `drainMs`, then cuts them. */
@@ -52,23 +55,26 @@ export type HttpListeners = {
  * Serves `fetch` on all addresses, or on none: the error names address, port and reason. The caller
  * ends waiting requests (Waiters.close) before `stop`, so that draining is short.
  */
-export function startHttp(options: {
-  listen: readonly SocketAddress[];
+export async function startHttp(options: {
+  listen: readonly HttpAddress[];
   fetch: (request: Request, env: Env) => Response | Promise<Response>;
   log: Log;
-}): HttpListeners {
+}): Promise<HttpListeners> {
   const servers: Bun.Server<undefined>[] = [];
   try {
-    for (const at of options.listen) servers.push(startServer(at, options));
+    for (const at of options.listen) {
+      if ("path" in at) await removeStale(at.path);
+      servers.push(startServer(at, options));
+    }
   } catch (error) {
     for (const server of servers) void server.stop(true);
     throw error;
   }
   return {
-    listening: servers.map((server, i) => ({
-      address: options.listen[i]!.address,
-      port: server.port ?? 0,
-    })),
+    listening: servers.map((server, i) => {
+      const at = options.listen[i]!;
+      return "path" in at ? at : { address: at.address, port: server.port ?? 0 };
+    }),
     get requestCount() {
       return servers.reduce((sum, server) => sum + server.pendingRequests, 0);
     },
@@ -87,26 +93,38 @@ export function startHttp(options: {
   };
 }
 
+/** A socket file that nobody listens on is what a killed process leaves behind. */
+async function removeStale(path: string): Promise<void> {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return;
+  const isAlive = await new Promise<boolean>((resolve) => {
+    const probe = connect(path, () => resolve(true)).on("error", () => resolve(false));
+    probe.on("connect", () => probe.destroy());
+  });
+  if (isAlive)
+    throw new Error(`HTTP cannot listen on ${path}: another program uses it (EADDRINUSE)`);
+  rmSync(path);
+}
+
 function startServer(
-  at: SocketAddress,
+  at: HttpAddress,
   { fetch, log }: Parameters<typeof startHttp>[0],
 ): Bun.Server<undefined> {
   try {
-    return Bun.serve({
-      hostname: at.address,
-      port: at.port,
-      idleTimeout: idleTimeoutSeconds,
+    const common = {
       maxRequestBodySize: maxRequestBodyOctets,
-      fetch: (request, server) => fetch(request, new RequestEnv(request, server)),
-      error(error) {
+      fetch: (request: Request, server: Bun.Server<undefined>) =>
+        fetch(request, new RequestEnv(request, server)),
+      error(error: Error) {
         log("error", "HTTP request failed", { error: error.message });
         return new Response("Internal server error", { status: 500 });
       },
-    });
+    };
+    if ("path" in at) return Bun.serve({ unix: at.path, ...common });
+    const { address: hostname, port } = at;
+    return Bun.serve({ hostname, port, idleTimeout: idleTimeoutSeconds, ...common });
   } catch (error) {
-    throw new Error(`HTTP cannot listen on ${at.address} port ${at.port}: ${reasonOf(error)}`, {
-      cause: error,
-    });
+    const where = "path" in at ? at.path : `${at.address} port ${at.port}`;
+    throw new Error(`HTTP cannot listen on ${where}: ${reasonOf(error)}`, { cause: error });
   }
 }
 

@@ -1,0 +1,56 @@
+/** The agent on this runtime: everything that only Bun can do, put together. */
+import { randomUUID } from "node:crypto";
+import { availableParallelism, hostname } from "node:os";
+import { runAgent, type AgentStart, type Platform } from "../agent.ts";
+import type { Clock, Random, Timers } from "../ports.ts";
+import { startDnsFront } from "./front.ts";
+import { startHttp } from "./serve.ts";
+import { openStore } from "./store.ts";
+import { createExchanges } from "./upstream.ts";
+
+const timers: Timers = {
+  after(delayMs, run) {
+    const timer = setTimeout(run, delayMs);
+    return () => clearTimeout(timer);
+  },
+};
+
+/** Words drawn from the system's generator at a time: a call per word would cost more than the word. */
+const randomWords = new Uint32Array(1024);
+let nextWord = randomWords.length;
+const random: Random = {
+  uint32() {
+    if (nextWord === randomWords.length) {
+      crypto.getRandomValues(randomWords);
+      nextWord = 0;
+    }
+    return randomWords[nextWord++]!;
+  },
+  uuid: randomUUID,
+};
+
+/** Runs an agent until it stops; resolves with the exit code, 1 if it cannot start. */
+export async function run(start: AgentStart, clock: Clock): Promise<number> {
+  const platform: Platform = {
+    clock,
+    timers,
+    random,
+    processorCount: availableParallelism(),
+    hostname: hostname(),
+    startDnsFront,
+    createExchanges,
+    openStore,
+    startHttp,
+    exit: (code) => process.exit(code),
+    onSignal(signal, listener) {
+      process.on(signal, listener);
+      return () => process.off(signal, listener);
+    },
+  };
+  try {
+    return await runAgent(start, platform);
+  } catch (error) {
+    start.log("error", error instanceof Error ? error.message : String(error));
+    return 1;
+  }
+}
