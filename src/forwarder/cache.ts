@@ -40,7 +40,10 @@ export type CacheLimits = {
 
 /** Part of the budget that denials may fill. */
 const DENIAL_SHARE = 0.25;
-/** What an entry costs beside key and message: measured resident octets per entry (Bun 1.4, 64-bit). */
+/**
+ * What an entry costs beside key and message. Measured: 310 octets of live heap (Bun 1.4.5, 100,000
+ * entries); the rest is for what the collector has not yet returned.
+ */
 const ENTRY_OVERHEAD_OCTETS = 400;
 /** Remembered failures; the least recently used is forgotten. */
 const MAX_FAILURES = 4096;
