@@ -3,7 +3,7 @@ import { CHAIN_LEVELS } from "./chain.ts";
 import { usableInstances } from "./instances.ts";
 import { nameUnder } from "./name.ts";
 import { nodeAddressRecords } from "./node-answer.ts";
-import { emptyAnswer, shuffle, type Answer, type Reading } from "./reading.ts";
+import { emptyAnswer, type Answer, type Reading } from "./reading.ts";
 import { record } from "./rrset.ts";
 import { RCODE, TYPE, type Rr } from "./rr.ts";
 import type { Zone } from "./settings.ts";
@@ -39,7 +39,7 @@ function nameServers(reading: Reading, zone: Zone): { records: Rr[]; glue: Rr[] 
   const suffix = zone.under("node", settings.ownDatacenter);
   const ttl = settings.nodeTtlSeconds;
   const instances = usableInstances(reading, "consul", "");
-  shuffle(instances, reading.random);
+  reading.shuffle(instances);
   const records: Rr[] = [];
   const glue: Rr[] = [];
   for (const { node } of instances) {

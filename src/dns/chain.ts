@@ -14,7 +14,7 @@ export const CHAIN_LEVELS = 3;
 /** Foreign names asked for one question; further ones stay bare. Bounds what one packet can cause. */
 export const MAX_FOREIGN_NAMES = 20;
 
-/** The records behind host names outside our domains. */
+/** The records behind host names outside our domains, for one question. */
 export type ForeignNames = {
   /** Records of the chain, in order; empty if there is none or while it is under way. */
   records(name: Uint8Array): readonly Rr[];
@@ -27,54 +27,52 @@ export type ForeignNames = {
 type Chain = { records: readonly Rr[]; freshSeconds: number };
 const UNKNOWN: Chain = { records: [], freshSeconds: 0 };
 
-/**
- * Asks each name once. `whenAll` runs when the last answer of those under way has come, never while
- * `records` is running.
- */
-export function createForeignNames(
-  forward: Forward,
-  client: Client,
-  whenAll: () => void,
-): ForeignNames {
-  const chains = new Map<string, Chain>();
-  let pendingCount = 0;
-  let freshSeconds = Infinity;
+export type ForeignOptions = {
+  forward: Forward;
+  client: Client;
+  /** Runs when the last answer of those under way has come, never while `records` is running. */
+  whenAll: () => void;
+};
 
-  function ask(name: Uint8Array): Chain {
-    let answered: Chain | undefined;
-    let isAsking = true;
-    const key = nameKey(name);
-    forward(addressQuestion(name, client), (answer) => {
-      const chain: Chain = answer.ok
-        ? { records: answer.answers, freshSeconds: answer.tc ? 0 : answer.cacheableSeconds }
-        : UNKNOWN;
-      chains.set(key, chain);
-      answered = chain;
-      if (isAsking) return;
-      pendingCount--;
-      if (pendingCount === 0) whenAll();
-    });
-    isAsking = false;
-    if (answered !== undefined) return answered;
-    pendingCount++;
-    chains.set(key, UNKNOWN);
-    return UNKNOWN;
+/** Asks each name once. A class because one is made per question, and mostly nothing is asked of it. */
+export class UpstreamNames implements ForeignNames {
+  readonly #options: ForeignOptions;
+  #chains: Map<string, Chain> | undefined;
+  pendingCount = 0;
+  freshSeconds = Infinity;
+
+  constructor(options: ForeignOptions) {
+    this.#options = options;
   }
 
-  return {
-    records(name) {
-      const held = chains.get(nameKey(name));
-      const chain = held ?? (chains.size < MAX_FOREIGN_NAMES ? ask(name) : UNKNOWN);
-      freshSeconds = Math.min(freshSeconds, chain.freshSeconds);
-      return chain.records;
-    },
-    get pendingCount() {
-      return pendingCount;
-    },
-    get freshSeconds() {
-      return freshSeconds;
-    },
-  };
+  records(name: Uint8Array): readonly Rr[] {
+    this.#chains ??= new Map();
+    const key = nameKey(name);
+    const isRoom = this.#chains.size < MAX_FOREIGN_NAMES;
+    const chain = this.#chains.get(key) ?? (isRoom ? this.#ask(this.#chains, key, name) : UNKNOWN);
+    this.freshSeconds = Math.min(this.freshSeconds, chain.freshSeconds);
+    return chain.records;
+  }
+
+  #ask(chains: Map<string, Chain>, key: string, name: Uint8Array): Chain {
+    const { forward, client, whenAll } = this.#options;
+    let isAsking = true;
+    chains.set(key, UNKNOWN);
+    this.pendingCount++;
+    forward(addressQuestion(name, client), (answer) => {
+      if (answer.ok) {
+        const freshSeconds = answer.tc ? 0 : answer.cacheableSeconds;
+        chains.set(key, { records: answer.answers, freshSeconds });
+      }
+      this.pendingCount--;
+      if (isAsking || this.pendingCount > 0) return;
+      // The next round uses what has come, not what was missing.
+      this.freshSeconds = Infinity;
+      whenAll();
+    });
+    isAsking = false;
+    return chains.get(key)!;
+  }
 }
 
 /** Type A, whatever was asked of us, over UDP and without EDNS. */

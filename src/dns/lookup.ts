@@ -44,30 +44,35 @@ export function parseLookup(qname: Uint8Array, qtype: number, zone: Zone): Looku
   return NONE;
 }
 
-/** Labels before `end` in lower case. A dot or backslash inside a label is escaped: never a separator. */
-function readLabels(qname: Uint8Array, end: number): string[] {
-  const labels: string[] = [];
-  for (let at = 0; at < end; at += qname[at]! + 1) labels.push(readLabel(qname, at));
-  return labels;
-}
-
 const utf8 = new TextDecoder("utf-8");
+const DOT = 0x2e;
+const BACKSLASH = 0x5c;
 
-function readLabel(qname: Uint8Array, at: number): string {
-  const end = at + qname[at]!;
-  let text = "";
-  for (let i = at + 1; i <= end; i++) {
-    const octet = qname[i]!;
-    if (octet > 0x7e || octet === 0x2e || octet === 0x5c) return readOddLabel(qname, at);
-    text += String.fromCharCode(octet >= 0x41 && octet <= 0x5a ? octet | 0x20 : octet);
+/**
+ * Labels before `end` in lower case; names in the catalog may hold UTF-8. A dot or backslash inside a
+ * label is escaped: never a separator.
+ */
+function readLabels(qname: Uint8Array, end: number): string[] {
+  if (end === 0) return [];
+  const text = qname.slice(1, end);
+  let next = qname[0]!;
+  for (let i = 0; i < text.length; i++) {
+    const octet = text[i]!;
+    if (i === next) {
+      text[i] = DOT;
+      next += octet + 1;
+    } else if (octet === DOT || octet === BACKSLASH) return readOddLabels(qname, end);
   }
-  return text;
+  return utf8.decode(text).toLowerCase().split(".");
 }
 
-/** Names in the catalog may hold UTF-8. */
-function readOddLabel(qname: Uint8Array, at: number): string {
-  const octets = qname.slice(at + 1, at + 1 + qname[at]!);
-  return utf8.decode(octets).toLowerCase().replaceAll(/[.\\]/g, "\\$&");
+function readOddLabels(qname: Uint8Array, end: number): string[] {
+  const labels: string[] = [];
+  for (let at = 0; at < end; at += qname[at]! + 1) {
+    const text = utf8.decode(qname.slice(at + 1, at + 1 + qname[at]!)).toLowerCase();
+    labels.push(text.replaceAll(/[.\\]/g, "\\$&"));
+  }
+  return labels;
 }
 
 /** Datacenter behind the kind: none, `<dc>`, or (not for queries) `<dc>.dc`; undefined for more. */

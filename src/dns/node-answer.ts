@@ -29,14 +29,15 @@ export function nodeAnswer(reading: Reading, asked: Asked, node: string): Answer
   return answer;
 }
 
-function findNode({ catalog, authorizer, topics }: Reading, name: string): NodeRecord | undefined {
+function findNode(reading: Reading, name: string): NodeRecord | undefined {
+  const { catalog, topics } = reading;
   topics.push(`node:${name}`);
   let found = catalog.node(name);
   if (found === undefined) {
     topics.push("nodes");
     found = catalog.nodeById(name);
   }
-  return found !== undefined && authorizer.nodeRead(found.node) ? found : undefined;
+  return found !== undefined && reading.authorizer.nodeRead(found.node) ? found : undefined;
 }
 
 /**

@@ -56,10 +56,17 @@ export function prepareAnswer(
   options: PrepareOptions,
 ): PreparedForm | null {
   if (answer.oneOff) return null;
-  const prepared = { ...message, id: 0, flags: message.flags & ~(FLAG.RD | FLAG.CD) };
-  const question = message.question.slice();
-  question.set(foldName(message.question.subarray(0, -4)), 0);
-  prepared.question = question;
+  // Type and class are no letters, but the fold would take some of their octets for such.
+  const question = foldName(message.question);
+  for (let i = question.length - 4; i < question.length; i++) question[i] = message.question[i]!;
+  const prepared: Message = {
+    id: 0,
+    flags: message.flags & ~(FLAG.RD | FLAG.CD),
+    question,
+    answers: message.answers,
+    authority: message.authority,
+    additional: message.additional,
+  };
   if (!answer.shuffled) return prepareOne(prepared, options);
   return isUniform(prepared, answer, options.qname)
     ? prepareUniform(prepared, options)

@@ -2,6 +2,7 @@
 import type { Acl, Authorizer } from "../cluster/acl.ts";
 import type { CatalogReader, Topic } from "../cluster/model.ts";
 import type { ForeignNames } from "./chain.ts";
+import { nameKey } from "./name.ts";
 import type { Prepared, Zone } from "./settings.ts";
 import type { Rr } from "./rr.ts";
 
@@ -47,42 +48,92 @@ export type Asked = {
   levels: number;
 };
 
-export type Reading = {
-  readonly catalog: CatalogReader;
-  readonly acl: Acl;
-  readonly authorizer: Authorizer;
-  readonly settings: Prepared;
-  /** What `near=_ip` of a prepared query stands for: client subnet if sent, else the client's address. */
-  readonly clientAddress: string;
-  /** Seconds since 1970, for the SOA serial. */
-  readonly wallSeconds: number;
-  readonly foreign: ForeignNames;
-  /** A change of any of these may change the answer. May name one twice. */
-  readonly topics: Topic[];
-  /** Integers from 0 to 2^32 - 1; the same seed gives the same row of them. */
-  random: () => number;
-  /** Answers a question of another name inside our domains; see chain.ts. */
-  ask(asked: Asked): Answer;
+/** What one resolver has for all its questions. */
+export type World = {
+  catalog: CatalogReader;
+  acl: Acl;
+  wallMs: () => number;
+  /** Answers a question for a name in one of our domains (records.ts). */
+  answer: (reading: Reading, asked: Asked) => Answer;
 };
 
-/** A small generator (xorshift): spreads load, keeps no secret. */
-export function createSeeded(seed: number): () => number {
-  let state = seed >>> 0 || 0x9e3779b9;
-  return () => {
+export type ReadingOptions = {
+  settings: Prepared;
+  foreign: ForeignNames;
+  /** What `near=_ip` of a prepared query stands for. */
+  clientAddress: () => string;
+  /** The same seed gives the same random choices. */
+  seed: number;
+};
+
+/** A class because one is made per question, and most of what it can tell is not asked for. */
+export class Reading {
+  readonly catalog: CatalogReader;
+  readonly acl: Acl;
+  readonly settings: Prepared;
+  readonly foreign: ForeignNames;
+  /** A change of any of these may change the answer. May name one twice. */
+  readonly topics: Topic[] = [];
+  readonly #world: World;
+  readonly #options: ReadingOptions;
+  #authorizer: Authorizer | undefined;
+  #random: number;
+  #inner: Map<string, Answer> | undefined;
+
+  constructor(world: World, options: ReadingOptions) {
+    this.catalog = world.catalog;
+    this.acl = world.acl;
+    this.settings = options.settings;
+    this.foreign = options.foreign;
+    this.#world = world;
+    this.#options = options;
+    this.#random = options.seed >>> 0 || 0x9e3779b9;
+  }
+
+  /** Rights of the agent's DNS token. */
+  get authorizer(): Authorizer {
+    this.#authorizer ??= this.acl.dnsAuthorizer();
+    return this.#authorizer;
+  }
+
+  /** Client subnet's address if one was sent, else the client's. */
+  get clientAddress(): string {
+    return this.#options.clientAddress();
+  }
+
+  /** Seconds since 1970, for the SOA serial. */
+  get wallSeconds(): number {
+    return Math.floor(this.#world.wallMs() / 1000);
+  }
+
+  /** Integers from 0 to 2^32 - 1 (xorshift): spreads load, keeps no secret. */
+  random(): number {
+    let state = this.#random;
     state ^= state << 13;
     state ^= state >>> 17;
     state ^= state << 5;
-    state >>>= 0;
-    return state;
-  };
-}
+    this.#random = state >>> 0;
+    return this.#random;
+  }
 
-/** Fisher and Yates, in place. */
-export function shuffle(list: unknown[], random: () => number): void {
-  for (let i = list.length - 1; i > 0; i--) {
-    const j = random() % (i + 1);
-    const held = list[i];
-    list[i] = list[j];
-    list[j] = held;
+  /** Fisher and Yates, in place. */
+  shuffle(list: unknown[]): void {
+    for (let i = list.length - 1; i > 0; i--) {
+      const j = this.random() % (i + 1);
+      const held = list[i];
+      list[i] = list[j];
+      list[j] = held;
+    }
+  }
+
+  /** Answers a question of another name inside our domains, each once; see chain.ts. */
+  ask(asked: Asked): Answer {
+    this.#inner ??= new Map();
+    const key = `${asked.levels} ${nameKey(asked.qname)}`;
+    const held = this.#inner.get(key);
+    if (held !== undefined) return held;
+    const answer = this.#world.answer(this, asked);
+    this.#inner.set(key, answer);
+    return answer;
   }
 }

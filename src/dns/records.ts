@@ -1,11 +1,11 @@
 /** What a question inside our domains is answered with: the front page of all kinds of lookups. */
 import { execute } from "../cluster/query-execute.ts";
 import { parseDuration } from "../duration.ts";
-import { foldName, nameKey } from "./name.ts";
+import { foldName } from "./name.ts";
 import { usableInstances } from "./instances.ts";
 import { parseLookup } from "./lookup.ts";
 import { nodeAnswer } from "./node-answer.ts";
-import { emptyAnswer, shuffle, type Answer, type Asked, type Reading } from "./reading.ts";
+import { emptyAnswer, type Answer, type Asked, type Reading } from "./reading.ts";
 import { addressRecord } from "./rrset.ts";
 import { RCODE, TYPE } from "./rr.ts";
 import { serviceAnswer } from "./service-answer.ts";
@@ -41,7 +41,7 @@ function namedAnswer(reading: Reading, asked: Asked): Answer {
     case "service": {
       const instances = usableInstances(reading, lookup.service, lookup.tag);
       if (instances.length === 0) return missing();
-      shuffle(instances, reading.random);
+      reading.shuffle(instances);
       const ttl = reading.settings.serviceTtl(lookup.service);
       return serviceAnswer(reading, asked, { instances, datacenter: own, ttl });
     }
@@ -75,7 +75,7 @@ function queryAnswer(reading: Reading, asked: Asked, name: string): Answer | und
     agentNode: settings.nodeName,
     clientAddress: reading.clientAddress,
     authorizer,
-    random: reading.random,
+    random: () => reading.random(),
   });
   topics.push(...result.topics);
   if (result.instances.length === 0) return undefined;
@@ -93,22 +93,4 @@ function queryTtl(text: string): number | undefined {
   if (text === "") return undefined;
   const ms = parseDuration(text);
   return ms.ok ? Math.floor(ms.value / 1000) : undefined;
-}
-
-/** Completes a reading with `ask`, which answers each inner question once. */
-export function withInnerQuestions(reading: Omit<Reading, "ask">): Reading {
-  let answers: Map<string, Answer> | undefined;
-  const complete: Reading = {
-    ...reading,
-    ask(asked) {
-      answers ??= new Map();
-      const key = `${asked.levels} ${nameKey(asked.qname)}`;
-      const held = answers.get(key);
-      if (held !== undefined) return held;
-      const answer = domainAnswer(complete, asked);
-      answers.set(key, answer);
-      return answer;
-    },
-  };
-  return complete;
 }

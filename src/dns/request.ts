@@ -66,9 +66,7 @@ export function parseRequest(query: Uint8Array): Request | BadRequest {
   if (read === undefined) return bad(RCODE.FORMERR, "name");
   const { name: qname, end } = read;
   if (end + 4 > query.length) return bad(RCODE.FORMERR, "cut");
-  const question = new Uint8Array(qname.length + 4);
-  question.set(qname, 0);
-  for (let i = 0; i < 4; i++) question[qname.length + i] = query[end + i]!;
+  const question = questionOf(query, qname, end);
 
   const request: Request = {
     id: readUint16(query, 0),
@@ -84,6 +82,15 @@ export function parseRequest(query: Uint8Array): Request | BadRequest {
   };
   if (answers + authority + additional === 0) return request;
   return readRecords(request, query, end + 4, answers + authority, additional);
+}
+
+/** Question section with its name uncompressed; `end` is where the name ends in `query`. */
+function questionOf(query: Uint8Array, qname: Uint8Array, end: number): Uint8Array {
+  if (end - HEADER_OCTETS === qname.length) return query.slice(HEADER_OCTETS, end + 4);
+  const question = new Uint8Array(qname.length + 4);
+  question.set(qname, 0);
+  question.set(query.subarray(end, end + 4), qname.length);
+  return question;
 }
 
 /** Reads past tolerated records and finds the OPT. Octets behind the last record are ignored. */

@@ -7,7 +7,7 @@ import type { CatalogReader, Topic } from "../cluster/model.ts";
 import type { Client } from "../ports.ts";
 import type { AnswerTable, Forward, Question, Reply, Resolve, SharedClock } from "./answer.ts";
 import { createAskedLately } from "./asked-lately.ts";
-import { CHAIN_LEVELS, createForeignNames, noForeignNames, zoneOf } from "./chain.ts";
+import { CHAIN_LEVELS, noForeignNames, UpstreamNames, zoneOf, type ForeignNames } from "./chain.ts";
 import { addTiming, createDnsCounters, type DnsCounters } from "./question-counters.ts";
 import { replyOpt } from "./edns.ts";
 import { encodeMessage } from "./encode.ts";
@@ -22,8 +22,8 @@ import { readUint16 } from "./message.ts";
 import { ARPA, isWithin } from "./name.ts";
 import { prepareAnswer } from "./prepared-answer.ts";
 import { createPublisher, type Publisher } from "./publish.ts";
-import { createSeeded, emptyAnswer, type Answer, type Asked, type Reading } from "./reading.ts";
-import { domainAnswer, withInnerQuestions } from "./records.ts";
+import { emptyAnswer, Reading, type Answer, type Asked, type World } from "./reading.ts";
+import { domainAnswer } from "./records.ts";
 import { errorReply, OPCODE_QUERY, parseRequest, type Request } from "./request.ts";
 import { reverseAnswer } from "./reverse.ts";
 import { FLAG, RCODE, TYPE, type Message } from "./rr.ts";
@@ -66,10 +66,11 @@ export type Resolver = {
 const STALE_MS = 5000;
 
 export function createResolver(deps: ResolverDeps): Resolver {
-  const { catalog, acl, clock, wallMs, random, table } = deps;
+  const { clock, wallMs, random, table } = deps;
   const publisher = table && createPublisher(table);
   const counters = createDnsCounters();
   const askedLately = createAskedLately();
+  const world: World = { catalog: deps.catalog, acl: deps.acl, wallMs, answer: domainAnswer };
   let settings = prepareSettings(deps.settings);
 
   /** One request on its way to its reply. */
@@ -98,20 +99,6 @@ export function createResolver(deps: ResolverDeps): Resolver {
     else forwardQuestion(work, readUint16(query, 2));
   };
 
-  function createReading(work: Work, seed: number, foreign: Reading["foreign"]): Reading {
-    return withInnerQuestions({
-      catalog,
-      acl,
-      authorizer: acl.dnsAuthorizer(),
-      settings: work.settings,
-      clientAddress: askerAddress(work),
-      wallSeconds: Math.floor(wallMs() / 1000),
-      foreign,
-      topics: [],
-      random: createSeeded(seed),
-    });
-  }
-
   /** false: there is no leader to vouch for the data, and the settings want one. */
   function isReadable({ allowStale, maxStaleMs }: Prepared): boolean {
     const { leader, ageMs } = deps.freshness();
@@ -134,17 +121,16 @@ export function createResolver(deps: ResolverDeps): Resolver {
       levels: CHAIN_LEVELS,
     };
     const seed = random();
-    const foreign = work.settings.recursorsConfigured
-      ? createForeignNames(deps.resolveTarget, client, compute)
-      : noForeignNames;
-    compute();
-
     /** Once, and again whenever foreign names have arrived: with the same seed, so the same choice. */
-    function compute(): void {
-      const reading = createReading(work, seed, foreign);
+    const compute = (): void => {
+      const reading = readingOf(work, foreign, seed);
       const answer = domainAnswer(reading, asked);
       if (foreign.pendingCount === 0) finish(work, answer, reading);
-    }
+    };
+    const foreign = work.settings.recursorsConfigured
+      ? new UpstreamNames({ forward: deps.resolveTarget, client, whenAll: compute })
+      : noForeignNames;
+    compute();
   }
 
   function answerReverse(work: Work): void {
@@ -153,11 +139,17 @@ export function createResolver(deps: ResolverDeps): Resolver {
       finish(work, emptyAnswer(RCODE.SERVFAIL), null);
       return;
     }
-    const reading = createReading(work, 1, noForeignNames);
+    const reading = readingOf(work, noForeignNames, 1);
     const found = reverseAnswer(reading, request.qname, request.qtype);
     if (found !== undefined) finish(work, found, reading, true);
     else if (work.settings.recursorsConfigured) forwardQuestion(work, request.flags);
     else finish(work, negativeAnswer(reading, work.settings.zone, RCODE.NXDOMAIN), reading, true);
+  }
+
+  function readingOf(work: Work, foreign: ForeignNames, seed: number): Reading {
+    const { settings, request, client } = work;
+    const clientAddress = (): string => askerAddress(request, client);
+    return new Reading(world, { settings, foreign, clientAddress, seed });
   }
 
   /** Cuts to size, replies, and prepares the answer for workers. `reading`: null for what failed. */
@@ -289,13 +281,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
 }
 
 /** Address for `near=_ip`: the client subnet's if there is one, else the client's own. */
-function askerAddress({
-  request: { subnet },
-  client,
-}: {
-  request: Request;
-  client: Client;
-}): string {
+function askerAddress({ subnet }: Request, client: Client): string {
   if (subnet === null || subnet.family === 0) return client.address;
   const full = new Uint8Array(subnet.family === 1 ? 4 : 16);
   full.set(subnet.address);
