@@ -4,7 +4,7 @@ import { createSingleEngine, type SingleEngineOptions } from "../../src/cluster/
 import { openStore } from "../../src/platform/store.ts";
 import { createRecorder, encode, type Recorder } from "../cluster/recorder.ts";
 
-/** Opens the log in `dir`; lets go of it again when the start is refused. */
+/** Opens the log in the data directory `dir`. */
 export async function openBunEngine(
   dir: string,
   overrides: Partial<SingleEngineOptions> = {},
@@ -12,29 +12,24 @@ export async function openBunEngine(
   const warnings: string[] = [];
   const store = openStore(dir, (warning) => void warnings.push(warning));
   const machine = createRecorder();
-  try {
-    const engine = await createSingleEngine({
-      store,
-      machine,
-      clock: { monotonicMs: () => performance.now(), wallMs: () => Date.now() },
-      timers: {
-        after(delayMs, run) {
-          const timer = setTimeout(run, delayMs);
-          return () => clearTimeout(timer);
-        },
+  const engine = await createSingleEngine({
+    store,
+    machine,
+    clock: { monotonicMs: () => performance.now(), wallMs: () => Date.now() },
+    timers: {
+      after(delayMs, run) {
+        const timer = setTimeout(run, delayMs);
+        return () => clearTimeout(timer);
       },
-      log: () => {},
-      leader: "127.0.0.1:8300",
-      epochCommand: (epoch) => encode(`epoch ${epoch}`),
-      onFailure: (reason) => {
-        console.error(reason);
-        process.exit(3);
-      },
-      ...overrides,
-    });
-    return { engine, machine, warnings };
-  } catch (error) {
-    await store.close();
-    throw error;
-  }
+    },
+    log: () => {},
+    leader: "127.0.0.1:8300",
+    epochCommand: (epoch) => encode(`epoch ${epoch}`),
+    onFailure: (reason) => {
+      console.error(reason);
+      process.exit(3);
+    },
+    ...overrides,
+  });
+  return { engine, machine, warnings };
 }

@@ -6,7 +6,7 @@
 import { once } from "node:events";
 import { rmSync } from "node:fs";
 import { Agent, request } from "node:http";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { type Program, startProgram } from "../program.ts";
@@ -135,4 +135,17 @@ t.test(`${ROUNDS} kills while registering`, { timeout: 60_000 + ROUNDS * 20_000 
     t.same(problems, [], `round ${round}`);
   }
   t.ok(known.size > 50, `${known.size} nodes, ${cutCount} requests cut off`);
+});
+
+t.test("a damaged log ends the start with the reason", { timeout: 60_000 }, async (t) => {
+  const program = await startProgram();
+  const { configFile, dnsPort, httpPort } = program;
+  await program.end("SIGKILL");
+  const directory = dirname(configFile);
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  rmSync(join(directory, "data/log/marker"));
+  await t.rejects(
+    startProgram({}, { directory, dnsPort, httpPort }),
+    /ended at start \(1\)[^]*data\/log\/marker: is missing[^]*restore [^]* or move it aside/,
+  );
 });

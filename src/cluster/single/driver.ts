@@ -57,13 +57,13 @@ type Settle = (outcome: Outcome) => void;
 /**
  * Loads the store into the machine, opens a new term and takes proposals. Resolves as soon as
  * reads are right; with a full disk that is before the term is open (`leadership().self` is false
- * until there is space). Rejects when the store is damaged: the message says what to do.
+ * until there is space). Rejects when the store is damaged: the message says what to do, and the
+ * store is closed.
  */
 export async function createSingleEngine(options: SingleEngineOptions): Promise<Engine> {
   const { store, machine, clock } = options;
   const startedMs = clock.monotonicMs();
-  const loaded = await store.load();
-  const replayed = await replay(loaded, store, machine);
+  const { loaded, replayed } = await loadAll(store, machine);
   const limits = { ...defaultLimits, ...options.limits };
   const core = createCore<Settle>(limits, loaded, replayed.octets);
   const engine = new SingleEngine(options, core, replayed.term);
@@ -71,6 +71,17 @@ export async function createSingleEngine(options: SingleEngineOptions): Promise<
   engine.counters["load_entries"] = replayed.entries;
   await engine.openTerm();
   return engine;
+}
+
+async function loadAll(store: LogStore, machine: StateMachine) {
+  try {
+    const loaded = await store.load();
+    return { loaded, replayed: await replay(loaded, store, machine) };
+  } catch (error) {
+    // Its thread would keep the process from ending.
+    await store.close();
+    throw error;
+  }
 }
 
 async function replay(loaded: LoadedLog, store: LogStore, machine: StateMachine) {
