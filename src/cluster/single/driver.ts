@@ -3,16 +3,7 @@
  * and carries out what it says. Runs on the main thread; the store's own thread does the waiting.
  */
 import { assert, unreachable } from "../../base.ts";
-import type {
-  Cancel,
-  Clock,
-  LoadedLog,
-  Log,
-  LogRow,
-  LogStore,
-  SnapshotFile,
-  Timers,
-} from "../../ports.ts";
+import type { Cancel, Clock, LoadedLog, Log, LogRow, LogStore, Timers } from "../../ports.ts";
 import type {
   BarrierMode,
   Engine,
@@ -32,6 +23,7 @@ import {
   type Output,
   step,
 } from "./core.ts";
+import { messageOf, restoreImage, saveImage } from "./images.ts";
 
 export type SingleEngineOptions = {
   store: LogStore;
@@ -312,78 +304,50 @@ class SingleEngine implements Engine {
     this.#count("apply_seconds_sum", (clock.monotonicMs() - startMs) / 1000);
   }
 
+  /** One that finds no room is tried again at a later tick. */
   async #takeSnapshot(): Promise<void> {
     const { store, machine, clock, log } = this.#options;
     const startMs = clock.monotonicMs();
     try {
       if (this.#core.appliedIndex > this.#core.snapshot.index) {
-        const saved = await this.#saveSnapshot(machine.snapshot(), this.#appliedTerm);
+        const { index, chunks } = machine.snapshot();
+        assert(index === this.#core.appliedIndex, "the image is of what was applied last");
+        const saved = await saveImage(store, { index, term: this.#appliedTerm, chunks });
         const seconds = (clock.monotonicMs() - startMs) / 1000;
+        if (!saved.ok) return this.#snapshotFailed(saved.error);
+        const { octets } = saved.value;
         this.counters["snapshot_seconds_last"] = seconds;
         this.#count("snapshot_total");
-        log("info", "snapshot saved", { index: saved.index, octets: saved.octets, seconds });
-        this.#feed({ type: "snapshot-saved", index: saved.index, octets: saved.octets });
+        log("info", "snapshot saved", { index, octets, seconds });
+        this.#feed({ type: "snapshot-saved", index, octets });
       } else this.#feed({ type: "snapshot-failed" });
       await store.trim(keepFrom(this.#core));
     } catch (error) {
-      if (!(error instanceof NoSpace)) return this.#fail(error);
-      this.#count("snapshot_failed_total");
-      log("warn", "snapshot not saved", { reason: error.message });
-      this.#feed({ type: "snapshot-failed" });
+      this.#fail(error);
     }
   }
 
-  async #saveSnapshot({ index, chunks }: Snapshot, term: number): Promise<SnapshotFile> {
-    const { store } = this.#options;
-    assert(index === this.#core.appliedIndex, "the machine's image is of what was applied last");
-    const written = await store.writeSnapshot({ index, term }, chunks);
-    if (!written.stored) throw new NoSpace(written.reason);
-    const recorded = await store.recordSnapshot(written.file, null);
-    if (recorded.stored) return written.file;
-    await store.discardSnapshot(written.file);
-    throw new NoSpace(recorded.reason);
+  #snapshotFailed(reason: string): void {
+    this.#count("snapshot_failed_total");
+    this.#options.log("warn", "snapshot not saved", { reason });
+    this.#feed({ type: "snapshot-failed" });
   }
 
-  /**
-   * The image is installed from what is on the disk, before it is recorded: an image that the
-   * state machine rejects must not become the one to start from. Until then `barrier` waits.
-   */
   async #restoreFrom({ ref, index, term }: { ref: Settle; index: number; term: number }) {
-    const { store } = this.#options;
+    const { store, machine } = this.#options;
     const image = this.#restores.get(ref);
     assert(image !== undefined, "a restore has its image");
     this.#restores.delete(ref);
-    const source = watch(image.chunks);
     try {
-      const written = await store.writeSnapshot({ index, term }, source.chunks);
-      if (!written.stored) return this.#feed({ type: "restore-dropped", reason: written.reason });
-      const { file } = written;
-      const problem = await this.#installFrom(file);
-      if (problem !== null) return this.#feed({ type: "restore-dropped", reason: problem });
-      const data = new TextEncoder().encode(file.name);
-      const recorded = await store.recordSnapshot(file, { index, term, kind: "restore", data });
-      // The machine already holds the image and the log does not: only a restart makes them equal.
-      if (!recorded.stored) return this.#fail(new Error(recorded.reason));
+      const restored = await restoreImage(store, machine, { index, term, chunks: image.chunks });
+      if (!restored.ok) return this.#feed({ type: "restore-dropped", reason: restored.error });
       this.#count("restore_total");
       this.#appliedTerm = term;
-      this.#feed({ type: "restored", octets: file.octets });
+      this.#feed({ type: "restored", octets: restored.value.octets });
       ref({ outcome: "committed", index, result: null });
       await store.trim(index);
     } catch (error) {
-      if (source.error === undefined) return this.#fail(error);
-      this.#feed({ type: "restore-dropped", reason: messageOf(source.error) });
-    }
-  }
-
-  async #installFrom(file: SnapshotFile): Promise<string | null> {
-    const { store, machine } = this.#options;
-    const { index, term } = file;
-    try {
-      await machine.install({ index, term, chunks: store.readSnapshot(file) });
-      return null;
-    } catch (error) {
-      await store.discardSnapshot(file);
-      return messageOf(error);
+      this.#fail(error);
     }
   }
 
@@ -418,27 +382,6 @@ class SingleEngine implements Engine {
   }
 }
 
-/** Tells a broken image of the user's from a broken store of ours. */
-function watch(chunks: Snapshot["chunks"]) {
-  const source = { chunks: pass(), error: undefined as unknown };
-  async function* pass() {
-    try {
-      yield* chunks;
-    } catch (error) {
-      source.error = error ?? new Error("unreadable image");
-      throw error;
-    }
-  }
-  return source;
-}
-
-/** The disk had no room; the snapshot is tried again at the next interval. */
-class NoSpace extends Error {}
-
 function rolledBack(reason: string): Input<Settle> {
   return { type: "rolled-back", reason };
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
