@@ -22,6 +22,8 @@ export type Doorbell = {
   memory: SharedArrayBuffer;
   /** To be called on a ring. */
   rung: () => void;
+  /** Main thread: a source has begun to expect something; takes a turn soon, and sleeps after it. */
+  attend: () => void;
   /** Inside a turn, so that `flush` will be called soon. */
   inTurn: () => boolean;
   /** Adds a source; the function returned takes it away. */
@@ -76,6 +78,9 @@ function createDoorbell(): Doorbell {
     memory,
     rung() {
       if (!isScheduled) turn();
+    },
+    attend() {
+      if (!inTurn) schedule();
     },
     inTurn: () => inTurn,
     attach(source) {

@@ -76,7 +76,10 @@ export function createExchanges({ avoidPorts, log }: ExchangesOptions): Exchange
     },
   });
   return {
-    open: (server, on) => pool.open(server, on),
+    open(server, on) {
+      bell.attend();
+      return pool.open(server, on);
+    },
     get openCount() {
       return pool.openCount;
     },

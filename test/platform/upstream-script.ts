@@ -1,0 +1,65 @@
+/** Exchanges with upstreams, driven by upstream.test.ts. */
+import { readdirSync } from "node:fs";
+import type { Exchange, Exchanges, Log, SocketAddress } from "../../src/ports.ts";
+import { log, platform, serveCalls } from "./script.ts";
+
+type Create = (options: { avoidPorts: readonly number[]; log: Log }) => Exchanges | null;
+const { createExchanges } = await platform<{ createExchanges: Create }>("upstream.ts");
+
+let exchanges: Exchanges;
+type Opened = { exchange: Exchange; events: string[] };
+const opened: Opened[] = [];
+
+function open(server: SocketAddress): Opened {
+  const events: string[] = [];
+  let returned = false;
+  const exchange = exchanges.open(server, {
+    datagram: (wire) => events.push(Buffer.from(wire).toString("hex")),
+    error: (code) => events.push(returned ? code : `${code} before open returned`),
+  });
+  returned = true;
+  opened.push({ exchange, events });
+  return opened.at(-1)!;
+}
+
+serveCalls({
+  create(avoidPorts: number[]) {
+    exchanges = createExchanges({ avoidPorts, log })!;
+  },
+  /** Opens `count` exchanges that send two octets of their number; the index of the first. */
+  open(server: SocketAddress, count: number) {
+    const first = opened.length;
+    for (let i = first; i < first + count; i++)
+      open(server).exchange.send(Uint8Array.of(i >> 8, i & 255));
+    return first;
+  },
+  send: (i: number, hex: string) => opened[i]!.exchange.send(Buffer.from(hex, "hex")),
+  close: (i: number) => opened[i]!.exchange.close(),
+  closeAll: () => opened.forEach(({ exchange }) => exchange.close()),
+  events: (i: number) => opened[i]!.events,
+  errors: () => opened.flatMap(({ events }) => events.filter((event) => /^[A-Z]/.test(event))),
+  openCount: () => exchanges.openCount,
+  descriptors: () => readdirSync("/proc/self/fd").length,
+  /** One question after the other, each closed by its reply: milliseconds of the slowest. */
+  async relay(server: SocketAddress, count: number) {
+    let slowest = 0;
+    for (let i = 0; i < count; i++) {
+      const from = performance.now();
+      await new Promise<void>((replied, failed) => {
+        const exchange = exchanges.open(server, {
+          datagram() {
+            exchange.close();
+            exchange.close();
+            exchange.send(Uint8Array.of(1));
+            replied();
+          },
+          error: (code) => failed(new Error(code)),
+        });
+        exchange.send(Uint8Array.of(i >> 8, i & 255));
+      });
+      slowest = Math.max(slowest, performance.now() - from);
+    }
+    return slowest;
+  },
+  end: () => exchanges.close(),
+});

@@ -1,0 +1,188 @@
+import { createSocket, type Socket } from "node:dgram";
+import { networkInterfaces } from "node:os";
+import t, { type Test } from "tap";
+import type { SocketAddress } from "../../src/ports.ts";
+import { type Host, startHost } from "./bun.ts";
+
+const hasIpv6 = Object.values(networkInterfaces()).some((list) =>
+  list?.some(({ address }) => address === "::1"),
+);
+
+type Upstream = { at: SocketAddress; ports: number[]; socket: Socket };
+
+/** An upstream that notes the source ports and, unless `mute`, sends every datagram back. */
+async function startUpstream(address = "127.0.0.1", mute = false): Promise<Upstream> {
+  const socket = createSocket({
+    type: address.includes(":") ? "udp6" : "udp4",
+    recvBufferSize: 4 << 20,
+  });
+  const ports: number[] = [];
+  socket.on("message", (wire, from) => {
+    ports.push(from.port);
+    if (!mute) socket.send(wire, from.port, from.address);
+  });
+  await new Promise<void>((bound) => socket.bind(0, address, bound));
+  return { at: { address, port: socket.address().port }, ports, socket };
+}
+
+/** Waits until `condition` holds; the test's own limit is the bound. */
+async function until(condition: () => Promise<boolean> | boolean): Promise<void> {
+  while (!(await condition())) await new Promise((again) => setTimeout(again, 5));
+}
+
+function scenario(
+  name: string,
+  run: (t: Test, host: Host, upstream: Upstream) => Promise<void>,
+  { limitDescriptors, mute = false, avoidPorts = [] as number[] } = {} as {
+    limitDescriptors?: number;
+    mute?: boolean;
+    avoidPorts?: number[];
+  },
+): void {
+  t.test(name, { skip: process.platform !== "linux" }, async (t) => {
+    const host = startHost("./upstream-script.ts", limitDescriptors);
+    const upstream = await startUpstream("127.0.0.1", mute);
+    try {
+      await host.call("create", avoidPorts);
+      await run(t, host, upstream);
+    } finally {
+      upstream.socket.close();
+      await host.end();
+    }
+  });
+}
+
+scenario("replies come from the server that was asked, and from nobody else", async (t, host) => {
+  const upstream = await startUpstream("127.0.0.1", true);
+  const first = await host.call<number>("open", upstream.at, 1);
+  await until(() => upstream.ports.length === 1);
+  const [port] = upstream.ports;
+  const forger = await startUpstream();
+  const elsewhere = createSocket("udp4");
+  await new Promise<void>((bound) => elsewhere.bind(upstream.at.port, "127.0.0.2", bound));
+  for (const socket of [forger.socket, elsewhere])
+    await new Promise((sent) => socket.send("bad", port!, "127.0.0.1", sent));
+  await new Promise((sent) => upstream.socket.send("good", port!, "127.0.0.1", sent));
+  await new Promise((sent) => upstream.socket.send("", port!, "127.0.0.1", sent));
+  const good = Buffer.from("good").toString("hex");
+  await until(async () => (await host.call<string[]>("events", first)).length === 2);
+  t.same(await host.call("events", first), [good, ""]);
+  t.equal(await host.call("openCount"), 1);
+  await host.call("close", first);
+  t.equal(await host.call("openCount"), 0);
+  for (const { socket } of [upstream, forger]) socket.close();
+  elsewhere.close();
+});
+
+scenario("a thousand questions one after the other, with pauses", async (t, host, upstream) => {
+  const before = await host.call<number>("descriptors");
+  t.ok((await host.call<number>("relay", upstream.at, 1000)) < 1000);
+  for (let i = 0; i < 5; i++) {
+    await new Promise((asleep) => setTimeout(asleep, 30));
+    t.ok((await host.call<number>("relay", upstream.at, 1)) < 1000, "woken from sleep");
+  }
+  t.equal(await host.call("openCount"), 0);
+  t.equal(await host.call("descriptors"), before, "no descriptor is left behind");
+});
+
+scenario("source ports are uniform over 1024 to 65535", async (t, host, upstream) => {
+  const count = 4096;
+  for (let asked = 0; asked < count; asked += 256) {
+    await host.call("open", upstream.at, 256);
+    await until(() => upstream.ports.length === asked + 256);
+    await host.call("closeAll");
+  }
+  const { ports } = upstream;
+  t.ok(ports.every((port) => port >= 1024));
+  // Distinct values of n draws from m: m (1 - e^(-n/m)); forwarder-security S1 asks for 95 %.
+  const expected = 64512 * (1 - Math.exp(-count / 64512));
+  t.ok(new Set(ports).size >= 0.95 * expected, `${new Set(ports).size} different ports`);
+  const buckets = new Map<number, number>();
+  for (const port of ports)
+    buckets.set((port - 1024) >> 12, (buckets.get((port - 1024) >> 12) ?? 0) + 1);
+  let chiSquare = 0;
+  for (let bucket = 0; bucket < 16; bucket++) {
+    // The last bucket is short: 64512 is 15.75 times 4096.
+    const share = (count * (bucket < 15 ? 4096 : 3072)) / 64512;
+    chiSquare += ((buckets.get(bucket) ?? 0) - share) ** 2 / share;
+  }
+  t.ok(chiSquare < 52, `chi-square ${chiSquare}: beyond 52 one run in 200,000 with 15 degrees`);
+  let correlation = 0;
+  const mean = 1024 + 64512 / 2;
+  const variance = 64512 ** 2 / 12;
+  for (let i = 1; i < count; i++)
+    correlation += ((ports[i]! - mean) * (ports[i - 1]! - mean)) / variance / (count - 1);
+  t.ok(Math.abs(correlation) < 0.075, `serial correlation ${correlation}`);
+});
+
+const half = Array.from({ length: 32_000 }, (_, i) => 1024 + i);
+scenario(
+  "ports to avoid are avoided, and no port is used twice at once",
+  async (t, host, upstream) => {
+    await host.call("open", upstream.at, 300);
+    await until(() => upstream.ports.length === 300);
+    t.ok(upstream.ports.every((port) => port >= 1024 + 32_000));
+    t.equal(new Set(upstream.ports).size, 300);
+  },
+  { avoidPorts: half },
+);
+
+scenario("a closed port is ECONNREFUSED, once, and ends the exchange", async (t, host) => {
+  const upstream = await startUpstream();
+  const { at } = upstream;
+  upstream.socket.close();
+  const first = await host.call<number>("open", at, 1);
+  await until(async () => (await host.call<string[]>("events", first)).length > 0);
+  t.same(await host.call("events", first), ["ECONNREFUSED"]);
+  t.equal(await host.call("openCount"), 0);
+  await host.call("send", first, "0102");
+  await host.call("close", first);
+  t.same(await host.call("events", first), ["ECONNREFUSED"]);
+});
+
+scenario("what cannot be sent or reached is an error word, not a crash", async (t, host) => {
+  const first = await host.call<number>("open", { address: "not an address", port: 53 }, 1);
+  t.same(await host.call("events", first), ["EINVAL"]);
+  const upstream = await startUpstream();
+  const second = await host.call<number>("open", upstream.at, 1);
+  await host.call("send", second, "00".repeat(65_535));
+  t.match(await host.call<string[]>("errors"), ["EINVAL", "EMSGSIZE"]);
+  upstream.socket.close();
+});
+
+scenario("IPv6", async (t, host) => {
+  if (!hasIpv6) return;
+  const upstream = await startUpstream("::1");
+  t.ok((await host.call<number>("relay", upstream.at, 20)) < 1000);
+  upstream.socket.close();
+});
+
+scenario(
+  "few descriptors: EMFILE for some, service for the others, and for all later",
+  async (t, host, upstream) => {
+    const first = await host.call<number>("open", upstream.at, 300);
+    const errors = await host.call<string[]>("errors");
+    t.ok(errors.length > 100, `${errors.length} of 300 refused`);
+    t.same(new Set(errors), new Set(["EMFILE"]));
+    const open = await host.call<number>("openCount");
+    t.equal(open, 300 - errors.length);
+    t.ok((await host.call<number>("descriptors")) < 120, "some are left for the rest");
+    await until(() => upstream.ports.length === open);
+    t.equal((await host.call<string[]>("events", first + 299))[0], "EMFILE");
+    await host.call("closeAll");
+    t.ok((await host.call<number>("relay", upstream.at, 50)) < 1000);
+  },
+  { limitDescriptors: 128 },
+);
+
+scenario(
+  "no more than 4096 sockets, whatever the system allows",
+  async (t, host, upstream) => {
+    await host.call("open", upstream.at, 4100);
+    t.equal(await host.call("openCount"), 4096);
+    t.same(await host.call("errors"), ["EMFILE", "EMFILE", "EMFILE", "EMFILE"]);
+    await host.call("end");
+    t.equal(await host.call("openCount"), 0);
+  },
+  { mute: true },
+);
