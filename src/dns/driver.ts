@@ -73,6 +73,8 @@ export type TcpFrontOptions = {
   limits?: Partial<TcpLimits>;
 };
 
+/** In place of a time. */
+const NEVER = -1;
 /** How often deadlines are looked at. */
 const SWEEP_MS = 250;
 
@@ -85,9 +87,9 @@ type Connection = {
   acceptedMs: number;
   /** Of the last question or answer. */
   activeMs: number;
-  /** First octet of the message that is incomplete; 0 if none is. */
+  /** First octet of the message that is incomplete; NEVER if none is. */
   messageMs: number;
-  /** When the client stopped taking octets; 0 if all are taken. */
+  /** When the client stopped taking octets; NEVER if all are taken. */
   unsentMs: number;
   hasSent: boolean;
   hasEnded: boolean;
@@ -136,8 +138,8 @@ export async function startTcpFront(
       framing: createFraming(),
       acceptedMs: nowMs,
       activeMs: nowMs,
-      messageMs: 0,
-      unsentMs: 0,
+      messageMs: NEVER,
+      unsentMs: NEVER,
       hasSent: false,
       hasEnded: false,
       isReading: false,
@@ -151,7 +153,7 @@ export async function startTcpFront(
     socket.setNoDelay(true);
     socket.on("data", (octets: Uint8Array) => receive(connection, octets));
     socket.on("drain", () => {
-      connection.unsentMs = 0;
+      connection.unsentMs = NEVER;
       read(connection);
     });
     socket.on("end", () => {
@@ -181,7 +183,7 @@ export async function startTcpFront(
   /** Closes the one that owes nothing and has been quiet longest; false if there is none. */
   function evictIdle(among: Set<Connection>): boolean {
     for (const connection of among) {
-      if (connection.inFlight > 0 || connection.unsentMs !== 0) continue;
+      if (connection.inFlight > 0 || connection.unsentMs !== NEVER) continue;
       drop(connection, "evicted");
       return true;
     }
@@ -221,14 +223,14 @@ export async function startTcpFront(
     connection.isReading = false;
     noteUnsent(connection);
     if (!isWelcome(connection)) {
-      connection.messageMs = 0;
+      connection.messageMs = NEVER;
       socket.pause();
       return;
     }
     if (socket.isPaused()) socket.resume();
     const isPartial = framing.waitingOctets > 0;
-    if (!isPartial) connection.messageMs = 0;
-    else if (connection.messageMs === 0) connection.messageMs = clock.monotonicMs();
+    if (!isPartial) connection.messageMs = NEVER;
+    else if (connection.messageMs === NEVER) connection.messageMs = clock.monotonicMs();
     endIfDone(connection);
   }
 
@@ -257,8 +259,8 @@ export async function startTcpFront(
   }
 
   function noteUnsent(connection: Connection): void {
-    if (connection.socket.writableLength === 0) connection.unsentMs = 0;
-    else if (connection.unsentMs === 0) connection.unsentMs = clock.monotonicMs();
+    if (connection.socket.writableLength === 0) connection.unsentMs = NEVER;
+    else if (connection.unsentMs === NEVER) connection.unsentMs = clock.monotonicMs();
   }
 
   /** The client has closed its side, or we are closing: nothing owed, nothing more. */
@@ -274,7 +276,7 @@ export async function startTcpFront(
     const idleMs = crowded ? limits.crowdedIdleMs : limits.idleMs;
     for (const connection of connections) {
       // Without a "drain" event the last octets may still have gone.
-      if (connection.socket.writableLength === 0) connection.unsentMs = 0;
+      if (connection.socket.writableLength === 0) connection.unsentMs = NEVER;
       const reason = overdue(connection, nowMs, { ...limits, idleMs });
       if (reason !== undefined) drop(connection, reason);
     }
@@ -321,9 +323,9 @@ function overdue(
 ): "firstByte" | "message" | "idle" | "write" | undefined {
   const { acceptedMs, activeMs, messageMs, unsentMs, hasSent, inFlight } = connection;
   if (!hasSent) return nowMs - acceptedMs > limits.firstByteMs ? "firstByte" : undefined;
-  if (unsentMs !== 0 && nowMs - unsentMs > limits.writeMs) return "write";
-  if (messageMs !== 0 && nowMs - messageMs > limits.messageMs) return "message";
-  const isIdle = inFlight === 0 && unsentMs === 0 && messageMs === 0;
+  if (unsentMs !== NEVER && nowMs - unsentMs > limits.writeMs) return "write";
+  if (messageMs !== NEVER && nowMs - messageMs > limits.messageMs) return "message";
+  const isIdle = inFlight === 0 && unsentMs === NEVER && messageMs === NEVER;
   return isIdle && nowMs - activeMs > limits.idleMs ? "idle" : undefined;
 }
 
