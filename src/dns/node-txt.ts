@@ -22,8 +22,7 @@ export function txtOf(key: string, value: string): string {
   const quotedKey = key
     .replaceAll("`", "``")
     .replaceAll("=", "`=")
-    .replace(/^ +/, (spaces) => "` ".repeat(spaces.length))
-    .replace(/ +$/, (spaces) => "` ".repeat(spaces.length));
+    .replaceAll(/^ +| +$/g, (spaces) => "` ".repeat(spaces.length));
   return `${quotedKey}=${value.replaceAll("`", "``")}`;
 }
 
