@@ -14,15 +14,15 @@ import type { Client } from "../ports.ts";
 const BADVERS = 16;
 
 /** The question as the forwarder wants it. */
-export function forwardRequest(request: Request, flags: number, client: Client): ForwardRequest {
-  const { qname, qtype, qclass, opt } = request;
+export function forwardRequest(request: Request, client: Client): ForwardRequest {
+  const { qname, qtype, qclass, opt, ad } = request;
   return {
     qname,
     qtype,
     qclass,
     rd: (request.flags & FLAG.RD) !== 0,
     cd: (request.flags & FLAG.CD) !== 0,
-    ad: (flags & FLAG.AD) !== 0,
+    ad,
     do: opt !== null && (opt.flags & DO) !== 0,
     edns: opt === null ? null : { payload: opt.payload, options: opt.options },
     client,

@@ -22,6 +22,7 @@ export type Request = {
   opt: Opt | null;
   /** Client subnet (RFC 7871) out of the OPT. */
   subnet: Subnet | null;
+  ad: boolean;
   /** DO or AD or CD: wants more than a cached answer can tell. */
   wantsSecurity: boolean;
 };
@@ -78,6 +79,7 @@ export function parseRequest(query: Uint8Array): Request | BadRequest {
     qclass: readUint16(query, end + 2),
     opt: null,
     subnet: null,
+    ad: (word & FLAG.AD) !== 0,
     wantsSecurity: (word & (FLAG.AD | FLAG.CD)) !== 0,
   };
   if (answers + authority + additional === 0) return request;

@@ -18,7 +18,6 @@ import {
   prepareForwarded,
   refusal,
 } from "./forwarded.ts";
-import { readUint16 } from "./message.ts";
 import { ARPA, isWithin } from "./name.ts";
 import { prepareAnswer } from "./prepared-answer.ts";
 import { createPublisher, type Publisher } from "./publish.ts";
@@ -62,6 +61,9 @@ export type Resolver = {
   publishStats(): ReturnType<Publisher["stats"]>;
 };
 
+type Own = { topics: readonly Topic[]; isCurrent: () => boolean };
+const NOT_OURS: Own = { topics: [], isCurrent: () => true };
+
 /** Data older than this counts as stale (Consul `staleCounterThreshold`). */
 const STALE_MS = 5000;
 
@@ -96,7 +98,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
     const asksParent = request.qtype === TYPE.DS && settings.recursorsConfigured;
     if (zone !== undefined && !asksParent) answerDomain(work, zone);
     else if (zone === undefined && isWithin(request.qname, ARPA)) answerReverse(work);
-    else forwardQuestion(work, readUint16(query, 2));
+    else forwardQuestion(work);
   };
 
   /** false: there is no leader to vouch for the data, and the settings want one. */
@@ -142,7 +144,12 @@ export function createResolver(deps: ResolverDeps): Resolver {
     const reading = readingOf(work, noForeignNames, 1);
     const found = reverseAnswer(reading, request.qname, request.qtype);
     if (found !== undefined) finish(work, found, reading, true);
-    else if (work.settings.recursorsConfigured) forwardQuestion(work, request.flags);
+    else if (work.settings.recursorsConfigured)
+      forwardQuestion(work, {
+        topics: reading.topics,
+        // A node that took the address meanwhile goes before what the upstream says.
+        isCurrent: () => reverseAnswer(reading, request.qname, request.qtype) === undefined,
+      });
     else finish(work, negativeAnswer(reading, work.settings.zone, RCODE.NXDOMAIN), reading, true);
   }
 
@@ -234,7 +241,8 @@ export function createResolver(deps: ResolverDeps): Resolver {
     publisher.publish(prepared.answer, reading.topics);
   }
 
-  function forwardQuestion(work: Work, flags: number): void {
+  /** `own`: what of the catalog a kept answer depends on; names that cannot be ours depend on nothing. */
+  function forwardQuestion(work: Work, own: Own = NOT_OURS): void {
     const { request, client } = work;
     const count = (rcode: number): void =>
       counters.countReply("forward", client.transport, request.qtype, rcode);
@@ -250,16 +258,16 @@ export function createResolver(deps: ResolverDeps): Resolver {
       work.reply(emptyReply(request, refused, FLAG.RA));
       return;
     }
-    deps.forward(forwardRequest(request, flags, client), (answer) => {
+    deps.forward(forwardRequest(request, client), (answer) => {
       const { wire, rcode, truncated } = forwardedReply(request, answer, client, work.settings);
       count(rcode);
       if (truncated) counters.truncated++;
       work.reply(wire);
-      if (publisher === null || work.settings !== settings) return;
+      if (publisher === null || work.settings !== settings || !own.isCurrent()) return;
       const prepared = prepareForwarded(request, answer, clock(), work.settings);
       if (prepared === null) return;
       counters.published++;
-      publisher.publish(prepared, []);
+      publisher.publish(prepared, own.topics);
     });
   }
 

@@ -35,9 +35,9 @@ export function readHostName(text: string): Uint8Array | undefined {
   return parsed.ok ? parsed.value : undefined;
 }
 
-/** `<hex>.addr.<dc>.<domain>` for the suffix from `addr` on. */
-export function addrName(address: Uint8Array, suffix: Uint8Array): Uint8Array {
-  return nameUnder(hexAddress(address), suffix)!;
+/** `<hex>.addr.<dc>.<domain>` for the suffix from `addr` on; undefined under a very long domain. */
+export function addrName(address: Uint8Array, suffix: Uint8Array): Uint8Array | undefined {
+  return nameUnder(hexAddress(address), suffix);
 }
 
 export function srvRecord(

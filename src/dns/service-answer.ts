@@ -151,6 +151,7 @@ function srvAnswer(
     } else {
       // A node name that is no domain name cannot be a target; its address can.
       const target = (place.named ? nodeName : undefined) ?? addrName(place.address, addrSuffix);
+      if (target === undefined) continue;
       answer.answers.push(srvRecord(qname, ttl, { weight, port, target }));
       answer.additional.push(addressRecord(target, TYPE.SRV, ttl, place.address)!);
     }

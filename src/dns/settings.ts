@@ -81,14 +81,22 @@ export type Prepared = DnsSettings & {
   serviceTtl(lowerService: string): number;
 };
 
-/** Throws for a domain that is no domain name: the configuration layer has checked it. */
+/**
+ * Throws for a domain that is no domain name, or so long that nothing fits under it: the configuration
+ * layer has checked it.
+ */
 export function prepareSettings(settings: DnsSettings): Prepared {
+  const ownDatacenter = settings.datacenter.toLowerCase();
+  const zone = parseZone(settings.domain);
+  const altZone = settings.altDomain === "" ? null : parseZone(settings.altDomain);
+  for (const each of altZone === null ? [zone] : [zone, altZone])
+    each.under("service", ownDatacenter);
   return {
     ...settings,
     nodeTtlSeconds: Math.floor(settings.nodeTtlSeconds),
-    zone: parseZone(settings.domain),
-    altZone: settings.altDomain === "" ? null : parseZone(settings.altDomain),
-    ownDatacenter: settings.datacenter.toLowerCase(),
+    zone,
+    altZone,
+    ownDatacenter,
     serviceTtl: serviceTtls(settings.serviceTtlSeconds),
   };
 }

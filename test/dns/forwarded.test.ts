@@ -287,3 +287,28 @@ t.test("reloaded while a chain was under way: the reply comes, nothing is publis
   t.equal(decode(reply).answers?.length, 2);
   t.equal(world.fromTable(query("out.service.consul")), null);
 });
+
+t.test("a reverse name from upstream gives way to a node with that address, at once", async (t) => {
+  const answer = good({
+    answers: [rr("7.0.0.10.in-addr.arpa", TYPE.PTR, 600, wire("printer.example"))],
+    cacheableSeconds: 600,
+  });
+  let late = false;
+  const world = createWorld({
+    settings: { recursorsConfigured: true },
+    upstream: () => (late ? "later" : answer),
+  });
+  const ptr = query("7.0.0.10.in-addr.arpa", "PTR");
+  world.compute(ptr);
+  t.match(lines(decode(world.fromTable(ptr)).answers), [/printer\.example$/]);
+  world.apply(register(node("n7", { address: "10.0.0.7" })));
+  t.equal(world.fromTable(ptr), null, "withdrawn");
+  t.match(lines(decode(world.compute(ptr)).answers), [/n7\.node\.dc1\.consul$/]);
+
+  late = true;
+  const other = query("8.0.0.10.in-addr.arpa", "PTR");
+  world.resolver.resolve({ query: other, client: udp }, () => {});
+  world.apply(register(node("n8", { address: "10.0.0.8" })));
+  world.release(answer);
+  t.equal(world.fromTable(other), null, "not published over what was registered meanwhile");
+});
