@@ -12,7 +12,7 @@ const skip = missing.length > 0 ? `not installed: ${missing.join(", ")}` : false
 const SCRAPE_LIMIT_MS = 20_000;
 
 t.test("promtool finds nothing to complain about", { skip }, async (t) => {
-  const program = await startProgram();
+  const program = await startProgram({ telemetry: { prometheus_retention_time: "60s" } });
   t.teardown(() => program.end("SIGTERM"));
   for (const path of ["/metrics", "/v1/agent/metrics?format=prometheus"]) {
     const { status, text } = await program.http("GET", path);
