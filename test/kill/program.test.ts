@@ -1,7 +1,7 @@
 /**
  * SIGKILL at random moments while several connections register with the running program: after the
  * restart every acknowledged registration is there, and none is there by half (node, service and
- * check are one command). `npm run test:kill` sets KILL_ROUNDS to 200.
+ * check are one command). KILL_ROUNDS sets the number of kills; the figure to hold is 200.
  */
 import { once } from "node:events";
 import { rmSync } from "node:fs";
