@@ -88,7 +88,7 @@ export function commitMiss(ring: MissRing): void {
 }
 
 /** What the consumer gets; the arrays are copies and may be kept. */
-export type Miss = { query: Uint8Array; returnAddress: Int32Array; arrivedMs: number };
+export type Miss = { query: Uint8Array; returnAddress: Uint8Array; arrivedMs: number };
 
 /** Consumer: the oldest query, or undefined if there is none. */
 export function takeMiss(ring: MissRing): Miss | undefined {
@@ -104,7 +104,10 @@ export function takeMiss(ring: MissRing): Miss | undefined {
   const query = (entry + ENTRY_QUERY) << 2;
   const miss = {
     query: ring.octets.slice(query, query + words[entry + ENTRY_QUERY_OCTETS]!),
-    returnAddress: words.slice(entry + ENTRY_RETURN, entry + ENTRY_RETURN + RETURN_WORDS),
+    returnAddress: ring.octets.slice(
+      (entry + ENTRY_RETURN) << 2,
+      (entry + ENTRY_RETURN + RETURN_WORDS) << 2,
+    ),
     arrivedMs: ring.floats[(entry + ENTRY_ARRIVED) >> 1]!,
   };
   Atomics.store(words, READ, (read + words[entry + ENTRY_WORDS]!) | 0);

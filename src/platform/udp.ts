@@ -1,7 +1,6 @@
 /** UDP listeners with batched system calls: recvmmsg and sendmmsg over fixed memory. Linux. */
 import { ptr } from "bun:ffi";
 import { fail, ok, type Result } from "../base.ts";
-import { RETURN_WORDS } from "../dns/misses.ts";
 import { BATCH_DATAGRAMS, type DatagramBatch, INPUT_SLOT_OCTETS } from "../dns/worker.ts";
 import type { SocketAddress } from "../ports.ts";
 import { EAGAIN, EINTR, errnoOf, errorName, type Libc, pinned } from "./libc.ts";
@@ -57,6 +56,12 @@ const PKTINFO6_LENGTH = 36;
 const PKTINFO_IFINDEX = 4;
 const PKTINFO6_ADDRESS = 4;
 const PKTINFO6_IFINDEX = 8;
+
+// A return address in octets: index of the listener, sockaddr, in_pktinfo or in6_pktinfo.
+const RETURN_SOCKADDR = 4;
+const RETURN_PKTINFO = RETURN_SOCKADDR + SOCKADDR_OCTETS;
+const CMSGHDR_OCTETS = 16;
+const PKTINFO_OCTETS = 20;
 
 /** A bound socket. Plain data: handed to workers, whose descriptors are the process's. */
 export type Listener = {
@@ -247,11 +252,14 @@ export function createDatagramBatch(
     storeReturn(i, to, at) {
       to[at] = index;
       const name = (i * SOCKADDR_OCTETS) >> 2;
-      for (let k = 0; k < SOCKADDR_OCTETS >> 2; k++) to[at + 1 + k] = names.words[name + k]!;
+      const sockaddr = at + (RETURN_SOCKADDR >> 2);
+      for (let k = 0; k < SOCKADDR_OCTETS >> 2; k++) to[sockaddr + k] = names.words[name + k]!;
       if (!isWildcard) return;
       const control = (i * CONTROL_OCTETS) >> 2;
       leaveInterfaceOpen(controls.words, control, family);
-      for (let k = 0; k < 5; k++) to[at + 8 + k] = controls.words[control + PKTINFO_IFINDEX + k]!;
+      const pktinfo = at + (RETURN_PKTINFO >> 2);
+      for (let k = 0; k < PKTINFO_OCTETS >> 2; k++)
+        to[pktinfo + k] = controls.words[control + (CMSGHDR_OCTETS >> 2) + k]!;
       words[i * MMSGHDR_WORDS + CONTROL_LENGTH] = CONTROL_OCTETS;
     },
     flush: () => sender.flush(fd),
@@ -269,10 +277,10 @@ function leaveInterfaceOpen(words: Int32Array, control: number, family: number):
 /** Replies of the main thread: to return addresses that workers stored. */
 export type ReplySender = {
   /** Copies the message; it leaves with the next flush at the latest. */
-  send: (returnAddress: Int32Array, wire: Uint8Array) => void;
+  send: (returnAddress: Uint8Array, wire: Uint8Array) => void;
   flush: () => void;
   /** Who stored this address asked from here. */
-  clientOf: (returnAddress: Int32Array) => SocketAddress;
+  clientOf: (returnAddress: Uint8Array) => SocketAddress;
 };
 
 /** Room for replies of the main thread between two flushes; at least one message of any size. */
@@ -295,17 +303,18 @@ export function createReplySender(libc: Libc, listeners: readonly Listener[]): R
 
   return {
     send(returnAddress, wire) {
-      const listener = listeners[returnAddress[0]!]!;
+      const listener = listeners[returnAddress[0]! | (returnAddress[1]! << 8)]!;
       const isFull = sender.queued === BATCH_DATAGRAMS || out + wire.length > REPLY_BUFFER_OCTETS;
       if (isFull || listener.fd !== fd) flush();
       fd = listener.fd;
       const i = sender.queued;
       output.octets.set(wire, out);
-      const name = (i * SOCKADDR_OCTETS) >> 2;
-      for (let k = 0; k < SOCKADDR_OCTETS >> 2; k++) names.words[name + k] = returnAddress[1 + k]!;
+      const name = i * SOCKADDR_OCTETS;
+      for (let k = 0; k < SOCKADDR_OCTETS; k++)
+        names.octets[name + k] = returnAddress[RETURN_SOCKADDR + k]!;
       let controlOctets = 0;
       if (listener.isWildcard)
-        controlOctets = writePktinfo(controls.words, (i * CONTROL_OCTETS) >> 2, returnAddress);
+        controlOctets = writePktinfo(controls, i * CONTROL_OCTETS, returnAddress);
       sender.queue(
         output.address + out,
         wire.length,
@@ -317,21 +326,19 @@ export function createReplySender(libc: Libc, listeners: readonly Listener[]): R
       out += wire.length;
     },
     flush,
-    clientOf: (returnAddress) =>
-      fromSockaddr(
-        new Uint8Array(returnAddress.buffer, returnAddress.byteOffset, RETURN_WORDS * 4),
-        4,
-      ),
+    clientOf: (returnAddress) => fromSockaddr(returnAddress, RETURN_SOCKADDR),
   };
 }
 
 /** A control block that names the source address of a reply; returns the octets to announce. */
-function writePktinfo(words: Int32Array, at: number, returnAddress: Int32Array): number {
-  const isIpv4 = (returnAddress[1]! & 0xffff) === AF_INET;
-  words[at] = isIpv4 ? PKTINFO_LENGTH : PKTINFO6_LENGTH;
-  words[at + 1] = 0;
-  words[at + 2] = isIpv4 ? IPPROTO_IP : IPPROTO_IPV6;
-  words[at + 3] = isIpv4 ? IP_PKTINFO : IPV6_PKTINFO;
-  for (let k = 0; k < 5; k++) words[at + PKTINFO_IFINDEX + k] = returnAddress[8 + k]!;
+function writePktinfo(controls: Pinned, at: number, returnAddress: Uint8Array): number {
+  const isIpv4 = returnAddress[RETURN_SOCKADDR] === AF_INET;
+  const header = at >> 2;
+  controls.words[header] = isIpv4 ? PKTINFO_LENGTH : PKTINFO6_LENGTH;
+  controls.words[header + 1] = 0;
+  controls.words[header + 2] = isIpv4 ? IPPROTO_IP : IPPROTO_IPV6;
+  controls.words[header + 3] = isIpv4 ? IP_PKTINFO : IPV6_PKTINFO;
+  for (let k = 0; k < PKTINFO_OCTETS; k++)
+    controls.octets[at + CMSGHDR_OCTETS + k] = returnAddress[RETURN_PKTINFO + k]!;
   return isIpv4 ? 32 : CONTROL_OCTETS;
 }
