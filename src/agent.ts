@@ -56,7 +56,7 @@ export type Platform = {
   hostname: string;
   startDnsFront: StartDnsFront;
   /** null: not available here, use sockets of the runtime. */
-  createExchanges(options: { avoidPorts: readonly number[]; log: Log }): Exchanges | null;
+  createExchanges(log: Log): Exchanges | null;
   openStore(directory: string, warn: (message: string) => void): LogStore;
   startHttp(options: {
     listen: LoadedConfig["addresses"]["http"];
@@ -165,9 +165,8 @@ async function build(
 
   // Names outside the domain.
   const udp =
-    (config.batched_system_calls
-      ? platform.createExchanges({ avoidPorts: addresses.dns.map(({ port }) => port), log })
-      : null) ?? createDatagramExchanges(random);
+    (config.batched_system_calls ? platform.createExchanges(log) : null) ??
+    createDatagramExchanges(random);
   const tcp = createTcpExchanges();
   const forwarder = createForwarder({
     settings: forwarderSettings(loaded),
