@@ -3,7 +3,7 @@ import { readdirSync } from "node:fs";
 import type { Exchange, Exchanges, Log, SocketAddress } from "../../src/ports.ts";
 import { log, platform, serveCalls } from "./script.ts";
 
-type Create = (options: { avoidPorts: readonly number[]; log: Log }) => Exchanges | null;
+type Create = (log: Log) => Exchanges | null;
 const { createExchanges } = await platform<{ createExchanges: Create }>("upstream.ts");
 
 let exchanges: Exchanges;
@@ -23,8 +23,8 @@ function open(server: SocketAddress): Opened {
 }
 
 serveCalls({
-  create(avoidPorts: number[]) {
-    exchanges = createExchanges({ avoidPorts, log })!;
+  create() {
+    exchanges = createExchanges(log)!;
   },
   /** Opens `count` exchanges that send two octets of their number; the index of the first. */
   open(server: SocketAddress, count: number) {
