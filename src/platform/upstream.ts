@@ -168,7 +168,8 @@ class SocketPool {
       const place = kept ?? this.#createSocket(family);
       if (place < 0) return exchange.fail(errorName(-place));
       const fd = this.#fds[place]!;
-      if (this.#libc.connect(fd, server.address as never, length) === 0) {
+      const isClean = kept === undefined || this.#empty(fd);
+      if (isClean && this.#libc.connect(fd, server.address as never, length) === 0) {
         exchange.fd = fd;
         exchange.place = place;
         exchange.family = family;
@@ -181,6 +182,21 @@ class SocketPool {
       // A kept socket may hold an error of its former exchange; a fresh one says the truth.
       if (kept === undefined) return exchange.fail(errorName(errno));
     }
+  }
+
+  /**
+   * Takes what came late for the exchange before, datagrams and the error of an ICMP message: the next
+   * one must not see it. Without a port nothing more can arrive. False: too much to be worth it.
+   */
+  #empty(fd: number): boolean {
+    const { address } = this.#incoming;
+    for (let reads = 0; reads < READS_PER_SOCKET; reads++)
+      if (
+        this.#libc.recv(fd, address as never, DATAGRAM_OCTETS, MSG_DONTWAIT) < 0 &&
+        errnoOf(this.#libc) === EAGAIN
+      )
+        return true;
+    return false;
   }
 
   /** Place of a new socket that is watched, or a negative errno. */
@@ -256,19 +272,12 @@ class SocketPool {
         const place = this.#epoll.tag(i);
         const exchange = this.#exchanges[place];
         if (exchange !== undefined) read += this.#read(exchange);
-        else if (place >= 0 && this.#fds[place]! >= 0) this.#discard(place);
+        // Came late, while the socket rests: else it would be ready for ever.
+        else if (place >= 0 && this.#fds[place]! >= 0) this.#empty(this.#fds[place]!);
       }
       if (count < READY_MAX) break;
     }
     return read;
-  }
-
-  /** What arrived for an exchange before it ended: nobody waits for it. */
-  #discard(place: number): void {
-    const { address } = this.#incoming;
-    for (let reads = 0; reads < READS_PER_SOCKET; reads++)
-      if (this.#libc.recv(this.#fds[place]!, address as never, DATAGRAM_OCTETS, MSG_DONTWAIT) < 0)
-        return;
   }
 
   #read(exchange: UdpExchange): number {

@@ -35,6 +35,19 @@ serveCalls({
   },
   send: (i: number, hex: string) => opened[i]!.exchange.send(Buffer.from(hex, "hex")),
   close: (i: number) => opened[i]!.exchange.close(),
+  /**
+   * An exchange that ends before its reply, or error, is read, and one after it; the index of the
+   * first. The event loop stands still in between, so that the reply waits in the socket.
+   */
+  sendAndReopen(first: SocketAddress, second: SocketAddress, holdMs: number) {
+    const { exchange } = open(first);
+    exchange.send(Uint8Array.of(9));
+    const untilMs = performance.now() + holdMs;
+    while (performance.now() < untilMs);
+    exchange.close();
+    open(second).exchange.send(Uint8Array.of(1, 2));
+    return opened.length - 2;
+  },
   closeAll: () => opened.forEach(({ exchange }) => exchange.close()),
   events: (i: number) => opened[i]!.events,
   errors: () => opened.flatMap(({ events }) => events.filter((event) => /^[A-Z]/.test(event))),
