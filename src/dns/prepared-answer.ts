@@ -127,7 +127,10 @@ function prepareUniform(message: Message, options: PrepareOptions): PreparedForm
   if (wire.length > MAX_PREPARED_OCTETS) return null;
   const offset = 12 + question.length;
   const stride = 12 + answers[0]!.data.length;
-  const smallCount = countSmall(message, stride, options.udpAnswerLimit);
+  const counts = countSmall(message, stride, options.udpAnswerLimit);
+  const smallCount = options.edns ? counts.withEdns : counts.withoutEdns;
+  // Where the OPT costs a record, requests with and without one get answers of their own.
+  const common = counts.withEdns === counts.withoutEdns;
   // Consul loses the OPT of replies that it cuts from OPT_LOST_PAYLOAD on; workers always append it.
   const whole = wire.length + OPT_OCTETS + PAYLOAD_MARGIN;
   const maxPayload = whole <= OPT_LOST_PAYLOAD ? MAX_PAYLOAD : OPT_LOST_PAYLOAD - 1;
@@ -140,8 +143,8 @@ function prepareUniform(message: Message, options: PrepareOptions): PreparedForm
       variants: [wire],
       minPayload,
       maxPayload,
-      withoutEdns: smallCount > 0,
-      withEdns: true,
+      withoutEdns: smallCount > 0 && (common || !options.edns),
+      withEdns: common || options.edns,
       shuffle: {
         offset,
         stride,
@@ -156,18 +159,19 @@ function prepareUniform(message: Message, options: PrepareOptions): PreparedForm
   };
 }
 
-/** Answers that a reply of the small payload has room for; the same with and without OPT. */
+/** Answers that a reply of the small payload has room for. */
 function countSmall(
   { question, answers }: Message,
   stride: number,
   udpAnswerLimit: number,
-): number {
+): { withEdns: number; withoutEdns: number } {
   const limit = smallAnswerLimit(udpAnswerLimit);
   const struck = answers.length > limit;
   const each = struck ? question.length - 4 + stride - 2 : stride;
-  const room = SMALL_PAYLOAD - PAYLOAD_MARGIN - OPT_OCTETS - 12 - question.length;
-  const fitting = Math.max(1, Math.floor(room / each));
-  return Math.min(answers.length, limit, limit === 0 ? 0 : fitting);
+  const room = SMALL_PAYLOAD - PAYLOAD_MARGIN - 12 - question.length;
+  const count = (octets: number): number =>
+    Math.min(answers.length, limit, Math.max(1, Math.floor(octets / each)));
+  return { withEdns: count(room - OPT_OCTETS), withoutEdns: count(room) };
 }
 
 /**

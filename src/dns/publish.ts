@@ -17,7 +17,8 @@ export type Publisher = {
 };
 
 export function createPublisher(table: AnswerTable): Publisher {
-  const handlesOf = new Map<Topic, Set<AnswerHandle>>();
+  /** Most topics have one answer: a set for each would cost more than the answer's own bookkeeping. */
+  const handlesOf = new Map<Topic, AnswerHandle | Set<AnswerHandle>>();
   const topicsOf = new Map<AnswerHandle, readonly Topic[]>();
   let withdrawn = 0;
 
@@ -27,10 +28,25 @@ export function createPublisher(table: AnswerTable): Publisher {
     topicsOf.delete(handle);
     for (const topic of topics) {
       const handles = handlesOf.get(topic);
-      if (handles === undefined) continue;
-      handles.delete(handle);
-      if (handles.size === 0) handlesOf.delete(topic);
+      if (handles === handle) handlesOf.delete(topic);
+      else if (typeof handles === "object") {
+        handles.delete(handle);
+        if (handles.size === 0) handlesOf.delete(topic);
+      }
     }
+  }
+
+  function watch(topic: Topic, handle: AnswerHandle): void {
+    const handles = handlesOf.get(topic);
+    if (handles === undefined) handlesOf.set(topic, handle);
+    else if (typeof handles === "object") handles.add(handle);
+    else if (handles !== handle) handlesOf.set(topic, new Set([handles, handle]));
+  }
+
+  function withdraw(handle: AnswerHandle): void {
+    table.withdraw(handle);
+    withdrawn++;
+    forget(handle);
   }
 
   table.onEvict(forget);
@@ -39,21 +55,13 @@ export function createPublisher(table: AnswerTable): Publisher {
       const handle = table.publish(answer);
       if (handle === 0 || topics.length === 0) return;
       topicsOf.set(handle, topics);
-      for (const topic of topics) {
-        const handles = handlesOf.get(topic);
-        if (handles === undefined) handlesOf.set(topic, new Set([handle]));
-        else handles.add(handle);
-      }
+      for (const topic of topics) watch(topic, handle);
     },
     touch(topics) {
       for (const topic of topics) {
         const handles = handlesOf.get(topic);
-        if (handles === undefined) continue;
-        for (const handle of handles) {
-          table.withdraw(handle);
-          withdrawn++;
-          forget(handle);
-        }
+        if (typeof handles === "number") withdraw(handles);
+        else if (handles !== undefined) for (const handle of handles) withdraw(handle);
       }
     },
     withdrawAll() {
