@@ -10,7 +10,7 @@ import {
   openMissRing,
   takeMiss,
 } from "../dns/misses.ts";
-import { createAnswerTable } from "../dns/table.ts";
+import { createAnswerTable } from "../dns/table-writer.ts";
 import type { SocketAddress } from "../ports.ts";
 import { createSharedClock } from "./clock.ts";
 import { mainDoorbell } from "./doorbell.ts";

@@ -11,7 +11,7 @@ import {
 } from "../dns/cells.ts";
 import type { DnsFront, DnsFrontOptions } from "../dns/front.ts";
 import { createResponder, MISS, REPLY_ROOM_OCTETS, respond } from "../dns/respond.ts";
-import { createAnswerTable } from "../dns/table.ts";
+import { createAnswerTable } from "../dns/table-writer.ts";
 import type { SocketAddress } from "../ports.ts";
 
 /** Largest UDP datagram, rounded up to whole words. */

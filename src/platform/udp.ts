@@ -326,7 +326,26 @@ export function createReplySender(libc: Libc, listeners: readonly Listener[]): R
       out += wire.length;
     },
     flush,
-    clientOf: (returnAddress) => fromSockaddr(returnAddress, RETURN_SOCKADDR),
+    clientOf: createClientReader(),
+  };
+}
+
+/** IPv4 clients whose text is remembered, so that a question builds no string. When full: forgotten. */
+const CLIENT_TEXTS = 1024;
+
+function createClientReader(): (returnAddress: Uint8Array) => SocketAddress {
+  const texts = new Map<number, string>();
+  return (from) => {
+    if (from[RETURN_SOCKADDR] !== AF_INET) return fromSockaddr(from, RETURN_SOCKADDR);
+    const at = RETURN_SOCKADDR + 4;
+    const key = (from[at]! << 24) | (from[at + 1]! << 16) | (from[at + 2]! << 8) | from[at + 3]!;
+    let address = texts.get(key);
+    if (address === undefined) {
+      if (texts.size === CLIENT_TEXTS) texts.clear();
+      address = fromSockaddr(from, RETURN_SOCKADDR).address;
+      texts.set(key, address);
+    }
+    return { address, port: (from[at - 2]! << 8) | from[at - 1]! };
   };
 }
 

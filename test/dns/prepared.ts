@@ -3,7 +3,7 @@ import dnsPacket from "dns-packet";
 import type { PublishedAnswer, SharedClock } from "../../src/dns/answer.ts";
 import { COUNTER_CELLS } from "../../src/dns/cells.ts";
 import { createResponder, respond, type Responder } from "../../src/dns/respond.ts";
-import { createAnswerTable } from "../../src/dns/table.ts";
+import { createAnswerTable } from "../../src/dns/table-writer.ts";
 
 type QueryOptions = {
   id?: number;

@@ -2,7 +2,8 @@ import { Worker } from "node:worker_threads";
 import t from "tap";
 import type { AnswerHandle } from "../../src/dns/answer.ts";
 import { MISS } from "../../src/dns/respond.ts";
-import { createAnswerTable, PROBE_LIMIT } from "../../src/dns/table.ts";
+import { PROBE_LIMIT } from "../../src/dns/table.ts";
+import { createAnswerTable } from "../../src/dns/table-writer.ts";
 import { addresses, answerWith, createBench, decode, query, seeded } from "./prepared.ts";
 import { churnAnswer, NAMES, type Start, type Verdict } from "./table-reader.ts";
 

@@ -2,7 +2,7 @@ import t from "tap";
 import { sumCounters } from "../../src/dns/cells.ts";
 import { createMissMemory, openMissRing, takeMiss } from "../../src/dns/misses.ts";
 import { createResponder } from "../../src/dns/respond.ts";
-import { createAnswerTable } from "../../src/dns/table.ts";
+import { createAnswerTable } from "../../src/dns/table-writer.ts";
 import {
   BATCH_DATAGRAMS,
   type DatagramBatch,
