@@ -9,7 +9,8 @@ import { aclSettings, dnsSettings, forwarderSettings } from "./agent/settings.ts
 import { httpSettings, localSettings, shownConfig } from "./agent/settings.ts";
 import { ownMembers, ownStats } from "./agent/members.ts";
 import { ensureInitialManagement } from "./agent/initial-management.ts";
-import { createMachine, createPropose, lateBound } from "./agent/replica.ts";
+import { createReload } from "./agent/reload.ts";
+import { createMachine, createPropose } from "./agent/replica.ts";
 import { createRequestCounts } from "./agent/request-counts.ts";
 import { startSessionTimer, type SessionTimer } from "./agent/session-timer.ts";
 import { resolverFigures, dnsTimings } from "./agent/figures.ts";
@@ -87,13 +88,22 @@ const STORE_FAILED = 1;
 
 type Closer = () => Promise<void> | void;
 
+/** What others call back into; absent until it stands. */
+type Parts = {
+  resolver?: Resolver;
+  sessions?: SessionTimer;
+  local?: LocalAgent;
+  reload?: () => Promise<Result<void, string>>;
+};
+
 /** Runs until a signal, a leave or a failed store; resolves with the exit code. Rejects if it cannot start. */
 export async function runAgent(start: AgentStart, platform: Platform): Promise<number> {
   const closers: Closer[] = [];
   try {
     const { promise: ended, resolve: end } = Promise.withResolvers<number>();
-    closers.push(stopOnSignals(platform, start.log, end));
-    await build(start, platform, closers, end);
+    const parts: Parts = {};
+    closers.push(listenToSignals(platform, start.log, parts, end));
+    await build(start, platform, parts, closers, end);
     return await ended;
   } finally {
     for (const close of closers.toReversed()) await close();
@@ -105,6 +115,7 @@ export async function runAgent(start: AgentStart, platform: Platform): Promise<n
 async function build(
   start: AgentStart,
   platform: Platform,
+  parts: Parts,
   closers: Closer[],
   end: (code: number) => void,
 ): Promise<void> {
@@ -122,23 +133,18 @@ async function build(
   const nodeId = await loadNodeId(dataDir, config.node_id, random);
   const state = createState();
   const waiters = createWaiters({ clock, timers });
-  const resolver = lateBound<Resolver>("the resolver");
-  const local = lateBound<LocalAgent>("the local agent");
-  const sessions = lateBound<SessionTimer>("the session timer");
-  let serving = false;
   const machine = createMachine(state, {
+    // While the log is replayed nobody has read anything yet: there is nothing to call.
     touched(topics) {
-      if (!serving) return; // while the log is replayed nobody has read anything yet
-      resolver.get().touch(topics);
+      parts.resolver?.touch(topics);
       waiters.wake(topics);
-      sessions.get().touched(topics);
-      local.get().catalogChanged(topics);
+      parts.sessions?.touched(topics);
+      parts.local?.catalogChanged(topics);
     },
     replaced() {
-      if (!serving) return;
-      resolver.get().withdrawAll();
+      parts.resolver?.withdrawAll();
       waiters.wakeAll();
-      sessions.get().touched(["sessions"]);
+      parts.sessions?.touched(["sessions"]);
     },
   });
   const serverAddress = `${bracketed(addresses.advertise)}:${config["ports.server"]}`;
@@ -159,9 +165,9 @@ async function build(
   const propose = createPropose(() => engine);
   const acl = createAcl(state.acl, aclSettings(config));
   await ensureInitialManagement(propose, state.acl, config, { random, clock });
-  const timer = startSessionTimer({ reader: state.reader, propose, clock, timers });
-  sessions.set(timer);
-  closers.push(timer.stop);
+  const sessions = startSessionTimer({ reader: state.reader, propose, clock, timers });
+  parts.sessions = sessions;
+  closers.push(sessions.stop);
 
   // Names outside the domain.
   const udp =
@@ -189,36 +195,33 @@ async function build(
     workerCount,
     tableOctets: config.answer_table_size,
     batchedSystemCalls: config.batched_system_calls,
-    resolve: (question, reply) => resolver.get().resolve(question, reply),
+    // The resolver needs the table of this front: who asks in between is left to ask again.
+    resolve: (question, reply) =>
+      parts.resolver === undefined ? reply(null) : parts.resolver.resolve(question, reply),
     log,
   });
   closers.push(() => front.close());
-  resolver.set(
-    createResolver({
-      settings: dnsSettings(loaded),
-      catalog: state.reader,
-      acl,
-      forward: forwarder.forward,
-      resolveTarget: forwarder.forwardFirstReply,
-      table: front.table,
-      clock: front.clock,
-      wallMs: () => clock.wallMs(),
-      random: () => random.uint32(),
-      freshness: () => ({ leader: engine.leadership().self, ageMs: 0 }),
-    }),
-  );
+  const resolver = createResolver({
+    settings: dnsSettings(loaded),
+    catalog: state.reader,
+    acl,
+    forward: forwarder.forward,
+    resolveTarget: forwarder.forwardFirstReply,
+    table: front.table,
+    clock: front.clock,
+    wallMs: () => clock.wallMs(),
+    random: () => random.uint32(),
+    freshness: () => ({ leader: engine.leadership().self, ageMs: 0 }),
+  });
+  parts.resolver = resolver;
   const tcpFront = await startTcpFront({
     listen: front.addresses,
-    resolve: (question, reply) => resolver.get().resolve(question, reply),
+    resolve: resolver.resolve,
     clock,
     timers,
     log,
   });
   closers.push(() => tcpFront.close());
-  engine.onLeadership(({ leader }) => {
-    resolver.get().withdrawAll();
-    local.get().leadershipChanged(leader !== undefined);
-  });
 
   // This agent's own services and checks.
   const own = () => {
@@ -233,36 +236,38 @@ async function build(
     });
   };
   let localNow = localSettings(loaded);
-  local.set(
-    createLocalAgent({
-      own,
-      reader: state.reader,
-      propose,
-      files: dataDir === undefined ? noFiles : createLocalFiles(dataDir),
-      probe: createProbe(),
-      settings: () => localNow,
-      memberCount: () => 1,
-      wake: (topics) => waiters.wake(topics),
-      clock,
-      timers,
-      random,
-      log,
-    }),
-  );
-  closers.push(() => local.get().stop());
-  serving = true;
+  const local = createLocalAgent({
+    own,
+    reader: state.reader,
+    propose,
+    files: dataDir === undefined ? noFiles : createLocalFiles(dataDir),
+    probe: createProbe(),
+    settings: () => localNow,
+    memberCount: () => 1,
+    wake: (topics) => waiters.wake(topics),
+    clock,
+    timers,
+    random,
+    log,
+  });
+  parts.local = local;
+  closers.push(() => local.stop());
+  engine.onLeadership(({ leader }) => {
+    resolver.withdrawAll();
+    local.leadershipChanged(leader !== undefined);
+  });
 
   // Reload: the same files and flags once more.
   let httpNow = httpSettings(loaded);
   function apply(next: LoadedConfig): void {
     loaded = next;
-    resolver.get().reload(dnsSettings(next));
+    resolver.reload(dnsSettings(next));
     forwarder.reload(forwarderSettings(next));
     httpNow = httpSettings(next);
     localNow = localSettings(next);
     start.setLogLevel(next.config.log_level as LogLevel); // one of the words of its row
   }
-  async function reload(): Promise<Result<void, string>> {
+  const reload = createReload(async () => {
     const next = await start.reload();
     if (!next.ok) {
       log("error", "reload refused; the old configuration stays", {
@@ -275,10 +280,11 @@ async function build(
       log("warn", `${key} has changed; it takes effect at the next start`);
     for (const warning of next.value.warnings) log("warn", warning);
     apply(next.value);
-    await local.get().reload(next.value);
+    await local.reload(next.value);
     log("info", "configuration reloaded");
     return { ok: true, value: undefined };
-  }
+  });
+  parts.reload = reload;
   if (config.recursors.length === 0 && config["forwarder.resolv_conf"] !== "")
     closers.push(
       watchResolvConf(
@@ -301,7 +307,7 @@ async function build(
       version,
       dns: () => front.counters(),
       table: () => front.table.stats(),
-      resolver: () => resolverFigures(resolver.get(), tcpFront.counters),
+      resolver: () => resolverFigures(resolver, tcpFront.counters),
       forwarder: () => forwarder.stats(),
       catalog: () => {
         const { nodes, services, checks } = state.counts();
@@ -318,7 +324,7 @@ async function build(
       prefix: config["telemetry.metrics_prefix"],
       hostname: config["telemetry.disable_hostname"] ? "" : platform.hostname,
       nodeName: config.node_name,
-      timings: () => dnsTimings(resolver.get()),
+      timings: () => dnsTimings(resolver),
       now: () => new Date(clock.wallMs()),
     },
   );
@@ -332,7 +338,7 @@ async function build(
       leadership: () => engine.leadership(),
       acl,
       aclReader: state.acl,
-      sessionExpiry: timer.expiry,
+      sessionExpiry: sessions.expiry,
       waiters,
       random,
       clock,
@@ -349,7 +355,7 @@ async function build(
       onAnswer: requests.count,
     },
     agentRoutes({
-      local: local.get(),
+      local: local,
       members: (pool) => ownMembers(loaded, nodeId, pool),
       nodeMeta: () => loaded.config.node_meta,
       primaryDatacenter: config.primary_datacenter,
@@ -364,7 +370,7 @@ async function build(
       followLog: start.followLog,
     }),
   );
-  await local.get().start(loaded);
+  await local.start(loaded);
   const http = await platform.startHttp({
     listen: addresses.http,
     fetch: (request, env) => app.fetch(request, env),
@@ -380,12 +386,15 @@ async function build(
     workers: workerCount,
     index: state.reader.index,
   });
-
-  closers.push(platform.onSignal("SIGHUP", () => void reload()));
 }
 
-/** The first signal ends gracefully, also while the start is still under way; the second one at once. */
-function stopOnSignals(platform: Platform, log: Log, end: (code: number) => void): Cancel {
+/** The first SIGINT or SIGTERM ends gracefully, also while the start is still under way; the second at once. */
+function listenToSignals(
+  platform: Platform,
+  log: Log,
+  parts: Parts,
+  end: (code: number) => void,
+): Cancel {
   let stopping = false;
   const cancels = (["SIGINT", "SIGTERM"] as const).map((signal) =>
     platform.onSignal(signal, () => {
@@ -395,6 +404,8 @@ function stopOnSignals(platform: Platform, log: Log, end: (code: number) => void
       end(STOPPED);
     }),
   );
+  // Before there is anything to reload the configuration has just been read.
+  cancels.push(platform.onSignal("SIGHUP", () => void parts.reload?.()));
   return () => cancels.forEach((cancel) => cancel());
 }
 

@@ -1,5 +1,4 @@
 /** The state machine behind the log engine, and proposals as commands instead of octets. */
-import { assert } from "../base.ts";
 import { decode, encode, type Command } from "../cluster/command.ts";
 import type { Engine, Outcome, StateMachine } from "../cluster/engine.ts";
 import type { Topic } from "../cluster/model.ts";
@@ -37,18 +36,4 @@ export function createMachine(
 /** Proposes commands. */
 export function createPropose(engine: () => Engine): (command: Command) => Promise<Outcome> {
   return (command) => engine().propose(encode(command));
-}
-
-/** A value that exists only after the start; using it before is a mistake of ours. */
-export function lateBound<T>(what: string): { get(): T; set(value: T): void } {
-  let held: { value: T } | undefined;
-  return {
-    get() {
-      assert(held !== undefined, `${what} is ready`);
-      return held.value;
-    },
-    set(value) {
-      held = { value };
-    },
-  };
 }
