@@ -34,6 +34,9 @@ export type Log = (level: LogLevel, message: string, fields?: Record<string, unk
 /** Address of a peer or listener: IP literal without brackets, port 0..65535. */
 export type SocketAddress = { address: string; port: number };
 
+/** A place where HTTP listens: an address, or the path of a Unix socket. */
+export type HttpAddress = SocketAddress | { path: string };
+
 /** Who asked a question. */
 export type Client = SocketAddress & { transport: "udp" | "tcp" };
 

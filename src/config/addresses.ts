@@ -1,12 +1,9 @@
 import { isIP } from "node:net";
 import { fail, ok, type Result } from "../base.ts";
-import type { SocketAddress } from "../ports.ts";
+import type { HttpAddress, SocketAddress } from "../ports.ts";
 import { isForwardable, isSpecial, type InterfaceAddress } from "./interface-address.ts";
 import type { Config } from "./options.ts";
 import { expandTemplate } from "./sockaddr.ts";
-
-/** A place where HTTP listens: an address, or a Unix socket. */
-export type HttpAddress = SocketAddress | { path: string };
 
 /** Addresses of this agent, all IP literals without brackets. */
 export type Addresses = {

@@ -6,7 +6,7 @@ import type { Command } from "../cluster/command.ts";
 import type { BarrierMode, Leadership, Outcome } from "../cluster/engine.ts";
 import type { CatalogReader } from "../cluster/model.ts";
 import type { SessionExpiry } from "../cluster/session-expiry.ts";
-import type { Clock, Log, Random } from "../ports.ts";
+import type { Clock, Log, Random, SocketAddress } from "../ports.ts";
 import { decodeShape, type Decoded, type DecodeOptions, type Shape } from "../cluster/decode.ts";
 import type { Waiters } from "./blocking.ts";
 import { parseFirstJson } from "./body.ts";
@@ -70,12 +70,9 @@ export type HttpDeps = {
   onAnswer(route: string, method: string, status: number): void;
 };
 
-/** Where a request comes from. */
-export type ClientInfo = { readonly address: string; readonly port: number };
-
 /** What the listener hands to `app.fetch(request, env)`. */
 export type RequestEnv = {
-  readonly client: ClientInfo;
+  readonly client: SocketAddress;
   /** Exempts the connection from idle timeouts while this request is answered. */
   keepOpen(): void;
 };

@@ -1,11 +1,11 @@
 /** HTTP listeners: Bun.serve around a fetch function, on several addresses and Unix sockets. */
 import { lstatSync, rmSync } from "node:fs";
 import { connect } from "node:net";
-import type { HttpAddress } from "../config/addresses.ts";
-import type { Log, SocketAddress } from "../ports.ts";
+import type { RequestEnv } from "../http/call.ts";
+import type { HttpAddress, Log, SocketAddress } from "../ports.ts";
 
 /** Bodies larger than this are refused with 413 before they are read. */
-export const maxRequestBodyOctets = 64 * 1024 * 1024;
+const maxRequestBodyOctets = 64 * 1024 * 1024;
 /**
  * Seconds without traffic after which a connection is closed. Requests that wait are exempt
  * (`keepOpen`): a blocking query is silent for up to ten minutes.
@@ -14,17 +14,10 @@ const idleTimeoutSeconds = 120;
 /** How long `stop` lets running requests finish. */
 const drainMs = 5_000;
 
-/** What the application gets beside the request. */
-export type Env = {
-  readonly client: SocketAddress;
-  /** Exempts the connection from the idle timeout while this request is answered. */
-  keepOpen(): void;
-};
-
 const nobody = { address: "", port: 0 };
 
 /** Asks the server only when somebody wants to know: most requests do not. */
-class RequestEnv implements Env {
+class BunRequest implements RequestEnv {
   readonly #request: Request;
   readonly #server: Bun.Server<undefined>;
 
@@ -42,11 +35,10 @@ class RequestEnv implements Env {
   }
 }
 
+/** Listeners that accept connections. */
 export type HttpListeners = {
   /** Where they listen; a port 0 has become the real one. */
   readonly listening: readonly HttpAddress[];
-  /** Requests being answered now. */
-  readonly requestCount: number;
   /** Accepts no more connections, lets running requests finish for at most `drainMs`, then cuts them. */
   stop(): Promise<void>;
 };
@@ -57,7 +49,7 @@ export type HttpListeners = {
  */
 export async function startHttp(options: {
   listen: readonly HttpAddress[];
-  fetch: (request: Request, env: Env) => Response | Promise<Response>;
+  fetch: (request: Request, env: RequestEnv) => Response | Promise<Response>;
   log: Log;
 }): Promise<HttpListeners> {
   const servers: Bun.Server<undefined>[] = [];
@@ -75,9 +67,6 @@ export async function startHttp(options: {
       const at = options.listen[i]!;
       return "path" in at ? at : { address: at.address, port: server.port ?? 0 };
     }),
-    get requestCount() {
-      return servers.reduce((sum, server) => sum + server.pendingRequests, 0);
-    },
     async stop() {
       const drained = Promise.all(servers.map((server) => server.stop(false)));
       const late = Symbol("late");
@@ -113,7 +102,7 @@ function startServer(
     const common = {
       maxRequestBodySize: maxRequestBodyOctets,
       fetch: (request: Request, server: Bun.Server<undefined>) =>
-        fetch(request, new RequestEnv(request, server)),
+        fetch(request, new BunRequest(request, server)),
       error(error: Error) {
         log("error", "HTTP request failed", { error: error.message });
         return new Response("Internal server error", { status: 500 });
