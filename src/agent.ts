@@ -126,11 +126,11 @@ async function build(
 
   // Catalog and log.
   const dataDir = loaded.dev ? undefined : config.data_dir;
+  const nodeId = await loadNodeId(dataDir, config.node_id, random);
   const store =
     dataDir === undefined
       ? createMemoryStore()
       : platform.openStore(dataDir, (message) => log("warn", message));
-  const nodeId = await loadNodeId(dataDir, config.node_id, random);
   const state = createState();
   const waiters = createWaiters({ clock, timers });
   const machine = createMachine(state, {

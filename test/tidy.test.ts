@@ -8,7 +8,9 @@ const mayImport: Record<string, string[]> = {
   base: [],
   ports: [],
   version: [],
+  address: [],
   duration: ["base"],
+  listening: [],
   cluster: [],
   dns: ["cluster"],
   forwarder: ["dns"],
@@ -22,7 +24,7 @@ const mayImport: Record<string, string[]> = {
   platform: ["dns", "cluster", "forwarder", "http", "agent", "main"],
 };
 /** Every file may import these. */
-const shared = ["base", "ports", "duration", "version"];
+const shared = ["base", "ports", "address", "duration", "version", "listening"];
 
 /** What a worker runs per packet: imports nothing but its kind, contracts and base. */
 const hot = ["wire", "table", "misses", "cells", "respond", "worker"].map(

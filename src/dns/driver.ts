@@ -3,6 +3,7 @@
  * replies as they come, and keeps idle, slow and greedy clients from standing in the way of others.
  */
 import { createServer, type Server, type Socket } from "node:net";
+import { cannotListen } from "../listening.ts";
 import type { Cancel, Client, Clock, Log, SocketAddress, Timers } from "../ports.ts";
 import { formatAddress, parseAddress, unmapped } from "./address.ts";
 import type { Resolve } from "./answer.ts";
@@ -286,12 +287,15 @@ export async function startTcpFront(
   const servers: Server[] = [];
   for (const address of options.listen) {
     const server = createServer({ allowHalfOpen: true }, accept);
+    // oxlint-disable-next-line no-await-in-loop -- the first failure must name its address
+    await listen(server, address, options.listen).catch((error: unknown) => {
+      for (const open of servers) open.close();
+      throw error;
+    });
+    servers.push(server);
     server.on("error", (error) =>
       log("error", "dns: tcp listener failed", { error: String(error) }),
     );
-    servers.push(server);
-    // oxlint-disable-next-line no-await-in-loop -- the first failure must name its address
-    await listen(server, address, options.listen);
   }
 
   return {
@@ -346,9 +350,11 @@ function listen(
   // A wildcard takes both families, unless the other one has a listener of its own.
   const ipv6Only = all.some((other) => other.port === port && !other.address.includes(":"));
   return new Promise((resolved, rejected) => {
-    server.once("error", rejected);
+    const refuse = (error: Error): void =>
+      rejected(new Error(cannotListen("DNS over TCP", { address, port }, error), { cause: error }));
+    server.once("error", refuse);
     server.listen({ host: address, port, ipv6Only }, () => {
-      server.removeListener("error", rejected);
+      server.removeListener("error", refuse);
       resolved();
     });
   });

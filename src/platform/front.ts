@@ -33,7 +33,7 @@ export const startDnsFront: StartDnsFront = async (options) => {
 };
 
 async function startBatchedFront(libc: Libc, options: DnsFrontOptions): Promise<DnsFront> {
-  const workerCount = Math.max(1, options.workerCount);
+  const workerCount = options.listen.length === 0 ? 0 : Math.max(1, options.workerCount);
   const originMs = createSharedClock(0)();
   const clock = createSharedClock(originMs);
   const { table, memory } = createAnswerTable({

@@ -12,6 +12,7 @@ import {
 import type { DnsFront, DnsFrontOptions } from "../dns/front.ts";
 import { createResponder, MISS, REPLY_ROOM_OCTETS, respond } from "../dns/respond.ts";
 import { createAnswerTable } from "../dns/table-writer.ts";
+import { cannotListen } from "../listening.ts";
 import type { SocketAddress } from "../ports.ts";
 
 /** Largest UDP datagram, rounded up to whole words. */
@@ -118,10 +119,8 @@ export async function startPortableFront(options: DnsFrontOptions): Promise<DnsF
 /** Resolves with the port in force. */
 function bind(socket: Socket, address: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
-    socket.once("error", (error: NodeJS.ErrnoException) =>
-      reject(
-        new Error(`cannot listen on udp ${address} port ${port}: ${error.code ?? error.message}`),
-      ),
+    socket.once("error", (error) =>
+      reject(new Error(cannotListen("DNS over UDP", { address, port }, error))),
     );
     socket.bind(port, address, () => {
       socket.removeAllListeners("error");

@@ -2,6 +2,7 @@
 import { lstatSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import type { RequestEnv } from "../http/call.ts";
+import { cannotListen } from "../listening.ts";
 import type { HttpAddress, Log, SocketAddress } from "../ports.ts";
 
 /** Bodies larger than this are refused with 413 before they are read. */
@@ -89,8 +90,7 @@ async function removeStale(path: string): Promise<void> {
     const probe = connect(path, () => resolve(true)).on("error", () => resolve(false));
     probe.on("connect", () => probe.destroy());
   });
-  if (isAlive)
-    throw new Error(`HTTP cannot listen on ${path}: another program uses it (EADDRINUSE)`);
+  if (isAlive) throw new Error(cannotListen("HTTP", { path }, "EADDRINUSE"));
   rmSync(path);
 }
 
@@ -112,15 +112,6 @@ function startServer(
     const { address: hostname, port } = at;
     return Bun.serve({ hostname, port, idleTimeout: idleTimeoutSeconds, ...common });
   } catch (error) {
-    const where = "path" in at ? at.path : `${at.address} port ${at.port}`;
-    throw new Error(`HTTP cannot listen on ${where}: ${reasonOf(error)}`, { cause: error });
+    throw new Error(cannotListen("HTTP", at, error), { cause: error });
   }
-}
-
-function reasonOf(error: unknown): string {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  if (code === "EADDRINUSE") return "another program uses it (EADDRINUSE)";
-  if (code === "EACCES") return "not permitted (EACCES); ports below 1024 need a privilege";
-  if (code === "EADDRNOTAVAIL") return "no interface has this address (EADDRNOTAVAIL)";
-  return error instanceof Error ? error.message : String(error);
 }

@@ -2,6 +2,7 @@
 import { ptr } from "bun:ffi";
 import { fail, ok, type Result } from "../base.ts";
 import { BATCH_DATAGRAMS, type DatagramBatch, INPUT_SLOT_OCTETS } from "../dns/worker.ts";
+import { cannotListen } from "../listening.ts";
 import type { SocketAddress } from "../ports.ts";
 import { EAGAIN, EINTR, errnoOf, errorName, type Libc, pinned } from "./libc.ts";
 import {
@@ -88,7 +89,7 @@ export function openListener(
   const failure = (): Result<Listener, string> => {
     const word = errorName(errnoOf(libc));
     if (fd >= 0) libc.close(fd);
-    return fail(`cannot listen on udp ${address.address} port ${address.port}: ${word}`);
+    return fail(cannotListen("DNS over UDP", address, word));
   };
   if (fd < 0) return failure();
   const set = (level: number, option: number, value: number): boolean =>

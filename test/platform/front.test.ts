@@ -168,7 +168,7 @@ t.test("an address that is taken is an error that names it", async (t) => {
     for (const over of [{}, { workerCount: 2 }, { batchedSystemCalls: false }])
       await t.rejects(
         host.call("start", options({ ...over, listen: [taken] })),
-        { message: `cannot listen on udp 127.0.0.1 port ${taken!.port}: EADDRINUSE` },
+        { message: new RegExp(`UDP cannot listen on 127.0.0.1 port ${taken!.port}: .*EADDRINUSE`) },
         JSON.stringify(over),
       );
     await t.rejects(host.call("start", options({ listen: [{ address: "localhost", port: 0 }] })), {

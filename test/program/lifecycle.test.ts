@@ -2,7 +2,8 @@
 import t from "tap";
 import { execFileSync, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { symlinkSync } from "node:fs";
+import { symlinkSync, writeFileSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
 import { decode, query, udpClient } from "../dns-client.ts";
 import { freePort, startProgram, temporaryDirectory, waypostPath } from "../program.ts";
@@ -94,6 +95,44 @@ t.test("a port in use is named", async (t) => {
   t.ok(error instanceof Error, "the second one does not start");
   t.match((error as Error).message, /in use|EADDRINUSE/);
   t.match((error as Error).message, new RegExp(`127\\.0\\.0\\.1.*${program.dnsPort}`));
+});
+
+t.test("a TCP port in use is named", async (t) => {
+  const taken = createServer().listen(0, "127.0.0.1");
+  await once(taken, "listening");
+  t.teardown(() => taken.close());
+  const { port } = taken.address() as AddressInfo; // it listens on IP
+  const { path, remove } = temporaryDirectory();
+  t.teardown(remove);
+  const at = { directory: path, dnsPort: port, httpPort: await freePort() };
+  const error = await startProgram({}, at).catch((e: Error) => e);
+  t.match(
+    (error as Error).message,
+    new RegExp(`DNS over TCP cannot listen on 127\\.0\\.0\\.1 port ${port}: .*EADDRINUSE`),
+  );
+});
+
+t.test("a data directory that cannot be used ends the start at once and is named", async (t) => {
+  const { path, remove } = temporaryDirectory();
+  t.teardown(remove);
+  const file = join(path, "a-file");
+  writeFileSync(file, "");
+  for (const data_dir of [file, join(file, "below")]) {
+    const error = await startProgram({ data_dir }).catch((e: Error) => e);
+    t.match((error as Error).message, /ended at start \(1\)/);
+    t.match((error as Error).message, `data_dir ${data_dir} cannot be used: `);
+  }
+});
+
+t.test("without a DNS port no thread is started for it", async (t) => {
+  const { path, remove } = temporaryDirectory();
+  t.teardown(remove);
+  const program = await startProgram(
+    {},
+    { directory: path, dnsPort: -1, httpPort: await freePort() },
+  );
+  t.equal(await program.end("SIGTERM"), 1);
+  t.notMatch(program.output(), /ended unexpectedly/);
 });
 
 const ports = ({ dnsPort, httpPort }: { dnsPort: number; httpPort: number }) => ({

@@ -110,15 +110,21 @@ export async function loadNodeId(
   }
   if (dataDir === undefined) return random.uuid();
   const path = join(dataDir, "node-id");
-  const text = await readFile(path, "utf8").catch(absent(undefined));
+  const text = await readFile(path, "utf8").catch(absent(undefined)).catch(unusable(dataDir));
   if (text !== undefined) {
     const id = text.trim().toLowerCase();
     if (UUID.test(id)) return id;
     throw new Error(`${path} does not hold a UUID; restore it, or remove it to become a new node`);
   }
   const id = random.uuid();
-  await writeAtomically(dataDir, path, id, true);
+  await writeAtomically(dataDir, path, id, true).catch(unusable(dataDir));
   return id;
+}
+
+function unusable(dataDir: string): (error: unknown) => never {
+  return (error) => {
+    throw new Error(`data_dir ${dataDir} cannot be used: ${messageOf(error)}`, { cause: error });
+  };
 }
 
 function absent<T>(value: T): (error: unknown) => T {
