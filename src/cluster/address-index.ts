@@ -1,8 +1,8 @@
-import { addressKey } from "./address-key.ts";
+import { canonicalAddress } from "../address.ts";
 import { SortedList, type Compare } from "./sorted.ts";
 
 /**
- * Records by IP literal. Nearly every address has one record, which is then stored as it is; the
+ * Records by IP literal, whatever its spelling (Consul compares reverse names, to the same effect). Nearly every address has one record, which is then stored as it is; the
  * rest share a sorted list. Host names never come back as PTR owners and are left out.
  */
 export class AddressIndex<K, T extends K & object> {
@@ -15,14 +15,14 @@ export class AddressIndex<K, T extends K & object> {
 
   /** The first record in storage order; any spelling of an IPv6 address will do. */
   first(address: string): T | undefined {
-    const held = this.#records.get(addressKey(address));
+    const held = this.#records.get(canonicalAddress(address));
     return held instanceof SortedList ? held.first() : held;
   }
 
   /** Adds the record or replaces the one that compares equal. */
   put(address: string, record: T): void {
     if (!LITERAL.test(address)) return;
-    const key = addressKey(address);
+    const key = canonicalAddress(address);
     const held = this.#records.get(key);
     if (held instanceof SortedList) {
       held.put(record);
@@ -38,7 +38,7 @@ export class AddressIndex<K, T extends K & object> {
 
   remove(address: string, record: K): void {
     if (!LITERAL.test(address)) return;
-    const key = addressKey(address);
+    const key = canonicalAddress(address);
     const held = this.#records.get(key);
     if (held instanceof SortedList) {
       held.remove(record);

@@ -12,8 +12,9 @@ import {
   serviceCheckShape,
   serviceShape,
 } from "./definition-shapes.ts";
+import { ipVersion } from "../address.ts";
 import { formatDuration } from "../duration.ts";
-import { ipVersion, isAnyAddress } from "./ip.ts";
+import { isAnyAddress } from "./service-address.ts";
 import { metadataProblem } from "./metadata.ts";
 import type { TaggedAddress } from "./model.ts";
 

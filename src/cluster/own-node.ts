@@ -1,7 +1,7 @@
 /** What this agent says about its own node in the catalog, besides the services registered with it. */
 import type { CheckFields, NodeFields, ServiceFields } from "./command.ts";
 import { newCheckFields } from "./definition.ts";
-import { ipVersion } from "./ip.ts";
+import { ipVersion } from "../address.ts";
 
 /** Names that the cluster itself manages on a node. */
 export const CONSUL_SERVICE_ID = "consul";

@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { isUnspecified } from "../address.ts";
 import { fail, ok, type Result } from "../base.ts";
 import type { HttpAddress, SocketAddress } from "../ports.ts";
 import { isForwardable, isSpecial, type InterfaceAddress } from "./interface-address.ts";
@@ -69,10 +70,6 @@ function addressList(
     errors.push(`${key}: "${address}" is not an IP address`);
     return false;
   });
-}
-
-function isUnspecified(address: string): boolean {
-  return address === "0.0.0.0" || (isIP(address) === 6 && /^[0:]+$/.test(address));
 }
 
 /** What stands for an unspecified `bind_addr`: a private address, else any, else loopback. */

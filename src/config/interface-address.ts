@@ -1,5 +1,6 @@
-import { BlockList, isIP } from "node:net";
+import { hexAddress, parseAddress } from "../address.ts";
 import { fail, ok, type Result } from "../base.ts";
+import { isInside, parseNetwork, type Network } from "./network.ts";
 
 /** One address of one network interface of this machine. */
 export type InterfaceAddress = {
@@ -57,52 +58,39 @@ const networksOfRfc: Readonly<Record<string, string>> = {
     "fc00::/7 fe80::/10",
 };
 
-const networks = new Map<string, BlockList>();
+const parsedOfRfc = new Map<string, readonly Network[]>();
 
 /** Whether an IP literal lies in the networks of an RFC; the error lists the RFCs that are known. */
 export function inRfc(address: string, rfc: string): Result<boolean, string> {
   const listed = Object.hasOwn(networksOfRfc, rfc) ? networksOfRfc[rfc] : undefined;
   if (listed === undefined)
     return fail(`unknown RFC ${rfc}; known: ${Object.keys(networksOfRfc).join(", ")}`);
-  let list = networks.get(rfc);
-  if (list === undefined) {
-    list = networkList(listed);
-    networks.set(rfc, list);
+  let networks = parsedOfRfc.get(rfc);
+  if (networks === undefined) {
+    networks = networkList(listed);
+    parsedOfRfc.set(rfc, networks);
   }
-  return ok(contains(list, address));
+  return ok(isInside(networks, address));
 }
 
 /** Whether an IP literal lies in a network such as 10.0.0.0/8. */
 export function inNetwork(address: string, network: string): Result<boolean, string> {
-  const list = new BlockList();
-  return addNetwork(list, network)
-    ? ok(contains(list, address))
-    : fail(`"${network}" is not a network such as 10.0.0.0/8`);
+  const parsed = parseNetwork(network);
+  return parsed.ok ? ok(isInside([parsed.value], address)) : parsed;
 }
 
-function networkList(text: string): BlockList {
-  const list = new BlockList();
-  for (const network of text.split(" ")) addNetwork(list, network);
-  return list;
-}
-
-function addNetwork(list: BlockList, network: string): boolean {
-  const [address = "", length = "", more] = network.split("/");
-  const family = isIP(address);
-  const bits = Number(length);
-  if (family === 0 || more !== undefined || !/^\d+$/.test(length)) return false;
-  if (bits > (family === 4 ? 32 : 128)) return false;
-  list.addSubnet(address, bits, family === 4 ? "ipv4" : "ipv6");
-  return true;
-}
-
-function contains(list: BlockList, address: string): boolean {
-  return list.check(address, isIP(address) === 6 ? "ipv6" : "ipv4");
+/** Networks written in this file, separated by blanks. */
+function networkList(text: string): readonly Network[] {
+  return text.split(" ").map((network) => {
+    const parsed = parseNetwork(network);
+    if (!parsed.ok) throw new Error(parsed.error);
+    return parsed.value;
+  });
 }
 
 /** Whether packets to or from this address may cross a router (RFC 6890, column Forwardable). */
 export function isForwardable(address: string): boolean {
-  return !contains(unforwardable, address);
+  return !isInside(unforwardable, address);
 }
 
 const unforwardable = networkList(
@@ -118,18 +106,5 @@ export function isSpecial(address: string): boolean {
 
 /** An IP literal as a number, for sorting. */
 export function addressNumber(address: string): bigint {
-  if (isIP(address) === 4)
-    return address.split(".").reduce((sum, part) => sum * 256n + BigInt(part), 0n);
-  const [head = "", tail] = embeddedIpv4AsHex(address).split("::");
-  const left = head === "" ? [] : head.split(":");
-  const right = tail === undefined || tail === "" ? [] : tail.split(":");
-  const middle = tail === undefined ? [] : Array<string>(8 - left.length - right.length).fill("0");
-  return [...left, ...middle, ...right].reduce((sum, x) => sum * 65536n + BigInt(`0x${x}`), 0n);
-}
-
-function embeddedIpv4AsHex(address: string): string {
-  const match = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(address);
-  if (match === null) return address;
-  const number = addressNumber(match[2]!);
-  return `${match[1]}${(number >> 16n).toString(16)}:${(number & 0xffffn).toString(16)}`;
+  return BigInt(`0x${hexAddress(parseAddress(address)!)}`);
 }

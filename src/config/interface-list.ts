@@ -1,3 +1,4 @@
+import { isUnspecified } from "../address.ts";
 import { fail, ok, type Result } from "../base.ts";
 import {
   addressNumber,
@@ -146,7 +147,7 @@ function hasFlag(item: InterfaceAddress, word: string): Result<boolean, string> 
     case "global unicast":
       return ok(!item.loopback && !isLinkLocal);
     case "unspecified":
-      return ok(addressNumber(item.address) === 0n);
+      return ok(isUnspecified(item.address));
     default:
       return fail(
         `unknown flag ${word}; known: up, down, loopback, forwardable, link-local unicast, ` +

@@ -1,5 +1,5 @@
 import { metadataProblem } from "../cluster/metadata.ts";
-import { inNetwork } from "./interface-address.ts";
+import { parseNetwork } from "./network.ts";
 import type { Config } from "./options.ts";
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -39,8 +39,8 @@ export function brokenRules(config: Config, dev: boolean, encrypt: string): stri
   const meta = metadataProblem(config.node_meta);
   if (meta !== undefined) problems.push(`node_meta: ${meta}`);
   for (const network of config["http_config.allow_write_http_from"]) {
-    const valid = inNetwork("127.0.0.1", network);
-    if (!valid.ok) problems.push(`http_config.allow_write_http_from: ${valid.error}`);
+    const parsed = parseNetwork(network);
+    if (!parsed.ok) problems.push(`http_config.allow_write_http_from: ${parsed.error}`);
   }
   return [...problems, ...domainProblems(config)];
 }

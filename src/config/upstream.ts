@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { isUnspecified } from "../address.ts";
 import { fail, ok, type Result } from "../base.ts";
 import type { SocketAddress } from "../ports.ts";
 
@@ -16,8 +17,7 @@ export function parseUpstream(text: string): Result<SocketAddress, string> {
   const { address, port } = server;
   if (!/^\d{1,5}$/.test(port) || Number(port) < 1 || Number(port) > 65535)
     return refused("has a port that is not from 1 to 65535");
-  if (address === "0.0.0.0" || /^[0:]+$/.test(address))
-    return refused("is the unspecified address");
+  if (isUnspecified(address)) return refused("is the unspecified address");
   if (isIP(address) === 0 && !/^(?!-)[A-Za-z0-9_.-]{1,253}$/.test(address))
     return refused("is neither an IP address nor a host name");
   if (isIP(address) === 0 && /^[\d.]+$/.test(address)) return refused("is not an IP address");

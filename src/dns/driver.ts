@@ -5,7 +5,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { cannotListen } from "../listening.ts";
 import type { Cancel, Client, Clock, Log, SocketAddress, Timers } from "../ports.ts";
-import { formatAddress, parseAddress, unmapped } from "./address.ts";
+import { formatAddress, parseAddress, unmapped } from "../address.ts";
 import type { Resolve } from "./answer.ts";
 import { createFraming, type Framing } from "./framing.ts";
 import type { TcpFront } from "./front.ts";

@@ -29,7 +29,7 @@ import { FLAG, RCODE, TYPE, type Message } from "./rr.ts";
 import { prepareSettings, type DnsSettings, type Prepared, type Zone } from "./settings.ts";
 import { effectivePayload, fitTcp, fitUdp } from "./size.ts";
 import { negativeAnswer } from "./soa.ts";
-import { formatAddress } from "./address.ts";
+import { formatAddress } from "../address.ts";
 
 export type ResolverDeps = {
   settings: DnsSettings;

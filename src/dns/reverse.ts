@@ -1,6 +1,6 @@
 /** Names of addresses. Spec of the DNS interface, section 8. */
 import type { NodeRecord } from "../cluster/model.ts";
-import { formatAddress } from "./address.ts";
+import { formatAddress } from "../address.ts";
 import { nameUnder, parseReverseName } from "./name.ts";
 import { emptyAnswer, type Answer, type Reading } from "./reading.ts";
 import { record } from "./rrset.ts";

@@ -1,5 +1,5 @@
 /** Resource records made of what the catalog holds. */
-import { hexAddress, parseAddress, unmapped } from "./address.ts";
+import { hexAddress, parseAddress, unmapped } from "../address.ts";
 import { nameUnder, parseName } from "./name.ts";
 import { CLASS_IN, TYPE, type Rr } from "./rr.ts";
 

@@ -1,6 +1,6 @@
 /** The system's list of resolvers, resolv.conf(5), as upstream servers. */
 import { equalOctets } from "../dns/name.ts";
-import { parseAddress, unmapped } from "../dns/address.ts";
+import { parseAddress, unmapped } from "../address.ts";
 import type { SocketAddress } from "../ports.ts";
 import { MAX_SERVERS } from "./settings.ts";
 

@@ -7,7 +7,7 @@ import type {
   ServiceFields,
 } from "../cluster/command.ts";
 import type { Decoded } from "../cluster/decode.ts";
-import { isAnyAddress } from "../cluster/ip.ts";
+import { isAnyAddress } from "../cluster/service-address.ts";
 import type { CatalogReader } from "../cluster/model.ts";
 import { sameNode } from "../cluster/same.ts";
 import { formatDuration } from "../duration.ts";

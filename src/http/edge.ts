@@ -1,7 +1,8 @@
 /** What every answer and every request check needs of the settings, computed once per reload. */
-import type { HttpDeps, HttpSettings } from "./call.ts";
 import { LRUCache } from "lru-cache";
-import { parseNetworks } from "./cidr.ts";
+import { assert } from "../base.ts";
+import { isInside, parseNetwork } from "../config/network.ts";
+import type { HttpDeps, HttpSettings } from "./call.ts";
 
 /** `?cached` reads remembered for their X-Cache header; the least recently used one is forgotten. */
 const maxSeenReads = 4096;
@@ -33,13 +34,11 @@ export function createEdge(deps: HttpDeps): () => Edge {
 
 function buildEdge(deps: HttpDeps, settings: HttpSettings, seenReads: Edge["seenReads"]): Edge {
   const { blockEndpoints, allowWriteHttpFrom } = settings;
-  const isRestricted = allowWriteHttpFrom.length > 0;
-  const networks = parseNetworks(allowWriteHttpFrom);
-  if (networks === undefined)
-    deps.log(
-      "error",
-      "allow_write_http_from has a network that is not in CIDR form: all writes over HTTP are refused",
-    );
+  const networks = allowWriteHttpFrom.map((text) => {
+    const network = parseNetwork(text);
+    assert(network.ok, "the configuration takes networks in CIDR form only");
+    return network.value;
+  });
   return {
     settings,
     headers: {
@@ -49,7 +48,7 @@ function buildEdge(deps: HttpDeps, settings: HttpSettings, seenReads: Edge["seen
     },
     bareHeaders: settings.responseHeaders,
     isBlocked: (path) => blockEndpoints.some((prefix) => path.startsWith(prefix)),
-    mayWrite: isRestricted ? (networks ?? (() => false)) : undefined,
+    mayWrite: networks.length > 0 ? (address) => isInside(networks, address) : undefined,
     seenReads,
   };
 }

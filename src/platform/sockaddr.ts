@@ -1,5 +1,5 @@
 /** struct sockaddr_in and sockaddr_in6 of Linux ↔ text. */
-import { formatAddress, parseAddress, unmapped } from "../dns/address.ts";
+import { formatAddress, parseAddress, unmapped } from "../address.ts";
 import type { SocketAddress } from "../ports.ts";
 
 export const AF_INET = 2;

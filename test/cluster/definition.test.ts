@@ -11,7 +11,6 @@ import {
   problemOfTaggedAddresses,
   refusalOfCheck,
 } from "../../src/cluster/definition.ts";
-import { ipVersion } from "../../src/cluster/ip.ts";
 
 type Step = {
   request?: { method: string; path: string; body?: unknown };
@@ -225,25 +224,4 @@ t.test("kinds without a runner are refused, never accepted and not run", async (
   t.match(refusal({ H2PING: "h:1" }, "api"), /^Checks of type "h2ping" are not supported/);
   t.match(refusal({ HTTP: "h:1/x" }, "api"), /without http:\/\/ or https:\/\/: h:1\/x/);
   t.equal(refusal({ TCP: "h:1" }, "api"), undefined);
-});
-
-t.test("address literals", async (t) => {
-  const rows: [string, 4 | 6 | 0][] = [
-    ["10.0.0.1", 4],
-    ["010.0.0.1", 0],
-    ["1.2.3", 0],
-    ["1.2.3.256", 0],
-    ["::", 6],
-    ["2001:db8::1", 6],
-    ["::ffff:1.2.3.4", 6],
-    ["1:2:3:4:5:6:7:8", 6],
-    ["1:2:3:4:5:6:7", 0],
-    ["1:2:3:4:5:6:7::8", 0],
-    ["1::2::3", 0],
-    ["1.2.3.4::", 0],
-    ["fe80::1%eth0", 0],
-    ["db.example.com", 0],
-    ["", 0],
-  ];
-  for (const [text, version] of rows) t.equal(ipVersion(text), version, text);
 });

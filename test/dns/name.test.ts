@@ -14,7 +14,7 @@ import {
   ROOT,
   suffixOffset,
 } from "../../src/dns/name.ts";
-import { parseAddress } from "../../src/dns/address.ts";
+import { parseAddress } from "../../src/address.ts";
 
 const wire = (text: string) => {
   const parsed = parseName(text);

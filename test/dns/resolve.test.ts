@@ -1,5 +1,5 @@
 import t from "tap";
-import { parseAddress } from "../../src/dns/address.ts";
+import { parseAddress } from "../../src/address.ts";
 import { formatName, parseName } from "../../src/dns/name.ts";
 import { TYPE, type Rr } from "../../src/dns/rr.ts";
 import {

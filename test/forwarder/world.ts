@@ -4,7 +4,7 @@
  */
 import packet, { type Answer, type Packet } from "dns-packet";
 import type { ForwardAnswer, ForwardRequest } from "../../src/dns/answer.ts";
-import { formatAddress } from "../../src/dns/address.ts";
+import { formatAddress } from "../../src/address.ts";
 import { formatName, parseName } from "../../src/dns/name.ts";
 import { TYPE } from "../../src/dns/rr.ts";
 import { createForwarder, type Forwarder } from "../../src/forwarder/forward.ts";

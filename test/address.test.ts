@@ -2,7 +2,15 @@ import assert from "node:assert/strict";
 import net from "node:net";
 import t from "tap";
 import fc from "fast-check";
-import { formatAddress, hexAddress, parseAddress, unmapped } from "../../src/dns/address.ts";
+import {
+  canonicalAddress,
+  formatAddress,
+  hexAddress,
+  ipVersion,
+  isUnspecified,
+  parseAddress,
+  unmapped,
+} from "../src/address.ts";
 
 t.test("literals and their canonical text", async (t) => {
   const rows: [text: string, canonical: string][] = [
@@ -64,4 +72,42 @@ t.test("agrees with node:net on what is an address", async (t) => {
     }),
     { numRuns: 3000 },
   );
+});
+
+t.test("versions", async (t) => {
+  const rows: [string, 4 | 6 | 0][] = [
+    ["10.0.0.1", 4],
+    ["010.0.0.1", 0],
+    ["1.2.3", 0],
+    ["1.2.3.256", 0],
+    ["::", 6],
+    ["2001:db8::1", 6],
+    ["::ffff:1.2.3.4", 6],
+    ["1:2:3:4:5:6:7:8", 6],
+    ["1:2:3:4:5:6:7", 0],
+    ["1:2:3:4:5:6:7::8", 0],
+    ["1::2::3", 0],
+    ["1.2.3.4::", 0],
+    ["fe80::1%eth0", 0],
+    ["db.example.com", 0],
+    ["", 0],
+  ];
+  for (const [text, version] of rows) t.equal(ipVersion(text), version, text);
+});
+
+t.test("one text for all spellings", async (t) => {
+  const rows: [text: string, canonical: string][] = [
+    ["10.0.0.1", "10.0.0.1"],
+    ["::ffff:10.0.0.1", "10.0.0.1"],
+    ["::FFFF:a00:1", "10.0.0.1"],
+    ["2001:DB8:0:0::0:1", "2001:db8::1"],
+    ["db.example.com", "db.example.com"],
+    ["not:an:address", "not:an:address"],
+  ];
+  for (const [text, canonical] of rows) t.equal(canonicalAddress(text), canonical, text);
+});
+
+t.test("the unspecified address", async (t) => {
+  for (const text of ["0.0.0.0", "::", "0:0:0:0:0:0:0:0", "::0.0.0.0"]) t.ok(isUnspecified(text));
+  for (const text of ["0.0.0.1", "::1", "0", "", "::%eth0"]) t.notOk(isUnspecified(text), text);
 });

@@ -1,4 +1,4 @@
-/** IP addresses as octets: 4 for IPv4, 16 for IPv6, network order. */
+/** IP addresses as text and as octets: 4 for IPv4, 16 for IPv6, network order. */
 
 /**
  * IPv4 in dotted decimal (four numbers, no leading zeros) or IPv6 (RFC 4291 2.2, no zone) to octets;
@@ -13,8 +13,7 @@ export function parseAddress(text: string): Uint8Array | undefined {
   return undefined;
 }
 
-/** Dotted decimal to 4 octets. */
-export function parseIpv4(text: string): Uint8Array | undefined {
+function parseIpv4(text: string): Uint8Array | undefined {
   if (text.length < 7 || text.length > 15) return undefined;
   const octets = new Uint8Array(4);
   return readIpv4(text, 0, octets, 0) ? octets : undefined;
@@ -44,7 +43,7 @@ function readIpv4(text: string, from: number, out: Uint8Array, at: number): bool
 }
 
 /** IPv6 text to 16 octets; the last 32 bits may be dotted decimal. */
-export function parseIpv6(text: string): Uint8Array | undefined {
+function parseIpv6(text: string): Uint8Array | undefined {
   if (text.length < 2 || text.length > 45) return undefined;
   const octets = new Uint8Array(16);
   let at = 0;
@@ -95,6 +94,28 @@ function hexValue(code: number): number {
   if (code >= 0x30 && code <= 0x39) return code - 0x30;
   const letter = code | 0x20;
   return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
+}
+
+/** 4 or 6 for what parseAddress reads (Go's net.ParseIP takes the same), 0 for any other text. */
+export function ipVersion(text: string): 4 | 6 | 0 {
+  const octets = parseAddress(text);
+  if (octets === undefined) return 0;
+  return octets.length === 4 ? 4 : 6;
+}
+
+/** Is this 0.0.0.0, or :: in any spelling? */
+export function isUnspecified(text: string): boolean {
+  return parseAddress(text)?.every((octet) => octet === 0) ?? false;
+}
+
+/**
+ * One text for all spellings of an address, IPv4-mapped ones as IPv4; any other text unchanged. Dotted
+ * decimal has no second spelling.
+ */
+export function canonicalAddress(text: string): string {
+  if (!text.includes(":")) return text;
+  const octets = parseAddress(text);
+  return octets === undefined ? text : formatAddress(unmapped(octets));
 }
 
 /** The 4 octets inside an IPv4-mapped IPv6 address (::ffff:0:0/96, RFC 4291 2.5.5.2); others unchanged. */
