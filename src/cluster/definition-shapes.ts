@@ -2,6 +2,8 @@
  * Tables of what a definition of a service or check may hold: names of the API with its aliases, and
  * the spellings of configuration files. Source: Consul 1.10.12; spec 11.8, 11.9 and 12.
  */
+import { instanceMembers } from "./instance-fields.ts";
+
 const checkMembers = {
   Name: "string",
   Notes: "string",
@@ -56,22 +58,7 @@ export const checkShape = {
   aliases: { ...checkAliases, service_id: "ServiceID" },
 } as const;
 
-const serviceMembers = {
-  Kind: "string",
-  ID: "string",
-  Name: "string",
-  Tags: { list: "string" },
-  Address: "string",
-  TaggedAddresses: { map: { struct: { Address: "string", Port: "int" } } },
-  Meta: { map: "string" },
-  Port: "int",
-  SocketPath: "string",
-  Weights: { pointer: { struct: { Passing: "int", Warning: "int" } } },
-  Token: "string",
-  EnableTagOverride: "bool",
-  Proxy: "raw",
-  Connect: "raw",
-} as const;
+const serviceMembers = { ...instanceMembers, Name: "string", Token: "string" } as const;
 
 const serviceAliases = {
   enable_tag_override: "EnableTagOverride",

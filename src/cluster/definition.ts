@@ -15,6 +15,7 @@ import {
 import { ipVersion } from "../address.ts";
 import { formatDuration } from "../duration.ts";
 import { isAnyAddress } from "./service-address.ts";
+import { nullIfEmpty, toInstanceFields } from "./instance-fields.ts";
 import { metadataProblem } from "./metadata.ts";
 import type { TaggedAddress } from "./model.ts";
 
@@ -258,34 +259,19 @@ function isZero(check: Decoded<typeof serviceCheckShape>): boolean {
 }
 
 function toService(body: ServiceBody): ServiceDefinition {
-  const tagged = Object.entries(body.TaggedAddresses ?? {}).map(
-    ([tag, { Address, Port }]) => [tag, { address: Address, port: Port }] as const,
-  );
-  const addresses = withOwnAddress(Object.fromEntries(tagged), body.Address, body.Port);
+  const given = toInstanceFields(body, body.Name);
+  const addresses = withOwnAddress(given.taggedAddresses ?? {}, body.Address, body.Port);
   const fields: ServiceFields = {
+    ...given,
     id: body.ID === "" ? body.Name : body.ID,
-    service: body.Name,
-    kind: body.Kind,
-    tags: body.Tags ?? [],
-    address: body.Address,
-    taggedAddresses: Object.keys(addresses).length === 0 ? null : addresses,
-    meta: body.Meta,
-    port: body.Port,
-    socketPath: body.SocketPath,
-    weights: {
-      passing: body.Weights?.Passing ?? 1,
-      warning: body.Weights?.Warning ?? 1,
-    },
-    enableTagOverride: body.EnableTagOverride,
-    proxy: body.Proxy,
-    connect: body.Connect,
+    taggedAddresses: nullIfEmpty(addresses),
   };
   return { fields, token: body.Token, checks: checksOf(body).map(toCheck) };
 }
 
 /** An IP literal as address also becomes `lan_ipv4`, `wan_ipv4` (or v6) unless those were given. */
 function withOwnAddress(
-  given: Record<string, TaggedAddress>,
+  given: Readonly<Record<string, TaggedAddress>>,
   address: string,
   port: number,
 ): Record<string, TaggedAddress> {

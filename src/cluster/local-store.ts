@@ -4,10 +4,11 @@
  */
 import { fail, ok, type Result } from "../base.ts";
 import { formatDuration } from "../duration.ts";
-import type { CheckFields, ServiceFields } from "./command.ts";
+import type { CheckFields } from "./command.ts";
 import { decodeShape } from "./decode.ts";
 import { checkFromStored, newCheckFields, type CheckDefinition } from "./definition.ts";
 import { serviceCheckShape } from "./definition-shapes.ts";
+import { instanceMembers, nullIfEmpty, toInstanceFields } from "./instance-fields.ts";
 import type { LocalCheck, LocalService } from "./local.ts";
 
 /** The three folders below the data directory. */
@@ -58,23 +59,7 @@ export function encodeService({ fields, token }: LocalService): string {
 const storedServiceShape = {
   struct: {
     Token: "string",
-    Service: {
-      struct: {
-        Kind: "string",
-        ID: "string",
-        Service: "string",
-        Tags: { list: "string" },
-        Address: "string",
-        TaggedAddresses: { map: { struct: { Address: "string", Port: "int" } } },
-        Meta: { map: "string" },
-        Port: "int",
-        SocketPath: "string",
-        Weights: { pointer: { struct: { Passing: "int", Warning: "int" } } },
-        EnableTagOverride: "bool",
-        Proxy: "raw",
-        Connect: "raw",
-      },
-    },
+    Service: { struct: { ...instanceMembers, Service: "string" } },
   },
 } as const;
 
@@ -87,28 +72,8 @@ export function decodeService(text: string): Result<Omit<LocalService, "source">
   if (!decoded.ok) return decoded;
   const { Service: service, Token: token } = decoded.value;
   if (service.ID === "" || service.Service === "") return fail("no service id or name in it");
-  const tagged = Object.entries(service.TaggedAddresses ?? {}).map(
-    ([tag, { Address, Port }]) => [tag, { address: Address, port: Port }] as const,
-  );
-  const fields: ServiceFields = {
-    id: service.ID,
-    service: service.Service,
-    kind: service.Kind,
-    tags: service.Tags ?? [],
-    address: service.Address,
-    taggedAddresses: tagged.length === 0 ? null : Object.fromEntries(tagged),
-    meta: service.Meta,
-    port: service.Port,
-    socketPath: service.SocketPath,
-    weights: {
-      passing: service.Weights?.Passing ?? 1,
-      warning: service.Weights?.Warning ?? 1,
-    },
-    enableTagOverride: service.EnableTagOverride,
-    proxy: service.Proxy,
-    connect: service.Connect,
-  };
-  return ok({ fields, token });
+  const fields = toInstanceFields(service, service.Service);
+  return ok({ fields: { ...fields, taggedAddresses: nullIfEmpty(fields.taggedAddresses) }, token });
 }
 
 export function encodeCheck({ fields, definition, token }: LocalCheck): string {

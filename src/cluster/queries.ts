@@ -9,6 +9,7 @@ import type { QueryRecord, SessionRecord } from "./model.ts";
 import { compileTemplate, type Template } from "./query-template.ts";
 import { sameQuery } from "./same.ts";
 import type { Sessions } from "./sessions.ts";
+import { isUuid } from "./uuid.ts";
 
 export type Queries = {
   byId: Map<string, QueryRecord>;
@@ -30,8 +31,6 @@ export function createQueries(): Queries {
     index: 0,
   };
 }
-
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /** Creates or replaces; what the text of a query must be is checked before it is proposed. */
 export function applyQuerySet(
@@ -90,7 +89,7 @@ export function resolveQuery(
   queries: Queries,
   idOrName: string,
 ): Result<QueryRecord | undefined, string> {
-  const byId = UUID.test(idOrName) ? queries.byId.get(idOrName) : undefined;
+  const byId = isUuid(idOrName) ? queries.byId.get(idOrName) : undefined;
   if (byId !== undefined)
     return byId.template.type === ""
       ? ok(byId)

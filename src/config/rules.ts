@@ -1,8 +1,8 @@
 import { metadataProblem } from "../cluster/metadata.ts";
+import { isUuid } from "../cluster/uuid.ts";
 import { parseNetwork } from "./network.ts";
 import type { Config } from "./options.ts";
 
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
 /**
@@ -19,7 +19,7 @@ export function brokenRules(config: Config, dev: boolean, encrypt: string): stri
       "datacenter can only contain lowercase alphanumeric, - or _ characters.",
     ],
     [
-      config.node_id !== "" && !uuid.test(config.node_id),
+      config.node_id !== "" && !isUuid(config.node_id),
       `node_id: "${config.node_id}" is not a UUID`,
     ],
     [config.bootstrap && dev, "'bootstrap = true' not allowed in dev mode"],

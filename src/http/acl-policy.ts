@@ -2,9 +2,9 @@
 import { createHash } from "node:crypto";
 import type { AclPolicyRecord } from "../cluster/acl-state.ts";
 import type { AclPolicyFields } from "../cluster/command.ts";
+import { isUuid } from "../cluster/uuid.ts";
 import { HttpError, type Call, type Reply } from "./call.ts";
 import { answerRead, parseReadOptions, passBarrier } from "./read.ts";
-import { isUuid } from "./uuid.ts";
 
 const policyShape = {
   struct: {

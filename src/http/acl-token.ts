@@ -2,11 +2,11 @@
 import type { AclTokenRecord } from "../cluster/acl-state.ts";
 import type { AclTokenFields } from "../cluster/command.ts";
 import type { Decoded } from "../cluster/decode.ts";
+import { isUuid } from "../cluster/uuid.ts";
 import { formatDuration } from "../duration.ts";
 import { hashOf, requireAclRead, requireAclWrite } from "./acl-policy.ts";
 import { HttpError, type Call, type Reply } from "./call.ts";
 import { answerRead, parseReadOptions, passBarrier } from "./read.ts";
-import { isUuid } from "./uuid.ts";
 
 const tokenShape = {
   struct: {

@@ -8,30 +8,15 @@ import type {
 } from "../cluster/command.ts";
 import type { Decoded } from "../cluster/decode.ts";
 import { isAnyAddress } from "../cluster/service-address.ts";
+import { instanceMembers, toInstanceFields } from "../cluster/instance-fields.ts";
 import type { CatalogReader } from "../cluster/model.ts";
 import { sameNode } from "../cluster/same.ts";
+import { isUuid } from "../cluster/uuid.ts";
 import { formatDuration } from "../duration.ts";
 import { HttpError, type Call } from "./call.ts";
-import { isUuid } from "./uuid.ts";
 
 const serviceShape = {
-  struct: {
-    Kind: "string",
-    ID: "string",
-    Service: "string",
-    Tags: { list: "string" },
-    Address: "string",
-    TaggedAddresses: { map: { struct: { Address: "string", Port: "int" } } },
-    Meta: { map: "string" },
-    Port: "int",
-    SocketPath: "string",
-    Weights: { pointer: { struct: { Passing: "int", Warning: "int" } } },
-    EnableTagOverride: "bool",
-    Proxy: "raw",
-    Connect: "raw",
-    CreateIndex: "int",
-    ModifyIndex: "int",
-  },
+  struct: { ...instanceMembers, Service: "string", CreateIndex: "int", ModifyIndex: "int" },
 } as const;
 
 const checkShape = {
@@ -161,31 +146,13 @@ function problemOfRegistration(body: RegisterBody): string | undefined {
 }
 
 function toServiceFields(body: ServiceBody): ServiceFields {
-  const { Weights } = body;
-  const areValid = Weights !== null && isWeight(Weights.Passing, 1) && isWeight(Weights.Warning, 0);
+  const fields = toInstanceFields(body, body.Service);
+  const { passing, warning } = fields.weights;
+  const areValid = isWeight(passing, 1) && isWeight(warning, 0);
   return {
+    ...fields,
     id: body.ID === "" ? body.Service : body.ID,
-    service: body.Service,
-    kind: body.Kind,
-    tags: body.Tags ?? [],
-    address: body.Address,
-    taggedAddresses:
-      body.TaggedAddresses &&
-      Object.fromEntries(
-        Object.entries(body.TaggedAddresses).map(([tag, { Address, Port }]) => [
-          tag,
-          { address: Address, port: Port },
-        ]),
-      ),
-    meta: body.Meta,
-    port: body.Port,
-    socketPath: body.SocketPath,
-    weights: areValid
-      ? { passing: Weights.Passing, warning: Weights.Warning }
-      : { passing: 1, warning: 1 },
-    enableTagOverride: body.EnableTagOverride,
-    proxy: body.Proxy,
-    connect: body.Connect,
+    weights: areValid ? fields.weights : { passing: 1, warning: 1 },
   };
 }
 

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fail, ok, type Result } from "../../base.ts";
 import type { Random } from "../../ports.ts";
 import type { LocalFiles, StoredKind } from "../local-store.ts";
+import { isUuid } from "../uuid.ts";
 import { createWriteBehind } from "../write-behind.ts";
 
 /** Files that were being written when the program was killed. */
@@ -92,8 +93,6 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
-
 /**
  * The node's UUID: the configured one (checked, in lower case), else the one in `<dataDir>/node-id`,
  * else a new one, which is written there. Throws an error that says what to do when the file holds
@@ -105,7 +104,7 @@ export async function loadNodeId(
   random: Pick<Random, "uuid">,
 ): Promise<string> {
   if (configured !== "") {
-    if (UUID.test(configured.toLowerCase())) return configured.toLowerCase();
+    if (isUuid(configured)) return configured.toLowerCase();
     throw new Error(`node_id is not a UUID: ${configured}`);
   }
   if (dataDir === undefined) return random.uuid();
@@ -113,7 +112,7 @@ export async function loadNodeId(
   const text = await readFile(path, "utf8").catch(absent(undefined)).catch(unusable(dataDir));
   if (text !== undefined) {
     const id = text.trim().toLowerCase();
-    if (UUID.test(id)) return id;
+    if (isUuid(id)) return id;
     throw new Error(`${path} does not hold a UUID; restore it, or remove it to become a new node`);
   }
   const id = random.uuid();
