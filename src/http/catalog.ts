@@ -1,9 +1,10 @@
 /** Reads of /v1/catalog. */
 import { nodeFields, nodeServiceFields, serviceNodeFields } from "./fields.ts";
-import { HttpError, route, type Call, type Reply, type Route } from "./call.ts";
+import { route, type Call, type Reply, type Route } from "./call.ts";
 import { deregister, register } from "./catalog-write.ts";
-import { answerRead, parseReadOptions } from "./read.ts";
-import { filterOf, nodeMetaFilter, selectInstances } from "./select.ts";
+import { answerConnect } from "./connect.ts";
+import { answerRead } from "./read.ts";
+import { beginRead, filterOf, nodeMetaFilter, selectInstances } from "./select.ts";
 import { toNode, toNodeService, toServiceNode } from "./shapes.ts";
 
 /** /v1/catalog without `datacenters`, which is with the status routes. */
@@ -21,9 +22,7 @@ export function catalogRoutes(): readonly Route[] {
 }
 
 function answerNodes(call: Call): Reply {
-  const options = parseReadOptions(call);
-  call.requireDatacenter();
-  const rights = call.authorizer();
+  const { options, rights } = beginRead(call);
   const passes = filterOf(call, nodeFields);
   const isWanted = nodeMetaFilter(call);
   const { reader, info } = call.deps;
@@ -43,9 +42,7 @@ function answerNodes(call: Call): Reply {
 }
 
 function answerServices(call: Call): Reply {
-  const options = parseReadOptions(call);
-  call.requireDatacenter();
-  const rights = call.authorizer();
+  const { options, rights } = beginRead(call);
   const isWanted = nodeMetaFilter(call);
   const { reader } = call.deps;
   return answerRead(call, options, {
@@ -81,10 +78,7 @@ function serviceNamesOn(
 }
 
 function answerService(call: Call): Reply {
-  const options = parseReadOptions(call);
-  if (call.argument === "") throw new HttpError(400, "Missing service name");
-  call.requireDatacenter();
-  const rights = call.authorizer();
+  const { options, rights } = beginRead(call, "service name");
   const passes = filterOf(call, serviceNodeFields);
   const { datacenter } = call.deps.info;
   return answerRead(call, options, {
@@ -96,19 +90,6 @@ function answerService(call: Call): Reply {
         .map(({ node, service }) => toServiceNode(node, service, datacenter))
         .filter(passes),
     }),
-  });
-}
-
-/** Nothing is connect-capable here: always empty. */
-function answerConnect(call: Call): Reply {
-  const options = parseReadOptions(call);
-  if (call.argument === "") throw new HttpError(400, "Missing service name");
-  call.requireDatacenter();
-  call.authorizer();
-  return answerRead(call, options, {
-    topics: [`service:${call.argument.toLowerCase()}`],
-    showsConsistency: true,
-    look: () => ({ value: [] }),
   });
 }
 
@@ -134,10 +115,7 @@ function answerNodeServices(call: Call): Reply {
 
 /** `show` gets undefined for a node that does not exist or that the caller may not read. */
 function answerNodeRead(call: Call, show: (found: NodeWithServices | undefined) => unknown): Reply {
-  const options = parseReadOptions(call);
-  if (call.argument === "") throw new HttpError(400, "Missing node name");
-  call.requireDatacenter();
-  const rights = call.authorizer();
+  const { options, rights } = beginRead(call, "node name");
   const passes = filterOf(call, nodeServiceFields);
   const { reader, info } = call.deps;
   return answerRead(call, options, {

@@ -3,8 +3,9 @@ import type { CheckRecord } from "../cluster/model.ts";
 import { parseBoolean } from "./boolean.ts";
 import { healthCheckFields, healthServiceFields } from "./fields.ts";
 import { HttpError, route, type Call, type Reply, type Route } from "./call.ts";
-import { answerRead, parseReadOptions } from "./read.ts";
-import { filterOf, mayReadCheck, selectChecks, selectInstances } from "./select.ts";
+import { answerConnect } from "./connect.ts";
+import { answerRead } from "./read.ts";
+import { beginRead, filterOf, mayReadCheck, selectChecks, selectInstances } from "./select.ts";
 import { toHealthCheck, toNode, toNodeService } from "./shapes.ts";
 
 /** GET /v1/health/{node,checks,state,service,connect}/<argument>. */
@@ -47,10 +48,7 @@ function answerChecksOf(
   topic: string,
   select: () => readonly CheckRecord[],
 ): Reply {
-  const options = parseReadOptions(call);
-  if (call.argument === "") throw new HttpError(400, `Missing ${what}`);
-  call.requireDatacenter();
-  call.authorizer();
+  const { options } = beginRead(call, what);
   const passes = filterOf(call, healthCheckFields);
   return answerRead(call, options, {
     topics: [topic],
@@ -69,10 +67,7 @@ function onlyPassing(call: Call): boolean {
 }
 
 function answerService(call: Call): Reply {
-  const options = parseReadOptions(call);
-  if (call.argument === "") throw new HttpError(400, "Missing service name");
-  call.requireDatacenter();
-  const rights = call.authorizer();
+  const { options, rights } = beginRead(call, "service name");
   const passes = filterOf(call, healthServiceFields);
   const passing = onlyPassing(call);
   const { reader, info } = call.deps;
@@ -95,18 +90,5 @@ function answerService(call: Call): Reply {
       }
       return { value: entries };
     },
-  });
-}
-
-/** Nothing is connect-capable here: always empty. */
-function answerConnect(call: Call): Reply {
-  const options = parseReadOptions(call);
-  if (call.argument === "") throw new HttpError(400, "Missing service name");
-  call.requireDatacenter();
-  call.authorizer();
-  return answerRead(call, options, {
-    topics: [`service:${call.argument.toLowerCase()}`],
-    showsConsistency: true,
-    look: () => ({ value: [] }),
   });
 }

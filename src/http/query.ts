@@ -15,6 +15,7 @@ import {
   setReadHeaders,
 } from "./read.ts";
 import { parseBoolean } from "./boolean.ts";
+import { beginRead } from "./select.ts";
 import { toHealthCheck, toNode, toNodeService, toQuery } from "./shapes.ts";
 import { requireUuid } from "./uuid.ts";
 
@@ -189,9 +190,7 @@ function mayRead(query: QueryRecord, rights: Authorizer): boolean {
 }
 
 function answerList(call: Call): Reply {
-  const options = parseReadOptions(call);
-  call.requireDatacenter();
-  const rights = call.authorizer();
+  const { options, rights } = beginRead(call);
   const { reader } = call.deps;
   return answerRead(call, options, {
     topics: ["queries"],
@@ -205,9 +204,7 @@ function answerList(call: Call): Reply {
 }
 
 function answerOne(call: Call, id: string): Reply {
-  const options = parseReadOptions(call);
-  call.requireDatacenter();
-  const rights = call.authorizer();
+  const { options, rights } = beginRead(call);
   requireUuid(id);
   const { reader } = call.deps;
   return answerRead(call, options, {
@@ -233,9 +230,7 @@ function resolve(call: Call, idOrName: string): QueryRecord {
 }
 
 async function explain(call: Call, idOrName: string): Promise<Response> {
-  const options = parseReadOptions(call);
-  call.requireDatacenter();
-  const rights = call.authorizer();
+  const { options, rights } = beginRead(call);
   await passBarrier(call, options.consistency);
   const query = resolve(call, idOrName);
   if (!mayRead(query, rights)) throw new HttpError(403, "Permission denied");

@@ -3,6 +3,22 @@ import type { Authorizer } from "../cluster/acl.ts";
 import type { CatalogReader, CheckRecord, NodeRecord, ServiceRecord } from "../cluster/model.ts";
 import { HttpError, type Call } from "./call.ts";
 import { createFilter, type Fields, type Filter } from "./filter.ts";
+import { parseReadOptions, type ReadOptions } from "./read.ts";
+
+/**
+ * What every read checks first, in Consul's order: its parameters, that the path names something
+ * (`argument` says what; undefined: the path has none), the datacenter, the token.
+ */
+export function beginRead(
+  call: Call,
+  argument?: string,
+): { options: ReadOptions; rights: Authorizer } {
+  const options = parseReadOptions(call);
+  if (argument !== undefined && call.argument === "")
+    throw new HttpError(400, `Missing ${argument}`);
+  call.requireDatacenter();
+  return { options, rights: call.authorizer() };
+}
 
 /** `?filter=`; throws 500 with Consul's text, also when nothing would be filtered. */
 export function filterOf(call: Call, fields: Fields): Filter {

@@ -5,6 +5,7 @@ import type { SessionRecord } from "../cluster/model.ts";
 import { formatDuration, parseDuration } from "../duration.ts";
 import { HttpError, route, type Call, type Reply, type Route } from "./call.ts";
 import { answerRead, parseReadOptions, passBarrier } from "./read.ts";
+import { beginRead } from "./select.ts";
 import { toSession } from "./shapes.ts";
 import { requireUuid } from "./uuid.ts";
 
@@ -169,10 +170,7 @@ function answerSessions(
   isWanted: (session: SessionRecord) => boolean,
   what?: string,
 ): Reply {
-  const options = parseReadOptions(call);
-  if (what !== undefined && call.argument === "") throw new HttpError(400, `Missing ${what}`);
-  call.requireDatacenter();
-  const rights = call.authorizer();
+  const { options, rights } = beginRead(call, what);
   const { reader } = call.deps;
   return answerRead(call, options, {
     topics: ["sessions"],
