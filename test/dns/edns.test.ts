@@ -43,7 +43,7 @@ function optOf(wire: Uint8Array): number[] {
   for (let at = wire.length - 11; at > 0; at--)
     if (wire[at] === 0 && wire[at + 1] === 0 && wire[at + 2] === 41)
       if (at + 11 + wire[at + 9]! * 256 + wire[at + 10]! === wire.length)
-        return [...wire.slice(at)];
+        return Array.from(wire.subarray(at));
   throw new Error("no OPT at the end");
 }
 

@@ -2,7 +2,12 @@
 import type { DecodedPacket } from "dns-packet";
 import { decode, lines, tcp, type World } from "./resolver-world.ts";
 
-export type Road = { road: "main" | "table" | "tcp"; wire: Uint8Array; reply: DecodedPacket };
+/** What dns-packet decodes, and its types leave out. */
+export type Decoded = DecodedPacket & { rcode: string };
+
+export type Road = { road: "main" | "table" | "tcp"; wire: Uint8Array; reply: Decoded };
+
+export const rcodeOf = (wire: Uint8Array | null): string => (decode(wire) as Decoded).rcode;
 
 /**
  * The replies to one query. The table's is missing where the question is not for workers; it is asked
@@ -11,7 +16,7 @@ export type Road = { road: "main" | "table" | "tcp"; wire: Uint8Array; reply: De
 export function everywhere(world: World, query: Uint8Array): Road[] {
   const roads: Road[] = [];
   const add = (road: Road["road"], wire: Uint8Array | null): void => {
-    if (wire !== null) roads.push({ road, wire, reply: decode(wire) });
+    if (wire !== null) roads.push({ road, wire, reply: decode(wire) as Decoded });
   };
   add("main", world.compute(query));
   world.compute(query);
