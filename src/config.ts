@@ -11,7 +11,7 @@ import { parseConfigText, readConfigPath, readText, type Format } from "./config
 import { interfaceAddresses, type InterfaceAddress } from "./config/interface-address.ts";
 import type { Machine } from "./config/machine.ts";
 import { options, usedKeys, type Config, type UsedKey } from "./config/options.ts";
-import { mergeLayers, readLayer, type Definition, type Layer } from "./config/read.ts";
+import { mergeLayers, readLayer, withOrigin, type Definition, type Layer } from "./config/read.ts";
 import { brokenRules } from "./config/rules.ts";
 import { expandTemplate } from "./config/sockaddr.ts";
 import { parseUpstream, withoutDuplicates } from "./config/upstream.ts";
@@ -62,21 +62,26 @@ export async function loadConfig(
   machine: Machine,
 ): Promise<Result<LoadedConfig, string[]>> {
   const merged = mergeLayers(readLayers(sources));
-  const { errors, warnings } = merged;
+  const { warnings } = merged;
   const config = createConfig(merged, machine);
-  errors.push(...brokenRules(config, sources.dev, textOf(merged, "encrypt")));
+  const errors = brokenRules(config, sources.dev, textOf(merged, "encrypt"));
+  // What could not be read may have held it.
+  if (config.data_dir === "" && !sources.dev && merged.errors.length === 0)
+    errors.push("data_dir cannot be empty");
   warnAboutServers(config, warnings);
   const local = interfaceAddresses(machine.interfaces, machine.defaultInterface);
   const addresses = resolveAddresses(config, local, warnings);
   if (!addresses.ok) errors.push(...addresses.error);
   const { services, checks } = parseDefinitions(merged, config);
-  if (!addresses.ok || errors.length > 0) return fail(firstErrors(errors));
+  const all = () =>
+    firstErrors([...merged.errors, ...errors.map((each) => withOrigin(merged, each))]);
+  if (!addresses.ok || merged.errors.length + errors.length > 0) return fail(all());
   const upstreams = await findUpstreams(
     config,
     { local, machine, warnings, errors },
     addresses.value,
   );
-  if (errors.length > 0) return fail(firstErrors(errors));
+  if (errors.length > 0) return fail(all());
   return ok(
     Object.freeze({
       config: Object.freeze({ ...config, server: true }),

@@ -107,7 +107,7 @@ function dnsAddresses(
   if (port < 0) return [];
   if (key === "addresses.dns" && list.some((address) => address.startsWith("unix://")))
     errors.push("addresses.dns: DNS cannot listen on a Unix socket");
-  return ipOnly(list).map((address) => ({ address, port }));
+  return listeners(list).map((address) => ({ address, port }));
 }
 
 function httpAddresses(
@@ -123,11 +123,15 @@ function httpAddresses(
   const sockets = list.filter((address) => address.startsWith("unix://"));
   const paths = sockets.map((address) => ({ path: address.slice("unix://".length) }));
   if (paths.some(({ path }) => path === "")) errors.push(`${key}: unix:// without a path`);
-  return port < 0 ? paths : [...ipOnly(list).map((address) => ({ address, port })), ...paths];
+  return port < 0 ? paths : [...listeners(list).map((address) => ({ address, port })), ...paths];
 }
 
-function ipOnly(list: string[]): string[] {
-  return list.filter((address) => isIP(address) !== 0);
+/** The IP addresses of a list, without those that an unspecified one of their family takes anyway. */
+function listeners(list: string[]): string[] {
+  const families = new Set(list.filter(isUnspecified).map(isIP));
+  return list
+    .filter((address) => isIP(address) !== 0)
+    .filter((address) => isUnspecified(address) || !families.has(isIP(address)));
 }
 
 function checkCollision(
@@ -139,7 +143,11 @@ function checkCollision(
     if (
       "port" in listener &&
       listener.port !== 0 &&
-      dns.some((other) => other.port === listener.port && other.address === listener.address)
+      dns.some((other) => other.port === listener.port && overlap(other.address, listener.address))
     )
       errors.push(`ports.http: ${listener.address}:${listener.port} is already used by ports.dns`);
+}
+
+function overlap(a: string, b: string): boolean {
+  return a === b || (isIP(a) === isIP(b) && (isUnspecified(a) || isUnspecified(b)));
 }

@@ -121,6 +121,7 @@ function readOptionFlags(given: (name: string) => string[]): {
     const layer = option.kind === "texts" ? layers.flagLists : layers.flagValues;
     const read = readLayer(treeOf(key, fromTexts(option, texts)), `-${name}`);
     for (const [each, value] of read.values) layer.values.set(each, value);
+    for (const [each, origin] of read.origins) layer.origins.set(each, origin);
     layer.warnings.push(...read.warnings);
     layer.errors.push(...read.errors);
   }

@@ -14,6 +14,8 @@ export type Definition = {
 /** What one file (or the command line) says. Errors and warnings are whole sentences. */
 export type Layer = {
   readonly values: Map<string, unknown>;
+  /** The file or flag that said it, per key of `values`; several with commas. */
+  readonly origins: Map<string, string>;
   readonly services: Definition[];
   readonly checks: Definition[];
   readonly warnings: string[];
@@ -37,7 +39,14 @@ const blocks: ReadonlySet<string> = new Set(
 
 /** An empty layer. */
 export function emptyLayer(): Layer {
-  return { values: new Map(), services: [], checks: [], warnings: [], errors: [] };
+  return {
+    values: new Map(),
+    origins: new Map(),
+    services: [],
+    checks: [],
+    warnings: [],
+    errors: [],
+  };
 }
 
 /**
@@ -97,6 +106,7 @@ function readOption(layer: Layer, file: string, key: string, raw: unknown): void
     return;
   }
   layer.values.set(key, parsed.value);
+  layer.origins.set(key, file);
   if (doesNothing(option, parsed.value))
     layer.warnings.push(`${file}: ${key} has no effect: ${option.withoutEffect}`);
 }
@@ -147,8 +157,14 @@ function withListOfChecks(value: Record<string, unknown>): Record<string, unknow
 export function mergeLayers(layers: readonly Layer[]): Layer {
   const merged = emptyLayer();
   for (const layer of layers) {
-    for (const [key, value] of layer.values)
-      merged.values.set(key, mergeValue(options[key]!, merged.values.get(key), value));
+    for (const [key, value] of layer.values) {
+      const earlier = merged.values.get(key);
+      const both = mergeValue(options[key]!, earlier, value);
+      merged.values.set(key, both);
+      const replaced = earlier === undefined || both === value;
+      const origin = layer.origins.get(key)!; // set beside every value
+      merged.origins.set(key, replaced ? origin : `${merged.origins.get(key)}, ${origin}`);
+    }
     merged.services.push(...layer.services);
     merged.checks.push(...layer.checks);
     merged.warnings.push(...layer.warnings);
@@ -163,4 +179,11 @@ function mergeValue(option: Option, earlier: unknown, later: unknown): unknown {
   if (option.kind !== "anything" && isObject(earlier) && isObject(later))
     return { ...earlier, ...later };
   return later;
+}
+
+/** A sentence that begins with a key, with the file or flag in front that gave the key its value. */
+export function withOrigin({ origins }: Layer, problem: string): string {
+  const key = /^'?([\w.]+)/.exec(problem)?.[1] ?? "";
+  const origin = origins.get(key);
+  return origin === undefined ? problem : `${origin}: ${problem}`;
 }

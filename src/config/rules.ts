@@ -11,7 +11,6 @@ const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$
  */
 export function brokenRules(config: Config, dev: boolean, encrypt: string): string[] {
   const rules: [broken: boolean, problem: string][] = [
-    [config.data_dir === "" && !dev, "data_dir cannot be empty"],
     [config.node_name === "", "node_name cannot be empty"],
     [config.datacenter === "", "datacenter cannot be empty"],
     [

@@ -87,6 +87,7 @@ async function startBatchedFront(libc: Libc, options: DnsFrontOptions): Promise<
     table,
     clock,
     addresses: groups.map((group) => group[0]!.address),
+    workerCount,
     counters: () =>
       sumCounters(
         blocks.map((block) => new Float64Array(block)),
@@ -111,7 +112,8 @@ function openGroups(
 ): Listener[][] {
   const opened: Listener[] = [];
   const open = (address: SocketAddress, reusePort: boolean): Listener => {
-    const dualStack = !addresses.some((other) => other.address === "0.0.0.0");
+    // :: takes both families, unless IPv4 has listeners of its own.
+    const dualStack = addresses.every((other) => other.address.includes(":"));
     const listener = openListener(libc, address, { reusePort, dualStack });
     if (listener.ok) {
       opened.push(listener.value);

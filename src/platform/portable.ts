@@ -79,7 +79,7 @@ export async function startPortableFront(options: DnsFrontOptions): Promise<DnsF
 
   const sockets: Socket[] = [];
   const addresses: SocketAddress[] = [];
-  const ipv6Only = options.listen.some(({ address }) => address === "0.0.0.0");
+  const ipv6Only = options.listen.some(({ address }) => !address.includes(":"));
   for (const { address, port } of options.listen) {
     const socket = createSocket({ type: isIPv6(address) ? "udp6" : "udp4", ipv6Only });
     socket.on("message", (query, client) => receive(socket, query, client));
@@ -99,6 +99,7 @@ export async function startPortableFront(options: DnsFrontOptions): Promise<DnsF
     table,
     clock,
     addresses,
+    workerCount: 0,
     counters: () => sumCounters([counters], 0),
     async close() {
       for (const socket of sockets) socket.removeAllListeners("message");

@@ -96,7 +96,7 @@ async function removeStale(path: string): Promise<void> {
 
 function startServer(
   at: HttpAddress,
-  { fetch, log }: Parameters<typeof startHttp>[0],
+  { listen, fetch, log }: Parameters<typeof startHttp>[0],
 ): Bun.Server<undefined> {
   try {
     const common = {
@@ -110,7 +110,9 @@ function startServer(
     };
     if ("path" in at) return Bun.serve({ unix: at.path, ...common });
     const { address: hostname, port } = at;
-    return Bun.serve({ hostname, port, idleTimeout: idleTimeoutSeconds, ...common });
+    // :: takes both families, unless IPv4 has listeners of its own.
+    const ipv6Only = listen.some((other) => "port" in other && !other.address.includes(":"));
+    return Bun.serve({ hostname, port, ipv6Only, idleTimeout: idleTimeoutSeconds, ...common });
   } catch (error) {
     throw new Error(cannotListen("HTTP", at, error), { cause: error });
   }

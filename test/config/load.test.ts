@@ -195,6 +195,11 @@ t.test("addresses", async (t) => {
     },
   );
   t.match(await of({ ports: { dns: -1, http: -1 } }), { dns: [], http: [] });
+  t.match(
+    await of({ client_addr: "127.0.0.1 0.0.0.0 ::1", ports: { dns: 53, http: -1 } }),
+    { dns: [{ address: "0.0.0.0" }, { address: "::1" }] },
+    "an unspecified address takes the others of its family",
+  );
 });
 
 t.test("what has no effect is said", async (t) => {

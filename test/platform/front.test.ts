@@ -147,19 +147,21 @@ t.test("a wildcard answers from the address that was asked", async (t) => {
     });
 });
 
-t.test("IPv4 and IPv6 wildcards share a port", { skip: !hasIpv6 }, async (t) => {
-  await withHost(async (host) => {
-    const [first] = await host.call<SocketAddress[]>(
-      "start",
-      options({ listen: [{ address: "127.0.0.1", port: 0 }] }),
-    );
-    await host.call("close", 0);
-    const { port } = first!;
-    const listen = ["0.0.0.0", "::"].map((address) => ({ address, port }));
-    await host.call("start", options({ listen }));
-    for (const address of ["127.0.0.1", "::1"])
-      t.equal(dataOf(await exchange({ address, port }, query("other.test"))), "10.0.0.1");
-  });
+t.test(":: leaves IPv4 to its own listener on the same port", { skip: !hasIpv6 }, async (t) => {
+  for (const ipv4 of ["0.0.0.0", "127.0.0.1"])
+    for (const batchedSystemCalls of [true, false])
+      await withHost(async (host) => {
+        const [first] = await host.call<SocketAddress[]>(
+          "start",
+          options({ listen: [{ address: "127.0.0.1", port: 0 }] }),
+        );
+        await host.call("close", 0);
+        const { port } = first!;
+        const listen = ["::", ipv4].map((address) => ({ address, port }));
+        await host.call("start", options({ listen, batchedSystemCalls }));
+        for (const address of ["127.0.0.1", "::1"])
+          t.equal(dataOf(await exchange({ address, port }, query("other.test"))), "10.0.0.1");
+      });
 });
 
 t.test("an address that is taken is an error that names it", async (t) => {
