@@ -5,7 +5,8 @@
  *   requests  → HTTP app → propose → log engine → state machine → touched topics → DNS, waiters
  */
 import type { Result } from "./base.ts";
-import { aclSettings, dnsSettings, forwarderSettings } from "./agent/settings.ts";
+import { aclSettings, consulFormSettings, dnsSettings } from "./agent/settings.ts";
+import { engineSettings, forwarderSettings } from "./agent/settings.ts";
 import { httpSettings, localSettings, shownConfig } from "./agent/settings.ts";
 import { ownMembers, ownStats } from "./agent/members.ts";
 import { ensureInitialManagement } from "./agent/initial-management.ts";
@@ -13,7 +14,7 @@ import { createReload } from "./agent/reload.ts";
 import { createMachine, createPropose } from "./agent/replica.ts";
 import { createRequestCounts } from "./agent/request-counts.ts";
 import { startSessionTimer, type SessionTimer } from "./agent/session-timer.ts";
-import { resolverFigures, dnsTimings } from "./agent/figures.ts";
+import { catalogFigures, dnsTimings, localFigures, resolverFigures } from "./agent/figures.ts";
 import { createAcl } from "./cluster/acl.ts";
 import { createProbe } from "./cluster/checks/driver.ts";
 import { encode } from "./cluster/command.ts";
@@ -41,7 +42,9 @@ import { createWaiters } from "./http/blocking.ts";
 import type { RequestEnv } from "./http/call.ts";
 import { collectHostInfo } from "./http/host/driver.ts";
 import type { Follower } from "./log.ts";
-import { createMetrics } from "./metrics.ts";
+import { createExposition } from "./metrics.ts";
+import { createConsulForm } from "./metrics/consul.ts";
+import type { Sources } from "./metrics/family.ts";
 import { measureLateness } from "./metrics/lateness.ts";
 import { processFigures } from "./metrics/process.ts";
 import type { Cancel, Clock, Exchanges, Log, LogLevel, LogStore } from "./ports.ts";
@@ -155,6 +158,7 @@ async function build(
     timers,
     log,
     leader: serverAddress,
+    ...engineSettings(config),
     epochCommand: (epoch, timeMs) => encode({ type: "epoch", epoch, timeMs }),
     onFailure(reason) {
       log("error", "the store failed; nothing can be acknowledged any more", { reason });
@@ -278,7 +282,8 @@ async function build(
     const { needRestart } = differences(loaded.config, next.value.config);
     for (const key of needRestart)
       log("warn", `${key} has changed; it takes effect at the next start`);
-    for (const warning of next.value.warnings) log("warn", warning);
+    for (const warning of next.value.warnings)
+      if (!loaded.warnings.includes(warning)) log("warn", warning); // the others were said before
     apply(next.value);
     await local.reload(next.value);
     log("info", "configuration reloaded");
@@ -302,32 +307,31 @@ async function build(
   const lateness = measureLateness(clock, timers);
   closers.push(lateness.stop);
   const requests = createRequestCounts();
-  const metrics = createMetrics(
-    {
-      version,
-      dns: () => front.counters(),
-      table: () => front.table.stats(),
-      resolver: () => resolverFigures(resolver, tcpFront.counters),
-      forwarder: () => forwarder.stats(),
-      catalog: () => {
-        const { nodes, services, checks } = state.counts();
-        const names = state.reader.serviceNames().size;
-        return { nodes, services: names, instances: services, checks, index: state.reader.index };
-      },
-      log: () => engine.stats(),
-      http: requests.read,
-      blockedQueries: () => waiters.count,
-      lateness: lateness.read,
-      process: processFigures,
-    },
-    {
-      prefix: config["telemetry.metrics_prefix"],
-      hostname: config["telemetry.disable_hostname"] ? "" : platform.hostname,
-      nodeName: config.node_name,
-      timings: () => dnsTimings(resolver),
-      now: () => new Date(clock.wallMs()),
-    },
-  );
+  const figures: Sources = {
+    version,
+    workers: () => front.workerCount,
+    dns: () => front.counters(),
+    table: () => front.table.stats(),
+    resolver: () => resolverFigures(resolver),
+    tcp: () => tcpFront.counters,
+    forwarder: () => forwarder.stats(),
+    catalog: () => catalogFigures(state),
+    local: () => localFigures(local),
+    log: () => engine.stats(),
+    http: requests.read,
+    blockedQueries: () => waiters.count,
+    lateness: lateness.read,
+    process: processFigures,
+  };
+  const exposition = createExposition(figures);
+  const consulForm = createConsulForm(figures, {
+    ...consulFormSettings(loaded, platform.hostname),
+    timings: () => dnsTimings(resolver),
+    httpTimes: requests.takeTimes,
+    clock,
+    timers,
+  });
+  closers.push(consulForm.stop);
 
   // HTTP.
   const app = createHttpApp(
@@ -351,7 +355,7 @@ async function build(
       },
       settings: () => httpNow,
       log,
-      exposition: metrics.exposition,
+      exposition,
       onAnswer: requests.count,
     },
     agentRoutes({
@@ -364,9 +368,9 @@ async function build(
       reload,
       leave: () => end(LEFT),
       hostInfo: () => collectHostInfo(dataDir ?? ".", clock.wallMs()),
-      metricsSnapshot: metrics.consulJson,
+      metricsSnapshot: consulForm.read,
       prometheusRetentionMs: () => config["telemetry.prometheus_retention_time"],
-      prometheusText: metrics.exposition,
+      prometheusText: exposition,
       followLog: start.followLog,
     }),
   );
@@ -383,7 +387,7 @@ async function build(
   log("info", "ready", {
     dns: front.addresses.map(printed).join(" "),
     http: http.listening.map(printed).join(" "),
-    workers: workerCount,
+    workers: front.workerCount,
     index: state.reader.index,
   });
 }

@@ -69,6 +69,7 @@ export async function loadConfig(
   if (config.data_dir === "" && !sources.dev && merged.errors.length === 0)
     errors.push("data_dir cannot be empty");
   warnAboutServers(config, warnings);
+  warnAboutFilters(config, warnings);
   const local = interfaceAddresses(machine.interfaces, machine.defaultInterface);
   const addresses = resolveAddresses(config, local, warnings);
   if (!addresses.ok) errors.push(...addresses.error);
@@ -176,6 +177,14 @@ function warnAboutServers(config: Config, warnings: string[]): void {
     warnings.push(
       `node_name "${config.node_name}" cannot be found by DNS: use letters, digits and dashes, at most 63`,
     );
+}
+
+function warnAboutFilters(config: Config, warnings: string[]): void {
+  for (const rule of config["telemetry.prefix_filter"])
+    if (!/^[+-]./.test(rule))
+      warnings.push(
+        `telemetry.prefix_filter: "${rule}" is left out, a rule is "+" or "-" and a prefix`,
+      );
 }
 
 function parseDefinitions(merged: Layer, config: Config) {

@@ -1,58 +1,49 @@
-/** Metrics in both forms: Prometheus exposition through prom-client, and Consul's JSON. */
+/** The metric families as Prometheus reads them, through prom-client. Consul's JSON form: metrics/consul.ts. */
 import { Counter, Gauge, Registry, type Metric } from "prom-client";
 import { families } from "./metrics/families.ts";
 import type { Family, Histogram, Sources } from "./metrics/family.ts";
 
-export type Metrics = {
-  /** Text of the Prometheus exposition format 0.0.4. */
-  exposition: () => Promise<string>;
-  /** Body of /v1/agent/metrics (Consul 1.10): gauges and counters under Consul's names. */
-  consulJson: () => ConsulMetrics;
-};
-
-export type ConsulMetrics = {
-  Timestamp: string;
-  Gauges: { Name: string; Value: number; Labels: Record<string, string> }[];
-  Points: never[];
-  Counters: ConsulSummary[];
-  Samples: ConsulSummary[];
-};
-
-type ConsulSummary = {
-  Name: string;
-  Count: number;
-  Rate: number;
-  Sum: number;
-  Min: number;
-  Max: number;
-  Mean: number;
-  Stddev: number;
-  Labels: Record<string, string>;
-};
-
-/** Figures that only Consul's JSON form shows: count and time of DNS questions by kind. */
-export type DnsTimings = {
-  domain: { count: number; sumMs: number; maxMs: number };
-  ptr: { count: number; sumMs: number; maxMs: number };
-  stale: number;
-};
-
-/** `prefix` is telemetry.metrics_prefix; `hostname` "" leaves it out of gauge names. */
-export function createMetrics(
-  sources: Sources,
-  consul: {
-    prefix: string;
-    hostname: string;
-    nodeName: string;
-    timings: () => DnsTimings;
-    now: () => Date;
-  },
-): Metrics {
+/** Text of the Prometheus exposition format 0.0.4, read when it is asked for. */
+export function createExposition(sources: Sources): () => Promise<string> {
   const registry = new Registry();
-  for (const family of families) register(registry, family, sources);
+  const { now, renew } = perScrape(sources);
+  for (const family of families) register(registry, family, now);
+  return () => {
+    renew();
+    return registry.metrics();
+  };
+}
+
+/** Several families read one source, and some sources walk over tables: each is read once per scrape. */
+function perScrape(sources: Sources): { now: Sources; renew: () => void } {
+  let scrape = 0;
+  const once = <T>(read: () => T): (() => T) => {
+    let kept: { scrape: number; value: T } | undefined;
+    return () => {
+      if (kept?.scrape !== scrape) kept = { scrape, value: read() };
+      return kept.value;
+    };
+  };
+  const { version, workers, dns, table, resolver, tcp, forwarder } = sources;
+  const { catalog, local, log, http, blockedQueries, lateness, process } = sources;
   return {
-    exposition: () => registry.metrics(),
-    consulJson: () => consulJson(sources, consul),
+    now: {
+      version,
+      workers,
+      dns: once(dns),
+      table: once(table),
+      resolver: once(resolver),
+      tcp,
+      forwarder: once(forwarder),
+      catalog: once(catalog),
+      local: once(local),
+      log: once(log),
+      http: once(http),
+      blockedQueries,
+      lateness: once(lateness),
+      process: once(process),
+    },
+    renew: () => void scrape++,
   };
 }
 
@@ -115,50 +106,4 @@ function seriesOf(name: string, { labels, bounds, counts, sum }: Histogram) {
     { metricName: `${name}_sum`, labels, value: sum },
     { metricName: `${name}_count`, labels, value: below },
   ];
-}
-
-function consulJson(
-  sources: Sources,
-  { prefix, hostname, nodeName, timings, now }: Parameters<typeof createMetrics>[1],
-): ConsulMetrics {
-  const figures = sources.process();
-  const catalog = sources.catalog();
-  const { domain, ptr, stale } = timings();
-  const host = hostname === "" ? "" : `${hostname}.`;
-  const gauge = (name: string, value: number) => ({
-    Name: `${prefix}.${host}${name}`,
-    Value: value,
-    Labels: {},
-  });
-  const summary = (
-    name: string,
-    figure: { count: number; sumMs: number } & Partial<DnsTimings["domain"]>,
-  ) => ({
-    Name: `${prefix}.${name}`,
-    Count: figure.count,
-    Rate: 0,
-    Sum: figure.sumMs,
-    Min: 0,
-    Max: figure.maxMs ?? 0,
-    Mean: figure.count === 0 ? 0 : figure.sumMs / figure.count,
-    Stddev: 0,
-    Labels: {},
-  });
-  return {
-    Timestamp: now().toISOString().replace("T", " ").replace(/\..*$/, " +0000 UTC"),
-    Gauges: [
-      gauge("runtime.alloc_bytes", figures.heapOctets),
-      gauge("runtime.sys_bytes", figures.residentOctets),
-      gauge("raft.last_index", catalog.index),
-      gauge("state.nodes", catalog.nodes),
-      gauge("state.services", catalog.services),
-      gauge("state.service_instances", catalog.instances),
-    ].toSorted((a, b) => (a.Name < b.Name ? -1 : 1)),
-    Points: [],
-    Counters: [summary("dns.stale_queries", { count: stale, sumMs: stale })],
-    Samples: [
-      summary(`dns.domain_query.${nodeName}`, domain),
-      summary(`dns.ptr_query.${nodeName}`, ptr),
-    ],
-  };
 }

@@ -1,7 +1,7 @@
 // The tables of the README are those of the program. `npx tap --snapshot test/readme.test.ts` writes them.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import t from "tap";
-import { optionTable, withoutEffectList } from "../src/config/table.ts";
+import { nothingToDoList, optionTable, withoutEffectList } from "../src/config/table.ts";
 import { families } from "../src/metrics/families.ts";
 
 function metricTable(): string {
@@ -14,6 +14,7 @@ function metricTable(): string {
 const tables: Record<string, () => string> = {
   options: optionTable,
   "without effect": withoutEffectList,
+  "nothing to do": nothingToDoList,
   metrics: metricTable,
 };
 

@@ -1,36 +1,42 @@
-/** The resolver's counters in the form that metrics read. */
+/** Counters of the parts in the form that metrics read. */
+import { kindOfCheck } from "../cluster/definition.ts";
+import type { LocalAgent } from "../cluster/local-agent.ts";
+import type { State } from "../cluster/state.ts";
 import type { Resolver } from "../dns/resolve.ts";
-import type { TcpCounters } from "../dns/driver.ts";
-import type { DnsTimings } from "../metrics.ts";
-import type { ResolverFigures } from "../metrics/family.ts";
+import type { DnsTimings } from "../metrics/consul.ts";
+import type { LocalFigures, ResolverFigures, Sources } from "../metrics/family.ts";
 
-/** Counts of TCP and of what the main thread computed. */
-export function resolverFigures({ counters }: Resolver, tcp: TcpCounters): ResolverFigures {
-  const tcpResponses = new Map<number, number>();
-  let tcpRequests = 0;
-  for (const { transport, rcode, count } of counters.replies()) {
-    if (transport !== "tcp") continue;
-    tcpRequests += count;
-    tcpResponses.set(rcode, (tcpResponses.get(rcode) ?? 0) + count);
-  }
-  let malformed = 0;
-  for (const count of counters.malformed.values()) malformed += count;
-  return {
-    tcpRequests,
-    tcpResponses,
-    tcpConnections: tcp.connections,
-    tcpRefusedConnections: tcp.closed.refused,
-    truncated: counters.truncated,
-    malformed,
-    stale: counters.stale,
-  };
+/** What the main thread computed. */
+export function resolverFigures(resolver: Resolver): ResolverFigures {
+  const { counters } = resolver;
+  const { malformed, truncated, stale } = counters;
+  const replies = counters.replies();
+  return { malformed, truncated, stale, replies, publisher: resolver.publishStats() };
 }
 
-/** consul.dns.* of the JSON form. */
+/** `consul.dns.*` of the JSON form. */
 export function dnsTimings({ counters }: Resolver): DnsTimings {
-  return {
-    domain: counters.domainQuery,
-    ptr: counters.ptrQuery,
-    stale: counters.stale,
-  };
+  const { domainQuery, ptrQuery, stale } = counters;
+  return { domain: { ...domainQuery }, ptr: { ...ptrQuery }, stale };
+}
+
+/** Sizes of the catalog. */
+export function catalogFigures(state: State): ReturnType<Sources["catalog"]> {
+  const { nodes, services: instances, checks } = state.counts();
+  const { reader } = state;
+  return { nodes, services: reader.serviceNames().size, instances, checks, index: reader.index };
+}
+
+/** This agent's services and checks; checks that nothing runs are of the kind `maintenance`. */
+export function localFigures(local: LocalAgent): LocalFigures {
+  const { services, runningProbes, waitingProbes, unsynced } = local.counts();
+  const checks = new Map<string, LocalFigures["checks"][number]>();
+  for (const { definition, fields } of local.checks.values()) {
+    const kind = definition === null ? "maintenance" : kindOfCheck(definition);
+    const { status } = fields;
+    const known = checks.get(`${kind} ${status}`);
+    if (known === undefined) checks.set(`${kind} ${status}`, { kind, status, count: 1 });
+    else known.count++;
+  }
+  return { services, checks: [...checks.values()], runningProbes, waitingProbes, unsynced };
 }

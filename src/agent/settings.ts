@@ -1,11 +1,13 @@
 /** Configuration keys → what each part is told. A reload makes all of them anew. */
 import type { AclSettings } from "../cluster/acl.ts";
 import type { LocalSettings } from "../cluster/local-agent.ts";
+import type { SingleEngineOptions } from "../cluster/single/driver.ts";
 import type { LoadedConfig } from "../config.ts";
 import { options, usedKeys, type Config } from "../config/options.ts";
 import type { DnsSettings } from "../dns/settings.ts";
 import type { ForwarderSettings } from "../forwarder/settings.ts";
 import type { HttpSettings } from "../http/call.ts";
+import type { ConsulFormOptions } from "../metrics/consul.ts";
 
 const seconds = (ms: number): number => ms / 1000;
 /** Consul's lower bound of session TTLs, used when `session_ttl_min` is 0. */
@@ -69,6 +71,39 @@ export function httpSettings({ config }: LoadedConfig): HttpSettings {
     discoveryMaxStaleMs: config.discovery_max_stale,
     disableCoordinates: config.disable_coordinates,
     sessionTtlMinMs: config.session_ttl_min || SESSION_TTL_MIN_MS,
+    defaultQueryTimeMs: config.default_query_time,
+    maxQueryTimeMs: config.max_query_time,
+  };
+}
+
+/** What the log engine is told; 0 leaves its own default. */
+export function engineSettings(
+  config: Config,
+): Pick<SingleEngineOptions, "limits" | "snapshotIntervalMs"> {
+  const entries = config.raft_snapshot_threshold;
+  const trailing = config.raft_trailing_logs;
+  const intervalMs = config.raft_snapshot_interval;
+  return {
+    limits: {
+      ...(entries > 0 ? { snapshotEntries: entries } : {}),
+      ...(trailing > 0 ? { trailingEntries: trailing } : {}),
+    },
+    ...(intervalMs > 0 ? { snapshotIntervalMs: intervalMs } : {}),
+  };
+}
+
+/** How Consul's JSON form of the metrics names and filters them. */
+export function consulFormSettings(
+  { config }: LoadedConfig,
+  hostname: string,
+): Omit<ConsulFormOptions, "timings" | "httpTimes" | "clock" | "timers"> {
+  return {
+    prefix: config["telemetry.metrics_prefix"],
+    hostname: config["telemetry.disable_hostname"] ? "" : hostname,
+    filter: config["telemetry.prefix_filter"],
+    filterDefault: config["telemetry.filter_default"],
+    nodeName: config.node_name,
+    datacenter: config.datacenter,
   };
 }
 

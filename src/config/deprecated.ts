@@ -21,6 +21,7 @@ export const deprecatedKeys: Readonly<Record<string, string>> = {
   statsd_addr: "telemetry.statsd_address",
   statsite_addr: "telemetry.statsite_address",
   statsite_prefix: "telemetry.metrics_prefix",
+  "telemetry.statsite_prefix": "telemetry.metrics_prefix",
   dogstatsd_addr: "telemetry.dogstatsd_addr",
   dogstatsd_tags: "telemetry.dogstatsd_tags",
   http_api_response_headers: "http_config.response_headers",

@@ -28,7 +28,8 @@ export type Limits = {
 /**
  * One row of the option table. `flag`: name on the command line. `reloadable`: a reload applies
  * it. `withoutEffect`: why a value does nothing in this version (absent: the option works);
- * `silent`: the value that describes what the program does anyway, accepted without a warning.
+ * `silent`: the value that describes what the program does anyway, accepted without a warning;
+ * `anyIsSilent`: with every value there is nothing that the program could do otherwise.
  */
 export type Option<K extends Kind = Kind> = Limits & {
   readonly kind: K;
@@ -39,6 +40,7 @@ export type Option<K extends Kind = Kind> = Limits & {
   readonly secret?: boolean;
   readonly withoutEffect?: string;
   readonly silent?: unknown;
+  readonly anyIsSilent?: boolean;
 };
 
 const expected: Record<Kind, string> = {

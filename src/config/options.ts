@@ -9,6 +9,8 @@ function row<K extends Kind>(kind: K, value: Kinds[K], doc: string, more: More =
 
 const port = { min: -1, max: 65535 };
 const reload = { reloadable: true };
+/** Timers of the runtime take at most 2^31 - 1 ms. */
+const WEEK_MS = 7 * 24 * 3_600_000;
 
 /** Options that do something, by Consul's dotted key; the last block is our own. */
 const used = {
@@ -33,6 +35,14 @@ const used = {
   data_dir: row("text", "", "Directory of everything that must survive a restart.", {
     flag: "-data-dir",
   }),
+  raft_snapshot_threshold: row("integer", 0, "Log entries that make a snapshot due; 0: 16384.", {
+    min: 0,
+  }),
+  raft_snapshot_interval: row("durationMs", 0, "Time between looks at that; 0: 30s.", {
+    min: 0,
+    max: WEEK_MS,
+  }),
+  raft_trailing_logs: row("integer", 0, "Log entries kept below a snapshot; 0: 10240.", { min: 0 }),
   bind_addr: row("text", "0.0.0.0", "Address of this node; a template is allowed.", {
     flag: "-bind",
   }),
@@ -134,6 +144,18 @@ const used = {
   }),
   disable_coordinates: row("boolean", false, "No network coordinates."),
   session_ttl_min: row("durationMs", 0, "Shortest TTL of sessions; 0: 10s.", { min: 0 }),
+  default_query_time: row("durationMs", 300_000, "Hold of a blocking query without `wait`.", {
+    flag: "-default-query-time",
+    min: 1,
+    max: WEEK_MS,
+    ...reload,
+  }),
+  max_query_time: row("durationMs", 600_000, "Longest hold of a blocking query.", {
+    flag: "-max-query-time",
+    min: 1,
+    max: WEEK_MS,
+    ...reload,
+  }),
   "http_config.response_headers": row("textMap", {}, "Headers added to every HTTP answer.", {
     ...reload,
   }),
@@ -155,6 +177,12 @@ const used = {
   ),
   "telemetry.disable_hostname": row("boolean", false, "Gauge names without the host name."),
   "telemetry.metrics_prefix": row("text", "consul", "First word of the JSON metric names."),
+  "telemetry.prefix_filter": row(
+    "texts",
+    [],
+    "JSON metrics kept (`+prefix`) and left out (`-prefix`); the longest prefix decides.",
+  ),
+  "telemetry.filter_default": row("boolean", true, "Keep JSON metrics without such a prefix."),
   log_level: row("text", "info", "Least severe lines that are written.", {
     flag: "-log-level",
     words: ["trace", "debug", "info", "warn", "err", "error"],
@@ -183,7 +211,7 @@ const used = {
   }),
   answer_table_size: row("octets", 16 * 2 ** 20, "Shared memory for prepared answers.", {
     min: 2 ** 20,
-    max: 2 ** 32,
+    max: 2 ** 30,
   }),
   batched_system_calls: row("boolean", true, "recvmmsg and sendmmsg where the system has them."),
   "forwarder.cache": row("boolean", true, "Keep answers of upstream servers.", reload),

@@ -112,7 +112,8 @@ function readOption(layer: Layer, file: string, key: string, raw: unknown): void
 }
 
 function doesNothing(option: Option, value: unknown): boolean {
-  if (option.withoutEffect === undefined || value === option.silent) return false;
+  if (option.withoutEffect === undefined || option.anyIsSilent === true) return false;
+  if (value === option.silent) return false;
   if (Array.isArray(value) && value.length === 0) return false;
   return !(isObject(value) && value["enabled"] === false);
 }

@@ -42,11 +42,20 @@ function docText({ doc, min, max, words, kind }: Option): string {
 
 /** Consul's keys that are accepted with a warning and do nothing, by reason, in Markdown. */
 export function withoutEffectList(): string {
-  const byReason = new Map<string, string[]>();
+  return byReason(({ anyIsSilent }) => anyIsSilent !== true);
+}
+
+/** Consul's keys that are accepted without a word: no value asks for anything else than what is done. */
+export function nothingToDoList(): string {
+  return byReason(({ anyIsSilent }) => anyIsSilent === true);
+}
+
+function byReason(isListed: (option: Option) => boolean): string {
+  const reasons = new Map<string, string[]>();
   for (const [key, option] of Object.entries(options)) {
-    if (option.withoutEffect === undefined) continue;
-    const keys = byReason.get(option.withoutEffect) ?? [];
-    byReason.set(option.withoutEffect, [...keys, `\`${key}\``]);
+    if (option.withoutEffect === undefined || !isListed(option)) continue;
+    const keys = reasons.get(option.withoutEffect) ?? [];
+    reasons.set(option.withoutEffect, [...keys, `\`${key}\``]);
   }
-  return [...byReason].map(([reason, keys]) => `- ${reason}: ${keys.join(", ")}`).join("\n");
+  return [...reasons].map(([reason, keys]) => `- ${reason}: ${keys.join(", ")}`).join("\n");
 }

@@ -1,4 +1,4 @@
-import type { Kind, Option } from "./kinds.ts";
+import type { Kind, Limits, Option } from "./kinds.ts";
 
 const cluster = "this version runs one server on its own";
 const mesh = "service mesh is left out";
@@ -7,13 +7,19 @@ const tls = "TLS is not served yet";
 const acls = "only tokens of the configuration are checked yet";
 const push = "metrics are read from /metrics, not sent";
 const store = "the log is kept by another store";
+const local = "answers come from local state, never older than a cache";
 const limits = "other bounds hold";
 
-type Row = [kind: Kind, why: string, more?: { flag?: string; silent?: unknown; secret?: boolean }];
+type Row = [
+  kind: Kind,
+  why: string,
+  more?: Limits & Pick<Option, "flag" | "silent" | "anyIsSilent" | "secret">,
+];
 
 const off = { silent: false };
 const on = { silent: true };
 const closed = { silent: -1 };
+const always = { anyIsSilent: true };
 
 /** Consul's keys that are accepted and do nothing, with the reason that the warning gives. */
 const rows: Record<string, Row> = {
@@ -48,7 +54,11 @@ const rows: Record<string, Row> = {
   autopilot: ["anything", cluster],
   protocol: ["integer", cluster, { flag: "-protocol" }],
   raft_protocol: ["integer", cluster, { flag: "-raft-protocol" }],
-  "performance.raft_multiplier": ["integer", cluster],
+  "performance.raft_multiplier": [
+    "integer",
+    "one server has no election to time",
+    { min: 1, max: 10, ...always },
+  ],
   "performance.leave_drain_time": ["durationMs", cluster],
   "performance.rpc_hold_timeout": ["durationMs", cluster],
   "performance.grpc_keepalive_interval": ["durationMs", cluster],
@@ -56,9 +66,6 @@ const rows: Record<string, Row> = {
   server_rejoin_age_max: ["durationMs", cluster],
   disable_remote_exec: ["boolean", cluster, on],
   enable_central_service_config: ["boolean", mesh],
-  raft_snapshot_threshold: ["integer", store],
-  raft_snapshot_interval: ["durationMs", store],
-  raft_trailing_logs: ["integer", store],
   raft_boltdb: ["anything", store],
   raft_logstore: ["anything", store],
   raft_prevote_disabled: ["boolean", cluster],
@@ -100,18 +107,20 @@ const rows: Record<string, Row> = {
   "acl.role_ttl": ["durationMs", acls],
   "acl.token_ttl": ["durationMs", acls],
   "acl.msp_disable_bootstrap": ["boolean", enterprise],
-  "acl.tokens.agent": ["text", "the agent writes without a token", { secret: true, silent: "" }],
+  "acl.tokens.agent": [
+    "text",
+    "a server needs no token for its own entries",
+    { secret: true, silent: "" },
+  ],
   "acl.tokens.replication": ["text", cluster, { secret: true, silent: "" }],
   "acl.tokens.managed_service_provider": ["anything", enterprise],
   "acl.tokens.config_file_service_registration": ["text", acls, { secret: true }],
-  "dns_config.use_cache": ["boolean", "answers come from local state", off],
-  "dns_config.cache_max_age": ["durationMs", "answers come from local state", { silent: 0 }],
+  "dns_config.use_cache": ["boolean", local, always],
+  "dns_config.cache_max_age": ["durationMs", local, { min: 0, ...always }],
   "dns_config.prefer_namespace": ["boolean", enterprise, off],
-  cache: ["anything", "answers come from local state"],
+  cache: ["anything", local],
   "http_config.max_header_bytes": ["integer", limits],
   limits: ["anything", limits],
-  default_query_time: ["durationMs", "it is 5m", { flag: "-default-query-time", silent: 300_000 }],
-  max_query_time: ["durationMs", "it is 10m", { flag: "-max-query-time", silent: 600_000 }],
   connect: ["anything", mesh],
   config_entries: ["anything", mesh],
   primary_gateways: ["texts", mesh, { flag: "-primary-gateway" }],
@@ -132,9 +141,6 @@ const rows: Record<string, Row> = {
   "telemetry.statsite_address": ["text", push, { silent: "" }],
   "telemetry.dogstatsd_addr": ["text", push, { silent: "" }],
   "telemetry.dogstatsd_tags": ["texts", push],
-  "telemetry.statsite_prefix": ["text", push],
-  "telemetry.prefix_filter": ["texts", "all metrics are kept"],
-  "telemetry.filter_default": ["boolean", "all metrics are kept", on],
   "telemetry.enable_host_metrics": ["boolean", "host metrics are left to node exporters", off],
   "telemetry.retry_failed_connection": ["boolean", push],
   "telemetry.disable_compat_1.9": ["boolean", "there are no names of 1.9", on],
@@ -150,8 +156,8 @@ const rows: Record<string, Row> = {
   enable_syslog: ["boolean", "the log goes to standard error", { flag: "-syslog", ...off }],
   syslog_facility: ["text", "the log goes to standard error"],
   disable_host_node_id: ["boolean", "ids are random", { flag: "-disable-host-node-id", ...on }],
-  disable_update_check: ["boolean", "nothing is reported or looked up", on],
-  disable_anonymous_signature: ["boolean", "nothing is reported or looked up", on],
+  disable_update_check: ["boolean", "no update is looked up, ever", always],
+  disable_anonymous_signature: ["boolean", "nothing is reported, ever", always],
 };
 
 function circonus(): Record<string, Row> {

@@ -39,6 +39,8 @@ export type DnsFront = {
   clock: SharedClock;
   /** Addresses in force (port 0 resolved). */
   addresses: readonly SocketAddress[];
+  /** Worker threads in force: none on the portable path. */
+  workerCount: number;
   counters(): DnsFrontCounters;
   /** Stops receiving, answers what is under way, ends the threads. */
   close(): Promise<void>;

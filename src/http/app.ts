@@ -69,6 +69,8 @@ function longestFirst(routes: readonly Route[]): Route[] {
 }
 
 function serve(deps: HttpDeps, edge: Edge, row: Route, c: Context<HttpEnv>): Reply {
+  const { clock } = deps;
+  const startMs = clock.monotonicMs();
   const request = c.req.raw;
   const { path } = c.req;
   if (path.length < row.path.length) return redirect(edge, request.url, row.path); // subtree without its slash
@@ -78,11 +80,11 @@ function serve(deps: HttpDeps, edge: Edge, row: Route, c: Context<HttpEnv>): Rep
   const call = new Call(deps, edge, request, { path, argument }, env, parameters ?? []);
   const reply = parameters === undefined ? call.empty(500) : admit(row, call, edge);
   if (!(reply instanceof Promise)) {
-    deps.onAnswer(row.path, call.method, reply.status);
+    deps.onAnswer(row.path, call.method, reply.status, clock.monotonicMs() - startMs);
     return reply;
   }
   return reply.then((response) => {
-    deps.onAnswer(row.path, call.method, response.status);
+    deps.onAnswer(row.path, call.method, response.status, clock.monotonicMs() - startMs);
     return response;
   });
 }

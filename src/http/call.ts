@@ -33,6 +33,10 @@ export type HttpSettings = {
   disableCoordinates: boolean;
   /** `session_ttl_min` in milliseconds (Consul: 10 s). */
   sessionTtlMinMs: number;
+  /** `default_query_time`: hold of a blocking query without `?wait`, in milliseconds. */
+  defaultQueryTimeMs: number;
+  /** `max_query_time`: the longest hold, whatever the client asks for. */
+  maxQueryTimeMs: number;
 };
 
 /** Who this agent is. */
@@ -66,8 +70,11 @@ export type HttpDeps = {
   log: Log;
   /** Text of GET /metrics (Prometheus exposition format 0.0.4). */
   exposition(): Promise<string>;
-  /** Told once per answered request; `route` is the table's path, so its values are few. */
-  onAnswer(route: string, method: string, status: number): void;
+  /**
+   * Told once per answered request, with the time until its answer was made; `route` is the table's
+   * path, so its values are few.
+   */
+  onAnswer(route: string, method: string, status: number, elapsedMs: number): void;
 };
 
 /** What the listener hands to `app.fetch(request, env)`. */

@@ -4,9 +4,6 @@ import { parseDuration } from "../duration.ts";
 import type { Woken } from "./blocking.ts";
 import { HttpError, type Call, type Reply } from "./call.ts";
 
-/** Consul's `wait` when none is given, and its `max_query_time`. */
-const defaultWaitMs = 300_000;
-const maxWaitMs = 600_000;
 /** Up to 1/16 of the wait is added, so that waits started together do not end together. */
 const jitterFraction = 16;
 
@@ -78,10 +75,11 @@ function parseCacheControl(call: Call): void {
   }
 }
 
-/** Monotonic time at which a hold of `waitMs` (0 or less: the default) ends, jitter included. */
+/** Monotonic time at which a hold of `waitMs` (0 or less: `default_query_time`) ends, jitter included. */
 export function holdUntilMs(call: Call, waitMs: number): number {
   const { clock, random } = call.deps;
-  const holdMs = Math.min(waitMs > 0 ? waitMs : defaultWaitMs, maxWaitMs);
+  const { defaultQueryTimeMs, maxQueryTimeMs } = call.settings;
+  const holdMs = Math.min(waitMs > 0 ? waitMs : defaultQueryTimeMs, maxQueryTimeMs);
   const jitterMs = ((random.uint32() / 2 ** 32) * holdMs) / jitterFraction;
   return clock.monotonicMs() + holdMs + jitterMs;
 }

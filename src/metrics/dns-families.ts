@@ -1,29 +1,85 @@
 /** Families of the DNS front: questions, replies, answer table. */
-import { counter, gauge, type Family, type Sample } from "./family.ts";
+import { counter, gauge, type Family, type ResolverFigures, type Sample } from "./family.ts";
 
 /** Names of the RCODEs that occur (RFC 6895 2.3). */
 const RCODES = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"];
-const rcodeName = (rcode: number): string => RCODES[rcode] ?? String(rcode);
+const BADVERS = 16;
+function rcodeName(rcode: number): string {
+  return rcode === BADVERS ? "BADVERS" : (RCODES[rcode] ?? String(rcode));
+}
 
+/** Names of the QTYPEs that are counted apart (IANA registry of resource record types). */
 const QTYPES: Readonly<Record<string, string>> = {
   1: "A",
   2: "NS",
   5: "CNAME",
   6: "SOA",
   12: "PTR",
+  13: "HINFO",
   15: "MX",
   16: "TXT",
+  17: "RP",
+  18: "AFSDB",
+  24: "SIG",
+  25: "KEY",
   28: "AAAA",
+  29: "LOC",
   33: "SRV",
   35: "NAPTR",
+  36: "KX",
+  37: "CERT",
+  39: "DNAME",
+  41: "OPT",
   43: "DS",
+  44: "SSHFP",
+  45: "IPSECKEY",
+  46: "RRSIG",
+  47: "NSEC",
   48: "DNSKEY",
+  50: "NSEC3",
+  51: "NSEC3PARAM",
+  52: "TLSA",
+  53: "SMIMEA",
+  55: "HIP",
+  59: "CDS",
+  60: "CDNSKEY",
+  61: "OPENPGPKEY",
+  62: "CSYNC",
+  63: "ZONEMD",
   64: "SVCB",
   65: "HTTPS",
+  99: "SPF",
+  108: "EUI48",
+  109: "EUI64",
+  249: "TKEY",
+  250: "TSIG",
   251: "IXFR",
   252: "AXFR",
+  253: "MAILB",
+  254: "MAILA",
   255: "ANY",
+  256: "URI",
+  257: "CAA",
 };
+const typeName = (qtype: number | string): string => QTYPES[qtype] ?? "other";
+
+type Replies = ResolverFigures["replies"];
+
+/** Sums of the replies that pass, one for each set of labels. */
+function sums(
+  replies: Replies,
+  labelsOf: (reply: Replies[number]) => Sample["labels"] | undefined,
+): Sample[] {
+  const byLabels = new Map<string, Sample>();
+  for (const reply of replies) {
+    const labels = labelsOf(reply);
+    if (labels === undefined) continue;
+    const key = Object.values(labels).join(" ");
+    const value = (byLabels.get(key)?.value ?? 0) + reply.count;
+    byLabels.set(key, { labels, value });
+  }
+  return [...byLabels.values()];
+}
 
 export const dnsFamilies: readonly Family[] = [
   {
@@ -33,10 +89,12 @@ export const dnsFamilies: readonly Family[] = [
     type: "counter",
     read: (sources) => [
       ...[...sources.dns().requests].map(([type, value]) => ({
-        labels: { proto: "udp", type: QTYPES[type] ?? "other" },
+        labels: { proto: "udp", type: typeName(type) },
         value,
       })),
-      { labels: { proto: "tcp", type: "any" }, value: sources.resolver().tcpRequests },
+      ...sums(sources.resolver().replies, ({ transport, qtype }) =>
+        transport === "tcp" ? { proto: transport, type: typeName(qtype) } : undefined,
+      ),
     ],
   },
   {
@@ -45,9 +103,25 @@ export const dnsFamilies: readonly Family[] = [
     labels: ["proto", "rcode"],
     type: "counter",
     read: (sources) => [
-      ...responses("udp", sources.dns().responses),
-      ...responses("tcp", sources.resolver().tcpResponses),
+      ...[...sources.dns().responses]
+        .filter(([rcode, value]) => value > 0 || rcode < RCODES.length)
+        .map(([rcode, value]) => ({ labels: { proto: "udp", rcode: rcodeName(rcode) }, value })),
+      ...sums(sources.resolver().replies, ({ transport, rcode }) =>
+        transport === "tcp" ? { proto: transport, rcode: rcodeName(rcode) } : undefined,
+      ),
     ],
+  },
+  {
+    name: "waypost_dns_computed_total",
+    help: "Replies of the main thread (TCP, and what the answer table did not hold), by whose name was asked: domain, reverse, forward.",
+    labels: ["zone", "type", "rcode"],
+    type: "counter",
+    read: (sources) =>
+      sums(sources.resolver().replies, ({ zone, qtype, rcode }) => ({
+        zone,
+        type: typeName(qtype),
+        rcode: rcodeName(rcode),
+      })),
   },
   {
     name: "waypost_dns_request_duration_seconds",
@@ -69,11 +143,14 @@ export const dnsFamilies: readonly Family[] = [
     "Questions given up because the queue to the main thread was full.",
     ({ dns }) => dns().missesDropped,
   ),
-  counter(
-    "waypost_dns_malformed_total",
-    "Questions that were answered with FORMERR.",
-    ({ resolver }) => resolver().malformed,
-  ),
+  {
+    name: "waypost_dns_malformed_total",
+    help: "Messages that hold no question we could answer, by what is wrong with them.",
+    labels: ["problem"],
+    type: "counter",
+    read: ({ resolver }) =>
+      [...resolver().malformed].map(([problem, value]) => ({ labels: { problem }, value })),
+  },
   counter(
     "waypost_dns_truncated_total",
     "Computed replies from which records were cut.",
@@ -89,23 +166,29 @@ export const dnsFamilies: readonly Family[] = [
     "DNS worker threads that ended and were replaced.",
     ({ dns }) => dns().workerRestarts,
   ),
+  gauge("waypost_dns_workers", "DNS worker threads.", ({ workers }) => workers()),
   gauge(
     "waypost_dns_tcp_connections",
     "TCP connections of DNS clients open now.",
-    ({ resolver }) => resolver().tcpConnections,
+    ({ tcp }) => tcp().connections,
   ),
   counter(
-    "waypost_dns_tcp_refused_total",
-    "TCP connections closed at once because of a limit.",
-    ({ resolver }) => resolver().tcpRefusedConnections,
+    "waypost_dns_tcp_accepted_total",
+    "TCP connections of DNS clients accepted.",
+    ({ tcp }) => tcp().accepted,
   ),
+  {
+    name: "waypost_dns_tcp_closed_total",
+    help: "TCP connections that we closed, by reason: a wait that was too long, room for another, no room.",
+    labels: ["reason"],
+    type: "counter",
+    read: ({ tcp }) => {
+      const { firstByte, message, idle, write, evicted, refused } = tcp().closed;
+      const reasons = { first_byte: firstByte, message, idle, write, evicted, refused };
+      return Object.entries(reasons).map(([reason, value]) => ({ labels: { reason }, value }));
+    },
+  },
 ];
-
-function responses(proto: string, counts: ReadonlyMap<number, number>): Sample[] {
-  return [...counts]
-    .filter(([rcode, value]) => value > 0 || rcode < RCODES.length)
-    .map(([rcode, value]) => ({ labels: { proto, rcode: rcodeName(rcode) }, value }));
-}
 
 export const tableFamilies: readonly Family[] = [
   counter(
@@ -127,6 +210,16 @@ export const tableFamilies: readonly Family[] = [
     "waypost_answer_table_rejected_total",
     "Answers that did not fit into the table.",
     (sources) => sources.table().rejected,
+  ),
+  gauge(
+    "waypost_answer_table_watched",
+    "Prepared answers that a change of the catalog withdraws.",
+    ({ resolver }) => resolver().publisher.watched,
+  ),
+  counter(
+    "waypost_answer_table_withdrawn_total",
+    "Prepared answers that a change withdrew.",
+    ({ resolver }) => resolver().publisher.withdrawn,
   ),
   gauge("waypost_answer_table_entries", "Prepared answers.", (sources) => sources.table().entries),
   gauge(

@@ -1,9 +1,9 @@
 /** Every metric family in one table: registry, JSON form and README read it. */
 import { dnsFamilies, tableFamilies } from "./dns-families.ts";
-import { counter, gauge, type Family, type Sources } from "./family.ts";
+import { counter, gauge, type Family } from "./family.ts";
 import { cacheFamilies, forwardFamilies } from "./forward-families.ts";
-
-const logFigure = (name: string) => (sources: Sources) => sources.log()[name] ?? 0;
+import { localFamilies } from "./local-families.ts";
+import { logFamilies } from "./log-families.ts";
 
 const catalog: Family[] = [
   gauge("waypost_catalog_nodes", "Nodes in the catalog.", ({ catalog }) => catalog().nodes),
@@ -23,42 +23,6 @@ const catalog: Family[] = [
     "Index of the last applied log entry.",
     ({ catalog }) => catalog().index,
   ),
-];
-
-const log: Family[] = [
-  gauge("waypost_log_last_index", "Last index in the log.", logFigure("last_index")),
-  gauge("waypost_log_term", "Current term.", logFigure("term")),
-  gauge("waypost_log_leader", "1 while this server leads.", logFigure("leader")),
-  gauge(
-    "waypost_log_queue_entries",
-    "Proposals waiting to be written.",
-    logFigure("queue_entries"),
-  ),
-  gauge(
-    "waypost_log_uncommitted_bytes",
-    "Octets of proposals not yet committed.",
-    logFigure("uncommitted_octets"),
-  ),
-  counter("waypost_log_proposals_total", "Commands proposed.", logFigure("propose_total")),
-  counter("waypost_log_committed_total", "Commands committed.", logFigure("committed_total")),
-  counter("waypost_log_refused_total", "Proposals refused.", logFigure("refused_total")),
-  counter(
-    "waypost_log_unknown_total",
-    "Proposals whose outcome is unknown.",
-    logFigure("unknown_total"),
-  ),
-  counter(
-    "waypost_log_commits_total",
-    "Durable writes (one fsync each).",
-    logFigure("batch_total"),
-  ),
-  counter(
-    "waypost_log_commit_wait_seconds_total",
-    "Time that batches waited for their fsync.",
-    logFigure("commit_wait_seconds_sum"),
-  ),
-  counter("waypost_log_snapshots_total", "Snapshots written.", logFigure("snapshot_total")),
-  gauge("waypost_log_store_bytes", "Size of the store on disk.", logFigure("store_octets")),
 ];
 
 const process: Family[] = [
@@ -118,6 +82,7 @@ export const families: readonly Family[] = [
   ...cacheFamilies,
   ...forwardFamilies,
   ...catalog,
-  ...log,
+  ...logFamilies,
+  ...localFamilies,
   ...process,
 ];

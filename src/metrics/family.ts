@@ -1,18 +1,25 @@
 /** What a metric family is, and what the families read. */
 import type { AnswerTable } from "../dns/answer.ts";
+import type { TcpCounters } from "../dns/driver.ts";
 import type { DnsFrontCounters } from "../dns/front.ts";
+import type { DnsCounters } from "../dns/question-counters.ts";
+import type { Resolver } from "../dns/resolve.ts";
 import type { ForwarderStats } from "../forwarder/forward.ts";
 import type { LoopLateness } from "./lateness.ts";
 import type { ProcessFigures } from "./process.ts";
 
-/** What the families read when somebody scrapes; each call is cheap and has no side effect. */
+/** What the families read when somebody scrapes, each at most once per scrape; no call has a side effect. */
 export type Sources = {
   version: string;
+  /** DNS worker threads. */
+  workers: () => number;
   /** UDP: sums over all workers. */
   dns: () => DnsFrontCounters;
   table: () => ReturnType<AnswerTable["stats"]>;
-  /** DNS over TCP and what the main thread computed. */
+  /** What the main thread computed. */
   resolver: () => ResolverFigures;
+  /** Connections of DNS over TCP. */
+  tcp: () => TcpCounters;
   forwarder: () => ForwarderStats;
   catalog: () => {
     nodes: number;
@@ -21,6 +28,7 @@ export type Sources = {
     checks: number;
     index: number;
   };
+  local: () => LocalFigures;
   /** Figures of the log engine by name (src/cluster/engine.ts). */
   log: () => Readonly<Record<string, number>>;
   /** HTTP answers by route, method and status. */
@@ -31,14 +39,19 @@ export type Sources = {
 };
 
 /** Counts of the main thread's DNS side, monotonic since the start. */
-export type ResolverFigures = {
-  tcpRequests: number;
-  tcpResponses: ReadonlyMap<number, number>;
-  tcpConnections: number;
-  tcpRefusedConnections: number;
-  truncated: number;
-  malformed: number;
-  stale: number;
+export type ResolverFigures = Pick<DnsCounters, "malformed" | "truncated" | "stale"> & {
+  /** Questions with their reply, over TCP and those that workers could not answer. */
+  replies: ReturnType<DnsCounters["replies"]>;
+  publisher: ReturnType<Resolver["publishStats"]>;
+};
+
+/** This agent's own services and checks; `checks` has one row for each pair that occurs. */
+export type LocalFigures = {
+  services: number;
+  checks: { kind: string; status: string; count: number }[];
+  runningProbes: number;
+  waitingProbes: number;
+  unsynced: number;
 };
 
 export type Sample = { labels: Readonly<Record<string, string>>; value: number };

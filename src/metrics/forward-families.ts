@@ -24,6 +24,21 @@ export const cacheFamilies: readonly Family[] = [
     type: "gauge",
     read: (sources) => byKind(sources, "octets"),
   },
+  gauge(
+    "waypost_cache_capacity_bytes",
+    "Memory they may take.",
+    ({ forwarder }) => forwarder().cache?.capacityOctets ?? 0,
+  ),
+  counter(
+    "waypost_cache_insertions_total",
+    "Answers put into the cache.",
+    ({ forwarder }) => forwarder().cache?.insertions ?? 0,
+  ),
+  counter(
+    "waypost_cache_failure_hits_total",
+    "Questions answered SERVFAIL because the same one failed a moment before.",
+    ({ forwarder }) => forwarder().cache?.failureHits ?? 0,
+  ),
   counter(
     "waypost_cache_hits_total",
     "Forwarded questions answered from the cache by the main thread.",
@@ -71,6 +86,26 @@ export const forwardFamilies: readonly Family[] = [
     "waypost_forward_in_flight",
     "Questions waiting for an upstream server now.",
     ({ forwarder }) => forwarder().inFlight,
+  ),
+  gauge(
+    "waypost_forward_in_flight_limit",
+    "Questions that may wait at a time.",
+    ({ forwarder }) => forwarder().inFlightLimit,
+  ),
+  {
+    name: "waypost_forward_sockets",
+    help: "Sockets open to upstream servers now, by transport.",
+    labels: ["proto"],
+    type: "gauge",
+    read: ({ forwarder }) => [
+      { labels: { proto: "udp" }, value: forwarder().udpSockets },
+      { labels: { proto: "tcp" }, value: forwarder().tcpSockets },
+    ],
+  },
+  counter(
+    "waypost_forward_generations_total",
+    "Times the set of upstream servers was replaced by another one.",
+    ({ forwarder }) => forwarder().generation,
   ),
   counter(
     "waypost_forward_max_concurrent_rejects_total",
@@ -121,6 +156,20 @@ export const forwardFamilies: readonly Family[] = [
     labels: ["to"],
     type: "counter",
     read: perServer(({ counts }) => counts.nearMisses),
+  },
+  {
+    name: "waypost_proxy_case_mismatches_total",
+    help: "Replies of an upstream server that spell the name otherwise than it was asked.",
+    labels: ["to"],
+    type: "counter",
+    read: perServer(({ counts }) => counts.caseMismatches),
+  },
+  {
+    name: "waypost_proxy_replies_total",
+    help: "Replies of an upstream server that matched what was asked.",
+    labels: ["to"],
+    type: "counter",
+    read: perServer(({ counts }) => counts.replies),
   },
   {
     name: "waypost_proxy_truncated_total",

@@ -228,6 +228,8 @@ t.test("what has no effect is said", async (t) => {
       connect: { enabled: false },
       ports: { grpc: -1, https: -1 },
       disable_update_check: true,
+      performance: { raft_multiplier: 5 },
+      dns_config: { use_cache: true, cache_max_age: "10s" },
       verify_incoming: false,
       ui_config: { enabled: false },
     }),
@@ -239,9 +241,73 @@ t.test("what has no effect is said", async (t) => {
     "server is false, but this version has no client mode: it runs as a server",
   );
   t.equal((await loaded(t, { server: false })).config.server, true);
+  t.match(
+    (await warnings({ telemetry: { prefix_filter: ["consul.raft", "+consul.dns"] } })).join("\n"),
+    'prefix_filter: "consul.raft" is left out',
+  );
   t.match((await warnings({ bootstrap_expect: 3 })).join("\n"), "it does not wait for others");
   t.match((await warnings({ node_name: "a.b" })).join("\n"), "cannot be found by DNS");
   t.match((await warnings({})).join("\n"), "bind_addr 0.0.0.0 names no single address");
+});
+
+t.test("every key that an appliance is configured with is taken without a word", async (t) => {
+  const tree = {
+    node_name: "n1",
+    node_id: "aaaaaaaa-0000-4000-8000-000000000001",
+    node_meta: { rack: "r1" },
+    datacenter: "dc1",
+    domain: "consul.",
+    alt_domain: "example.",
+    server: true,
+    bootstrap_expect: 1,
+    data_dir: "data",
+    bind_addr: "127.0.0.1",
+    client_addr: "127.0.0.1",
+    addresses: { dns: "127.0.0.1", http: "127.0.0.1" },
+    ports: { dns: 8600, http: 8500, server: 8300 },
+    recursors: ["192.0.2.53"],
+    dns_config: {
+      recursor_timeout: "2s",
+      recursor_strategy: "random",
+      allow_stale: true,
+      max_stale: "5s",
+      node_ttl: "1s",
+      service_ttl: { "*": "0s", rds: "5s" },
+      only_passing: true,
+      udp_answer_limit: 3,
+      a_record_limit: 4,
+      enable_truncate: true,
+      disable_compression: true,
+      enable_additional_node_meta_txt: false,
+      soa: { refresh: 1, retry: 2, expire: 3, min_ttl: 4 },
+      use_cache: false,
+      cache_max_age: "0s",
+    },
+    services: [{ name: "web", check: { ttl: "10s" } }],
+    checks: [{ name: "disk", ttl: "10s" }],
+    translate_wan_addrs: true,
+    telemetry: {
+      prometheus_retention_time: "60s",
+      disable_hostname: true,
+      metrics_prefix: "consul",
+      prefix_filter: ["+consul.raft", "-consul.dns"],
+      filter_default: false,
+    },
+    log_level: "warn",
+    disable_update_check: false,
+    performance: { raft_multiplier: 1 },
+    raft_snapshot_threshold: 100,
+    raft_snapshot_interval: "5s",
+    raft_trailing_logs: 10,
+    default_query_time: "1m",
+    max_query_time: "2m",
+  };
+  const { warnings } = await loaded(t, tree);
+  t.same(warnings, []);
+  const capitals = Object.fromEntries(
+    Object.entries(tree).map(([key, value]) => [key.toUpperCase(), value]),
+  );
+  t.same((await loaded(t, capitals)).config, (await loaded(t, tree)).config);
 });
 
 t.test("old spellings reach the new key unless that is given too", async (t) => {

@@ -230,3 +230,26 @@ t.test("3,000 waiters cost a bounded amount of memory", async (t) => {
   const answers = await Promise.all(held.map(({ answer }) => answer));
   t.ok(answers.every(({ json }) => (json as unknown[]).length === 2));
 });
+
+// Consul 1.10 `default_query_time`, `max_query_time`; up to 1/16 more.
+t.test("the configuration bounds how long a hold lasts", async (t) => {
+  const server = createServer({
+    settings: { defaultQueryTimeMs: 20_000, maxQueryTimeMs: 40_000 },
+    jitter: () => 0,
+  });
+  const table: [string, number][] = [
+    ["", 20_000],
+    ["&wait=5s", 5000],
+    ["&wait=1h", 40_000],
+  ];
+  for (const [wait, holdMs] of table) {
+    const pending = server.start("GET", `/v1/catalog/services?index=99${wait}`);
+    await settle();
+    server.world.advance(holdMs - 1);
+    await settle();
+    t.notOk(pending.isDone, `${wait} holds`);
+    server.world.advance(51); // deadlines are kept in buckets of 50 ms
+    await settle();
+    t.ok(pending.isDone, `${wait} ends`);
+  }
+});

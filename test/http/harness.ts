@@ -57,6 +57,8 @@ export const defaultSettings: HttpSettings = {
   discoveryMaxStaleMs: 0,
   disableCoordinates: false,
   sessionTtlMinMs: 10_000,
+  defaultQueryTimeMs: 300_000,
+  maxQueryTimeMs: 600_000,
 };
 
 export type Server = {

@@ -1,0 +1,36 @@
+// What the parts are told, as far as it is not the value of one option.
+import t from "tap";
+import { engineSettings, shownConfig } from "../../src/agent/settings.ts";
+import { options, usedKeys, type Config } from "../../src/config/options.ts";
+
+function configWith(changed: Partial<Config>): Config {
+  const defaults = usedKeys.map((key) => [key, options[key].default]);
+  return { ...(Object.fromEntries(defaults) as Config), ...changed };
+}
+
+t.test("the log engine keeps its own defaults where the configuration gives 0", async (t) => {
+  t.same(engineSettings(configWith({})), { limits: {} });
+  t.same(
+    engineSettings(
+      configWith({
+        raft_snapshot_threshold: 100,
+        raft_trailing_logs: 7,
+        raft_snapshot_interval: 5000,
+      }),
+    ),
+    { limits: { snapshotEntries: 100, trailingEntries: 7 }, snapshotIntervalMs: 5000 },
+  );
+});
+
+t.test("agent/self shows that there is a secret, never the secret", async (t) => {
+  const secrets = usedKeys.filter((key) => /token|encrypt|secret|password|acl\.tokens/.test(key));
+  t.ok(secrets.length >= 4);
+  for (const key of secrets) {
+    t.equal(options[key].secret, true, `${key} is marked`);
+    const shown = shownConfig(configWith({ [key]: "top-secret-value" }));
+    t.equal(shown[key], "hidden");
+    t.notMatch(JSON.stringify(shown), /top-secret-value/);
+    t.equal(shownConfig(configWith({}))[key], "", "nothing is configured");
+  }
+  t.equal(shownConfig(configWith({ datacenter: "dc7" }))["datacenter"], "dc7");
+});
