@@ -5,7 +5,8 @@ import { createSocket } from "node:dgram";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { freePort, startServer, type Server } from "./process.ts";
+import { freePort } from "../test/free-port.ts";
+import { startServer, type Server } from "./process.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 

@@ -1,19 +1,14 @@
 // bin/waypost and bin/ensure-installed.mjs, run as a user would.
 import { spawnSync } from "node:child_process";
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync } from "node:fs";
 import { readFileSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import t, { type Test } from "tap";
+import t from "tap";
 import { consulVersion, version } from "../src/version.ts";
+import { temporaryDirectory } from "./temporary-directory.ts";
 
 const launcher = resolve("bin/waypost");
-
-function directory(t: Test): string {
-  const path = realpathSync(mkdtempSync(join(tmpdir(), "waypost-launcher-")));
-  t.teardown(() => rmSync(path, { recursive: true }));
-  return path;
-}
 
 function run(program: string, args: string[], over: { cwd?: string; path?: string } = {}) {
   const { status, stdout, stderr } = spawnSync(program, args, {
@@ -33,7 +28,7 @@ const consuls = {
 };
 
 t.test("runs from anywhere, through symlinks and as consul", async (t) => {
-  const path = directory(t);
+  const path = temporaryDirectory(t);
   mkdirSync(join(path, "a/b"), { recursive: true });
   symlinkSync(launcher, join(path, "direct"));
   symlinkSync("../../direct", join(path, "a/b/consul"));
@@ -55,7 +50,7 @@ t.test("runs from anywhere, through symlinks and as consul", async (t) => {
 });
 
 t.test("passes arguments and exit codes on", async (t) => {
-  const path = directory(t);
+  const path = temporaryDirectory(t);
   writeFileSync(
     join(path, "a b.json"),
     '{"data_dir": "/d", "bind_addr": "127.0.0.1", "server": true}',
@@ -69,7 +64,7 @@ t.test("passes arguments and exit codes on", async (t) => {
 });
 
 t.test("files in the working directory do not reach into the program", async (t) => {
-  const path = directory(t);
+  const path = temporaryDirectory(t);
   writeFileSync(join(path, ".env"), "WAYPOST_NAME=consul\n");
   writeFileSync(join(path, "bunfig.toml"), 'preload = ["./evil.ts"]\n');
   writeFileSync(join(path, "evil.ts"), 'console.log("evil");\n');
@@ -77,7 +72,7 @@ t.test("files in the working directory do not reach into the program", async (t)
 });
 
 t.test("without node_modules it says what to do", async (t) => {
-  const path = directory(t);
+  const path = temporaryDirectory(t);
   cpSync("bin", join(path, "bin"), { recursive: true });
   t.same(run(join(path, "bin/waypost"), ["version"]), {
     status: 1,
@@ -87,7 +82,7 @@ t.test("without node_modules it says what to do", async (t) => {
 });
 
 t.test("bin/ensure-installed.mjs installs what is missing or outdated, once", async (t) => {
-  const path = directory(t);
+  const path = temporaryDirectory(t);
   cpSync("bin", join(path, "bin"), { recursive: true });
   // npm itself is replaced by a script that notes its arguments: tests do not use the network.
   mkdirSync(join(path, "tools"));

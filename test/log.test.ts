@@ -1,10 +1,10 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import t, { type Test } from "tap";
+import t from "tap";
 import { openLogFile } from "../src/log-file.ts";
 import { createLog } from "../src/log.ts";
 import type { LogLevel } from "../src/ports.ts";
+import { temporaryDirectory } from "./temporary-directory.ts";
 
 function start(over: { level?: LogLevel; json?: boolean } = {}) {
   const lines: string[] = [];
@@ -103,12 +103,6 @@ t.test("at most 100 lines in a second; the others are counted", async (t) => {
   t.equal(lines.length, 102);
 });
 
-function directory(t: Test): string {
-  const path = mkdtempSync(join(tmpdir(), "waypost-log-"));
-  t.teardown(() => rmSync(path, { recursive: true }));
-  return path;
-}
-
 t.test("log files", async (t) => {
   const now = { ms: 1_000_000 };
   const open = (path: string, over = {}) =>
@@ -122,7 +116,7 @@ t.test("log files", async (t) => {
     });
 
   t.test("appends; a directory gets waypost.log", async (t) => {
-    const path = directory(t);
+    const path = temporaryDirectory(t);
     writeFileSync(join(path, "waypost.log"), "before\n");
     const file = open(path);
     file.write("after\n");
@@ -131,7 +125,7 @@ t.test("log files", async (t) => {
   });
 
   t.test("rotates by size and by age, keeps the newest", async (t) => {
-    const path = directory(t);
+    const path = temporaryDirectory(t);
     const file = open(join(path, "a.log"), {
       rotateBytes: 10,
       rotateDurationMs: 5000,
@@ -154,7 +148,7 @@ t.test("log files", async (t) => {
   });
 
   t.test("-1 keeps no old file", async (t) => {
-    const path = directory(t);
+    const path = temporaryDirectory(t);
     const file = open(join(path, "a.log"), { rotateBytes: 4, maxFiles: -1 });
     file.write("one\n");
     now.ms++;
@@ -164,6 +158,6 @@ t.test("log files", async (t) => {
   });
 
   t.test("a path that cannot be opened throws", async (t) => {
-    t.throws(() => open(join(directory(t), "absent", "a.log")), { code: "ENOENT" });
+    t.throws(() => open(join(temporaryDirectory(t), "absent", "a.log")), { code: "ENOENT" });
   });
 });

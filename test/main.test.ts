@@ -1,10 +1,10 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import type { AgentStart } from "../src/agent.ts";
 import { main, type RunAgent } from "../src/main.ts";
 import { consulVersion, version } from "../src/version.ts";
+import { temporaryDirectory } from "./temporary-directory.ts";
 
 /** Runs one command line; `runAgent` stands for the agent that the program would start. */
 async function run(argv: string[], over: { name?: string; runAgent?: RunAgent } = {}) {
@@ -23,8 +23,7 @@ async function run(argv: string[], over: { name?: string; runAgent?: RunAgent } 
 }
 
 function directory(t: Test, files: Record<string, unknown>): string {
-  const path = mkdtempSync(join(tmpdir(), "waypost-main-"));
-  t.teardown(() => rmSync(path, { recursive: true }));
+  const path = temporaryDirectory(t);
   for (const [name, tree] of Object.entries(files))
     writeFileSync(join(path, name), JSON.stringify(tree));
   return path;

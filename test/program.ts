@@ -1,12 +1,13 @@
 /** The real program as a test sees it: bin/waypost on free loopback ports, with its own data. */
-import { spawn, execFileSync, type ChildProcess } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import type { Test } from "tap";
+import { freePort } from "./free-port.ts";
+import { temporaryDirectory } from "./temporary-directory.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const START_LIMIT_MS = 20_000;
@@ -32,32 +33,17 @@ export type Program = {
   end(signal: NodeJS.Signals): Promise<number | null>;
 };
 
-/** A free TCP port on loopback. */
-export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const address = probe.address();
-  probe.close();
-  await once(probe, "close");
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
-}
-
-/** A new directory below the system's temporary one; `remove` deletes it. */
-export function temporaryDirectory(): { path: string; remove: () => void } {
-  const path = mkdtempSync(join(tmpdir(), "waypost-test-"));
-  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
-}
-
 /**
  * Starts a single server and waits until it has a leader and lists itself. `at` reuses the ports
- * and the directory of an earlier one (restart). Ends with an error that holds its output if it stops.
+ * and the directory of an earlier one (restart). Rejects with an error that holds its output if it stops.
+ * When the test ends the program is killed, and a directory of its own removed.
  */
 export async function startProgram(
+  t: Pick<Test, "teardown">,
   config: Record<string, unknown> = {},
   at?: { directory: string; dnsPort: number; httpPort: number },
 ): Promise<Program> {
-  const directory = at?.directory ?? temporaryDirectory().path;
+  const directory = at?.directory ?? temporaryDirectory(t);
   const dnsPort = at?.dnsPort ?? (await freePort());
   const httpPort = at?.httpPort ?? (await freePort());
   const dataDir = join(directory, "data");
@@ -99,16 +85,15 @@ export async function startProgram(
     clearTimeout(timer);
     return child.exitCode;
   };
+  t.teardown(() => end("SIGKILL"));
   const deadline = Date.now() + START_LIMIT_MS;
   for (;;) {
     if (child.exitCode !== null || child.signalCode !== null)
       throw new Error(`waypost ended at start (${child.exitCode}): ${output}`);
     const ready = await http("GET", "/v1/health/service/consul?passing").catch(() => null);
     if (ready?.status === 200 && ready.text.length > 2) break;
-    if (Date.now() > deadline) {
-      await end("SIGKILL");
+    if (Date.now() > deadline)
       throw new Error(`waypost is not ready after ${START_LIMIT_MS} ms: ${output}`);
-    }
     await sleep(20);
   }
   return {
@@ -126,19 +111,4 @@ export async function startProgram(
       writeFileSync(configFile, JSON.stringify(current));
     },
   };
-}
-
-/**
- * Whether a Debian program is there. Where peers must not be missing (WAYPOST_REQUIRE_PEERS=1, set in
- * CI) its absence is an error; elsewhere the caller skips and says so.
- */
-export function hasPeer(program: string): boolean {
-  try {
-    execFileSync("sh", ["-c", `command -v ${program}`], { stdio: "ignore" });
-    return true;
-  } catch {
-    if (process.env["WAYPOST_REQUIRE_PEERS"] === "1")
-      throw new Error(`${program} is missing; test/peers/install.sh installs it`);
-    return false;
-  }
 }

@@ -24,10 +24,13 @@ export type EngineHost = {
 };
 
 /** Runs the suite as subtests of `t`. */
-export async function engineSuite(t: Test, createHost: () => Promise<EngineHost>): Promise<void> {
+export async function engineSuite(
+  t: Test,
+  createHost: (t: Test) => Promise<EngineHost>,
+): Promise<void> {
   const run = (name: string, body: (t: Test, host: EngineHost) => Promise<void>) =>
     t.test(name, async (sub) => {
-      const host = await createHost();
+      const host = await createHost(sub);
       try {
         await body(sub, host);
       } finally {

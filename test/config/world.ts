@@ -1,5 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Test } from "tap";
 import { loadConfig, type LoadedConfig, type Sources } from "../../src/config.ts";
@@ -7,6 +6,7 @@ import type { Result } from "../../src/base.ts";
 import type { Interfaces } from "../../src/config/interface-address.ts";
 import type { Machine } from "../../src/config/machine.ts";
 import { emptyLayer } from "../../src/config/read.ts";
+import { temporaryDirectory } from "../temporary-directory.ts";
 
 function ipv4(cidr: string, internal = false) {
   return { address: cidr.split("/")[0]!, family: "IPv4", cidr, internal };
@@ -36,8 +36,7 @@ export const machine: Machine = {
 
 /** Writes files into a new directory that lives as long as the test; objects become JSON. */
 export function writeFiles(t: Test, files: Record<string, unknown>): string {
-  const directory = mkdtempSync(join(tmpdir(), "waypost-config-"));
-  t.teardown(() => rmSync(directory, { recursive: true }));
+  const directory = temporaryDirectory(t);
   for (const [name, content] of Object.entries(files)) {
     mkdirSync(dirname(join(directory, name)), { recursive: true });
     writeFileSync(

@@ -1,8 +1,7 @@
 import { createSocket, type Socket as DatagramSocket } from "node:dgram";
 import { randomFillSync } from "node:crypto";
-import { mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo, type Socket } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import type { ForwardAnswer } from "../../src/dns/answer.ts";
@@ -15,6 +14,7 @@ import { createForwarder, type Forwarder } from "../../src/forwarder/forward.ts"
 import { forwarderDefaults, type ForwarderSettings } from "../../src/forwarder/settings.ts";
 import type { Random, SocketAddress } from "../../src/ports.ts";
 import { inWords, wireName } from "./world.ts";
+import { temporaryDirectory } from "../temporary-directory.ts";
 
 /** The generator of the operating system, read in blocks. */
 function systemRandom(): Random {
@@ -399,8 +399,7 @@ function nextOf(path: string, t: Test) {
 }
 
 t.test("resolv.conf is followed", { timeout: 30_000 }, async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), "resolvconf-"));
-  t.teardown(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryDirectory(t);
   const path = join(folder, "resolv.conf");
   writeFileSync(path, "nameserver 192.0.2.1\n");
   const next = nextOf(path, t);
@@ -422,12 +421,8 @@ t.test(
   "a link to resolv.conf and what it leads to are followed",
   { timeout: 30_000 },
   async (t) => {
-    const folder = mkdtempSync(join(tmpdir(), "resolvconf-"));
-    const elsewhere = mkdtempSync(join(tmpdir(), "resolvconf-"));
-    t.teardown(() => {
-      rmSync(folder, { recursive: true });
-      rmSync(elsewhere, { recursive: true });
-    });
+    const folder = temporaryDirectory(t);
+    const elsewhere = temporaryDirectory(t);
     const path = join(folder, "resolv.conf");
     const target = join(elsewhere, "stub.conf");
     writeFileSync(target, "nameserver 192.0.2.1\n");

@@ -7,9 +7,8 @@ import { startProgram, type Program } from "../program.ts";
 
 let program: Program;
 t.before(async () => {
-  program = await startProgram();
+  program = await startProgram(t);
 });
-t.teardown(() => program.end("SIGKILL"));
 
 /** Waits until `check` gives something other than undefined; undefined after ten seconds. */
 async function eventually<T>(check: () => Promise<T | undefined>): Promise<T | undefined> {

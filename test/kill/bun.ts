@@ -1,26 +1,15 @@
-/** Runs scripts with the Bun that npm installed: what lives in src/platform needs it. */
+/** Runs the scripts of this folder under Bun. */
 import { type ChildProcess, spawn, type StdioOptions } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { bunProgram } from "../bun.ts";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "../..");
 
-/** As bin/waypost looks for it. */
-function findBun(): string {
-  const packages = join(root, "node_modules/@oven");
-  const own = readdirSync(packages).map((name) => join(packages, name, "bin/bun"));
-  const found = [...own, join(root, "node_modules/bun/bin/bun.exe")].find((path) =>
-    existsSync(path),
-  );
-  if (found === undefined) throw new Error("Bun is not installed; run npm install");
-  return found;
-}
-
 /** The words that run `test/kill/<script>`. */
 export const bunCommand = (script: string): string[] => [
-  findBun(),
+  bunProgram(),
   "--no-install",
   join(here, script),
 ];

@@ -1,7 +1,7 @@
 /** A file system without space, for real: a small tmpfs in a mount namespace of its own. */
 import { execFileSync, spawnSync } from "node:child_process";
 import t from "tap";
-import { temporaryDirectory } from "../program.ts";
+import { temporaryDirectory } from "../temporary-directory.ts";
 import { bunCommand } from "./bun.ts";
 
 const namespace = ["unshare", process.getuid?.() === 0 ? "-m" : "-Urm"];
@@ -11,15 +11,14 @@ t.test(
   "a full disk",
   { skip: canMount.status === 0 ? false : "mounting is not allowed here", timeout: 60_000 },
   (t) => {
-    const directory = temporaryDirectory();
-    t.teardown(() => directory.remove());
+    const directory = temporaryDirectory(t);
     const script = `
       mount -t tmpfs -o size=8m none "$1" && head -c 3000000 /dev/zero > "$1/ballast" || exit 9
       shift; exec "$@"`;
-    const command = [...bunCommand("full-child.ts"), directory.path];
+    const command = [...bunCommand("full-child.ts"), directory];
     const output = execFileSync(
       namespace[0]!,
-      [namespace[1]!, "sh", "-c", script, "sh", directory.path, ...command],
+      [namespace[1]!, "sh", "-c", script, "sh", directory, ...command],
       { encoding: "utf8" },
     );
     const report = JSON.parse(output) as Record<string, unknown>;

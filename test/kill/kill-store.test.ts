@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import type { Recorded } from "../cluster/recorder.ts";
-import { temporaryDirectory } from "../program.ts";
+import { temporaryDirectory } from "../temporary-directory.ts";
 import { startBun } from "./bun.ts";
 
 const ROUNDS = Number(process.env["KILL_ROUNDS"] ?? 15);
@@ -49,9 +49,7 @@ function missing(state: readonly Recorded[], acknowledged: ReadonlyMap<string, n
 }
 
 t.test(`${ROUNDS} kills while appending`, { timeout: 60_000 + ROUNDS * 5_000 }, async (t) => {
-  const directory = temporaryDirectory();
-  t.teardown(() => directory.remove());
-  const dir = directory.path;
+  const dir = temporaryDirectory(t);
   const acknowledged = new Map<string, number>();
   for (let round = 0; round <= ROUNDS; round++) {
     const life = await live(dir, `${round}`, Math.random() * LONGEST_LIFE_MS);

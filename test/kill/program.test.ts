@@ -102,13 +102,9 @@ async function examine(program: Program, node: string, known: Known): Promise<st
 }
 
 t.test(`${ROUNDS} kills while registering`, { timeout: 60_000 + ROUNDS * 20_000 }, async (t) => {
-  let program = await startProgram();
+  let program = await startProgram(t);
   const directory = dirname(program.configFile);
   const { dnsPort, httpPort } = program;
-  t.teardown(async () => {
-    await program.end("SIGKILL");
-    rmSync(directory, { recursive: true, force: true });
-  });
   const known = new Map<string, Known>();
   let cutCount = 0;
   for (let round = 1; round <= ROUNDS; round++) {
@@ -122,7 +118,7 @@ t.test(`${ROUNDS} kills while registering`, { timeout: 60_000 + ROUNDS * 20_000 
     cutCount += [...known.values()].filter(
       ({ acknowledged, asked }) => asked > acknowledged,
     ).length;
-    program = await startProgram({}, { directory, dnsPort, httpPort });
+    program = await startProgram(t, {}, { directory, dnsPort, httpPort });
     const names = [...known.keys()];
     const problems: string[] = [];
     // Whoever was cut off is always looked at; of the others a part, so that 200 rounds end.
@@ -138,14 +134,13 @@ t.test(`${ROUNDS} kills while registering`, { timeout: 60_000 + ROUNDS * 20_000 
 });
 
 t.test("a damaged log ends the start with the reason", { timeout: 60_000 }, async (t) => {
-  const program = await startProgram();
+  const program = await startProgram(t);
   const { configFile, dnsPort, httpPort } = program;
   await program.end("SIGKILL");
   const directory = dirname(configFile);
-  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
   rmSync(join(directory, "data/log/marker"));
   await t.rejects(
-    startProgram({}, { directory, dnsPort, httpPort }),
+    startProgram(t, {}, { directory, dnsPort, httpPort }),
     /ended at start \(1\)[^]*data\/log\/marker: is missing[^]*restore [^]* or move it aside/,
   );
 });

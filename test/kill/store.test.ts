@@ -6,12 +6,12 @@ import type { Engine } from "../../src/cluster/engine.ts";
 import { type EngineHost, engineSuite, proposeAll } from "../cluster/engine-suite.ts";
 import { createWorld, openEngine } from "../cluster/engine-world.ts";
 import { createRecorder } from "../cluster/recorder.ts";
-import { temporaryDirectory } from "../program.ts";
+import { temporaryDirectory } from "../temporary-directory.ts";
 import { openRemoteStore, type RemoteStore } from "./remote-store.ts";
 
-function createRealHost(): Promise<EngineHost> {
-  const directory = temporaryDirectory();
-  const dir = join(directory.path, "data");
+function createRealHost(t: Test): Promise<EngineHost> {
+  const directory = temporaryDirectory(t);
+  const dir = join(directory, "data");
   let store: RemoteStore | undefined;
   return Promise.resolve({
     open(machine) {
@@ -19,10 +19,7 @@ function createRealHost(): Promise<EngineHost> {
       return openEngine(createWorld(), store, machine);
     },
     crash: () => store!.kill(),
-    async end() {
-      await store?.kill();
-      directory.remove();
-    },
+    end: async () => store?.kill(),
   });
 }
 
@@ -41,9 +38,8 @@ async function open(dir: string): Promise<{ engine: Engine; store: RemoteStore }
 
 /** A data directory for one test, with or without a log of three commands in it. */
 async function withFolder(t: Test, filled: boolean): Promise<string> {
-  const directory = temporaryDirectory();
-  t.teardown(() => directory.remove());
-  const dir = join(directory.path, "data");
+  const directory = temporaryDirectory(t);
+  const dir = join(directory, "data");
   if (!filled) return dir;
   const { engine } = await open(dir);
   await proposeAll(engine, ["a", "b", "c"]);
@@ -74,19 +70,18 @@ t.test("two servers cannot share a folder", async (t) => {
 });
 
 t.test("a folder that is no folder, or that cannot be written", async (t) => {
-  const directory = temporaryDirectory();
-  t.teardown(() => directory.remove());
-  writeFileSync(join(directory.path, "log"), "");
-  await t.rejects(open(directory.path), {
+  const directory = temporaryDirectory(t);
+  writeFileSync(join(directory, "log"), "");
+  await t.rejects(open(directory), {
     name: "StartRefused",
     message: /log: is not a directory/,
   });
-  await t.rejects(open(join(directory.path, "log")), {
+  await t.rejects(open(join(directory, "log")), {
     name: "StartRefused",
     message: /cannot be written \(ENOTDIR\); create it, owned by the user/,
   });
   if (process.getuid?.() === 0) return void t.pass("root may write everywhere");
-  const closed = join(directory.path, "closed");
+  const closed = join(directory, "closed");
   mkdirSync(closed);
   chmodSync(closed, 0o500);
   await t.rejects(open(closed), { message: /cannot be written \(EACCES\)/ });

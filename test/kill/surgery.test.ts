@@ -18,7 +18,7 @@ import t from "tap";
 import { proposeAll } from "../cluster/engine-suite.ts";
 import { createWorld, openEngine } from "../cluster/engine-world.ts";
 import { createRecorder, type Recorded } from "../cluster/recorder.ts";
-import { temporaryDirectory } from "../program.ts";
+import { temporaryDirectory } from "../temporary-directory.ts";
 import { startBun } from "./bun.ts";
 import { openRemoteStore } from "./remote-store.ts";
 import type { Verdict } from "./surgery-child.ts";
@@ -88,9 +88,8 @@ const isPrefix = (prefix: readonly Recorded[], whole: readonly Recorded[]): bool
 
 for (const end of ["close", "kill"] as const)
   t.test(`after ${end}`, { timeout: 300_000 }, async (t) => {
-    const directory = temporaryDirectory();
-    t.teardown(() => directory.remove());
-    const template = join(directory.path, "template");
+    const directory = temporaryDirectory(t);
+    const template = join(directory, "template");
     const expected = await createTemplate(template, end);
     const random = createRandom(SEED);
     const damages = readdirSync(join(template, "log")).flatMap((file) =>
@@ -98,7 +97,7 @@ for (const end of ["close", "kill"] as const)
     );
     damages.push({ name: "nothing", apply: () => {} });
     const dirs = damages.map((damage, i) => {
-      const dir = join(directory.path, `case-${i}`);
+      const dir = join(directory, `case-${i}`);
       cpSync(template, dir, { recursive: true });
       damage.apply(join(dir, "log"));
       return dir;
@@ -128,9 +127,7 @@ for (const end of ["close", "kill"] as const)
   });
 
 t.test("an operator may accept the loss", async (t) => {
-  const directory = temporaryDirectory();
-  t.teardown(() => directory.remove());
-  const dataDir = directory.path;
+  const dataDir = temporaryDirectory(t);
   const expected = await createTemplate(dataDir, "kill");
   const dir = join(dataDir, "log");
   truncateSync(join(dir, "log.db-wal"), statSync(join(dir, "log.db-wal")).size - 1);

@@ -1,10 +1,12 @@
 /** The running program as dig, kdig and a stub resolver see it, with a real unbound as upstream. */
 import t, { type Test } from "tap";
-import { execFileSync, spawn } from "node:child_process";
-import { once } from "node:events";
+import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { freePort, hasPeer, startProgram, temporaryDirectory, type Program } from "../program.ts";
+import { freePort } from "../free-port.ts";
+import { startProgram, type Program } from "../program.ts";
+import { temporaryDirectory } from "../temporary-directory.ts";
+import { hasPeer, startPeer } from "./peer.ts";
 
 const missing = ["dig", "kdig", "unbound"].filter((peer) => !hasPeer(peer));
 const skip = missing.length > 0 ? `not installed: ${missing.join(", ")}` : false;
@@ -19,7 +21,7 @@ const zone = [
 
 async function startUpstream(t: Test): Promise<number> {
   const port = await freePort();
-  const { path, remove } = temporaryDirectory();
+  const path = temporaryDirectory(t);
   const lines = [
     "server:",
     `  interface: 127.0.0.1@${port}`,
@@ -33,13 +35,7 @@ async function startUpstream(t: Test): Promise<number> {
   ];
   const file = join(path, "unbound.conf");
   writeFileSync(file, lines.join("\n") + "\n");
-  const child = spawn("unbound", ["-d", "-c", file], { stdio: "ignore" });
-  t.teardown(async () => {
-    const ended = once(child, "exit");
-    child.kill("SIGTERM");
-    await ended;
-    remove();
-  });
+  startPeer(t, "unbound", ["-d", "-c", file]);
   return port;
 }
 
@@ -80,11 +76,10 @@ async function register(program: Program): Promise<void> {
 
 t.test("dig sees every form of name", { skip }, async (t) => {
   const upstream = await startUpstream(t);
-  const program = await startProgram({
+  const program = await startProgram(t, {
     recursors: [`127.0.0.1:${upstream}`],
     dns_config: { service_ttl: { "*": "0s", rds: "5s" }, node_ttl: "15s" },
   });
-  t.teardown(() => program.end("SIGTERM"));
   await register(program);
   const ask = (...args: string[]) => short(program.dnsPort, ...args);
 
@@ -142,8 +137,7 @@ t.test("dig sees every form of name", { skip }, async (t) => {
 });
 
 t.test("EDNS compliance as the ISC test set asks it", { skip }, async (t) => {
-  const program = await startProgram();
-  t.teardown(() => program.end("SIGTERM"));
+  const program = await startProgram(t);
   await register(program);
   const cases: { flags: string[]; sees: RegExp }[] = [
     { flags: ["+noedns", "+nocookie"], sees: /status: NOERROR/ },

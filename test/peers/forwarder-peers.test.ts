@@ -1,8 +1,6 @@
 /** The forwarder's own sockets against real resolvers: what it tells is what they tell directly. */
 import t, { type Test } from "tap";
-import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import packet, { type Answer, type DecodedPacket, type RecordType } from "dns-packet";
@@ -13,7 +11,9 @@ import { createForwarder, type Forwarder } from "../../src/forwarder/forward.ts"
 import { forwarderDefaults } from "../../src/forwarder/settings.ts";
 import { decode, framed, query, tcpExchange } from "../dns-client.ts";
 import { wireName } from "../forwarder/world.ts";
-import { freePort, hasPeer, temporaryDirectory } from "../program.ts";
+import { freePort } from "../free-port.ts";
+import { temporaryDirectory } from "../temporary-directory.ts";
+import { hasPeer, startPeer } from "./peer.ts";
 
 const longText = Array.from({ length: 8 }, (_, i) => String(i).repeat(250));
 
@@ -70,18 +70,13 @@ const questions: [string, RecordType][] = [
   ["www.corp.test", "MX"],
 ];
 
-async function startPeer(
+async function startResolver(
   t: Test,
   program: string,
   argumentsFor: (port: number) => string[],
 ): Promise<number> {
   const port = await freePort();
-  const child = spawn(program, argumentsFor(port), { stdio: "ignore" });
-  t.teardown(async () => {
-    const ended = once(child, "exit");
-    child.kill("SIGTERM");
-    await ended;
-  });
+  startPeer(t, program, argumentsFor(port));
   for (let tries = 0; tries < 100; tries++) {
     const [reply] = await tcpExchange(port, framed(query(1, "www.corp.test")), 200);
     if (reply !== undefined) return port;
@@ -182,10 +177,9 @@ function compare(t: Test, port: number): void {
 }
 
 t.test("unbound", { skip: hasPeer("unbound") ? false : "unbound is not installed" }, async (t) => {
-  const directory = temporaryDirectory();
-  t.teardown(() => directory.remove());
-  const port = await startPeer(t, "unbound", (at) => {
-    const file = join(directory.path, "unbound.conf");
+  const directory = temporaryDirectory(t);
+  const port = await startResolver(t, "unbound", (at) => {
+    const file = join(directory, "unbound.conf");
     writeFileSync(file, unboundConf(at) + "\n");
     return ["-d", "-c", file];
   });
@@ -193,5 +187,5 @@ t.test("unbound", { skip: hasPeer("unbound") ? false : "unbound is not installed
 });
 
 t.test("dnsmasq", { skip: hasPeer("dnsmasq") ? false : "dnsmasq is not installed" }, async (t) => {
-  compare(t, await startPeer(t, "dnsmasq", dnsmasqArguments));
+  compare(t, await startResolver(t, "dnsmasq", dnsmasqArguments));
 });

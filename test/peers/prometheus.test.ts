@@ -1,19 +1,20 @@
 /** Prometheus and its linter read the metrics. */
 import t from "tap";
-import { spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
+import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { freePort, hasPeer, startProgram, temporaryDirectory } from "../program.ts";
+import { freePort } from "../free-port.ts";
+import { startProgram } from "../program.ts";
+import { temporaryDirectory } from "../temporary-directory.ts";
+import { hasPeer, startPeer } from "./peer.ts";
 
 const missing = ["prometheus", "promtool"].filter((peer) => !hasPeer(peer));
 const skip = missing.length > 0 ? `not installed: ${missing.join(", ")}` : false;
 const SCRAPE_LIMIT_MS = 20_000;
 
 t.test("promtool finds nothing to complain about", { skip }, async (t) => {
-  const program = await startProgram({ telemetry: { prometheus_retention_time: "60s" } });
-  t.teardown(() => program.end("SIGTERM"));
+  const program = await startProgram(t, { telemetry: { prometheus_retention_time: "60s" } });
   for (const path of ["/metrics", "/v1/agent/metrics?format=prometheus"]) {
     const { status, text } = await program.http("GET", path);
     t.equal(status, 200, path);
@@ -23,9 +24,8 @@ t.test("promtool finds nothing to complain about", { skip }, async (t) => {
 });
 
 t.test("a Prometheus scrapes it", { skip }, async (t) => {
-  const program = await startProgram();
-  t.teardown(() => program.end("SIGTERM"));
-  const { path, remove } = temporaryDirectory();
+  const program = await startProgram(t);
+  const path = temporaryDirectory(t);
   const port = await freePort();
   const config = join(path, "prometheus.yml");
   writeFileSync(
@@ -37,15 +37,7 @@ t.test("a Prometheus scrapes it", { skip }, async (t) => {
 `,
   );
   const args = [`--config.file=${config}`, `--storage.tsdb.path=${join(path, "tsdb")}`];
-  const child = spawn("prometheus", [...args, `--web.listen-address=127.0.0.1:${port}`], {
-    stdio: "ignore",
-  });
-  t.teardown(async () => {
-    const ended = once(child, "exit");
-    child.kill("SIGTERM");
-    await ended;
-    remove();
-  });
+  startPeer(t, "prometheus", [...args, `--web.listen-address=127.0.0.1:${port}`]);
   const query = async (expression: string): Promise<string | undefined> => {
     const url = `http://127.0.0.1:${port}/api/v1/query?query=${encodeURIComponent(expression)}`;
     const reply = await fetch(url).catch(() => null);

@@ -2,8 +2,7 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-
-const bun = fileURLToPath(new URL("../../node_modules/.bin/bun", import.meta.url));
+import { bunProgram } from "../bun.ts";
 
 export type Host = {
   /** Sends a command; its answer. Rejects with what the script threw. */
@@ -20,6 +19,7 @@ type Line =
 
 /** `limitDescriptors`: soft limit of open descriptors of the process. */
 export function startHost(script: string, limitDescriptors?: number): Host {
+  const bun = bunProgram();
   const file = fileURLToPath(new URL(script, import.meta.url));
   const child =
     limitDescriptors === undefined

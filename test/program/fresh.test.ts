@@ -8,8 +8,7 @@ const ROUNDS = 10_000;
 const SOCKETS = 16; // different source ports, so that the kernel spreads them over all workers
 
 t.test("a registration is never stale once acknowledged", async (t) => {
-  const program = await startProgram({ workers: 3 });
-  t.teardown(() => program.end("SIGTERM"));
+  const program = await startProgram(t, { workers: 3 });
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   t.teardown(() => agent.destroy());
   const put = (path: string, body: unknown): Promise<number> =>

@@ -6,11 +6,12 @@ import { symlinkSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
 import { decode, query, udpClient } from "../dns-client.ts";
-import { freePort, startProgram, temporaryDirectory, waypostPath } from "../program.ts";
+import { freePort } from "../free-port.ts";
+import { startProgram, waypostPath } from "../program.ts";
+import { temporaryDirectory } from "../temporary-directory.ts";
 
 t.test("runs through a symlink, under the name consul, from anywhere", async (t) => {
-  const { path, remove } = temporaryDirectory();
-  t.teardown(remove);
+  const path = temporaryDirectory(t);
   const link = join(path, "consul");
   symlinkSync(waypostPath, link);
   const version = execFileSync(link, ["version"], { cwd: "/", encoding: "utf8" });
@@ -19,7 +20,7 @@ t.test("runs through a symlink, under the name consul, from anywhere", async (t)
 });
 
 t.test("a wrong configuration is refused with file, key and nearest key", async (t) => {
-  const error = await startProgram({ node_nmae: "x" }).catch((e: Error) => e);
+  const error = await startProgram(t, { node_nmae: "x" }).catch((e: Error) => e);
   t.ok(error instanceof Error);
   t.match((error as Error).message, /invalid config key node_nmae/);
   t.match((error as Error).message, /config\.json/);
@@ -27,8 +28,7 @@ t.test("a wrong configuration is refused with file, key and nearest key", async 
 });
 
 t.test("reload changes answers and drops no question", async (t) => {
-  const program = await startProgram({ dns_config: { node_ttl: "7s" } });
-  t.teardown(() => program.end("SIGKILL"));
+  const program = await startProgram(t, { dns_config: { node_ttl: "7s" } });
   const client = await udpClient(program.dnsPort);
   t.teardown(() => client.close());
   await program.http("PUT", "/v1/catalog/register", { Node: "a", Address: "10.1.0.1" });
@@ -66,7 +66,7 @@ t.test("reload changes answers and drops no question", async (t) => {
 });
 
 t.test("what was acknowledged is there after a kill and after a stop", async (t) => {
-  let program = await startProgram();
+  let program = await startProgram(t);
   const at = { directory: dirname(program.dataDir), ...ports(program) };
   const check = async (what: string) => {
     const reply = await program.http("GET", "/v1/catalog/service/keep");
@@ -74,10 +74,10 @@ t.test("what was acknowledged is there after a kill and after a stop", async (t)
   };
   await program.http("PUT", "/v1/agent/service/register", { Name: "keep", Port: 4711 });
   await program.end("SIGKILL");
-  program = await startProgram({}, at);
+  program = await startProgram(t, {}, at);
   await check("after SIGKILL");
   t.equal(await program.end("SIGTERM"), 1, "a server ends with 1, as Consul's");
-  program = await startProgram({}, at);
+  program = await startProgram(t, {}, at);
   await check("after SIGTERM");
   program.child.kill("SIGTERM");
   program.child.kill("SIGTERM");
@@ -86,12 +86,10 @@ t.test("what was acknowledged is there after a kill and after a stop", async (t)
 });
 
 t.test("a port in use is named", async (t) => {
-  const program = await startProgram();
-  t.teardown(() => program.end("SIGTERM"));
-  const { path, remove } = temporaryDirectory();
-  t.teardown(remove);
+  const program = await startProgram(t);
+  const path = temporaryDirectory(t);
   const at = { directory: path, dnsPort: program.dnsPort, httpPort: await freePort() };
-  const error = await startProgram({}, at).catch((e: Error) => e);
+  const error = await startProgram(t, {}, at).catch((e: Error) => e);
   t.ok(error instanceof Error, "the second one does not start");
   t.match((error as Error).message, /in use|EADDRINUSE/);
   t.match((error as Error).message, new RegExp(`127\\.0\\.0\\.1.*${program.dnsPort}`));
@@ -102,10 +100,9 @@ t.test("a TCP port in use is named", async (t) => {
   await once(taken, "listening");
   t.teardown(() => taken.close());
   const { port } = taken.address() as AddressInfo; // it listens on IP
-  const { path, remove } = temporaryDirectory();
-  t.teardown(remove);
+  const path = temporaryDirectory(t);
   const at = { directory: path, dnsPort: port, httpPort: await freePort() };
-  const error = await startProgram({}, at).catch((e: Error) => e);
+  const error = await startProgram(t, {}, at).catch((e: Error) => e);
   t.match(
     (error as Error).message,
     new RegExp(`DNS over TCP cannot listen on 127\\.0\\.0\\.1 port ${port}: .*EADDRINUSE`),
@@ -113,21 +110,20 @@ t.test("a TCP port in use is named", async (t) => {
 });
 
 t.test("a data directory that cannot be used ends the start at once and is named", async (t) => {
-  const { path, remove } = temporaryDirectory();
-  t.teardown(remove);
+  const path = temporaryDirectory(t);
   const file = join(path, "a-file");
   writeFileSync(file, "");
   for (const data_dir of [file, join(file, "below")]) {
-    const error = await startProgram({ data_dir }).catch((e: Error) => e);
+    const error = await startProgram(t, { data_dir }).catch((e: Error) => e);
     t.match((error as Error).message, /ended at start \(1\)/);
     t.match((error as Error).message, `data_dir ${data_dir} cannot be used: `);
   }
 });
 
 t.test("without a DNS port no thread is started for it", async (t) => {
-  const { path, remove } = temporaryDirectory();
-  t.teardown(remove);
+  const path = temporaryDirectory(t);
   const program = await startProgram(
+    t,
     {},
     { directory: path, dnsPort: -1, httpPort: await freePort() },
   );

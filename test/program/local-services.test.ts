@@ -1,18 +1,17 @@
 /** Local services of the real program: what was acknowledged survives a kill, damage is named. */
 import { appendFileSync, readdirSync, truncateSync } from "node:fs";
 import { dirname, join } from "node:path";
-import t from "tap";
+import t, { type Test } from "tap";
 import { startProgram, type Program } from "../program.ts";
 
-function restarted({ dataDir, dnsPort, httpPort }: Program): Promise<Program> {
-  return startProgram({}, { directory: dirname(dataDir), dnsPort, httpPort });
+function restarted(t: Test, { dataDir, dnsPort, httpPort }: Program): Promise<Program> {
+  return startProgram(t, {}, { directory: dirname(dataDir), dnsPort, httpPort });
 }
 
 t.test(
   "registrations, TTL states and maintenance survive kill -9 after their answer",
   async (t) => {
-    let program = await startProgram();
-    t.teardown(() => program.end("SIGKILL"));
+    let program = await startProgram(t);
     const put = async (path: string, body?: unknown) => {
       const { status, text } = await program.http("PUT", `/v1/agent/${path}`, body);
       t.equal(status, 200, text);
@@ -25,7 +24,7 @@ t.test(
       if (i === 3) await put("service/deregister/svc0");
       if (i === 4) await put("service/maintenance/svc4?enable=true&reason=why");
       await program.end("SIGKILL");
-      program = await restarted(program);
+      program = await restarted(t, program);
 
       const local = JSON.parse((await program.http("GET", "/v1/agent/services")).text) as object;
       t.ok(Object.hasOwn(local, name), `${name} is here`);
@@ -39,8 +38,7 @@ t.test(
 );
 
 t.test("a damaged file is named in the log and left alone; the others load", async (t) => {
-  let program = await startProgram();
-  t.teardown(() => program.end("SIGKILL"));
+  let program = await startProgram(t);
   const folder = join(program.dataDir, "services");
   await program.http("PUT", "/v1/agent/service/register", { Name: "bad" });
   const [file] = readdirSync(folder);
@@ -50,7 +48,7 @@ t.test("a damaged file is named in the log and left alone; the others load", asy
   truncateSync(path, 10);
   appendFileSync(path, "\u0000");
 
-  program = await restarted(program);
+  program = await restarted(t, program);
   const local = JSON.parse((await program.http("GET", "/v1/agent/services")).text) as object;
   t.same(Object.keys(local), ["good"]);
   t.match(program.output(), new RegExp(`\\[ERROR\\] cannot use ${path}, it is left as it is`));
@@ -58,8 +56,7 @@ t.test("a damaged file is named in the log and left alone; the others load", asy
 });
 
 t.test("a check from configuration finds the port of this very program", async (t) => {
-  const program = await startProgram();
-  t.teardown(() => program.end("SIGKILL"));
+  const program = await startProgram(t);
   const target = `127.0.0.1:${program.httpPort}`;
   const checks = [
     { id: "h", name: "h", http: `http://${target}/v1/status/leader`, interval: "1s" },

@@ -138,8 +138,7 @@ async function alive(t: Test, client: UdpClient, after: string): Promise<void> {
 }
 
 t.test("malformed messages", async (t) => {
-  const program = await startProgram();
-  t.teardown(() => program.end("SIGTERM"));
+  const program = await startProgram(t);
   const client = await udpClient(program.dnsPort);
   t.teardown(() => client.close());
   await program.http("PUT", "/v1/catalog/register", {
@@ -186,8 +185,7 @@ t.test("malformed messages", async (t) => {
 });
 
 t.test("prefixes, one-octet changes, random mutations", async (t) => {
-  const program = await startProgram();
-  t.teardown(() => program.end("SIGTERM"));
+  const program = await startProgram(t);
   const client = await udpClient(program.dnsPort);
   t.teardown(() => client.close());
   let sent = 0;
@@ -226,8 +224,7 @@ t.test("prefixes, one-octet changes, random mutations", async (t) => {
 });
 
 t.test("one octet a segment over TCP", async (t) => {
-  const program = await startProgram();
-  t.teardown(() => program.end("SIGTERM"));
+  const program = await startProgram(t);
   const { connect } = await import("node:net");
   const socket = connect(program.dnsPort, "127.0.0.1");
   await once(socket, "connect");
