@@ -323,7 +323,7 @@ async function build(
     lateness: lateness.read,
     process: processFigures,
   };
-  const exposition = createExposition(figures);
+  const exposition = createExposition(figures, { clock, timers });
   const consulForm = createConsulForm(figures, {
     ...consulFormSettings(loaded, platform.hostname),
     timings: () => dnsTimings(resolver),

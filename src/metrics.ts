@@ -1,16 +1,34 @@
 /** The metric families as Prometheus reads them, through prom-client. Consul's JSON form: metrics/consul.ts. */
-import { Counter, Gauge, Registry, type Metric } from "prom-client";
+import { Registry, type Metric } from "prom-client";
 import { families } from "./metrics/families.ts";
 import type { Family, Histogram, Sources } from "./metrics/family.ts";
+import type { Clock, Timers } from "./ports.ts";
 
-/** Text of the Prometheus exposition format 0.0.4, read when it is asked for. */
-export function createExposition(sources: Sources): () => Promise<string> {
+/** How long a scrape may keep the main thread from DNS questions before it lets them pass. */
+const TURN_MS = 1;
+
+/**
+ * Text of the Prometheus exposition format 0.0.4, read when it is asked for: family by family, with
+ * pauses, since prom-client needs milliseconds for a thousand series.
+ */
+export function createExposition(
+  sources: Sources,
+  { clock, timers }: { clock: Clock; timers: Timers },
+): () => Promise<string> {
   const registry = new Registry();
   const { now, renew } = perScrape(sources);
-  for (const family of families) register(registry, family, now);
-  return () => {
+  for (const family of families) registry.registerMetric(counted(family, now));
+  return async () => {
     renew();
-    return registry.metrics();
+    const texts: string[] = [];
+    let turnMs = clock.monotonicMs();
+    for (const { name } of families) {
+      texts.push(await registry.getSingleMetricAsString(name));
+      if (clock.monotonicMs() - turnMs < TURN_MS) continue;
+      await new Promise<void>((resume) => timers.after(0, resume));
+      turnMs = clock.monotonicMs();
+    }
+    return `${texts.join("\n\n")}\n`;
   };
 }
 
@@ -47,50 +65,14 @@ function perScrape(sources: Sources): { now: Sources; renew: () => void } {
   };
 }
 
-function register(registry: Registry, family: Family, sources: Sources): void {
-  const { name, help } = family;
-  if (family.type === "histogram") {
-    registry.registerMetric(histogram(family, sources));
-    return;
-  }
-  const labelNames = [...family.labels];
-  const registers = [registry];
-  if (family.type === "gauge") {
-    new Gauge({
-      name,
-      help,
-      labelNames,
-      registers,
-      collect() {
-        this.reset();
-        for (const { labels, value } of family.read(sources)) this.set(labels, value);
-      },
-    });
-    return;
-  }
-  new Counter({
-    name,
-    help,
-    labelNames,
-    registers,
-    collect() {
-      this.reset();
-      for (const { labels, value } of family.read(sources)) this.inc(labels, value);
-    },
-  });
-}
-
-/** prom-client's own histogram cannot take counts that somebody else has counted. */
-function histogram(family: Extract<Family, { type: "histogram" }>, sources: Sources): Metric {
-  const { name, help } = family;
-  const get = () =>
-    Promise.resolve({
-      name,
-      help,
-      type: "histogram",
-      aggregator: "sum",
-      values: family.read(sources).flatMap((read) => seriesOf(name, read)),
-    });
+/** prom-client's own classes count themselves; here somebody else has counted. */
+function counted(family: Family, sources: Sources): Metric {
+  const { name, help, type } = family;
+  const values = () =>
+    family.type === "histogram"
+      ? family.read(sources).flatMap((read) => seriesOf(name, read))
+      : family.read(sources);
+  const get = () => Promise.resolve({ name, help, type, aggregator: "sum", values: values() });
   // A registry asks a metric for its name and calls get(); the class around it is of no use here.
   return { name, help, get, reset() {} } as unknown as Metric;
 }

@@ -57,7 +57,7 @@ export type AnswerTable = {
     capacityOctets: number;
     evictions: number;
     rejected: number;
-    /** Age of the answer that was published longest ago, 0 if there is none; may walk all entries. */
+    /** Age of the answer that was published longest ago, to the second; 0 if there is none. */
     oldestAgeSeconds: number;
   };
 };

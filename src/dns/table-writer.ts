@@ -87,6 +87,8 @@ function createWriter(view: TableView, clock: SharedClock): AnswerTable {
   const generations = new Uint32Array(slotCount);
   /** Second of the clock in which a slot was filled. */
   const filledSeconds = new Uint32Array(slotCount);
+  /** How many slots hold what was published in a second; the clock makes the first one the oldest. */
+  const filledIn = new Map<number, number>();
   const key = new Int32Array(QNAME_WORDS_MAX + 2);
   const keyOctets = new Uint8Array(key.buffer);
   const folded = new Int32Array(QNAME_WORDS_MAX);
@@ -120,6 +122,10 @@ function createWriter(view: TableView, clock: SharedClock): AnswerTable {
     words[at + SLOT_REFERENCED] = 0;
     stepVersion(at);
     words[record + RECORD_SLOT] = -1;
+    const second = filledSeconds[slot]!;
+    const others = filledIn.get(second)! - 1;
+    if (others === 0) filledIn.delete(second);
+    else filledIn.set(second, others);
     entries--;
     liveWords -= words[record + RECORD_WORDS]!;
   }
@@ -253,7 +259,9 @@ function createWriter(view: TableView, clock: SharedClock): AnswerTable {
     words[at + SLOT_HASH] = hash;
     stepVersion(at);
     generations[slot]!++;
-    filledSeconds[slot] = Math.floor(clock() / 1000);
+    const second = Math.floor(clock() / 1000);
+    filledSeconds[slot] = second;
+    filledIn.set(second, (filledIn.get(second) ?? 0) + 1);
     entries++;
     liveWords += words[record + RECORD_WORDS]!;
   }
@@ -266,10 +274,8 @@ function createWriter(view: TableView, clock: SharedClock): AnswerTable {
   }
 
   function oldestAgeSeconds(): number {
-    let oldest = Infinity;
-    for (let slot = 0; slot < slotCount; slot++)
-      if (words[slotAt(slot) + SLOT_HASH] !== 0) oldest = Math.min(oldest, filledSeconds[slot]!);
-    return oldest === Infinity ? 0 : Math.max(0, clock() / 1000 - oldest);
+    for (const oldest of filledIn.keys()) return Math.max(0, clock() / 1000 - oldest);
+    return 0;
   }
 
   function publish(answer: PublishedAnswer): AnswerHandle {

@@ -148,10 +148,20 @@ t.test("the age of the oldest answer", async (t) => {
   const { table } = createBench({ clock: () => nowMs });
   t.equal(table.stats().oldestAgeSeconds, 0);
   const first = table.publish(answerWith("a.consul", []));
+  const sameSecond = table.publish(answerWith("c.consul", []));
   nowMs = 65_000;
   table.publish(answerWith("b.consul", []));
   t.equal(table.stats().oldestAgeSeconds, 60);
   table.withdraw(first);
+  t.equal(table.stats().oldestAgeSeconds, 60);
+  table.withdraw(sameSecond);
+  t.equal(table.stats().oldestAgeSeconds, 0);
+  nowMs = 75_000;
+  t.equal(table.stats().oldestAgeSeconds, 10);
+  table.publish(answerWith("b.consul", ["10.0.0.1"]));
+  t.equal(table.stats().oldestAgeSeconds, 0, "an answer that is replaced is young again");
+  nowMs = 80_000;
+  table.withdrawAll();
   t.equal(table.stats().oldestAgeSeconds, 0);
 });
 

@@ -7,6 +7,7 @@ import { families } from "../../src/metrics/families.ts";
 import { logFamilies, onDiskFamilies } from "../../src/metrics/log-families.ts";
 import { createWorld, openEngine } from "../cluster/engine-world.ts";
 import { createRecorder } from "../cluster/recorder.ts";
+import { settle, World } from "../http/harness.ts";
 import { sourcesWith } from "./sources.ts";
 
 t.test("every figure of the log is one that a real engine gives", async (t) => {
@@ -37,6 +38,7 @@ t.test("each source is read once per scrape, and anew for the next one", async (
   const table = { octets: 0, capacityOctets: 0, evictions: 0, rejected: 0, oldestAgeSeconds: 0 };
   const read = createExposition(
     sourcesWith({ table: () => ({ ...table, entries: (tables++, entries) }) }),
+    new World(),
   );
   t.match(await read(), /^waypost_answer_table_entries 5$/m);
   t.equal(tables, 1);
@@ -67,6 +69,7 @@ t.test("replies by zone, type, RCODE; TCP apart", async (t) => {
         closed: { firstByte: 1, message: 2, idle: 3, write: 4, evicted: 5, refused: 6 },
       }),
     }),
+    new World(),
   )();
   for (const line of [
     'waypost_dns_requests_total{proto="tcp",type="A"} 4',
@@ -80,6 +83,22 @@ t.test("replies by zone, type, RCODE; TCP apart", async (t) => {
     "waypost_dns_tcp_accepted_total 9",
   ])
     t.ok(text.split("\n").includes(line), line);
+});
+
+t.test("a scrape that takes long lets others pass in between", async (t) => {
+  const world = new World();
+  const slow = { ...world.clock, monotonicMs: () => (world.nowMs += 0.4) };
+  const read = createExposition(sourcesWith({}), { clock: slow, timers: world.timers });
+  let text = "";
+  void read().then((whole) => (text = whole));
+  let pauses = 0;
+  for (; text === "" && pauses < families.length; pauses++) {
+    await settle();
+    if (world.timerCount > 0) world.advance(0);
+  }
+  t.ok(pauses > families.length / 4, `${pauses} pauses`);
+  t.equal(text.split("# TYPE ").length - 1, families.length, "and is whole");
+  t.ok(text.endsWith("\n"));
 });
 
 t.test("requests by route, method and status: methods of clients' invention are one", async (t) => {
