@@ -1,5 +1,5 @@
 /** The state machine behind the log engine, and proposals as commands instead of octets. */
-import { decode, encode, type Command } from "../cluster/command.ts";
+import { decode, encode, isReadable, type Command } from "../cluster/command.ts";
 import type { Engine, Outcome, StateMachine } from "../cluster/engine.ts";
 import type { Topic } from "../cluster/model.ts";
 import type { State } from "../cluster/state.ts";
@@ -33,7 +33,15 @@ export function createMachine(
   };
 }
 
-/** Proposes commands. */
-export function createPropose(engine: () => Engine): (command: Command) => Promise<Outcome> {
-  return (command) => engine().propose(encode(command));
+/** Proposes commands; one that could not be read back is refused and never reaches the log. */
+export function createPropose(
+  engine: () => Pick<Engine, "propose">,
+): (command: Command) => Promise<Outcome> {
+  return (command) =>
+    isReadable(command)
+      ? engine().propose(encode(command))
+      : Promise.resolve({
+          outcome: "refused",
+          reason: `${command.type} command has a wrong member`,
+        });
 }

@@ -7,7 +7,7 @@ import type { Command } from "./command.ts";
 export type Shape = (value: unknown) => boolean;
 
 /** Deepest nesting of what is stored as it came (proxy, connect, definition). */
-const JSON_DEPTH_MAX = 64;
+export const JSON_DEPTH_MAX = 64;
 
 const text: Shape = (value) => typeof value === "string";
 const flag: Shape = (value) => typeof value === "boolean";
@@ -55,7 +55,8 @@ function isPlain(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function nestedAtMost(value: unknown, depth: number): boolean {
+/** Whether a JSON value has at most `depth` levels of lists and objects. */
+export function nestedAtMost(value: unknown, depth: number): boolean {
   if (value === undefined) return false;
   if (typeof value !== "object" || value === null) return true;
   return depth > 0 && Object.values(value).every((member) => nestedAtMost(member, depth - 1));

@@ -100,6 +100,14 @@ const HEADER_OCTETS = 2;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
+/**
+ * Whether `decode` will read what `encode` makes of it. An entry that nobody can read stops every
+ * server that comes to it, for ever, so whoever proposes asks first.
+ */
+export function isReadable(command: Command): boolean {
+  return commandShapes[command.type](command);
+}
+
 /** Octets of a command for the log. */
 export function encode(command: Command): Uint8Array {
   // Version and kind are below 128, so they are themselves in UTF-8.

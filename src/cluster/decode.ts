@@ -1,12 +1,13 @@
 import { fail, ok, type Result } from "../base.ts";
 import { parseDuration } from "../duration.ts";
+import { JSON_DEPTH_MAX, nestedAtMost } from "./command-shapes.ts";
 
 /**
  * What a JSON value is decoded into, in the manner of Go's encoding/json, which Consul's API shows:
  * keys match without regard to case, absent members and `null` give the zero value, unknown keys
  * and wrong types are errors.
- *   string "" · bool false · int 0 (64 bit) · duration 0 (milliseconds; text or nanoseconds)
- *   raw: the value as it came, null if absent · list, map: null if absent
+ *   string "" · bool false · int 0 (up to 2^53 either way) · duration 0 (milliseconds; text or nanoseconds)
+ *   raw: the value as it came, nested at most JSON_DEPTH_MAX levels, null if absent · list, map: null if absent
  *   struct: always an object · pointer: null if absent
  */
 export type Shape =
@@ -92,7 +93,11 @@ function decode(
     );
     return null;
   };
-  if (shape === "raw") return value ?? null;
+  if (shape === "raw") {
+    if (nestedAtMost(value ?? null, JSON_DEPTH_MAX)) return value ?? null;
+    problems.push(`json: field ${join(path, key)} is nested deeper than ${JSON_DEPTH_MAX} levels`);
+    return null;
+  }
   if (shape === "string") {
     if (!given) return "";
     return typeof value === "string" ? value : wrong("string");
@@ -103,7 +108,7 @@ function decode(
   }
   if (shape === "int") {
     if (!given) return 0;
-    return typeof value === "number" && Number.isInteger(value) ? value : wrong("int");
+    return Number.isSafeInteger(value) ? value : wrong("int");
   }
   if (shape === "duration") {
     if (!given) return 0;

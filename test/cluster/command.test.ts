@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import t from "tap";
-import { decode, encode, type Command } from "../../src/cluster/command.ts";
+import { decode, encode, isReadable, type Command } from "../../src/cluster/command.ts";
 import { createState } from "../../src/cluster/state.ts";
 import { check, deregister, node, query, register, service, session } from "./state-fixtures.ts";
 
@@ -82,6 +82,55 @@ t.test("decode(encode(command)) is the command", async (t) => {
 function plain(value: unknown): unknown {
   return structuredClone(value);
 }
+
+/** `depth` lists around nothing. */
+function nested(depth: number): unknown {
+  let value: unknown = null;
+  for (let i = 0; i < depth; i++) value = [value];
+  return value;
+}
+
+t.test("isReadable tells before the log whether decode will tell after it", async (t) => {
+  const odd: fc.Arbitrary<unknown> = fc.constantFrom<unknown>(
+    1e20,
+    2 ** 53,
+    -(2 ** 53),
+    NaN,
+    Infinity,
+    1.5,
+    undefined,
+    null,
+    {},
+    [],
+    "",
+    nested(64),
+    nested(65),
+    nested(5000),
+  );
+  let refused = 0;
+  fc.assert(
+    fc.property(commands, odd, fc.nat(), (command, value, at) => {
+      const copy = plain(command) as Command; // the same members
+      const holders: Record<string, unknown>[] = [];
+      const collect = (holder: unknown): void => {
+        if (typeof holder !== "object" || holder === null) return;
+        holders.push(holder as Record<string, unknown>);
+        Object.values(holder).forEach(collect);
+      };
+      collect(copy);
+      const holder = holders[at % holders.length]!;
+      const names = Object.keys(holder).filter((name) => name !== "type");
+      if (names.length === 0) return true;
+      holder[names[at % names.length]!] = value;
+      if (isReadable(copy)) return decode(encode(copy)).ok;
+      refused++;
+      return true;
+    }),
+    { numRuns: 2000 },
+  );
+  t.ok(refused > 500, `${refused} of 2000 refused`);
+  fc.assert(fc.property(commands, isReadable), { numRuns: 400 });
+});
 
 const sample = encode(
   register(node("n1", { meta: { a: "b" } }), service("web", { tags: ["x"] }), [check("c")]),

@@ -65,6 +65,13 @@ t.test("keys match in any case; aliases too; durations are text or nanoseconds",
   });
 });
 
+/** `depth` lists around nothing. */
+function nested(depth: number): unknown {
+  let value: unknown = null;
+  for (let i = 0; i < depth; i++) value = [value];
+  return value;
+}
+
 t.test("errors name the key, in Go's words", async (t) => {
   const cases: [unknown, string][] = [
     [{ service: {} }, 'json: unknown field "service"'],
@@ -72,6 +79,9 @@ t.test("errors name the key, in Go's words", async (t) => {
     [{ Name: 5 }, "json: cannot unmarshal number into field Name of type string"],
     [{ Port: "80" }, "json: cannot unmarshal string into field Port of type int"],
     [{ Port: 1.5 }, "json: cannot unmarshal number into field Port of type int"],
+    [{ Port: 1e20 }, "json: cannot unmarshal number into field Port of type int"],
+    [{ Port: 2 ** 53 }, "json: cannot unmarshal number into field Port of type int"],
+    [{ Proxy: nested(65) }, "json: field Proxy is nested deeper than 64 levels"],
     [{ Tags: "v1" }, "json: cannot unmarshal string into field Tags of type array"],
     [{ Tags: [true] }, "json: cannot unmarshal bool into field Tags[0] of type string"],
     [{ Meta: { a: {} } }, "json: cannot unmarshal object into field Meta.a of type string"],
