@@ -2,8 +2,13 @@
 import { once } from "node:events";
 import { request } from "node:http";
 import { connect, type Socket } from "node:net";
+import { networkInterfaces } from "node:os";
 import t from "tap";
 import { startProgram, type Program } from "../program.ts";
+
+const hasIpv6 = Object.values(networkInterfaces()).some((list) =>
+  list?.some(({ address }) => address === "::1"),
+);
 
 let program: Program;
 t.before(async () => {
@@ -93,6 +98,14 @@ t.test("a body above the limit is refused, announced or not", async (t) => {
   chunked.end();
   t.ok([413, "closed"].includes((await status) as number | string), String(await status));
   t.equal((await program.http("GET", "/v1/status/leader")).status, 200, "and life goes on");
+});
+
+t.test("IPv4 and IPv6 wildcards share the port", { skip: !hasIpv6 }, async (t) => {
+  const other = await startProgram(t, { client_addr: "0.0.0.0 ::" });
+  for (const host of ["127.0.0.1", "[::1]"]) {
+    const answer = await fetch(`http://${host}:${other.httpPort}/v1/status/leader`);
+    t.equal(answer.status, 200, host);
+  }
 });
 
 t.test("stopping answers those who wait", async (t) => {
