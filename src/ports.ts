@@ -47,7 +47,7 @@ export type Client = SocketAddress & { transport: "udp" | "tcp" };
 export type Exchanges = {
   /**
    * `datagram` gets every packet from that server (id and question are for the caller to check; the
-   * octets are valid during the call only), `error` a word such as ECONNREFUSED or EMFILE, once.
+   * octets are the caller's from then on), `error` a word such as ECONNREFUSED or EMFILE, once.
    */
   open(
     server: SocketAddress,

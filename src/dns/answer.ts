@@ -106,6 +106,8 @@ export type ForwardAnswer =
       additional: import("./rr.ts").Rr[];
       /** Seconds for which this answer may be served again with TTLs counting down; 0: not at all. */
       cacheableSeconds: number;
+      /** The forwarder held it already: the question was asked before, so the next one is worth preparing for. */
+      fromCache: boolean;
       /** OPT of the upstream's reply, to be passed on when nothing was cached (payload, flags, options); null if none. */
       edns: { payload: number; flags: number; options: Uint8Array } | null;
       tc: boolean;

@@ -1,7 +1,7 @@
 /** Answers to questions about other people's names: what the client gets, and what workers may keep. */
 import type { ForwardAnswer, ForwardRequest, PublishedAnswer } from "./answer.ts";
 import { replyOpt } from "./edns.ts";
-import { encodeMessage, ttlOffsets } from "./encode.ts";
+import { encodeMessage, MAX_MESSAGE_OCTETS, ttlOffsets } from "./encode.ts";
 import { DO } from "./message.ts";
 import { equalNames, foldName } from "./name.ts";
 import { OPCODE_QUERY, type Request } from "./request.ts";
@@ -72,8 +72,8 @@ export function forwardedReply(
   if (!forwardCache)
     opt = asked && answer.edns && { ...answer.edns, extendedRcode: answer.rcode >> 4, version: 0 };
   else if (opt !== null) opt.extendedRcode = answer.rcode >> 4;
-  const limitOctets = client.transport === "udp" ? effectivePayload(asked) : undefined;
-  const options = { compress: !disableCompression, opt, ...(limitOctets && { limitOctets }) };
+  const limitOctets = client.transport === "udp" ? effectivePayload(asked) : MAX_MESSAGE_OCTETS;
+  const options = { compress: !disableCompression, opt, limitOctets };
   let wire = encodeMessage(message, options);
   if ((wire[2]! & (FLAG.TC >> 8)) !== 0 && !answer.tc && message.additional.length > 0)
     wire = encodeMessage({ ...message, additional: [] }, options);

@@ -80,19 +80,19 @@ export function createResolver(deps: ResolverDeps): Resolver {
     request: Request;
     client: Client;
     reply: Reply;
+    /** 0 for what is forwarded at once: how long that takes is not counted here. */
     startMs: number;
     settings: Prepared;
   };
 
   const resolve: Resolve = ({ query, client }: Question, reply) => {
-    const startMs = clock();
     const request = parseRequest(query);
     if (!("qname" in request)) {
       counters.countMalformed(request.problem);
       reply(errorReply(query, request));
       return;
     }
-    const work: Work = { request, client, reply, startMs, settings };
+    const work: Work = { request, client, reply, startMs: 0, settings };
     const zone = zoneOf(request.qname, settings);
     // DS belongs to the parent's side of a zone cut (RFC 4035 3.1.4.1).
     const asksParent = request.qtype === TYPE.DS && settings.recursorsConfigured;
@@ -111,6 +111,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
 
   function answerDomain(work: Work, zone: Zone): void {
     const { request, client } = work;
+    work.startMs = clock();
     if (!isReadable(work.settings)) {
       finish(work, emptyAnswer(RCODE.SERVFAIL), null);
       return;
@@ -137,6 +138,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
 
   function answerReverse(work: Work): void {
     const { request } = work;
+    work.startMs = clock();
     if (!isReadable(work.settings)) {
       finish(work, emptyAnswer(RCODE.SERVFAIL), null);
       return;
@@ -263,6 +265,8 @@ export function createResolver(deps: ResolverDeps): Resolver {
       count(rcode);
       if (truncated) counters.truncated++;
       work.reply(wire);
+      // Names made up once each would push out of the table what is asked often.
+      if (!answer.ok || !answer.fromCache) return;
       if (publisher === null || work.settings !== settings || !own.isCurrent()) return;
       const prepared = prepareForwarded(request, answer, clock(), work.settings);
       if (prepared === null) return;

@@ -72,7 +72,7 @@ export type Output =
   | { type: "dead"; server: Server }
   /** The server was dead and has answered. */
   | { type: "revived"; server: Server }
-  /** The end; comes once. `wire` is the message as received, its octets valid during the call only. */
+  /** The end; comes once. `wire` is the message as received. */
   | { type: "answer"; message: ParsedMessage; wire: Uint8Array; server: Server }
   /** The end; comes once. `local`: our own sockets are exhausted. */
   | { type: "failed"; reason: "silence" | "error replies" | "local" };

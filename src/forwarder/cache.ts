@@ -52,15 +52,26 @@ const FAILURE_SECONDS = [1, 2, 4, 5] as const;
 /** A failure this long after the last one ended counts as the first again. */
 const FAILURE_FORGET_MS = 30_000;
 
-/** A question as a key, together with the key of the denial of its name. */
-export type Key = {
+/** A question as a key. A class because most questions never need the second of its texts. */
+export class Key {
   /** Folded QNAME, QTYPE, QCLASS, flags, group. */
   readonly exact: string;
-  /** The same with QTYPE 0: NXDOMAIN is about the name, not the type (RFC 2308 5, RFC 8020 2). */
-  readonly name: string;
-};
+  #name: string | undefined;
 
-const scratch = new Uint8Array(255 + 6);
+  constructor(exact: string) {
+    this.exact = exact;
+  }
+
+  /** The same with QTYPE 0: NXDOMAIN is about the name, not the type (RFC 2308 5, RFC 8020 2). */
+  get name(): string {
+    const end = this.exact.length - KEY_TAIL;
+    return (this.#name ??= `${this.exact.slice(0, end)}\0\0${this.exact.slice(end + 2)}`);
+  }
+}
+
+/** Octets of a key behind the name. */
+const KEY_TAIL = 6;
+
 /** One octet, one character: every octet has a character of its own. */
 const text = new TextDecoder("latin1");
 
@@ -80,29 +91,23 @@ export function cacheKey(
   { qname, qtype, qclass, do: dnssecOk, cd }: KeyParts,
   groupId: number,
 ): Key {
-  const octets = foldInto(qname);
-  scratch[octets] = qtype >> 8;
-  scratch[octets + 1] = qtype;
-  scratch[octets + 2] = qclass >> 8;
-  scratch[octets + 3] = qclass;
-  scratch[octets + 4] = (dnssecOk ? 1 : 0) | (cd ? 2 : 0);
-  scratch[octets + 5] = groupId & 127;
-  const key = scratch.subarray(0, octets + 6);
-  const exact = text.decode(key);
-  scratch[octets] = 0;
-  scratch[octets + 1] = 0;
-  return { exact, name: text.decode(key) };
+  const octets = new Uint8Array(qname.length + KEY_TAIL);
+  foldInto(octets, qname);
+  const tail = qname.length;
+  octets[tail] = qtype >> 8;
+  octets[tail + 1] = qtype;
+  octets[tail + 2] = qclass >> 8;
+  octets[tail + 3] = qclass;
+  octets[tail + 4] = (dnssecOk ? 1 : 0) | (cd ? 2 : 0);
+  octets[tail + 5] = groupId & 127;
+  return new Key(text.decode(octets));
 }
 
-/** Octets of a key behind the name. */
-const KEY_TAIL = 6;
-
-function foldInto(name: Uint8Array): number {
+function foldInto(octets: Uint8Array, name: Uint8Array): void {
   for (let i = 0; i < name.length; i++) {
     const octet = name[i]!;
-    scratch[i] = octet >= 0x41 && octet <= 0x5a ? octet | 0x20 : octet;
+    octets[i] = octet >= 0x41 && octet <= 0x5a ? octet | 0x20 : octet;
   }
-  return name.length;
 }
 
 /** Types that no cache may answer from: meta types (RFC 6895 3.1: 128 to 255, ANY among them), 0 and OPT. */
@@ -151,7 +156,7 @@ export type Cache = {
   find(key: Key, nowMs: number): Entry | undefined;
   /** True while the last attempt to resolve this question failed too recently to try again. */
   isFailing(key: Key, nowMs: number): boolean;
-  /** `wire`: the message as received. */
+  /** `wire`: the message as received; the cache's from then on. */
   store(
     key: Key,
     received: { message: ParsedMessage; wire: Uint8Array },
@@ -204,10 +209,9 @@ export function createCache(limits: CacheLimits): Cache {
 
   return {
     find(key, nowMs) {
-      const entry =
-        live(answers, key.exact, nowMs) ??
-        live(denials, key.exact, nowMs) ??
-        live(denials, key.name, nowMs);
+      let entry = live(answers, key.exact, nowMs);
+      if (entry === undefined && denials.size > 0)
+        entry = live(denials, key.exact, nowMs) ?? live(denials, key.name, nowMs);
       if (entry === undefined) misses++;
       else hits++;
       return entry;
@@ -224,7 +228,7 @@ export function createCache(limits: CacheLimits): Cache {
       if (seconds <= 0) return;
       const denial = scrubbed.kind === "nxdomain" || scrubbed.kind === "nodata";
       const entry: Entry = {
-        wire: scrubbed.untouched ? wire.slice() : reencode(message, scrubbed),
+        wire: scrubbed.untouched ? wire : reencode(message, scrubbed),
         storedAtMs: nowMs,
         expiresAtMs: nowMs + seconds * 1000,
         denialSeconds: denial ? seconds : -1,
@@ -251,7 +255,9 @@ export function createCache(limits: CacheLimits): Cache {
     },
     forgetFailures: () => failures.clear(),
     flush(name, subtree) {
-      const wanted = text.decode(scratch.subarray(0, foldInto(name)));
+      const folded = new Uint8Array(name.length);
+      foldInto(folded, name);
+      const wanted = text.decode(folded);
       let count = 0;
       for (const store of [answers, denials])
         for (const key of store.keys())

@@ -70,7 +70,7 @@ function openDatagram(
       } else fail(code);
     });
     current.on("message", (octets) => {
-      if (!closed) on.datagram(octets);
+      if (!closed) on.datagram(new Uint8Array(octets));
     });
     current.bind({ port, exclusive: true }, () => {
       if (closed) return;
@@ -156,7 +156,7 @@ function openStream(server: SocketAddress, on: Listener, onClose: () => void): E
     while (!closed && received.length >= 2) {
       const end = 2 + ((received[0]! << 8) | received[1]!);
       if (received.length < end) return;
-      const message = received.subarray(2, end);
+      const message = new Uint8Array(received.subarray(2, end));
       received = received.subarray(end);
       on.datagram(message);
     }

@@ -183,7 +183,7 @@ function stepTruncated(
     settle(exchange, { type: "answer", message, wire, server }, nowMs, outputs);
     return;
   }
-  exchange.truncated = { message, wire: wire.slice(), server };
+  exchange.truncated = { message, wire, server };
   if (!sendAgain(exchange, attempt, { transport: "tcp" }, nowMs, outputs))
     fail(exchange, attempt, nowMs, outputs);
 }

@@ -30,7 +30,7 @@ import {
   type Server,
   type Upstreams,
 } from "./upstreams.ts";
-import { createWheel, untimed, type Timed } from "./wheel.ts";
+import { createWheel, type Timed } from "./wheel.ts";
 
 /** Questions on their way at a time. When full, the oldest ends with SERVFAIL: it has had the most time. */
 export const MAX_IN_FLIGHT = 4096;
@@ -125,6 +125,27 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
   let disarm: Cancel | null = null;
   let armedForMs = Infinity;
 
+  /** What comes to the socket of one attempt; a class because one is made per datagram. */
+  class Replies {
+    readonly #pending: Pending;
+    readonly #attempt: Attempt;
+
+    constructor(pending: Pending, attempt: Attempt) {
+      this.#pending = pending;
+      this.#attempt = attempt;
+    }
+
+    datagram(wire: Uint8Array): void {
+      const nowMs = clock.monotonicMs();
+      run(this.#pending, { type: "message", attempt: this.#attempt, wire, nowMs });
+    }
+
+    error(code: string): void {
+      const nowMs = clock.monotonicMs();
+      run(this.#pending, { type: "error", attempt: this.#attempt, code, nowMs });
+    }
+  }
+
   function accept(request: ForwardRequest, done: Done, firstReplyFinal: boolean): void {
     counts.requests++;
     if (upstreams.servers.length === 0 || closed) {
@@ -185,7 +206,9 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
   ): void {
     if (inFlight.size >= inFlightLimit) dropOldest(nowMs);
     const pending: Pending = {
-      ...untimed,
+      wheelSlot: -1,
+      wheelNext: null,
+      wheelPrevious: null,
       exchange: createExchange({
         query:
           key === null
@@ -255,16 +278,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     // An error of a socket opened just before may already have ended this attempt.
     if (!attempt.open) return;
     const exchanges = attempt.transport === "udp" ? udp : tcp;
-    const socket = exchanges.open(attempt.server.address, {
-      datagram: (received) =>
-        run(pending, {
-          type: "message",
-          attempt,
-          wire: received,
-          nowMs: clock.monotonicMs(),
-        }),
-      error: (code) => run(pending, { type: "error", attempt, code, nowMs: clock.monotonicMs() }),
-    });
+    const socket = exchanges.open(attempt.server.address, new Replies(pending, attempt));
     if (!attempt.open) {
       socket.close();
       return;
@@ -308,6 +322,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
         ageSeconds: 0,
         denialSeconds: -1,
         cacheableSeconds: 0,
+        fromCache: false,
       });
     }
     const scrubbed = scrub(message, request);
@@ -328,6 +343,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
       ageSeconds: 0,
       denialSeconds: soa === null ? -1 : seconds,
       cacheableSeconds: store === null ? 0 : seconds,
+      fromCache: false,
     });
   }
 

@@ -28,6 +28,7 @@ export function passedAnswer({
     authority,
     additional,
     cacheableSeconds: 0,
+    fromCache: false,
     edns: opt === null ? null : { payload: opt.payload, flags: opt.flags, options: opt.options },
     tc: (flags & FLAG.TC) !== 0,
   };
@@ -45,6 +46,7 @@ export type SharedAnswerOptions = {
   /** TTL of the SOA of a denial when it was received; -1 for answers. */
   denialSeconds: number;
   cacheableSeconds: number;
+  fromCache: boolean;
 };
 
 const NO_OPTIONS = new Uint8Array(0);
@@ -77,6 +79,7 @@ export function sharedAnswer(
     authority,
     additional: [],
     cacheableSeconds: options.cacheableSeconds,
+    fromCache: options.fromCache,
     edns: request.edns === null ? null : request.do ? doEdns : plainEdns,
     tc: options.tc,
   };
@@ -101,6 +104,7 @@ export function cachedAnswer(
     ageSeconds: Math.floor((nowMs - entry.storedAtMs) / 1000),
     denialSeconds: entry.denialSeconds,
     cacheableSeconds: Math.floor((entry.expiresAtMs - nowMs) / 1000),
+    fromCache: true,
   });
 }
 

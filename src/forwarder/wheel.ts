@@ -8,11 +8,8 @@ export const SLOT_MS = 8;
 /** A later deadline than SLOTS x SLOT_MS is put into the farthest slot; its item asks again there. */
 const SLOTS = 512;
 
-/** Fields by which the wheel holds an item; only the wheel writes them. */
+/** Fields by which the wheel holds an item: -1, null and null at first. Only the wheel writes them. */
 export type Timed = { wheelSlot: number; wheelNext: Timed | null; wheelPrevious: Timed | null };
-
-/** Starting values of the fields of Timed. */
-export const untimed = { wheelSlot: -1, wheelNext: null, wheelPrevious: null } as const;
 
 export type Wheel<T extends Timed> = {
   /** Puts the item at `atMs`, or moves it there. Returns when its slot has passed. */

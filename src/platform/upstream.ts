@@ -16,7 +16,7 @@ import type { Exchange, Exchanges, Log, SocketAddress } from "../ports.ts";
 import { mainDoorbell } from "./doorbell.ts";
 import { type Epoll, openEpoll } from "./epoll.ts";
 import { EAGAIN, EINTR, errnoOf, errorName, type Libc, openLibc, pinned } from "./libc.ts";
-import { SOCKADDR_OCTETS, sockaddrLength, toSockaddr } from "./sockaddr.ts";
+import { AF_INET, SOCKADDR_OCTETS, sockaddrLength, toSockaddr } from "./sockaddr.ts";
 import { superviseThread } from "./threads.ts";
 import { type WatchStart, WATCHING } from "./upstream-watch.ts";
 
@@ -44,6 +44,11 @@ const EFD_CLOEXEC = 0o2000000;
 
 type Listener = Parameters<Exchanges["open"]>[1];
 type Server = { family: number; sockaddr: Uint8Array; address: number };
+/**
+ * Places of sockets of one family that wait for their next exchange. `empty`: a look at epoll since
+ * their release has not named them, so nothing is left in them. `released`: not yet looked at.
+ */
+type Idle = { empty: number[]; released: number[] };
 
 /** Exchanges over bun:ffi, or null where the C library is not at hand. Main thread only. */
 export function createExchanges(log: Log): Exchanges | null {
@@ -126,14 +131,15 @@ class SocketPool {
   readonly #libc: Libc;
   readonly #epoll: Epoll;
   readonly #max: number;
-  readonly #servers = new Map<string, Server>();
+  readonly #servers = new Map<SocketAddress, Server>();
   /** Place → exchange that uses its socket; tags in epoll are places. */
   readonly #exchanges: (UdpExchange | undefined)[] = [];
   /** Place → descriptor, -1 for a place without one. */
   readonly #fds: number[] = [];
   readonly #emptyPlaces: number[] = [];
-  /** Places of sockets without port and peer, by family. */
-  readonly #idle = new Map<number, number[]>();
+  /** Sockets without port and peer. */
+  readonly #idle4: Idle = { empty: [], released: [] };
+  readonly #idle6: Idle = { empty: [], released: [] };
   #idleCount = 0;
   /** AF_UNSPEC, which dissolves the association of a datagram socket (connect(2)). */
   readonly #nobody = pinned(SOCKADDR_OCTETS);
@@ -149,9 +155,9 @@ class SocketPool {
     this.#max = Math.max(1, Math.min(EXCHANGE_SOCKETS_MAX, available));
   }
 
-  open({ address, port }: SocketAddress, on: Listener): Exchange {
+  open(at: SocketAddress, on: Listener): Exchange {
     const exchange = new UdpExchange(this, on);
-    const server = this.#server(address, port);
+    const server = this.#servers.get(at) ?? this.#server(at);
     if (server === undefined) exchange.fail("EINVAL");
     else if (this.openCount >= this.#max) exchange.fail("EMFILE");
     else this.#connect(exchange, server);
@@ -161,15 +167,16 @@ class SocketPool {
   #connect(exchange: UdpExchange, server: Server): void {
     const { family } = server;
     const length = sockaddrLength(family);
-    const idle = this.#idle.get(family);
+    const { empty, released } = this.#idleOf(family);
     for (;;) {
-      const kept = idle?.pop();
+      const checked = empty.pop();
+      const kept = checked ?? released.pop();
       if (kept !== undefined) this.#idleCount--;
       const place = kept ?? this.#createSocket(family);
       if (place < 0) return exchange.fail(errorName(-place));
       const fd = this.#fds[place]!;
-      const isClean = kept === undefined || this.#empty(fd);
-      if (isClean && this.#libc.connect(fd, server.address as never, length) === 0) {
+      const isEmpty = kept === undefined || checked !== undefined || this.#empty(fd);
+      if (isEmpty && this.#libc.connect(fd, server.address as never, length) === 0) {
         exchange.fd = fd;
         exchange.place = place;
         exchange.family = family;
@@ -218,15 +225,17 @@ class SocketPool {
     this.#emptyPlaces.push(place);
   }
 
-  #server(address: string, port: number): Server | undefined {
-    const key = `${address} ${port}`;
-    const known = this.#servers.get(key);
-    if (known !== undefined) return known;
-    const sockaddr = toSockaddr({ address, port });
+  #idleOf(family: number): Idle {
+    return family === AF_INET ? this.#idle4 : this.#idle6;
+  }
+
+  /** Remembered by object: the same server is given as the same one, question after question. */
+  #server(at: SocketAddress): Server | undefined {
+    const sockaddr = toSockaddr(at);
     if (sockaddr === null) return undefined;
     if (this.#servers.size >= SERVERS_REMEMBERED) this.#servers.clear();
     const server = { family: sockaddr[0]!, sockaddr, address: ptr(sockaddr) };
-    this.#servers.set(key, server);
+    this.#servers.set(at, server);
     return server;
   }
 
@@ -253,9 +262,7 @@ class SocketPool {
       this.#closeSocket(place);
       return;
     }
-    const idle = this.#idle.get(family);
-    if (idle === undefined) this.#idle.set(family, [place]);
-    else idle.push(place);
+    this.#idleOf(family).released.push(place);
     this.#idleCount++;
   }
 
@@ -268,16 +275,32 @@ class SocketPool {
     let read = 0;
     while (this.openCount > 0 && read < limit) {
       const count = this.#epoll.wait(0);
+      // Before anything is read: what is read may open exchanges, which take idle sockets.
+      this.#settleIdle(count);
       for (let i = 0; i < count; i++) {
-        const place = this.#epoll.tag(i);
-        const exchange = this.#exchanges[place];
+        const exchange = this.#exchanges[this.#epoll.tag(i)];
         if (exchange !== undefined) read += this.#read(exchange);
-        // Came late, while the socket rests: else it would be ready for ever.
-        else if (place >= 0 && this.#fds[place]! >= 0) this.#empty(this.#fds[place]!);
       }
       if (count < READY_MAX) break;
     }
     return read;
+  }
+
+  /**
+   * After a look at epoll that named `count`. Idle sockets among them hold what came late: they are
+   * emptied, else they would be ready for ever. If it named all that are ready, every other idle socket
+   * was empty, and without a port it stays so.
+   */
+  #settleIdle(count: number): void {
+    let namedAll = count < READY_MAX;
+    for (let i = 0; i < count; i++) {
+      const place = this.#epoll.tag(i);
+      if (place < 0 || this.#exchanges[place] !== undefined) continue;
+      if (!this.#empty(this.#fds[place]!)) namedAll = false;
+    }
+    if (!namedAll) return;
+    settle(this.#idle4);
+    settle(this.#idle6);
   }
 
   #read(exchange: UdpExchange): number {
@@ -286,7 +309,7 @@ class SocketPool {
     while (reads < READS_PER_SOCKET && exchange.fd >= 0) {
       reads++;
       const length = this.#libc.recv(exchange.fd, address as never, DATAGRAM_OCTETS, MSG_DONTWAIT);
-      if (length >= 0) exchange.on.datagram(octets.subarray(0, length));
+      if (length >= 0) exchange.on.datagram(octets.slice(0, length));
       else {
         const errno = errnoOf(this.#libc);
         if (errno === EAGAIN) break;
@@ -299,9 +322,15 @@ class SocketPool {
   closeAll(): void {
     for (const exchange of this.#exchanges) exchange?.close();
     for (const [place, fd] of this.#fds.entries()) if (fd >= 0) this.#closeSocket(place);
-    this.#idle.clear();
+    for (const { empty, released } of [this.#idle4, this.#idle6])
+      empty.length = released.length = 0;
     this.#idleCount = 0;
   }
+}
+
+function settle({ empty, released }: Idle): void {
+  for (const place of released) empty.push(place);
+  released.length = 0;
 }
 
 class UdpExchange implements Exchange {

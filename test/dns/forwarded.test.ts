@@ -123,11 +123,15 @@ t.test("sizes: additional records go silently, others with TC; TCP has room", as
   t.equal(world.resolver.counters.truncated, 1);
 });
 
-t.test("a cacheable answer is served by workers and counts down; others are not", async (t) => {
-  let answer = good({ answers: [a("X.test", 60), a("x.test", 30, 2)], cacheableSeconds: 30 });
+t.test("a kept answer is served by workers and counts down; others are not", async (t) => {
+  const kept = { cacheableSeconds: 30, fromCache: true };
+  let answer = good({ answers: [a("X.test", 60), a("x.test", 30, 2)], ...kept, fromCache: false });
   const world = forwarding(() => answer);
   const plain = query("x.test");
   t.equal(world.fromTable(plain), null);
+  world.compute(plain);
+  t.equal(world.fromTable(plain), null, "asked once: only the forwarder keeps it");
+  answer = good({ answers: [a("X.test", 60), a("x.test", 30, 2)], ...kept });
   world.compute(plain);
   t.same(lines(decode(world.fromTable(plain)).answers), [
     "x.test. 60 A 192.0.2.1",
@@ -151,12 +155,13 @@ t.test("a cacheable answer is served by workers and counts down; others are not"
   ];
   for (const [i, [why, over, options]] of rows.entries()) {
     const name = `n${i}.test`;
-    answer = good({ answers: [a(name)], cacheableSeconds: 30, ...over });
+    answer = good({ answers: [a(name)], ...kept, ...over });
     world.compute(query(name, "A", options));
     t.equal(world.fromTable(query(name)), null, `not after ${why}`);
   }
-  answer = good({ answers: [a("y.test")], cacheableSeconds: 30 });
+  answer = good({ answers: [a("y.test")], ...kept });
   world.compute(query("y.test"));
+  t.ok(world.fromTable(query("y.test")));
   world.reload({ recursorsConfigured: false });
   t.equal(world.fromTable(query("y.test")), null, "a reload withdraws everything");
 });
@@ -292,6 +297,7 @@ t.test("a reverse name from upstream gives way to a node with that address, at o
   const answer = good({
     answers: [rr("7.0.0.10.in-addr.arpa", TYPE.PTR, 600, wire("printer.example"))],
     cacheableSeconds: 600,
+    fromCache: true,
   });
   let late = false;
   const world = createWorld({

@@ -43,10 +43,13 @@ const txt = (name: string, ttl: number): Answer => ({ type: "TXT", name, ttl, da
 t.test("TTLs count down and end", async (t) => {
   const world = createWorld(1);
   world.server(1, answering("198.51.100.1", 30));
-  t.same(ttls(ask(world, "www.test").reply), [30], "as received");
+  const first = ask(world, "www.test");
+  t.same(ttls(first.reply), [30], "as received");
+  t.match(first.reply.answer, { fromCache: false });
   world.pass(3000);
   const hit = ask(world, "www.test");
   t.same(ttls(hit.reply), [27]);
+  t.match(hit.reply.answer, { fromCache: true });
   t.equal(hit.packets, 0);
   t.ok(cacheable(hit.reply) <= 27 && cacheable(hit.reply) >= 26);
   world.pass(26_985);

@@ -1,8 +1,9 @@
 import t from "tap";
-import { createWheel, SLOT_MS, untimed, type Timed } from "../../src/forwarder/wheel.ts";
+import { createWheel, SLOT_MS, type Timed } from "../../src/forwarder/wheel.ts";
 import { seededRandom } from "./world.ts";
 
 type Item = Timed & { atMs: number; firedAtMs: number };
+const untimed: Timed = { wheelSlot: -1, wheelNext: null, wheelPrevious: null };
 const item = (atMs: number): Item => ({ ...untimed, atMs, firedAtMs: -1 });
 
 t.test("every item comes once, in time, against a sorted list", async (t) => {
