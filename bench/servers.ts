@@ -18,7 +18,7 @@ process.on("exit", () => {
 });
 
 /** A fresh directory that is removed when the bench ends. */
-export function workDir(): string {
+function workDir(): string {
   const path = mkdtempSync(join(tmpdir(), "waypost-bench-"));
   workDirs.push(path);
   return path;
@@ -147,7 +147,7 @@ const readyName = (upstreamPort: number | undefined): string =>
   upstreamPort === undefined ? "localhost" : "ready.bench.example";
 
 /** Whether a DNS question over UDP gets any reply within 200 ms. */
-export function answers(port: number, name: string): Promise<boolean> {
+function answers(port: number, name: string): Promise<boolean> {
   const labels = name.split(".").filter((label) => label !== "");
   const header = Buffer.from([0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
   const qname = labels.map((label) => Buffer.from([label.length, ...Buffer.from(label)]));

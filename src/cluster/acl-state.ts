@@ -45,7 +45,7 @@ export type AclReader = {
 };
 
 export const GLOBAL_MANAGEMENT_ID = "00000000-0000-0000-0000-000000000001";
-export const ANONYMOUS_ID = "00000000-0000-0000-0000-000000000002";
+const ANONYMOUS_ID = "00000000-0000-0000-0000-000000000002";
 /** Secret of those who show no token. */
 export const ANONYMOUS_SECRET = "anonymous";
 

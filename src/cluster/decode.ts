@@ -54,7 +54,7 @@ export type DecodeOptions = {
 };
 
 /** Go's sentence about an unknown key. */
-export function unknownField(path: string): string {
+function unknownField(path: string): string {
   return `json: unknown field ${JSON.stringify(path.slice(path.lastIndexOf(".") + 1))}`;
 }
 

@@ -171,7 +171,7 @@ function problemOfWeights({ Passing, Warning }: { Passing: number; Warning: numb
 }
 
 /** What is wrong with a check, in Consul's words after `Invalid check: `; undefined if nothing. */
-export function problemOfCheck(check: CheckDefinition): string | undefined {
+function problemOfCheck(check: CheckDefinition): string | undefined {
   const hasInterval =
     check.args.length > 0 ||
     check.http !== "" ||

@@ -53,12 +53,12 @@ export function newLocalState(): LocalState {
 const NODE_MAINTENANCE = "_node_maintenance";
 
 /** Check id of node maintenance, or of the maintenance of one service. */
-export function maintenanceCheckId(serviceId?: string): string {
+function maintenanceCheckId(serviceId?: string): string {
   return serviceId === undefined ? NODE_MAINTENANCE : `_service_maintenance:${serviceId}`;
 }
 
 /** Checks that belong to one service instance, by id. */
-export function checksOfService(state: LocalState, serviceId: string): [string, LocalCheck][] {
+function checksOfService(state: LocalState, serviceId: string): [string, LocalCheck][] {
   return [...state.checks].filter(([, { fields }]) => fields.serviceId === serviceId);
 }
 
@@ -259,7 +259,7 @@ export function applyConfiguration(
 }
 
 /** deregister_critical_service_after below this is raised to it. Consul: CheckDeregisterIntervalMin. */
-export const MIN_DEREGISTER_AFTER_MS = 60_000;
+const MIN_DEREGISTER_AFTER_MS = 60_000;
 
 /** Services with a check that has been critical for longer than it allows. */
 export function overdueServices(state: LocalState, nowMs: number): string[] {

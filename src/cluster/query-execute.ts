@@ -34,8 +34,6 @@ export type ExecuteContext = {
   authorizer: Authorizer;
   /** A uniformly random integer from 0 to 2^32 - 1. */
   random: () => number;
-  /** Sorts by network distance from the node, those without coordinates last; absent: no coordinates. */
-  sortByDistance?: ((fromNode: string, instances: Instance[]) => void) | undefined;
 };
 
 export type Executed = {
@@ -153,7 +151,6 @@ function nodeNamed(
 }
 
 function bringToFront(instances: Instance[], node: string, context: ExecuteContext): void {
-  context.sortByDistance?.(node, instances);
   const lower = node.toLowerCase();
   // An agent always knows the distance to itself, so sorting alone brings its own node up.
   const depth = lower === context.agentNode.toLowerCase() ? instances.length : NEAR_DEPTH;

@@ -11,11 +11,11 @@ import type { CatalogReader } from "./model.ts";
 import type { OwnNode } from "./own-node.ts";
 
 /** Time between full comparisons; up to once more of it (times the scale) is added at random. */
-export const FULL_SYNC_INTERVAL_MS = 60_000;
+const FULL_SYNC_INTERVAL_MS = 60_000;
 /** Wait after proposals that were refused or whose fate is unknown, doubled at random. */
-export const SYNC_RETRY_MS = 15_000;
+const SYNC_RETRY_MS = 15_000;
 /** A new leader is met with a full comparison within this time. */
-export const LEADER_SPREAD_MS = 3_000;
+const LEADER_SPREAD_MS = 3_000;
 /** Proposals of one round that are under way at the same time. */
 const MAX_PROPOSALS = 128;
 /** Up to this many members the interval is not scaled. */

@@ -89,7 +89,7 @@ function unwrap(raw: unknown): unknown {
 }
 
 /** The message for a key that is not in the table; names the nearest that is. */
-export function unknownKey(key: string): string {
+function unknownKey(key: string): string {
   const known = [...Object.keys(options), ...blocks, ...Object.keys(definitionKeys)];
   const near = nearest(key, known);
   return `invalid config key ${key}${near === undefined ? "" : ` (did you mean ${near}?)`}`;

@@ -63,7 +63,7 @@ export function measureMessage(message: Message, options: EncodeOptions): number
 }
 
 /** Octets that this OPT takes in a message. */
-export function optOctets(opt: Opt | null): number {
+function optOctets(opt: Opt | null): number {
   return opt === null ? 0 : 11 + opt.options.length;
 }
 

@@ -10,7 +10,7 @@ import { TYPE, type Message } from "./rr.ts";
 
 export const HEADER_OCTETS = 12;
 /** Pointers followed for one name. A name of 127 labels needs no more, and RFC 1035 knows no other use. */
-export const MAX_POINTERS = 126;
+const MAX_POINTERS = 126;
 
 /** The OPT pseudo record (RFC 6891 6.1.2). `flags`: the low 16 bits, DO is 0x8000. */
 export type Opt = {

@@ -7,7 +7,7 @@
  */
 
 /** Bound of one ring. Full: the worker sends SERVFAIL and counts. About 8,000 usual questions. */
-export const MISS_RING_OCTETS = 1 << 20;
+const MISS_RING_OCTETS = 1 << 20;
 
 /** Words that tell the main thread where the reply goes; only the platform reads them. */
 export const RETURN_WORDS = 14;

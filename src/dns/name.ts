@@ -6,10 +6,10 @@ import { fail, ok, type Result } from "../base.ts";
 
 /** RFC 1035 2.3.4. */
 export const MAX_NAME_OCTETS = 255;
-export const MAX_LABEL_OCTETS = 63;
+const MAX_LABEL_OCTETS = 63;
 
 /** The root name. */
-export const ROOT = new Uint8Array(1);
+const ROOT = new Uint8Array(1);
 
 export type NameError = "empty label" | "label too long" | "name too long" | "bad escape";
 
@@ -124,10 +124,7 @@ export function foldOctet(octet: number): number {
 /** Lower-case copy. Length octets are below 0x41, so the whole name may be folded at once. */
 export function foldName(name: Uint8Array): Uint8Array {
   const folded = new Uint8Array(name.length);
-  for (let i = 0; i < name.length; i++) {
-    const octet = name[i]!;
-    folded[i] = octet >= 0x41 && octet <= 0x5a ? octet | 0x20 : octet;
-  }
+  for (let i = 0; i < name.length; i++) folded[i] = foldOctet(name[i]!);
   return folded;
 }
 
@@ -176,28 +173,6 @@ export function isWithin(name: Uint8Array, zone: Uint8Array): boolean {
   return suffixOffset(name, zone) >= 0;
 }
 
-/** Number of labels, the root not counted. */
-export function labelCount(name: Uint8Array): number {
-  let count = 0;
-  for (let at = 0; name[at]! !== 0; at += name[at]! + 1) count++;
-  return count;
-}
-
-/** The name without its first label; undefined for the root. */
-export function parentName(name: Uint8Array): Uint8Array | undefined {
-  return name[0] === 0 ? undefined : name.slice(name[0]! + 1);
-}
-
-/** `prefix` without its root, followed by `suffix`; undefined if longer than 255 octets. */
-export function joinNames(prefix: Uint8Array, suffix: Uint8Array): Uint8Array | undefined {
-  const octets = prefix.length - 1 + suffix.length;
-  if (octets > MAX_NAME_OCTETS) return undefined;
-  const joined = new Uint8Array(octets);
-  joined.set(prefix, 0);
-  joined.set(suffix, prefix.length - 1);
-  return joined;
-}
-
 /**
  * The name whose first labels are `text`, as stored in a catalog (dots separate labels, nothing is
  * an escape, UTF-8), followed by `suffix`; undefined if that is no domain name.
@@ -232,31 +207,6 @@ const IN_ADDR_ARPA = utf8.encode("\x07in-addr\x04arpa\0");
 const IP6_ARPA = utf8.encode("\x03ip6\x04arpa\0");
 /** Zone of all reverse names. */
 export const ARPA = utf8.encode("\x04arpa\0");
-
-/** Reverse name of 4 octets (in-addr.arpa, RFC 1035 3.5) or 16 octets (ip6.arpa, RFC 3596 2.5). */
-export function reverseName(address: Uint8Array): Uint8Array {
-  if (address.length === 4) {
-    const labels = utf8.encode([...address].toReversed().join("."));
-    const name = new Uint8Array(labels.length + 1 + IN_ADDR_ARPA.length);
-    name.set(labels, 1);
-    name.set(IN_ADDR_ARPA, labels.length + 1);
-    let lengthAt = 0;
-    for (let i = 1; i <= labels.length + 1; i++)
-      if (i === labels.length + 1 || name[i] === DOT) {
-        name[lengthAt] = i - lengthAt - 1;
-        lengthAt = i;
-      }
-    return name;
-  }
-  const name = new Uint8Array(64 + IP6_ARPA.length);
-  for (let i = 0; i < 32; i++) {
-    const octet = address[15 - (i >> 1)]!;
-    name[2 * i] = 1;
-    name[2 * i + 1] = "0123456789abcdef".charCodeAt(i & 1 ? octet >> 4 : octet & 15);
-  }
-  name.set(IP6_ARPA, 64);
-  return name;
-}
 
 /** The 4 or 16 octets that a complete reverse name stands for; undefined for every other name. */
 export function parseReverseName(name: Uint8Array): Uint8Array | undefined {

@@ -6,7 +6,7 @@ import { DO, HEADER_OCTETS, readName, readOpt, readUint16, skipName, type Opt } 
 import { FLAG, RCODE, TYPE } from "./rr.ts";
 
 export const OPCODE_QUERY = 0;
-export const OPCODE_NOTIFY = 4;
+const OPCODE_NOTIFY = 4;
 
 export type Request = {
   id: number;

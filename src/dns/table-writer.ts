@@ -35,9 +35,9 @@ import {
 import { foldAndHash, HEADER_OCTETS, QNAME_WORDS_MAX } from "./wire.ts";
 
 /** Smallest table: anything less cannot hold a few answers of 64 KB. */
-export const TABLE_OCTETS_MIN = 1 << 20;
+const TABLE_OCTETS_MIN = 1 << 20;
 /** Word offsets are 32-bit integers with room to add. */
-export const TABLE_OCTETS_MAX = 1 << 30;
+const TABLE_OCTETS_MAX = 1 << 30;
 
 /** Octets of table per slot; records are mostly larger, so slots do not run out first. */
 const OCTETS_PER_SLOT = 128;

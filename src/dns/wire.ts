@@ -9,7 +9,7 @@ export const OPT_OCTETS = 11;
 /** Effective payload without EDNS (RFC 1035 4.2.1) and the smallest with it (RFC 6891 6.2.3). */
 export const MIN_PAYLOAD = 512;
 /** IPv4 datagram less headers (65507), less 40 octets for IPv6. */
-export const MAX_PAYLOAD = 65467;
+const MAX_PAYLOAD = 65467;
 
 /** Never to be answered: shorter than a header, or a response itself. */
 export const IGNORED = 0;

@@ -3,7 +3,7 @@ import type { Topic } from "../cluster/model.ts";
 import type { Cancel, Clock, Timers } from "../ports.ts";
 
 /** Requests that may wait at the same time; the next one is refused (the caller answers 503). */
-export const maxWaiters = 20_000;
+const maxWaiters = 20_000;
 /** Deadlines are kept in buckets of this many milliseconds: a wait ends up to that much late, never early. */
 const bucketMs = 50;
 

@@ -40,7 +40,7 @@ export function nodeMetaFilter(call: Call): ((node: NodeRecord) => boolean) | un
 }
 
 /** `?tag=`, repeatable: does the service have all of them? Case does not matter. */
-export function hasTags(service: ServiceRecord, wanted: readonly string[]): boolean {
+function hasTags(service: ServiceRecord, wanted: readonly string[]): boolean {
   return wanted.every((tag) => {
     const folded = tag.toLowerCase();
     return service.tags.some((own) => own.toLowerCase() === folded);

@@ -4,7 +4,7 @@
  */
 
 /** Most items a source hands out per turn: timers, HTTP and TCP get their share in between. */
-export const TURN_ITEMS = 256;
+const TURN_ITEMS = 256;
 
 /** Something that other threads fill. */
 export type BellSource = {

@@ -61,7 +61,6 @@ export function openLibc(): Libc | null {
 
 export const EINTR = 4;
 export const EAGAIN = 11;
-export const EADDRINUSE = 98;
 
 /** errno of Linux → the words that Node uses, as far as sockets give them. */
 const ERROR_NAMES: Record<number, string> = {

@@ -16,7 +16,7 @@ export const MAX_PAYLOAD_OCTETS = 64 * 1024 * 1024;
 /** Frames in one transferable buffer. */
 export type Frames = { buffer: ArrayBuffer; octets: number };
 
-export const KINDS = ["command", "restore"] as const;
+const KINDS = ["command", "restore"] as const;
 
 /** Packs rows; the data is copied, so the caller's arrays stay its own. */
 export function packRows(rows: readonly LogRow[]): Frames {

@@ -36,7 +36,7 @@ const SYNC_OCTETS = 8 * 1024 * 1024;
 const READ_OCTETS = 256 * 1024;
 
 /** Name of the snapshot that ends with this entry. */
-export function snapshotName(at: { index: number; term: number }): string {
+function snapshotName(at: { index: number; term: number }): string {
   return `snapshot-${at.term}-${at.index}`;
 }
 

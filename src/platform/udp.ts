@@ -133,7 +133,7 @@ export type Sender = {
   flush(fd: number): void;
 };
 
-export function createSender(libc: Libc): Sender {
+function createSender(libc: Libc): Sender {
   const { headers, iovecs } = createHeaders();
   const { words } = headers;
   let queued = 0;

@@ -18,7 +18,7 @@ import { ok } from "../../src/base.ts";
 export type Disk = Map<string, string>;
 
 /** Files in a map, keyed `kind/id`. `broken`: every write fails with this text. */
-export function createDiskFiles(disk: Disk, broken: () => string | undefined): LocalFiles {
+function createDiskFiles(disk: Disk, broken: () => string | undefined): LocalFiles {
   return {
     list: (kind) =>
       Promise.resolve(

@@ -232,13 +232,7 @@ t.test("order: shuffled, the named node first if among the first ten", async (t)
   t.ok(third(share("_ip", "n17", { clientAddress: "10.0.0.17" })), "the client's node");
   t.ok(share("_ip", "n17", { clientAddress: "203.0.113.1" }) < 40, "no such node");
   t.ok(share("n15", "n20", { near: "n20" }) > 60, "the request's near beats the query's");
-  const sortByDistance: ExecuteContext["sortByDistance"] = (from, instances) =>
-    instances.sort((a, b) => distance(from, a.node.node) - distance(from, b.node.node));
-  t.same(order("n20", { sortByDistance }).slice(0, 3), ["n20", "n19", "n21"].sort(near20));
 });
-
-const distance = (a: string, b: string) => Math.abs(Number(a.slice(1)) - Number(b.slice(1)) + 0.1);
-const near20 = (a: string, b: string) => distance("n20", a) - distance("n20", b);
 
 t.test("topics name what the answer was computed from", async (t) => {
   const { state, run } = createLog();

@@ -5,13 +5,8 @@ import {
   foldName,
   formatName,
   isWithin,
-  joinNames,
-  labelCount,
-  parentName,
   parseName,
   parseReverseName,
-  reverseName,
-  ROOT,
   suffixOffset,
 } from "../../src/dns/name.ts";
 import { parseAddress } from "../../src/address.ts";
@@ -87,12 +82,6 @@ t.test("comparison ignores ASCII case only and respects labels", async (t) => {
   for (const [name, zone, offset] of rows)
     t.equal(suffixOffset(wire(name), wire(zone)), offset, `${name} in ${zone}`);
   t.ok(isWithin(wire("4.3.2.1.in-addr.arpa."), ARPA));
-  t.equal(labelCount(wire("a.b.c.")), 3);
-  t.equal(labelCount(ROOT), 0);
-  t.same(parentName(wire("a.b.")), wire("b."));
-  t.equal(parentName(ROOT), undefined);
-  t.same(joinNames(wire("a."), wire("b.c.")), wire("a.b.c."));
-  t.equal(joinNames(wire(`${long}.${long}.`), wire(`${long}.${long}.`)), undefined);
 });
 
 t.test("reverse names (RFC 1035 3.5, RFC 3596 2.5)", async (t) => {
@@ -106,7 +95,7 @@ t.test("reverse names (RFC 1035 3.5, RFC 3596 2.5)", async (t) => {
   ] as const;
   for (const [address, name] of rows) {
     const octets = parseAddress(address)!;
-    t.equal(formatName(reverseName(octets)), name);
+    t.same(parseReverseName(wire(name)), octets, name);
     t.same(parseReverseName(wire(name.toUpperCase())), octets, `${name} in capitals`);
   }
   for (const name of [

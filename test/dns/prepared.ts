@@ -44,7 +44,7 @@ export function query(name: string, type = "A", options: QueryOptions = {}): Uin
 }
 
 /** The question section of a query, in lower case. */
-export function questionOf(octets: Uint8Array): Uint8Array {
+function questionOf(octets: Uint8Array): Uint8Array {
   let at = 12;
   while (octets[at] !== 0) at += octets[at]! + 1;
   const question = octets.slice(12, at + 5);

@@ -47,7 +47,7 @@ export async function settle(): Promise<void> {
   for (let i = 0; i < 50; i++) await Promise.resolve();
 }
 
-export const defaultSettings: HttpSettings = {
+const defaultSettings: HttpSettings = {
   translateWanAddrs: false,
   responseHeaders: {},
   blockEndpoints: [],

@@ -7,11 +7,11 @@ export type CheckStatus = "passing" | "warning" | "critical";
 export type ProbeResult = { status: CheckStatus; output: string };
 
 /** Runs more often than this are slowed down to it. Consul: MinInterval. */
-export const MIN_INTERVAL_MS = 1_000;
+const MIN_INTERVAL_MS = 1_000;
 /** Octets of output kept when nothing else is configured. Consul: DefaultBufSize. */
-export const DEFAULT_OUTPUT_MAX = 4_096;
+const DEFAULT_OUTPUT_MAX = 4_096;
 /** A probe without a timeout of its own gives up after this long. Consul: 10 s. */
-export const DEFAULT_TIMEOUT_MS = 10_000;
+const DEFAULT_TIMEOUT_MS = 10_000;
 
 /** Runs of one check in a row with the same outcome. */
 export type Counters = { successes: number; failures: number };
