@@ -133,7 +133,7 @@ async function renew(call: Call): Promise<Response> {
   call.authorizer();
   await passBarrier(call, "leader");
   const session = call.deps.reader.session(id);
-  if (session === undefined) return call.text(404, `Session id '${id}' not found`);
+  if (session === undefined) return call.text(404, `Session id '${call.argument}' not found`);
   requireWrite(call, session);
   call.deps.sessionExpiry.renew(id, call.deps.clock.monotonicMs());
   return call.json([toSession(session)]);

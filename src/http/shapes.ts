@@ -152,7 +152,7 @@ export function toSession(session: SessionRecord) {
     ID: session.id,
     Name: session.name,
     Node: session.node,
-    LockDelay: session.lockDelayMs * 1e6,
+    LockDelay: Math.round(session.lockDelayMs * 1e6),
     Behavior: session.behavior,
     TTL: session.ttl,
     NodeChecks: session.nodeChecks,
