@@ -27,7 +27,12 @@ function pairProblem(key: string, value: string, allowConsulPrefix: boolean): st
   if (key.length > KEY_LENGTH_MAX) return `Key is too long (limit: ${KEY_LENGTH_MAX} characters)`;
   if (!allowConsulPrefix && key.startsWith("consul-"))
     return "Key prefix 'consul-' is reserved for internal use";
-  if (value.length > VALUE_LENGTH_MAX)
+  if (octetsOf(value) > VALUE_LENGTH_MAX)
     return `Value is too long (limit: ${VALUE_LENGTH_MAX} characters)`;
   return undefined;
+}
+
+/** Go measures texts in octets, whatever its message says. */
+function octetsOf(text: string): number {
+  return new TextEncoder().encode(text).length;
 }
