@@ -37,7 +37,10 @@ const noEnv: RequestEnv = { client: { address: "", port: 0 }, keepOpen() {} };
  */
 export function createHttpApp(deps: HttpDeps, more: readonly Route[]): Hono<HttpEnv> {
   const edge = createEdge(deps);
-  const app = new Hono<HttpEnv>({ getPath: (request) => pathOf(request.url, edge) });
+  const app = new Hono<HttpEnv>({
+    getPath: (request, options) =>
+      options?.env?.hadDotSegments === true ? uncleanPath : pathOf(request.url, edge),
+  });
   const routes = [
     ...statusRoutes(),
     ...catalogRoutes(),
@@ -135,7 +138,7 @@ function answerRoot(edge: Edge): Response {
 
 function answerUnrouted(edge: Edge, c: Context<HttpEnv>): Response {
   const { path } = c.req;
-  if (path === badPath) return new Response(null, { status: 400 });
+  if (path === badPath) return new Response(null, { status: 400, headers: edge.bareHeaders });
   if (path === uncleanPath)
     return redirect(edge, c.req.raw.url, cleanPath(rawPathOf(c.req.raw.url)));
   return new Response(null, { status: 404, headers: edge.bareHeaders });

@@ -82,6 +82,8 @@ export type RequestEnv = {
   readonly client: SocketAddress;
   /** Exempts the connection from idle timeouts while this request is answered. */
   keepOpen(): void;
+  /** The target had `.` or `..` segments, which the listener resolved: `request.url` lacks them. */
+  readonly hadDotSegments?: boolean;
 };
 export type HttpEnv = { Bindings: RequestEnv };
 

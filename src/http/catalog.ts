@@ -4,7 +4,7 @@ import { route, type Call, type Reply, type Route } from "./call.ts";
 import { deregister, register } from "./catalog-write.ts";
 import { answerConnect } from "./connect.ts";
 import { answerRead } from "./read.ts";
-import { beginRead, filterOf, nodeMetaFilter, selectInstances } from "./select.ts";
+import { beginRead, filterOf, nodeMetaFilter, selectInstances, sortNear } from "./select.ts";
 import { toNode, toNodeService, toServiceNode } from "./shapes.ts";
 
 /** /v1/catalog without `datacenters`, which is with the status routes. */
@@ -30,13 +30,13 @@ function answerNodes(call: Call): Reply {
     topics: ["nodes"],
     showsConsistency: true,
     look() {
-      const nodes: object[] = [];
+      const nodes: ReturnType<typeof toNode>[] = [];
       for (const node of reader.nodes()) {
         if ((isWanted && !isWanted(node)) || !rights.nodeRead(node.node)) continue;
         const shown = toNode(node, info.datacenter);
         if (passes(shown)) nodes.push(shown);
       }
-      return { value: nodes };
+      return { value: sortNear(call, nodes, ({ Node }) => Node) };
     },
   });
 }

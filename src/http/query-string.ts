@@ -20,10 +20,23 @@ export function parseQuery(url: string): Parameters | undefined {
   return pairs;
 }
 
-/** Decoded text; undefined for `%zz` and for octets that are not UTF-8. */
+/**
+ * Decoded text; undefined for a broken escape like `%zz`. Octets that are not UTF-8 become U+FFFD: Go
+ * keeps them, and shows them so in JSON.
+ */
 function unescape(text: string): string | undefined {
   const spaced = text.includes("+") ? text.replaceAll("+", " ") : text;
-  return spaced.includes("%") ? decodePercent(spaced) : spaced;
+  if (!spaced.includes("%")) return spaced;
+  return decodePercent(spaced) ?? decodeOctets(spaced);
+}
+
+function decodeOctets(text: string): string | undefined {
+  if (/%(?![0-9a-fA-F]{2})/.test(text)) return undefined;
+  // An octet per code unit, so that escapes and the text between them are decoded as one.
+  const octets = Buffer.from(text, "utf8")
+    .toString("latin1")
+    .replaceAll(/%(..)/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  return Buffer.from(octets, "latin1").toString("utf8");
 }
 
 /** `%41` → `A`; undefined when an escape is broken or the octets are not UTF-8. */

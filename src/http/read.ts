@@ -19,8 +19,25 @@ export type ReadOptions = {
   waitMs: number;
 };
 
+/** Greatest `?index`: it has 64 bits. */
+const maxIndex = 2n ** 64n - 1n;
+
 /** Query parameters of a read. Throws 400 with Consul's texts, in Consul's order of checks. */
 export function parseReadOptions(call: Call): ReadOptions {
+  const options = parseConsistency(call);
+  const wait = call.query("wait");
+  if (wait !== "") options.waitMs = readDuration(wait, "Invalid wait time");
+  const index = call.query("index");
+  if (index !== "") {
+    if (!/^\d{1,20}$/.test(index) || BigInt(index) > maxIndex)
+      throw new HttpError(400, "Invalid index");
+    options.minIndex = Number(index);
+  }
+  return options;
+}
+
+/** The same of a read that never blocks: `index` and `wait` are not looked at. */
+export function parseConsistency(call: Call): ReadOptions {
   const options: ReadOptions = { consistency: "leader", cached: false, minIndex: 0, waitMs: 0 };
   const { discoveryMaxStaleMs, useCache } = call.settings;
   const isDiscovery = /^\/v1\/(catalog|health)/.test(call.path);
@@ -44,13 +61,6 @@ export function parseReadOptions(call: Call): ReadOptions {
   if (consistent) options.consistency = "consistent";
   if (stale) options.consistency = "stale";
   parseCacheControl(call);
-  const wait = call.query("wait");
-  if (wait !== "") options.waitMs = readDuration(wait, "Invalid wait time");
-  const index = call.query("index");
-  if (index !== "") {
-    if (!/^\d{1,20}$/.test(index)) throw new HttpError(400, "Invalid index");
-    options.minIndex = Number(index);
-  }
   return options;
 }
 

@@ -39,6 +39,19 @@ export function nodeMetaFilter(call: Call): ((node: NodeRecord) => boolean) | un
     wanted.every(([key, value]) => Object.hasOwn(meta, key) && meta[key] === value);
 }
 
+/**
+ * `?near=`: the node it names and what is on it come first, the order of the rest stays. Of all nodes
+ * only our own has a place on the map of round-trip times, and nodes without one are the farthest.
+ */
+export function sortNear<T>(call: Call, found: T[], nodeOf: (one: T) => string): T[] {
+  const near = call.query("near");
+  if (near === "" || call.settings.disableCoordinates) return found;
+  const own = call.deps.info.nodeName.toLowerCase();
+  if (near !== "_agent" && near.toLowerCase() !== own) return found;
+  const isOwn = (one: T) => nodeOf(one).toLowerCase() === own;
+  return [...found.filter(isOwn), ...found.filter((one) => !isOwn(one))];
+}
+
 /** `?tag=`, repeatable: does the service have all of them? Case does not matter. */
 function hasTags(service: ServiceRecord, wanted: readonly string[]): boolean {
   return wanted.every((tag) => {
@@ -47,7 +60,10 @@ function hasTags(service: ServiceRecord, wanted: readonly string[]): boolean {
   });
 }
 
-/** Instances of a service with their nodes, those of `?tag=` and `?node-meta=` that the caller may read. */
+/**
+ * Instances of a service with their nodes, those of `?tag=` and `?node-meta=` that the caller may
+ * read, those `?near=` first.
+ */
 export function selectInstances(
   call: Call,
   name: string,
@@ -64,7 +80,7 @@ export function selectInstances(
     if (rights.nodeRead(node.node) && rights.serviceRead(service.service))
       selected.push({ node, service });
   }
-  return selected;
+  return sortNear(call, selected, ({ node }) => node.node);
 }
 
 /** May the caller see this check? Its node, and its service if it has one. */
@@ -75,7 +91,7 @@ export function mayReadCheck(rights: Authorizer, check: CheckRecord): boolean {
   );
 }
 
-/** Checks whose node matches `?node-meta=` and which the caller may read. */
+/** Checks whose node matches `?node-meta=` and which the caller may read, those `?near=` first. */
 export function selectChecks(
   call: Call,
   checks: readonly CheckRecord[],
@@ -83,10 +99,11 @@ export function selectChecks(
 ): CheckRecord[] {
   const { reader }: { reader: CatalogReader } = call.deps;
   const isWanted = nodeMetaFilter(call);
-  return checks.filter((check) => {
+  const selected = checks.filter((check) => {
     if (!mayReadCheck(rights, check)) return false;
     if (isWanted === undefined) return true;
     const node = reader.node(check.node);
     return node !== undefined && isWanted(node);
   });
+  return sortNear(call, selected, ({ node }) => node);
 }

@@ -1,5 +1,5 @@
 /** /v1/status and the datacenter list: who leads. No token is needed, nothing blocks. */
-import { parseReadOptions } from "./read.ts";
+import { parseConsistency, setCacheHeaders } from "./read.ts";
 import { route, type Call, type Route } from "./call.ts";
 
 /** GET /v1/status/leader, /v1/status/peers, /v1/catalog/datacenters. */
@@ -14,7 +14,7 @@ export function statusRoutes(): readonly Route[] {
       return call.json([call.deps.info.serverAddress]);
     }),
     route(["GET"], "/v1/catalog/datacenters", (call) => {
-      parseReadOptions(call);
+      if (parseConsistency(call).cached) setCacheHeaders(call);
       return call.json([call.deps.info.datacenter]);
     }),
   ];

@@ -15,6 +15,9 @@ const idleTimeoutSeconds = 120;
 /** How long `stop` lets running requests finish. */
 const drainMs = 5_000;
 
+/** Segments of a target among which `.` and `..` are seen; further down they are resolved unseen. */
+const maxDotDepth = 16;
+
 const nobody = { address: "", port: 0 };
 
 /** Asks the server only when somebody wants to know: most requests do not. */
@@ -22,9 +25,12 @@ class BunRequest implements RequestEnv {
   readonly #request: Request;
   readonly #server: Bun.Server<undefined>;
 
-  constructor(request: Request, server: Bun.Server<undefined>) {
+  readonly hadDotSegments: boolean;
+
+  constructor(request: Request, server: Bun.Server<undefined>, hadDotSegments: boolean) {
     this.#request = request;
     this.#server = server;
+    this.hadDotSegments = hadDotSegments;
   }
 
   get client(): SocketAddress {
@@ -99,10 +105,13 @@ function startServer(
   { listen, fetch, log }: Parameters<typeof startHttp>[0],
 ): Bun.Server<undefined> {
   try {
+    const handler =
+      (hadDotSegments: boolean) => (request: Request, server: Bun.Server<undefined>) =>
+        fetch(request, new BunRequest(request, server, hadDotSegments));
     const common = {
       maxRequestBodySize: maxRequestBodyOctets,
-      fetch: (request: Request, server: Bun.Server<undefined>) =>
-        fetch(request, new BunRequest(request, server)),
+      routes: dotRoutes(handler(true)),
+      fetch: handler(false),
       error(error: Error) {
         log("error", "HTTP request failed", { error: error.message });
         return new Response("Internal server error", { status: 500 });
@@ -116,4 +125,20 @@ function startServer(
   } catch (error) {
     throw new Error(cannotListen("HTTP", at, error), { cause: error });
   }
+}
+
+/**
+ * Targets with a `.` or `..` segment. The URL of a request comes with such segments resolved, but the
+ * routes of Bun match the target as it was sent. Other requests do not become slower by any measure.
+ */
+function dotRoutes<H>(handler: H): Record<string, H> {
+  const routes: Record<string, H> = {};
+  for (let depth = 0; depth < maxDotDepth; depth++) {
+    const before = Array.from({ length: depth }, (_, i) => `/:segment${i}`).join("");
+    for (const dots of [".", ".."]) {
+      routes[`${before}/${dots}`] = handler;
+      routes[`${before}/${dots}/*`] = handler;
+    }
+  }
+  return routes;
 }

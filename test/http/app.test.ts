@@ -66,6 +66,8 @@ const routing: { ask: string; status: number; text?: string | RegExp; headers?: 
     status: 200,
     text: /\[\["b"," {2}"\],\["a",""\],\["","x"\],\["b","2"\]\]/,
   },
+  { ask: "GET /v1/echo?b=caf%e9+%C3%A9%80", status: 200, text: /\["b","caf� é�"\]/ },
+  { ask: "GET /v1/echo?b=%e9%4", status: 500, text: "" },
   { ask: "GET /v1/coordinate/nodes", status: 404, text: "" },
   { ask: "PUT /v1/acl/bootstrap", status: 401, text: "ACL support disabled" },
   { ask: "POST /v1/acl/bootstrap", status: 405 },
@@ -100,7 +102,7 @@ t.test("settings that apply to every route, also after a reload", async (t) => {
   t.equal(blocked.status, 403);
   t.equal(blocked.text, "Endpoint is blocked by agent configuration");
   t.equal(blocked.headers.get("X-Consul-Translate-Addresses"), "true");
-  for (const path of ["/", "/v1/none", "/v1/status/leader", "/v1/kv"])
+  for (const path of ["/", "/v1/none", "/v1/status/leader", "/v1/kv", "/v1//kv", "/v1/%07"])
     t.equal((await server.ask("GET", path)).headers.get("Access-Control-Allow-Origin"), "*", path);
   t.equal((await server.ask("GET", "/v1/none")).headers.get("X-Consul-Translate-Addresses"), null);
 

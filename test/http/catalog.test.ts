@@ -92,6 +92,42 @@ t.test("check definitions: type, durations and given members only", async (t) =>
   ]);
 });
 
+// spec/http.md sections 2 and 15: nodes without coordinates are the farthest, unknown ones change nothing.
+t.test("?near puts what is on our own node first", async (t) => {
+  const near: [string, string[]][] = [
+    ["a-far", ["a-far", "b-far", "node-a"]],
+    ["unknown", ["a-far", "b-far", "node-a"]],
+    ["", ["a-far", "b-far", "node-a"]],
+    ["_agent", ["node-a", "a-far", "b-far"]],
+    ["NODE-A", ["node-a", "a-far", "b-far"]],
+  ];
+  const fill = async (server: Server) => {
+    for (const name of ["b-far", "node-a", "a-far"])
+      await server.ask("PUT", "/v1/catalog/register", {
+        body: {
+          Node: name,
+          Address: "10.0.0.1",
+          Service: { Service: "web" },
+          Check: { Name: "c", ServiceID: "web" },
+        },
+      });
+    return server;
+  };
+  const nodesOf = async (server: Server, path: string) => {
+    const { json } = await server.ask("GET", path);
+    return (json as { Node: string | { Node: string } }[]).map(({ Node }) =>
+      typeof Node === "string" ? Node : Node.Node,
+    );
+  };
+  const server = await fill(createServer());
+  const paths = ["/v1/catalog/nodes", "/v1/catalog/service/web", "/v1/health/service/web"];
+  for (const path of [...paths, "/v1/health/checks/web", "/v1/health/state/critical"])
+    for (const [node, order] of near)
+      t.same(await nodesOf(server, `${path}?near=${node}`), order, `${path} near ${node}`);
+  const off = await fill(createServer({ settings: { disableCoordinates: true } }));
+  t.same(await nodesOf(off, "/v1/catalog/nodes?near=_agent"), ["a-far", "b-far", "node-a"]);
+});
+
 t.test("names that JavaScript treats as special are names", async (t) => {
   const server = createServer();
   await registerService(server, "__proto__", "__proto__", {

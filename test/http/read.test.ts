@@ -57,6 +57,7 @@ t.test("refused combinations, in Consul's order", async (t) => {
     ["?index=abc", {}, "Invalid index"],
     ["?index=-1", {}, "Invalid index"],
     ["?index=1.5", {}, "Invalid index"],
+    ["?index=18446744073709551616", {}, "Invalid index"],
   ];
   for (const [query, headers, text] of table) {
     const answer = await server.ask("GET", `/v1/catalog/service/${query}`, { headers });
@@ -95,6 +96,20 @@ t.test("discovery_max_stale makes catalog and health reads stale", async (t) => 
   t.equal(await shown("/v1/catalog/nodes?leader"), "leader");
   t.equal(await shown("/v1/catalog/nodes?consistent"), "consistent");
   t.equal(await shown("/v1/query"), "leader");
+});
+
+t.test("the list of datacenters blocks never and may come from the cache", async (t) => {
+  const server = await withWeb();
+  const ask = (query: string) => server.ask("GET", `/v1/catalog/datacenters${query}`);
+  for (const query of ["?index=abc", "?wait=abc", "?index=999&wait=10m", "?dc=mars"]) {
+    const answer = await ask(query);
+    t.same(answer.json, ["dc1"], query);
+    t.equal(header(answer, "X-Cache"), null, query);
+    t.equal(header(answer, "X-Consul-Index"), null, query);
+  }
+  t.equal(header(await ask("?cached"), "X-Cache"), "MISS");
+  t.equal(header(await ask("?cached"), "X-Cache"), "HIT");
+  t.equal((await ask("?cached&consistent")).status, 400);
 });
 
 t.test("?cached: first a miss, then hits, always current data", async (t) => {

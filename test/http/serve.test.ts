@@ -65,6 +65,15 @@ t.test("raw requests", async (t) => {
       "GET /v1//status/leader HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
       /^HTTP\/1.1 301 .*\r\nLocation: \/v1\/status\/leader\r\n/s,
     ],
+    [
+      "GET /v1/agent/../status/./leader?a=b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+      /^HTTP\/1.1 301 .*\r\nLocation: \/v1\/status\/leader\?a=b\r\n/s,
+    ],
+    [
+      "PUT /v1/x/../catalog/deregister HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}",
+      /^HTTP\/1.1 301 .*\r\nLocation: \/v1\/catalog\/deregister\r\n/s,
+    ],
+    ["GET /v1/..x/y. HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", /^HTTP\/1.1 404 /],
     ["GET /v1/status/leader HTTP/1.0\r\n\r\n", /^HTTP\/1.. 200 /],
     ["GET /v1/status/leader HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n", /^HTTP\/1.1 200 /],
     ["GET /v1/status/%zz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", /^HTTP\/1.1 400 /],
