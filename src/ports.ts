@@ -58,6 +58,7 @@ export type Exchanges = {
   close(): void;
 };
 
+/** One question on its socket; after `close` nothing is reported any more. */
 export type Exchange = { send(wire: Uint8Array): void; close(): void };
 
 /**

@@ -3,6 +3,7 @@ import type { HttpTimes } from "../metrics/consul.ts";
 import type { Sources } from "../metrics/family.ts";
 import { addTo, newSummary, type Summary } from "../metrics/summary.ts";
 
+/** Answered requests by route, method and status, and how long they took. */
 export type RequestCounts = {
   count: (route: string, method: string, status: number, elapsedMs: number) => void;
   read: Sources["http"];
@@ -15,6 +16,7 @@ const METHODS = new Set(["GET", "PUT", "POST", "DELETE", "HEAD", "OPTIONS", "PAT
 
 type Row = { route: string; method: string; statuses: Map<number, number>; times: Summary };
 
+/** Counters that start at zero; routes and methods are few, so they stay small. */
 export function createRequestCounts(): RequestCounts {
   const routes = new Map<string, Map<string, Row>>();
 

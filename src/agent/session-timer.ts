@@ -8,6 +8,7 @@ import type { Cancel, Clock, Timers } from "../ports.ts";
 /** At least this long between two looks, also when a proposal was refused. */
 const LOOK_MS = 500;
 
+/** The book of session deadlines with the timer that ends what has expired. */
 export type SessionTimer = {
   expiry: SessionExpiry;
   /** To be called with what an applied command touched. */

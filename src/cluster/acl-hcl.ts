@@ -5,7 +5,9 @@
  */
 import { fail, ok, type Result } from "../base.ts";
 
+/** A value of HCL or JSON; a block is a list of objects. */
 export type HclValue = string | number | boolean | HclValue[] | HclObject;
+/** A body: names of attributes and blocks to their values. It has no prototype. */
 export type HclObject = { [name: string]: HclValue };
 
 /** Deepest nesting of blocks and lists; rules need three. */

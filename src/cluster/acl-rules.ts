@@ -6,8 +6,11 @@
 import { fail, ok, type Result } from "../base.ts";
 import { parseHcl, type HclObject, type HclValue } from "./acl-hcl.ts";
 
+/** What a rule grants; `list` is for keys only. */
 export type Access = "deny" | "read" | "list" | "write";
+/** Resources with rules per name. */
 export type Resource = "key" | "service" | "node" | "agent" | "session" | "event" | "query";
+/** Resources with one rule in all. */
 export type Scalar = "acl" | "operator" | "keyring" | "mesh";
 
 /** Rules of one resource by name. */
@@ -15,6 +18,7 @@ export type ResourceRules = {
   exact: ReadonlyMap<string, Access>;
   prefix: ReadonlyMap<string, Access>;
 };
+/** Rules of one policy, or of all policies of a token. */
 export type Rules = {
   resources: Readonly<Record<Resource, ResourceRules>>;
   scalars: Readonly<Partial<Record<Scalar, Access>>>;

@@ -9,10 +9,12 @@ import type { AclPolicyFields, AclTokenFields, Command } from "./command.ts";
 import { sameJson } from "./same.ts";
 
 type Indexed = { readonly createIndex: number; readonly modifyIndex: number };
+/** A policy as it is stored. */
 export type AclPolicyRecord = AclPolicyFields & Indexed;
 /** As read: links to policies that are gone are left out, names are the present ones. */
 export type AclTokenRecord = AclTokenFields & Indexed;
 
+/** Policies and tokens, with what finds them. */
 export type AclState = {
   policies: Map<string, { record: AclPolicyRecord; rules: Rules }>;
   /** Lower-case name → id. */
@@ -44,6 +46,7 @@ export type AclReader = {
   tokens(): AclTokenRecord[];
 };
 
+/** Built-in policy with all rights: it may get another name, but stays, with its rules. */
 export const GLOBAL_MANAGEMENT_ID = "00000000-0000-0000-0000-000000000001";
 const ANONYMOUS_ID = "00000000-0000-0000-0000-000000000002";
 /** Secret of those who show no token. */
@@ -60,6 +63,7 @@ const MANAGEMENT_RULES = [
 
 const POLICY_NAME = /^[A-Za-z0-9_-]{1,128}$/;
 
+/** The state of a new cluster: the built-in policy and the anonymous token. */
 export function createAclState(): AclState {
   const state: AclState = {
     policies: new Map(),
@@ -91,6 +95,7 @@ export function createAclState(): AclState {
   return state;
 }
 
+/** Creates or replaces a policy; the same content changes nothing. The error is Consul's text. */
 export function applyPolicySet(
   state: AclState,
   fields: AclPolicyFields,
@@ -108,6 +113,7 @@ export function applyPolicySet(
   return ok(record);
 }
 
+/** An unknown policy is fine; the built-in one is refused. */
 export function applyPolicyDelete(
   state: AclState,
   id: string,
@@ -123,6 +129,10 @@ export function applyPolicyDelete(
   return ok(true);
 }
 
+/**
+ * Creates or replaces a token. Refused: a secret that changes or is another token's, unknown
+ * policies.
+ */
 export function applyTokenSet(
   state: AclState,
   fields: AclTokenFields,
@@ -150,6 +160,7 @@ export function applyTokenSet(
   return ok(record);
 }
 
+/** An unknown token is fine; the anonymous one is refused. */
 export function applyTokenDelete(
   state: AclState,
   accessorId: string,
@@ -165,6 +176,7 @@ export function applyTokenDelete(
   return ok(true);
 }
 
+/** Makes the first management token; again only with the index of the last time as `resetIndex`. */
 export function applyBootstrap(
   state: AclState,
   { token, resetIndex }: { token: AclTokenFields; resetIndex: number },

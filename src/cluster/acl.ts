@@ -19,6 +19,7 @@ export type Authorizer = {
   aclWrite(): boolean;
 };
 
+/** From a secret to what its holder may do. */
 export type Acl = {
   readonly enabled: boolean;
   readonly defaultPolicy: "allow" | "deny";

@@ -31,6 +31,7 @@ type NodeReads =
 /** Shorter prefixes of a node id find nothing, as in Consul. */
 const ID_PREFIX_MIN = 2;
 
+/** Reads of nodes, services and checks; all see what was applied last. */
 export function createNodeReads(catalog: Catalog): Pick<CatalogReader, NodeReads> {
   const entryOf = (node: string) => catalog.tables.byName.get(node.toLowerCase());
   const serviceNames = createServiceNames(catalog);

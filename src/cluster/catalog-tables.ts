@@ -48,6 +48,7 @@ export type ServiceEntry = {
   names: readonly (readonly [string, readonly string[]])[] | null;
 };
 
+/** All rows of the catalog and what finds them. */
 export type Tables = {
   /** Number of snapshots taken. */
   generation: number;
@@ -70,6 +71,7 @@ export type Tables = {
   indexes: CatalogIndexes;
 };
 
+/** Log indexes of the last change, by table. */
 export type CatalogIndexes = {
   nodes: number;
   services: number;
@@ -79,8 +81,10 @@ export type CatalogIndexes = {
   lastServiceRemoval: number;
 };
 
+/** What identifies an instance: its node's name and its own id. */
 export type InstanceKey = { readonly node: string; readonly id: string };
 
+/** Empty tables. */
 export function createTables(): Tables {
   return {
     generation: 0,
@@ -118,10 +122,12 @@ const byServiceAndCheckId = (a: ServiceCheckKey, b: ServiceCheckKey) =>
 /** More service checks than this on one node are found through an array of their own. */
 const WALK_MAX = 32;
 
+/** The instance with this id on the node. */
 export function findService(entry: NodeEntry, id: string): ServiceRecord | undefined {
   return findSorted(entry.services, { id }, byId);
 }
 
+/** The check with this id on the node, of the node itself or of a service. */
 export function findCheck(entry: NodeEntry, checkId: string): CheckRecord | undefined {
   const nodeCheck = findSorted(entry.nodeChecks, { checkId }, byCheckId);
   if (nodeCheck !== undefined) return nodeCheck;
@@ -153,6 +159,7 @@ export function draftOf(tables: Tables, entry: NodeEntry): NodeEntry {
   return entry.generation === generation ? entry : { ...entry, generation };
 }
 
+/** Puts a changed draft in the place of the entry that it was made of. */
 export function storeNode(tables: Tables, draft: NodeEntry): void {
   tables.byName.set(draft.lower, draft);
   tables.nodes.put(draft);

@@ -4,6 +4,7 @@
  */
 import type { Command } from "./command.ts";
 
+/** Is the value of the shape? It may be anything. */
 export type Shape = (value: unknown) => boolean;
 
 /** Deepest nesting of what is stored as it came (proxy, connect, definition). */

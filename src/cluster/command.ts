@@ -18,12 +18,15 @@ import type {
 } from "./model.ts";
 
 type Plain<T> = Omit<T, "createIndex" | "modifyIndex">;
+/** A node as it is registered: the record without its indexes. */
 export type NodeFields = Plain<NodeRecord>;
 /** `node` comes from the command. */
 export type ServiceFields = Omit<Plain<ServiceRecord>, "node">;
 /** serviceName and serviceTags are filled in by `apply` from the service. */
 export type CheckFields = Omit<Plain<CheckRecord>, "node" | "serviceName" | "serviceTags">;
+/** A prepared query as it is set. */
 export type QueryFields = Plain<QueryRecord>;
+/** A session as it is created. */
 export type SessionFields = Plain<SessionRecord>;
 
 /** One transaction: node, then service, then checks; a failure of any part leaves all untouched. */
@@ -43,6 +46,7 @@ export type DeregisterCommand = {
   checkId: string;
 };
 
+/** A policy as it is set; `rules` is HCL or JSON, `datacenters` null for all. */
 export type AclPolicyFields = {
   id: string;
   name: string;
@@ -50,6 +54,7 @@ export type AclPolicyFields = {
   rules: string;
   datacenters: readonly string[] | null;
 };
+/** A token as it is set; `createTimeMs` is wall time since 1970. */
 export type AclTokenFields = {
   accessorId: string;
   secretId: string;
@@ -59,6 +64,7 @@ export type AclTokenFields = {
   createTimeMs: number;
 };
 
+/** What a log entry may ask the state machine for. */
 export type Command =
   | RegisterCommand
   | DeregisterCommand

@@ -21,6 +21,7 @@ export type Shape =
   | { readonly pointer: Shape }
   | StructShape;
 
+/** An object with known members. */
 export type StructShape = {
   readonly struct: { readonly [name: string]: Shape };
   /** Other accepted spelling → name of the member. */
@@ -46,6 +47,7 @@ export type Decoded<S> = S extends "string"
                 ? { -readonly [K in keyof Members]: Decoded<Members[K]> }
                 : never;
 
+/** How keys are compared, and what happens to unknown ones. */
 export type DecodeOptions = {
   /** How a key is compared with the names of members; lower case by default. */
   fold?: (key: string) => string;

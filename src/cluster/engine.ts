@@ -46,6 +46,7 @@ export type StateMachine = {
  */
 export type BarrierMode = "lease" | "index";
 
+/** The replicated log as the rest of the program sees it. */
 export type Engine = {
   /** Resolves after the entry is durable and applied here. Never rejects. */
   propose(command: Uint8Array): Promise<Outcome>;

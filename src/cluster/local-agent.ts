@@ -46,6 +46,7 @@ import type { OwnNode } from "./own-node.ts";
 import { createSyncer } from "./sync.ts";
 import { createWriteBehind } from "./write-behind.ts";
 
+/** Options that a reload may change. */
 export type LocalSettings = ScriptSettings & {
   /** `check_update_interval`; 0: every new output is written at once. */
   checkUpdateIntervalMs: number;
@@ -61,6 +62,7 @@ export type LocalConfig = {
   checks: readonly CheckDefinition[];
 };
 
+/** What the local agent needs of the rest. */
 export type LocalAgentDeps = {
   /** describeOwnNode(...); may change with a reload. */
   own(): OwnNode;
@@ -137,6 +139,7 @@ const REAP_INTERVAL_MS = 30_000;
 /** Aliases of aliases settle in as many passes as they are deep; cycles end here. */
 const MAX_ALIAS_PASSES = 8;
 
+/** An agent that knows of nothing yet; `start` reads what was stored and begins to check. */
 export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
   const state = newLocalState();
   const { clock, timers, random, log } = deps;

@@ -8,6 +8,7 @@ import type { LocalState } from "./local.ts";
 import type { CatalogReader, Topic } from "./model.ts";
 import type { OwnNode } from "./own-node.ts";
 
+/** The checks that run: probes, TTL timers, aliases. */
 export type Runners = {
   readonly ttls: TtlTimers;
   /** Probes scheduled, running, waiting for a place. */

@@ -34,6 +34,7 @@ export const noFiles: LocalFiles = {
   remove: () => Promise.resolve(),
 };
 
+/** Text of a file in `services`. */
 export function encodeService({ fields, token }: LocalService): string {
   const tagged = Object.entries(fields.taggedAddresses ?? {}).map(
     ([tag, { address, port }]) => [tag, { Address: address, Port: port }] as const,
@@ -76,6 +77,7 @@ export function decodeService(text: string): Result<Omit<LocalService, "source">
   return ok({ fields: { ...fields, taggedAddresses: nullIfEmpty(fields.taggedAddresses) }, token });
 }
 
+/** Text of a file in `checks`; the status in it is for readers, `decodeCheck` passes it over. */
 export function encodeCheck({ fields, definition, token }: LocalCheck): string {
   const check = {
     CheckID: fields.checkId,
@@ -146,6 +148,7 @@ const storedCheckShape = {
 /** A check as it was stored; its status is not part of that. */
 export type StoredCheck = { fields: CheckFields; definition: CheckDefinition | null };
 
+/** The error says what is wrong with the text. */
 export function decodeCheck(text: string): Result<StoredCheck, string> {
   const decoded = decodeText(text, (value) => decodeShape(storedCheckShape, value, lenient));
   if (!decoded.ok) return decoded;
@@ -168,6 +171,7 @@ export function decodeCheck(text: string): Result<StoredCheck, string> {
 /** The last update of a TTL check; it counts until `expiresMs` (wall clock). */
 export type StoredStatus = { checkId: string; status: string; output: string; expiresMs: number };
 
+/** Text of a file in `checks/state`; it holds whole seconds. */
 export function encodeStatus({ checkId, status, output, expiresMs }: StoredStatus): string {
   const expires = Math.floor(expiresMs / 1000);
   return JSON.stringify({ CheckID: checkId, Output: output, Status: status, Expires: expires });
@@ -177,6 +181,7 @@ const storedStatusShape = {
   struct: { CheckID: "string", Status: "string", Output: "string", Expires: "int" },
 } as const;
 
+/** The error says what is wrong with the text. */
 export function decodeStatus(text: string): Result<StoredStatus, string> {
   const decoded = decodeText(text, (value) => decodeShape(storedStatusShape, value, lenient));
   if (!decoded.ok) return decoded;

@@ -15,12 +15,14 @@ import {
   type Source,
 } from "./definition.ts";
 
+/** A service that was registered with this agent. */
 export type LocalService = {
   readonly fields: ServiceFields;
   readonly token: string;
   readonly source: Source;
 };
 
+/** A check that was registered with this agent, or a maintenance mode. */
 export type LocalCheck = {
   /** As the catalog should have it; status and output are the newest ones. */
   readonly fields: CheckFields;
@@ -34,6 +36,7 @@ export type LocalCheck = {
   readonly isOutputDeferred: boolean;
 };
 
+/** What is registered here, by id. */
 export type LocalState = {
   readonly services: Map<string, LocalService>;
   readonly checks: Map<string, LocalCheck>;
@@ -273,6 +276,7 @@ export function overdueServices(state: LocalState, nowMs: number): string[] {
   return [...overdue];
 }
 
+/** Words of /v1/agent/health. */
 export type AggregatedStatus = "passing" | "warning" | "critical" | "maintenance";
 
 /** Health of one local instance: its checks and the node's own; maintenance is worst. */

@@ -8,6 +8,7 @@ import type { Result } from "../base.ts";
  */
 type Indexed = { readonly createIndex: number; readonly modifyIndex: number };
 
+/** One node. Names are compared without case. */
 export type NodeRecord = Indexed & {
   readonly node: string;
   /** Node UUID in lower case, "" when unknown. */
@@ -18,8 +19,10 @@ export type NodeRecord = Indexed & {
   readonly meta: Readonly<Record<string, string>> | null;
 };
 
+/** Where an instance is reached by those whom the tag names (`lan`, `wan_ipv6`, ...). */
 export type TaggedAddress = { readonly address: string; readonly port: number };
 
+/** One instance of a service. */
 export type ServiceRecord = Indexed & {
   /** Name of the node as stored in its record. */
   readonly node: string;
@@ -40,6 +43,7 @@ export type ServiceRecord = Indexed & {
   readonly connect: unknown;
 };
 
+/** One health check, of a node (`serviceId` is "") or of an instance. */
 export type CheckRecord = Indexed & {
   readonly node: string;
   readonly checkId: string;
@@ -88,6 +92,7 @@ export type QueryRecord = Indexed & {
   readonly dns: { readonly ttl: string };
 };
 
+/** One session: it ends with its node, with its checks, or when its TTL passes unrenewed. */
 export type SessionRecord = Indexed & {
   readonly id: string;
   readonly name: string;

@@ -7,6 +7,7 @@ import { ipVersion } from "../address.ts";
 export const CONSUL_SERVICE_ID = "consul";
 export const SERF_CHECK_ID = "serfHealth";
 
+/** What this agent writes about its own node. */
 export type OwnNode = {
   node: NodeFields;
   /** Service `consul` and check `serfHealth`, which a server writes for itself; null for an edge. */

@@ -11,6 +11,7 @@ import { sameQuery } from "./same.ts";
 import type { Sessions } from "./sessions.ts";
 import { isUuid } from "./uuid.ts";
 
+/** Prepared queries and what finds them. */
 export type Queries = {
   byId: Map<string, QueryRecord>;
   /** By lower-case name, those that have one; templates too. */
@@ -22,6 +23,7 @@ export type Queries = {
   index: number;
 };
 
+/** No queries. */
 export function createQueries(): Queries {
   return {
     byId: new Map(),
@@ -56,6 +58,7 @@ export function applyQuerySet(
   return ok(query.id);
 }
 
+/** An unknown id is refused with Consul's text. */
 export function applyQueryDelete(
   queries: Queries,
   id: string,

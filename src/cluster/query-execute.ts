@@ -19,6 +19,7 @@ export type Instance = {
   readonly checks: readonly CheckRecord[];
 };
 
+/** Who executes a query, from where, and how much is wanted. */
 export type ExecuteContext = {
   /** Own datacenter. */
   datacenter: string;
@@ -36,6 +37,7 @@ export type ExecuteContext = {
   random: () => number;
 };
 
+/** What a query found. */
 export type Executed = {
   service: string;
   instances: Instance[];
@@ -51,6 +53,10 @@ export type Executed = {
 /** How deep Consul looks for the named node: with coordinates it cannot be further down. */
 const NEAR_DEPTH = 10;
 
+/**
+ * Healthy instances in random order, the named node's first. Consul 1.10
+ * `prepared_query_endpoint.go`.
+ */
 export function execute(
   reader: CatalogReader,
   query: QueryRecord,

@@ -15,6 +15,7 @@ type Part = string | ((asked: Asked) => string);
 type Asked = { full: string; prefix: string; suffix: string; groups: readonly string[] };
 type Render = (asked: Asked) => string;
 
+/** The error is Consul's: kind, regular expression, or a text that is no interpolation. */
 export function compileTemplate(query: QueryRecord): Result<Template, string> {
   const { type, regexp: source } = query.template;
   if (type !== "name_prefix_match") return fail(`Bad Template.Type '${type}'`);

@@ -7,6 +7,7 @@ import type { CheckRecord, NodeRecord, ServiceRecord, TaggedAddress } from "./mo
 import { sameList } from "./same.ts";
 import { NOTHING } from "./sorted.ts";
 
+/** Log indexes of a record's creation and last change. */
 export type Stamps = { readonly createIndex: number; readonly modifyIndex: number };
 
 /** Strings and lists seen lately; forgotten when there are more, which only costs sharing. */
@@ -20,10 +21,12 @@ const SHARED_METAS_MAX = 4096;
 /** Longer texts and larger maps are rarely equal. */
 const SHARED_LENGTH_MAX = 64;
 
+/** Nothing shared yet. */
 export function createShared(): Shared {
   return { texts: new Map(), metas: new Map() };
 }
 
+/** The record of a node, under the name as it was first spelled. */
 export function nodeRecord(
   shared: Shared,
   name: string,

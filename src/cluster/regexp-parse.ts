@@ -10,7 +10,9 @@ const maxDepth = 100;
 
 /** Does this code point belong to the class? */
 export type Test = (point: number) => boolean;
+/** Places that match without taking a character. */
 export type Assertion = "start" | "end" | "lineStart" | "lineEnd" | "boundary" | "noBoundary";
+/** Syntax tree. `max` is Infinity without a bound; groups are numbered from 1. */
 export type Node =
   | { type: "one"; test: Test }
   | { type: "assert"; assertion: Assertion }

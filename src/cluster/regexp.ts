@@ -7,6 +7,7 @@
 import { fail, ok, type Result } from "../base.ts";
 import { isWord, parseRegexp, type Assertion, type Node, type Test } from "./regexp-parse.ts";
 
+/** A compiled expression; matching takes time linear in the text. */
 export type Regexp = {
   /** Does it match anywhere in the text? */
   test(text: string): boolean;

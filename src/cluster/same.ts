@@ -5,6 +5,7 @@
 import type { CheckFields, NodeFields, QueryFields, ServiceFields } from "./command.ts";
 import type { TaggedAddress } from "./model.ts";
 
+/** The name is not compared: it found the other one. */
 export function sameNode(a: NodeFields, b: NodeFields): boolean {
   return (
     a.address === b.address &&
@@ -38,6 +39,7 @@ export function sameService(
   );
 }
 
+/** All fields. */
 export function sameCheck(a: CheckFields, b: CheckFields): boolean {
   return (
     a.checkId === b.checkId &&
@@ -54,6 +56,7 @@ export function sameCheck(a: CheckFields, b: CheckFields): boolean {
   );
 }
 
+/** All fields. */
 export function sameQuery(a: QueryFields, b: QueryFields): boolean {
   return (
     a.id === b.id &&
@@ -66,12 +69,14 @@ export function sameQuery(a: QueryFields, b: QueryFields): boolean {
   );
 }
 
+/** Same items in the same order. */
 export function sameList(a: readonly string[], b: readonly string[]): boolean {
   return a === b || (a.length === b.length && a.every((item, i) => item === b[i]));
 }
 
 type Texts = Readonly<Record<string, string>> | null;
 
+/** Same members in any order; null equals null only. */
 export function sameMap(a: Texts, b: Texts): boolean {
   if (a === b) return true;
   if (a === null || b === null) return false;

@@ -9,6 +9,7 @@ import { parseDuration } from "../duration.ts";
 
 const TTL_FACTOR = 2;
 
+/** Deadlines of the sessions that have a TTL. */
 export type SessionExpiry = {
   /**
    * Brings the book in line with the sessions there are: new ones start, ended ones are struck out.

@@ -10,6 +10,7 @@ import type { Change } from "./change.ts";
 import type { SessionFields } from "./command.ts";
 import type { SessionRecord } from "./model.ts";
 
+/** Sessions and what finds them. */
 export type Sessions = {
   byId: Map<string, SessionRecord>;
   /** Lower-case node name → its sessions. */
@@ -20,10 +21,12 @@ export type Sessions = {
 /** Called once for every session that ends, within the command that ended it. */
 export type SessionEnded = (session: SessionRecord, change: Change) => void;
 
+/** No sessions. */
 export function createSessions(): Sessions {
   return { byId: new Map(), byNode: new Map(), index: 0 };
 }
 
+/** Gives the id. Refused without its node, or if one of its checks is missing or critical. */
 export function applySessionCreate(
   sessions: Sessions,
   catalog: Catalog,

@@ -6,6 +6,7 @@
 import { fail, ok, type Result } from "../base.ts";
 import { crc32 } from "./crc32.ts";
 
+/** One row of a snapshot: JSON values, the first one says what kind. */
 export type Row = readonly unknown[];
 
 const MAGIC = new TextEncoder().encode("WPSTATE1");

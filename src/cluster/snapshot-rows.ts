@@ -17,10 +17,12 @@ import type {
   ServiceRecord,
   SessionRecord,
 } from "./model.ts";
+import type { Stamps } from "./records.ts";
 import type { Row } from "./snapshot-frames.ts";
 
 const FORMAT = 1;
 
+/** First row: where the snapshot stands and the indexes of all tables. */
 export type Head = {
   index: number;
   epoch: number;
@@ -32,8 +34,7 @@ export type Head = {
   };
 };
 
-export type Stamps = { createIndex: number; modifyIndex: number };
-
+/** One row, checked. Rows of services and checks belong to the node before them. */
 export type Reading =
   | { kind: "head"; head: Head }
   | { kind: "service"; lower: string; index: number }
@@ -46,6 +47,7 @@ export type Reading =
   | { kind: "token"; record: AclTokenRecord }
   | { kind: "end"; rows: number };
 
+/** The first row. */
 export const headRow = ({ index, epoch, indexes }: Head): Row => [
   "head",
   FORMAT,
@@ -54,15 +56,19 @@ export const headRow = ({ index, epoch, indexes }: Head): Row => [
   indexes,
 ];
 
+/** Index of a service name, also of one that has no instances any more. */
 export const serviceIndexRow = (lower: string, index: number): Row => ["service", lower, index];
 
+/** The last row; `rows` counts those before it. */
 export const endRow = (rows: number): Row => ["end", rows];
 
+/** A node; `index` is that of what is on it. */
 export function nodeRow(r: NodeRecord, index: number): Row {
   const { createIndex, modifyIndex, node, id, address, taggedAddresses, meta } = r;
   return ["n", createIndex, modifyIndex, index, node, id, address, taggedAddresses, meta];
 }
 
+/** An instance of the node before it. */
 export function serviceRow(r: ServiceRecord): Row {
   const { createIndex, modifyIndex, id, service, kind, tags, address, taggedAddresses, meta } = r;
   const { port, socketPath, weights, enableTagOverride, proxy, connect } = r;
@@ -73,6 +79,7 @@ export function serviceRow(r: ServiceRecord): Row {
   ];
 }
 
+/** A check of the node before it. */
 export function checkRow(r: CheckRecord): Row {
   const { createIndex, modifyIndex, checkId, name, status, notes, output, serviceId } = r;
   const { type, interval, timeout, exposedPort, definition } = r;
@@ -83,6 +90,7 @@ export function checkRow(r: CheckRecord): Row {
   ];
 }
 
+/** A record that stands for itself. */
 export const recordRow = (
   kind: "session" | "query" | "policy" | "token",
   record: SessionRecord | QueryRecord | AclPolicyRecord | AclTokenRecord,

@@ -29,6 +29,7 @@ export type Contents = {
   acl: AclState;
 };
 
+/** What a new cluster holds. */
 export function emptyContents(): Contents {
   return {
     index: 0,

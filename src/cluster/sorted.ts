@@ -144,6 +144,7 @@ export function lowerBound<K, T extends K>(items: readonly T[], key: K, compare:
   return low;
 }
 
+/** The item that compares equal. */
 export function findSorted<K, T extends K>(
   items: readonly T[],
   key: K,

@@ -28,6 +28,7 @@ import {
 import { ContentsBuilder, emptyContents, rowsOf } from "./snapshot.ts";
 import { FrameReader, writeFrames } from "./snapshot-frames.ts";
 
+/** What one command did. */
 export type Applied = {
   /** For the proposer: see command.ts. */
   result: Result<unknown, string>;
@@ -35,6 +36,7 @@ export type Applied = {
   topics: readonly Topic[];
 };
 
+/** The replicated state machine. */
 export type State = {
   readonly reader: CatalogReader;
   readonly acl: AclReader;
@@ -58,6 +60,7 @@ export type State = {
   digest(): string;
 };
 
+/** The state before the first command. */
 export function createState(): State {
   let contents = emptyContents();
   // Readers and writers go through the getters, so that an installed image reaches them.

@@ -21,6 +21,7 @@ const MAX_PROPOSALS = 128;
 /** Up to this many members the interval is not scaled. */
 const SCALE_THRESHOLD = 128;
 
+/** Keeps the catalog's view of this node equal to what is registered here. */
 export type Syncer = {
   touchService(id: string): void;
   touchCheck(id: string): void;
@@ -39,6 +40,7 @@ export type Syncer = {
   readonly pending: number;
 };
 
+/** What the syncer needs of the rest. */
 export type SyncDeps = {
   own(): OwnNode;
   reader: CatalogReader;

@@ -16,6 +16,7 @@ export type Kinds = {
   anything: unknown;
 };
 
+/** Kinds of option values, as the README's table names them. */
 export type Kind = keyof Kinds;
 
 /** Limits that a row of the option table puts on its values. */

@@ -17,6 +17,9 @@ const DURATION_BOUNDS_SECONDS = [
 const REQUESTS = 0;
 const RESPONSES = REQUESTS + OTHER + 1;
 const RCODES = 16;
+/**
+ * Cells: answered from the table, not in it, dropped for want of room, ignored, batches of packets.
+ */
 export const COUNTER_TABLE_HITS = RESPONSES + RCODES;
 export const COUNTER_TABLE_MISSES = COUNTER_TABLE_HITS + 1;
 export const COUNTER_MISSES_DROPPED = COUNTER_TABLE_HITS + 2;
@@ -32,6 +35,7 @@ export const COUNTER_CELLS = 64;
 const requestCell = new Uint8Array(256).fill(OTHER);
 COUNTED_TYPES.forEach((type, i) => (requestCell[type] = REQUESTS + i));
 
+/** Counts a question by its type. */
 export function countRequest(counters: Float64Array, qtype: number): void {
   counters[qtype < 256 ? requestCell[qtype]! : OTHER]!++;
 }

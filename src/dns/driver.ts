@@ -33,6 +33,7 @@ export type TcpLimits = {
   closeMs: number;
 };
 
+/** Limits for a listener of a few thousand clients; RFC 7766 section 6 asks for such limits. */
 export const tcpDefaults: TcpLimits = {
   maxConnections: 1024,
   maxShare: 0.25,
@@ -46,6 +47,7 @@ export const tcpDefaults: TcpLimits = {
   closeMs: 3000,
 };
 
+/** Connections now, and what happened since the start. */
 export type TcpCounters = {
   connections: number;
   accepted: number;
@@ -64,6 +66,7 @@ export type TcpCounters = {
   };
 };
 
+/** What the listener needs of the rest. */
 export type TcpFrontOptions = {
   /** IP literals. Port 0: any. */
   listen: readonly SocketAddress[];

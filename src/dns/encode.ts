@@ -10,6 +10,7 @@ import { FLAG, TYPE, type Message, type Rr } from "./rr.ts";
 /** Largest message: the length field of DNS over TCP (RFC 1035 4.2.2). */
 export const MAX_MESSAGE_OCTETS = 65535;
 
+/** How a message is written. */
 export type EncodeOptions = {
   /** false: no pointer anywhere. */
   compress: boolean;

@@ -3,6 +3,7 @@
 /** Smallest buffer for a message that came in pieces; it grows with what arrives, not with what is announced. */
 const PIECE_OCTETS = 512;
 
+/** Messages out of a stream of octets. */
 export type Framing = {
   /** Appends what arrived; it may be kept until the messages in it are taken. */
   push(octets: Uint8Array): void;
@@ -12,6 +13,7 @@ export type Framing = {
   readonly waitingOctets: number;
 };
 
+/** A stream that has just begun. */
 export function createFraming(): Framing {
   let buffer = new Uint8Array(0);
   let from = 0;

@@ -2,6 +2,7 @@
 import type { Cancel, Log, SocketAddress } from "../ports.ts";
 import type { AnswerTable, Resolve, SharedClock } from "./answer.ts";
 
+/** Where to listen and who answers what the table does not hold. */
 export type DnsFrontOptions = {
   /** IP literals; a wildcard (0.0.0.0, ::) answers from the address that was asked. */
   listen: readonly SocketAddress[];
@@ -34,6 +35,7 @@ export type DnsFrontCounters = {
   durations: { boundsSeconds: readonly number[]; counts: readonly number[]; sumSeconds: number };
 };
 
+/** Listeners for DNS over UDP with their worker threads. */
 export type DnsFront = {
   table: AnswerTable;
   clock: SharedClock;
@@ -46,6 +48,7 @@ export type DnsFront = {
   close(): Promise<void>;
 };
 
+/** Rejects with an error that names the address that cannot be had. */
 export type StartDnsFront = (options: DnsFrontOptions) => Promise<DnsFront>;
 
 /** A listener for DNS over TCP on the main thread. */

@@ -6,6 +6,7 @@ import { hexDigit, suffixOffset } from "./name.ts";
 import type { Zone } from "./settings.ts";
 import { TYPE } from "./rr.ts";
 
+/** What a name stands for. */
 export type Lookup =
   | { kind: "node"; node: string; datacenter: string }
   | { kind: "service"; service: string; tag: string; datacenter: string }

@@ -8,6 +8,7 @@ import { MAX_NAME_OCTETS } from "./name.ts";
 import { nameLayout, type NameLayout } from "./rdata.ts";
 import { TYPE, type Message } from "./rr.ts";
 
+/** Octets of a message before its question (RFC 1035 section 4.1.1). */
 export const HEADER_OCTETS = 12;
 /** Pointers followed for one name. A name of 127 labels needs no more, and RFC 1035 knows no other use. */
 const MAX_POINTERS = 126;

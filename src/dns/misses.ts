@@ -23,6 +23,7 @@ const ENTRY_ARRIVED = 2;
 const ENTRY_RETURN = 4;
 const ENTRY_QUERY = ENTRY_RETURN + RETURN_WORDS;
 
+/** One side's view of a ring of questions that a worker could not answer itself. */
 export type MissRing = {
   words: Int32Array;
   octets: Uint8Array;

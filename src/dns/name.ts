@@ -11,6 +11,7 @@ const MAX_LABEL_OCTETS = 63;
 /** The root name. */
 const ROOT = new Uint8Array(1);
 
+/** Why a text is no domain name. */
 export type NameError = "empty label" | "label too long" | "name too long" | "bad escape";
 
 const utf8 = new TextEncoder();

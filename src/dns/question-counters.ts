@@ -6,6 +6,7 @@ export type QuestionZone = "domain" | "reverse" | "forward";
 /** Milliseconds that questions took; `maxMs` since the start. */
 export type Timing = { count: number; sumMs: number; maxMs: number };
 
+/** What was asked of the main thread, and how it was answered. */
 export type DnsCounters = {
   /** Questions with their reply: called once for each. */
   countReply(zone: QuestionZone, transport: "udp" | "tcp", qtype: number, rcode: number): void;
@@ -40,6 +41,7 @@ const KNOWN_TYPES = new Set([
   255, 256, 257,
 ]);
 
+/** Counters that start at zero; the combinations are few, so they stay small. */
 export function createDnsCounters(): DnsCounters {
   const counts = new Map<number, number>();
   const malformed = new Map<string, number>();
@@ -73,6 +75,7 @@ export function createDnsCounters(): DnsCounters {
   };
 }
 
+/** Counts one question that took `elapsedMs`. */
 export function addTiming(timing: Timing, elapsedMs: number): void {
   timing.count++;
   timing.sumMs += elapsedMs;

@@ -57,6 +57,7 @@ export type World = {
   answer: (reading: Reading, asked: Asked) => Answer;
 };
 
+/** What a reading of the catalog depends on besides the catalog. */
 export type ReadingOptions = {
   settings: Prepared;
   foreign: ForeignNames;

@@ -5,9 +5,11 @@
 import { DO, HEADER_OCTETS, readName, readOpt, readUint16, skipName, type Opt } from "./message.ts";
 import { FLAG, RCODE, TYPE } from "./rr.ts";
 
+/** The only opcode that is answered (RFC 1035 section 4.1.1). */
 export const OPCODE_QUERY = 0;
 const OPCODE_NOTIFY = 4;
 
+/** A question that can be answered. */
 export type Request = {
   id: number;
   opcode: number;
@@ -30,6 +32,7 @@ export type Request = {
 /** `address`: ceil(source / 8) octets, bits beyond the prefix clear. */
 export type Subnet = { family: number; source: number; address: Uint8Array };
 
+/** A message that cannot be answered, and what it gets. */
 export type BadRequest = {
   /** null: no reply at all. */
   rcode: number | null;

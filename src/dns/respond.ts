@@ -77,6 +77,7 @@ export type Responder = {
   drawn: Uint16Array;
 };
 
+/** Memory of the table, buffers for packets, and the seed of the shuffling. */
 export type ResponderOptions = {
   memory: SharedArrayBuffer;
   input: ArrayBuffer;
@@ -87,6 +88,7 @@ export type ResponderOptions = {
   seed: Int32Array;
 };
 
+/** A responder of one worker thread; all it needs later is allocated here. */
 export function createResponder(options: ResponderOptions): Responder {
   const random = new Int32Array(4);
   for (let i = 0; i < 4; i++) random[i] = options.seed[i]!;

@@ -3,6 +3,7 @@
 /** One resource record. Names, in owner and in data, are uncompressed wire names (RFC 1035 3.1). */
 export type Rr = { owner: Uint8Array; type: number; class: number; ttl: number; data: Uint8Array };
 
+/** Types of records and questions (IANA registry of DNS parameters). */
 export const TYPE = {
   A: 1,
   NS: 2,
@@ -21,8 +22,10 @@ export const TYPE = {
   ANY: 255,
 } as const;
 
+/** The Internet (RFC 1035 section 3.2.4). */
 export const CLASS_IN = 1;
 
+/** RFC 1035 section 4.1.1. */
 export const RCODE = {
   NOERROR: 0,
   FORMERR: 1,

@@ -3,6 +3,7 @@ import { hexAddress, parseAddress, unmapped } from "../address.ts";
 import { nameUnder, parseName } from "./name.ts";
 import { CLASS_IN, TYPE, type Rr } from "./rr.ts";
 
+/** A record of class IN. */
 export function record(owner: Uint8Array, type: number, ttl: number, data: Uint8Array): Rr {
   return { owner, type, class: CLASS_IN, ttl, data };
 }
@@ -40,6 +41,7 @@ export function addrName(address: Uint8Array, suffix: Uint8Array): Uint8Array | 
   return nameUnder(hexAddress(address), suffix);
 }
 
+/** RFC 2782; the priority is 1, as Consul's. */
 export function srvRecord(
   owner: Uint8Array,
   ttl: number,

@@ -13,6 +13,7 @@ import { soaRecord } from "./soa.ts";
 /** Records of a chain behind a service without EDNS (Consul `maxRecurseRecords`). */
 const MAX_CHAIN_RECORDS = 5;
 
+/** Instances that an answer is made of. */
 export type Instances = {
   /** In the order of the answer. At least one. */
   instances: readonly Instance[];
@@ -21,6 +22,7 @@ export type Instances = {
   ttl: number;
 };
 
+/** Records for the instances; without any, NODATA with the SOA record. */
 export function serviceAnswer(reading: Reading, asked: Asked, found: Instances): Answer {
   const answer =
     asked.qtype === TYPE.SRV

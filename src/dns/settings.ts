@@ -41,6 +41,7 @@ export type DnsSettings = {
   translateWanAddrs: boolean;
 };
 
+/** Consul's defaults. */
 export const dnsDefaults: DnsSettings = {
   domain: "consul.",
   altDomain: "",

@@ -26,6 +26,7 @@ const MAX_TCP_SRV_ANSWERS = 1024;
  */
 export const OPT_LOST_PAYLOAD = 4096;
 
+/** Limits of the settings on a reply's size. */
 export type Limits = { udpAnswerLimit: number; compress: boolean };
 
 /** Parts that may be sent. `cut`: answers are missing; TC if the settings say so. */

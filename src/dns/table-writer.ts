@@ -54,6 +54,7 @@ const MOVES_PER_PUBLISH = 128;
 /** Words moved likewise. */
 const MOVED_WORDS_PER_PUBLISH = 65536;
 
+/** Size and sources of a new table. */
 export type AnswerTableOptions = {
   /** Rounded to TABLE_OCTETS_MIN..TABLE_OCTETS_MAX. */
   octets: number;

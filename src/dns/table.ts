@@ -27,17 +27,19 @@ export const READ_ATTEMPTS = 4;
 export const SHUFFLE_COUNT_MAX = 5460;
 
 const HEADER_WORDS = 16;
+/** Words of the header: number of slots, and the two halves of the hash key. */
 export const HEAD_SLOT_COUNT = 0;
 export const HEAD_KEY0 = 1;
 export const HEAD_KEY1 = 2;
 
+/** Size of a slot, and its words as described above. */
 export const SLOT_WORDS = 4;
 export const SLOT_HASH = 0;
 export const SLOT_VERSION = 1;
 export const SLOT_RECORD = 2;
 export const SLOT_REFERENCED = 3;
 
-// A record. The 16-bit halves are written low | high << 16.
+/** Words of a record. The 16-bit halves are written low | high << 16. */
 export const RECORD_WORDS = 0; // all of it
 export const RECORD_SLOT = 1; // -1: nobody's
 export const RECORD_QNAME_VARIANTS = 2; // QNAME octets | variants
@@ -50,6 +52,7 @@ export const RECORD_SHUFFLE_PLACE = 10; // offset | stride
 export const RECORD_SHUFFLE_COUNT = 11; // count | smallCount
 export const RECORD_FIXED_WORDS = 12; // then per variant: word offset in the record, octets
 
+/** Whom the record answers, and what is done to it on the way (PublishedAnswer says more). */
 export const FLAG_WITHOUT_EDNS = 1;
 export const FLAG_WITH_EDNS = 2;
 export const FLAG_COUNTDOWN = 4;

@@ -3,6 +3,7 @@
  * Words are 32 bits in host order; every processor that Bun runs on is little-endian.
  */
 
+/** Octets of a message before its question (RFC 1035 section 4.1.1). */
 export const HEADER_OCTETS = 12;
 /** OPT with root owner and no options (RFC 6891 6.1.2). */
 export const OPT_OCTETS = 11;
@@ -42,6 +43,7 @@ export type Scan = {
   hasSecurityBits: boolean;
 };
 
+/** A result that nothing was scanned into yet. */
 export function createScan(): Scan {
   return {
     qnameOctets: 0,

@@ -26,6 +26,7 @@ export type DatagramBatch = {
   flush(): void;
 };
 
+/** What a worker thread holds while it serves. */
 export type Serving = {
   responder: Responder;
   misses: MissRing;

@@ -10,6 +10,7 @@ const bucketMs = 50;
 /** `restored`: the whole state was replaced. `gone`: the client went away. `closed`: the agent stops. `full`: maxWaiters others wait already. */
 export type Woken = "changed" | "restored" | "timeout" | "gone" | "closed" | "full";
 
+/** Requests that wait for a change. */
 export type Waiters = {
   /**
    * Resolves when one of `topics` is touched or `untilMs` (monotonic) has passed. Whoever read the

@@ -85,11 +85,13 @@ export type RequestEnv = {
   /** The target had `.` or `..` segments, which the listener resolved: `request.url` lacks them. */
   readonly hadDotSegments?: boolean;
 };
+/** Types of the router's environment. */
 export type HttpEnv = { Bindings: RequestEnv };
 
 /** What a handler gives back. */
 export type Reply = Response | Promise<Response>;
 
+/** Methods that some route takes. */
 export type Method = "GET" | "PUT" | "POST" | "DELETE";
 
 /** One row of a routing table. A path that ends in "/" is a subtree: the rest is `call.argument`. */
@@ -119,6 +121,7 @@ export class HttpError extends Error {
   }
 }
 
+/** Words before the problem in the error, and what an empty body is. */
 export type BodyOptions = DecodeOptions & { prefix?: string; whenEmpty?: "zero" | "error" };
 
 /** decodeShape without its type arithmetic, which the compiler cannot do for a type parameter. */

@@ -7,6 +7,7 @@ import type { HttpDeps, HttpSettings } from "./call.ts";
 /** `?cached` reads remembered for their X-Cache header; the least recently used one is forgotten. */
 const maxSeenReads = 4096;
 
+/** Derived settings of the HTTP side. */
 export type Edge = {
   readonly settings: HttpSettings;
   /** On every answer of a route. */

@@ -1,6 +1,7 @@
 /** Grammar of filter expressions (go-bexpr 0.1): text → tree. */
 import { fail, ok, type Result } from "../base.ts";
 
+/** Operators of go-bexpr, by its names. */
 export type Operator =
   "Equal" | "Not Equal" | "In" | "Not In" | "Is Empty" | "Is Not Empty" | "Matches" | "Not Matches";
 
@@ -12,6 +13,7 @@ export type Match = {
   value: string;
 };
 
+/** Syntax tree. */
 export type Expression =
   | { type: "and" | "or"; left: Expression; right: Expression }
   | { type: "not"; left: Expression }

@@ -1,5 +1,6 @@
 /** Query strings as Go's url.ParseQuery reads them. */
 
+/** Names and values in the order of the URL. */
 export type Parameters = readonly (readonly [string, string])[];
 
 const none: Parameters = [];

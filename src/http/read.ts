@@ -7,8 +7,10 @@ import { HttpError, type Call, type Reply } from "./call.ts";
 /** Up to 1/16 of the wait is added, so that waits started together do not end together. */
 const jitterFraction = 16;
 
+/** Consul's consistency modes; `leader` is the default one. */
 export type Consistency = "leader" | "stale" | "consistent";
 
+/** What the parameters of a read ask for. */
 export type ReadOptions = {
   consistency: Consistency;
   /** `?cached`, if `http_config.use_cache` allows it. */
@@ -113,6 +115,7 @@ export async function hold(
 /** One look at the data. `absent`: what was asked for does not exist; while that lasts it is no answer for a waiter. */
 export type Look = { value: unknown; absent?: boolean };
 
+/** How a read is answered. */
 export type Read = {
   /** What the look depends on; the answer's index is the largest of theirs. */
   topics: readonly Topic[];

@@ -17,6 +17,7 @@ export type BellSource = {
   beforeSleep: () => void;
 };
 
+/** Wakes the main thread when workers have something for it. */
 export type Doorbell = {
   /** Cell 0: 1 while the main thread is asleep. */
   memory: SharedArrayBuffer;

@@ -10,6 +10,7 @@ const EPOLLIN = 1;
 const EVENT_WORDS = process.arch === "x64" ? 3 : 4;
 const EVENT_DATA = EVENT_WORDS - 2;
 
+/** An epoll instance (epoll(7)) of one thread. */
 export type Epoll = {
   fd: number;
   /** Watches a descriptor for input under a number of the caller's (int32); false: errno tells why. */

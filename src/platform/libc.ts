@@ -42,6 +42,7 @@ function canOpen(library: string): boolean {
   }
 }
 
+/** The functions of the C library that are used, and errno. */
 export type Libc = ReturnType<typeof open>;
 
 let opened: Libc | null | undefined;
@@ -59,7 +60,9 @@ export function openLibc(): Libc | null {
   return opened;
 }
 
+/** A signal came first. */
 export const EINTR = 4;
+/** Nothing to be had, or no room, at the moment. */
 export const EAGAIN = 11;
 
 /** errno of Linux → the words that Node uses, as far as sockets give them. */

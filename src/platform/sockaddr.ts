@@ -2,7 +2,9 @@
 import { formatAddress, parseAddress, unmapped } from "../address.ts";
 import type { SocketAddress } from "../ports.ts";
 
+/** Address family of IPv4 on Linux. */
 export const AF_INET = 2;
+/** Address family of IPv6 on Linux. */
 export const AF_INET6 = 10;
 /** Octets of the larger structure, sockaddr_in6. */
 export const SOCKADDR_OCTETS = 28;

@@ -7,6 +7,7 @@
 import { crc32 } from "node:zlib";
 import type { LogRow } from "../ports.ts";
 
+/** Length and CRC before each payload. */
 export const FRAME_HEADER_OCTETS = 8;
 /** index (48 bits), term (48 bits), kind (8 bits) before the data. */
 export const ROW_HEADER_OCTETS = 13;
@@ -95,6 +96,7 @@ export function seal({ buffer, octets }: Frames): number {
   return count;
 }
 
+/** Writes the ROW_HEADER_OCTETS before a row's data at offset `at`. */
 export function writeRowHeader(
   view: DataView,
   at: number,
@@ -107,10 +109,12 @@ export function writeRowHeader(
   view.setUint8(at + 12, kind);
 }
 
+/** Little-endian; indexes and terms fit into it and into a number. */
 export function readUint48(view: DataView, at: number): number {
   return view.getUint32(at, true) + view.getUint16(at + 4, true) * 0x1_0000_0000;
 }
 
+/** Little-endian. */
 export function writeUint48(view: DataView, at: number, value: number): void {
   view.setUint32(at, value >>> 0, true);
   view.setUint16(at + 4, Math.floor(value / 0x1_0000_0000), true);

@@ -87,6 +87,7 @@ export function prepareFolder(dir: string): void {
     throw refusal(`${dir}: lies on ${network}; the log needs a local file system`);
 }
 
+/** The SQLite file of the log: rows, hash chain, metadata. One thread only. */
 export class LogFile {
   readonly path: string;
   readonly meta: LogMeta;

@@ -2,6 +2,7 @@
 import type { DiskSpace, LogRow, SnapshotFile } from "../ports.ts";
 import type { Frames } from "./store-frames.ts";
 
+/** What the main thread asks; each is answered by a Report with its id. */
 export type Request =
   | { op: "open"; dir: string }
   /** Verified rows after the snapshot, or null at the end. Buffers are drawn one at a time. */
@@ -19,6 +20,7 @@ export type Request =
   | { op: "trim"; keepFrom: number }
   | { op: "close" };
 
+/** Value of the answer to `open`. */
 export type Opened = {
   clusterId: string;
   serverId: string;
@@ -32,6 +34,7 @@ export type Opened = {
 /** `full`: rolled back as a whole. `refused`: the start cannot go on. `failed`: the store is dead. */
 export type Failure = { kind: "full" | "refused" | "failed"; message: string };
 
+/** What the store's thread says: answers, and events of its own. */
 export type Report =
   | { id: number; value: unknown }
   | { id: number; failure: Failure }

@@ -45,6 +45,7 @@ export function isSnapshotName(name: string): boolean {
   return /^snapshot-\d+-\d+(\.tmp)?$/.test(name);
 }
 
+/** A snapshot file under construction; it has its final name only once it is whole and synced. */
 export class SnapshotWriter {
   readonly #dir: string;
   readonly #at: { index: number; term: number };

@@ -6,6 +6,7 @@ const SHORT_LIFE_MS = 1000;
 /** That pause: no busy loop of crashes, and yet replaced within 200 ms. */
 const RESTART_PAUSE_MS = 100;
 
+/** What the thread runs and who hears of it. */
 export type ThreadOptions = {
   name: string;
   entry: URL;
@@ -16,11 +17,16 @@ export type ThreadOptions = {
   log: Log;
 };
 
+/** Handle of a running thread. */
 export type SupervisedThread = {
   /** The owner has told the thread to end; resolves when it has. */
   ended(): Promise<void>;
 };
 
+/**
+ * Starts the thread, and starts it again when it ends untold; after a short life it waits
+ * RESTART_PAUSE_MS.
+ */
 export function superviseThread(options: ThreadOptions): SupervisedThread {
   const { name, entry, log } = options;
   let ending = false;

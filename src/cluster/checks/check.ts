@@ -1,6 +1,7 @@
 /** Rules of health checks, without a clock or a socket: thresholds, TTL texts, output limits, aliases. */
 import type { CheckDefinition } from "../definition.ts";
 
+/** The words of HealthCheck.Status. */
 export type CheckStatus = "passing" | "warning" | "critical";
 
 /** What one run of a check found. */

@@ -30,6 +30,7 @@ type Scheduled = {
   cancel: Cancel;
 };
 
+/** Runs probes at their intervals. */
 export type Schedule = {
   /** Runs this check from now on, in place of one with the same id. */
   start(id: string, check: CheckDefinition, outputMaxOctets: number): void;

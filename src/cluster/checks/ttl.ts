@@ -2,6 +2,7 @@
 import type { Cancel, Clock, Timers } from "../../ports.ts";
 import { expiredOutput } from "./check.ts";
 
+/** Deadlines of TTL checks. */
 export type TtlTimers = {
   /** Starts the time of this check afresh, forgetting its last output. */
   start(id: string, ttlMs: number): void;

@@ -50,6 +50,7 @@ type Queued<R> = { ref: R | null; command: Uint8Array };
 /** Rows of one transaction; `refs[i]` waits for `rows[i]`, null if nobody does. */
 export type Batch<R> = { rows: LogRow[]; refs: (R | null)[] };
 
+/** State of the engine: what is under way and what waits. */
 export type Core<R> = {
   readonly limits: CoreLimits;
   state: "open" | "closing" | "failed";
@@ -71,6 +72,7 @@ export type Core<R> = {
   restore: { ref: R; index: number } | null;
 };
 
+/** What happens to the engine. `ref` identifies the asker for the driver. */
 export type Input<R> =
   | { type: "propose"; ref: R; command: Uint8Array }
   /** Opens the term; answers "want-epoch". */

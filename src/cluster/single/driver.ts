@@ -25,6 +25,7 @@ import {
 } from "./core.ts";
 import { messageOf, restoreImage, saveImage } from "./images.ts";
 
+/** What the engine needs of the rest. */
 export type SingleEngineOptions = {
   store: LogStore;
   machine: StateMachine;

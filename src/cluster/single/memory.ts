@@ -26,6 +26,7 @@ export type MemoryPoint = {
 /** "full" rolls back (only at `before`); a throw is the death of the store. */
 export type MemoryGate = (point: MemoryPoint) => Promise<"go" | "full">;
 
+/** A store in memory; its disk space is whatever the test says. */
 export type MemoryStore = LogStore & { setSpace(space: DiskSpace): void };
 
 const TRIM_SLICE = 2000;
