@@ -106,6 +106,8 @@ export type ForwardAnswer =
       additional: import("./rr.ts").Rr[];
       /** Seconds for which this answer may be served again with TTLs counting down; 0: not at all. */
       cacheableSeconds: number;
+      /** 0..999: how long the TTLs have been as they are shown; they lose the next second at 1000. */
+      spentMs: number;
       /** The forwarder held it already: the question was asked before, so the next one is worth preparing for. */
       fromCache: boolean;
       /** OPT of the upstream's reply, to be passed on when nothing was cached (payload, flags, options); null if none. */

@@ -3,7 +3,7 @@
  * number of times) or to a foreign one (asked of the upstreams). Consul 1.10 `resolveCNAME`.
  */
 import type { Forward } from "./answer.ts";
-import { nameKey, suffixOffset } from "./name.ts";
+import { equalNames, nameKey, suffixOffset } from "./name.ts";
 import type { Reading } from "./reading.ts";
 import { CLASS_IN, TYPE, type Rr } from "./rr.ts";
 import type { Zone } from "./settings.ts";
@@ -110,10 +110,46 @@ type ZonePair = { zone: Zone; altZone: Zone | null };
 
 /** Records that follow a CNAME to `name`; empty if it leads nowhere, or too deep. */
 export function chainBehind(reading: Reading, name: Uint8Array, levels: number): readonly Rr[] {
-  const zone = zoneOf(name, reading.settings);
-  if (zone === undefined)
-    return reading.settings.recursorsConfigured ? reading.foreign.records(name) : [];
+  const { settings } = reading;
+  const zone = zoneOf(name, settings);
+  if (zone === undefined) {
+    if (!settings.recursorsConfigured) return [];
+    const records = reading.foreign.records(name);
+    const inward = settings.forwardCache ? inwardChain(name, records, settings) : undefined;
+    if (inward === undefined) return records;
+    return [...inward.records, ...chainBehind(reading, inward.target, levels)];
+  }
   if (levels < 1) return [];
   return reading.ask({ qname: name, qtype: TYPE.ANY, edns: false, zone, levels: levels - 1 })
     .answers;
+}
+
+/** Records of an upstream up to where its chain enters one of our domains, and the name of ours. */
+export type Inward = { records: Rr[]; target: Uint8Array };
+
+/**
+ * undefined if the chain from `qname` stays outside. What an upstream says about a name of ours is not
+ * used, or it could answer for the catalog (so the cache poisonings known as MaginotDNS).
+ */
+export function inwardChain(
+  qname: Uint8Array,
+  answers: readonly Rr[],
+  zones: ZonePair,
+): Inward | undefined {
+  const leadsIn = ({ type, data }: Rr): boolean =>
+    type === TYPE.CNAME && zoneOf(data, zones) !== undefined;
+  if (!answers.some(leadsIn)) return undefined;
+  const owners = [qname];
+  for (const owner of owners) {
+    const link = answers.find((rr) => rr.type === TYPE.CNAME && equalNames(rr.owner, owner));
+    // A chain has at most as many links as there are records: beyond, it is a loop.
+    if (link === undefined || owners.length > answers.length) return undefined;
+    if (leadsIn(link)) {
+      const isOnChain = (rr: Rr): boolean => owners.some((name) => equalNames(rr.owner, name));
+      const records = answers.filter((rr) => rr.type === TYPE.DNAME || isOnChain(rr));
+      return { records, target: link.data };
+    }
+    owners.push(link.data);
+  }
+  return undefined;
 }

@@ -130,7 +130,7 @@ export function prepareForwarded(
     withoutEdns: small,
     withEdns: true,
     shuffle: null,
-    countdown: { ttlOffsets: ttlOffsets(wire), storedAtMs: nowMs },
+    countdown: { ttlOffsets: ttlOffsets(wire), storedAtMs: nowMs - answer.spentMs },
     expiresAtMs: nowMs + answer.cacheableSeconds * 1000,
   };
 }

@@ -5,9 +5,25 @@
 import type { Acl } from "../cluster/acl.ts";
 import type { CatalogReader, Topic } from "../cluster/model.ts";
 import type { Client } from "../ports.ts";
-import type { AnswerTable, Forward, Question, Reply, Resolve, SharedClock } from "./answer.ts";
+import type {
+  AnswerTable,
+  Forward,
+  ForwardAnswer,
+  Question,
+  Reply,
+  Resolve,
+  SharedClock,
+} from "./answer.ts";
 import { createAskedLately } from "./asked-lately.ts";
-import { CHAIN_LEVELS, noForeignNames, UpstreamNames, zoneOf, type ForeignNames } from "./chain.ts";
+import {
+  CHAIN_LEVELS,
+  inwardChain,
+  noForeignNames,
+  UpstreamNames,
+  zoneOf,
+  type ForeignNames,
+  type Inward,
+} from "./chain.ts";
 import { addTiming, createDnsCounters, type DnsCounters } from "./question-counters.ts";
 import { replyOpt } from "./edns.ts";
 import { encodeMessage } from "./encode.ts";
@@ -110,7 +126,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
   }
 
   function answerDomain(work: Work, zone: Zone): void {
-    const { request, client } = work;
+    const { request } = work;
     work.startMs = clock();
     if (!isReadable(work.settings)) {
       finish(work, emptyAnswer(RCODE.SERVFAIL), null);
@@ -123,13 +139,22 @@ export function createResolver(deps: ResolverDeps): Resolver {
       zone,
       levels: CHAIN_LEVELS,
     };
+    computeWithForeign(work, asked, (answer, reading) => finish(work, answer, reading));
+  }
+
+  /** Computes once, and again whenever foreign names have arrived: with the same seed, so the same choice. */
+  function computeWithForeign(
+    work: Work,
+    asked: Asked,
+    done: (answer: Answer, reading: Reading) => void,
+  ): void {
     const seed = random();
-    /** Once, and again whenever foreign names have arrived: with the same seed, so the same choice. */
     const compute = (): void => {
       const reading = readingOf(work, foreign, seed);
       const answer = domainAnswer(reading, asked);
-      if (foreign.pendingCount === 0) finish(work, answer, reading);
+      if (foreign.pendingCount === 0) done(answer, reading);
     };
+    const { client } = work;
     const foreign = work.settings.recursorsConfigured
       ? new UpstreamNames({ forward: deps.resolveTarget, client, whenAll: compute })
       : noForeignNames;
@@ -260,11 +285,22 @@ export function createResolver(deps: ResolverDeps): Resolver {
       work.reply(emptyReply(request, refused, FLAG.RA));
       return;
     }
-    deps.forward(forwardRequest(request, client), (answer) => {
+    const send = (answer: ForwardAnswer): void => {
       const { wire, rcode, truncated } = forwardedReply(request, answer, client, work.settings);
       count(rcode);
       if (truncated) counters.truncated++;
       work.reply(wire);
+    };
+    deps.forward(forwardRequest(request, client), (answer) => {
+      const inward =
+        answer.ok && work.settings.forwardCache && mayHoldChain(request)
+          ? inwardChain(request.qname, answer.answers, work.settings)
+          : undefined;
+      if (answer.ok && inward !== undefined) {
+        answerInward(work, answer, inward, send);
+        return;
+      }
+      send(answer);
       // Names made up once each would push out of the table what is asked often.
       if (!answer.ok || !answer.fromCache) return;
       if (publisher === null || work.settings !== settings || !own.isCurrent()) return;
@@ -273,6 +309,41 @@ export function createResolver(deps: ResolverDeps): Resolver {
       counters.published++;
       publisher.publish(prepared, own.topics);
     });
+  }
+
+  /** An upstream's chain that ends at a name of ours: the catalog says what stands there. */
+  function answerInward(
+    work: Work,
+    answer: Extract<ForwardAnswer, { ok: true }>,
+    { records, target }: Inward,
+    send: (answer: ForwardAnswer) => void,
+  ): void {
+    if (!isReadable(work.settings)) {
+      send({ ok: false, reason: "failed" });
+      return;
+    }
+    const { qtype, opt } = work.request;
+    computeWithForeign(
+      work,
+      {
+        qname: target,
+        qtype,
+        edns: opt !== null,
+        zone: zoneOf(target, work.settings)!,
+        levels: CHAIN_LEVELS,
+      },
+      (own) =>
+        send({
+          ...answer,
+          rcode: own.rcode,
+          ad: false,
+          answers: [...records, ...own.answers],
+          authority: own.authority,
+          additional: own.additional,
+          cacheableSeconds: 0,
+          spentMs: 0,
+        }),
+    );
   }
 
   return {
@@ -290,6 +361,11 @@ export function createResolver(deps: ResolverDeps): Resolver {
     counters,
     publishStats: () => publisher?.stats() ?? { watched: 0, topics: 0, withdrawn: 0 },
   };
+}
+
+/** For these types a CNAME is the answer itself, and nothing follows it. */
+function mayHoldChain({ qtype }: Request): boolean {
+  return qtype !== TYPE.CNAME && qtype !== TYPE.ANY;
 }
 
 /** Address for `near=_ip`: the client subnet's if there is one, else the client's own. */

@@ -28,6 +28,7 @@ export function passedAnswer({
     authority,
     additional,
     cacheableSeconds: 0,
+    spentMs: 0,
     fromCache: false,
     edns: opt === null ? null : { payload: opt.payload, flags: opt.flags, options: opt.options },
     tc: (flags & FLAG.TC) !== 0,
@@ -41,8 +42,8 @@ export type SharedAnswerOptions = {
   tc: boolean;
   answers: Rr[];
   authority: Rr[];
-  /** Whole seconds since the records were received. */
-  ageSeconds: number;
+  /** Since the records were received. */
+  ageMs: number;
   /** TTL of the SOA of a denial when it was received; -1 for answers. */
   denialSeconds: number;
   cacheableSeconds: number;
@@ -62,7 +63,8 @@ export function sharedAnswer(
   settings: ForwarderSettings,
   options: SharedAnswerOptions,
 ): Answered {
-  const { answers, authority, ageSeconds, denialSeconds } = options;
+  const { answers, authority, ageMs, denialSeconds } = options;
+  const ageSeconds = Math.floor(ageMs / 1000);
   countDown(answers, request.qname, settings.maxTtlSeconds, ageSeconds);
   if (authority.length > 0) countDown(authority, request.qname, settings.maxTtlSeconds, ageSeconds);
   if (denialSeconds >= 0)
@@ -79,6 +81,7 @@ export function sharedAnswer(
     authority,
     additional: [],
     cacheableSeconds: options.cacheableSeconds,
+    spentMs: ageMs - ageSeconds * 1000,
     fromCache: options.fromCache,
     edns: request.edns === null ? null : request.do ? doEdns : plainEdns,
     tc: options.tc,
@@ -101,7 +104,7 @@ export function cachedAnswer(
     tc: false,
     answers,
     authority,
-    ageSeconds: Math.floor((nowMs - entry.storedAtMs) / 1000),
+    ageMs: nowMs - entry.storedAtMs,
     denialSeconds: entry.denialSeconds,
     cacheableSeconds: Math.floor((entry.expiresAtMs - nowMs) / 1000),
     fromCache: true,

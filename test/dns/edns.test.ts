@@ -17,6 +17,7 @@ function populated(recursorsConfigured = false): World {
               { owner: qname, type: TYPE.A, class: 1, ttl: 60, data: Uint8Array.of(9, 9, 9, 9) },
             ],
             cacheableSeconds: 60,
+            fromCache: true,
           }),
   });
   for (let i = 0; i < 3; i++)

@@ -15,6 +15,7 @@ function populated(recursorsConfigured = false): World {
           { owner: qname, type: TYPE.A, class: 1, ttl: 60, data: Uint8Array.of(9, 9, 9, 9) },
         ],
         cacheableSeconds: 60,
+        fromCache: true,
       }),
   });
   world.apply(register(node("App-1", { address: "10.1.0.1" }), service("Web")));

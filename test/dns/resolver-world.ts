@@ -132,6 +132,7 @@ export function good(over: Partial<Extract<ForwardAnswer, { ok: true }>> = {}): 
     authority: [],
     additional: [],
     cacheableSeconds: 0,
+    spentMs: 0,
     fromCache: false,
     edns: null,
     tc: false,
