@@ -12,6 +12,7 @@ import { ownMembers, ownStats } from "./agent/members.ts";
 import { ensureInitialManagement } from "./agent/initial-management.ts";
 import { createReload } from "./agent/reload.ts";
 import { createMachine, createPropose } from "./agent/replica.ts";
+import { followUpstreams } from "./agent/follow-upstreams.ts";
 import { createRequestCounts } from "./agent/request-counts.ts";
 import { startSessionTimer, type SessionTimer } from "./agent/session-timer.ts";
 import { catalogFigures, dnsTimings, localFigures, resolverFigures } from "./agent/figures.ts";
@@ -36,6 +37,7 @@ import {
   watchResolvConf,
 } from "./forwarder/driver.ts";
 import { createForwarder } from "./forwarder/forward.ts";
+import type { ResolvConf } from "./forwarder/resolvconf.ts";
 import { agentRoutes } from "./http/agent.ts";
 import { createHttpApp } from "./http/app.ts";
 import { createWaiters } from "./http/blocking.ts";
@@ -82,6 +84,8 @@ export type AgentStart = {
   followLog: (follower: Follower) => Cancel;
   /** Reads the same files and flags again; the error side has one sentence per mistake. */
   reload(): Promise<Result<LoadedConfig, string[]>>;
+  /** The servers of a resolv.conf that are not this agent itself. */
+  serversOf: (conf: ResolvConf) => SocketAddress[];
 };
 
 /** Exit codes as Consul's: a server that is stopped by a signal ends with 1, one that left with 0. */
@@ -271,6 +275,14 @@ async function build(
     localNow = localSettings(next);
     start.setLogLevel(next.config.log_level as LogLevel); // one of the words of its row
   }
+  const upstreams = followUpstreams({
+    watch: watchResolvConf,
+    serversOf: start.serversOf,
+    onServers: (servers) => apply({ ...loaded, upstreams: servers }),
+    onProblem: (problem) => log("warn", problem),
+  });
+  closers.push(upstreams.stop);
+  upstreams.follow(config);
   const reload = createReload(async () => {
     const next = await start.reload();
     if (!next.ok) {
@@ -285,23 +297,12 @@ async function build(
     for (const warning of next.value.warnings)
       if (!loaded.warnings.includes(warning)) log("warn", warning); // the others were said before
     apply(next.value);
+    upstreams.follow(next.value.config);
     await local.reload(next.value);
     log("info", "configuration reloaded");
     return { ok: true, value: undefined };
   });
   parts.reload = reload;
-  if (config.recursors.length === 0 && config["forwarder.resolv_conf"] !== "")
-    closers.push(
-      watchResolvConf(
-        config["forwarder.resolv_conf"],
-        () => {
-          void start.reload().then((next) => {
-            if (next.ok) apply({ ...loaded, upstreams: next.value.upstreams });
-          });
-        },
-        (problem) => log("warn", problem),
-      ),
-    );
 
   // Metrics.
   const lateness = measureLateness(clock, timers);

@@ -15,7 +15,7 @@ import { mergeLayers, readLayer, withOrigin, type Definition, type Layer } from 
 import { brokenRules } from "./config/rules.ts";
 import { expandTemplate } from "./config/sockaddr.ts";
 import { parseUpstream, withoutDuplicates } from "./config/upstream.ts";
-import { parseResolvConf, withoutOwn } from "./forwarder/resolvconf.ts";
+import { parseResolvConf, withoutOwn, type ResolvConf } from "./forwarder/resolvconf.ts";
 import type { SocketAddress } from "./ports.ts";
 
 /** Where a configuration comes from; flags have been parsed into layers (config/flags.ts). */
@@ -94,6 +94,19 @@ export async function loadConfig(
       warnings: Object.freeze([...new Set(warnings)]),
     }),
   );
+}
+
+/** The servers of a resolv.conf that are not this agent itself, which would ask itself for ever. */
+export function resolvConfServers(
+  { servers }: ResolvConf,
+  addresses: Addresses,
+  machine: Machine,
+): SocketAddress[] {
+  const local = interfaceAddresses(machine.interfaces, machine.defaultInterface);
+  return withoutOwn(servers, {
+    listening: addresses.dns,
+    host: local.map(({ address }) => address),
+  });
 }
 
 /** Keys that a reload changes: those that take effect at once, and those that need a restart. */
@@ -244,8 +257,7 @@ async function findUpstreams(
     warnings.push(`forwarder.resolv_conf: ${text.error}: names outside the domain are refused`);
     return [];
   }
-  const own = { listening: addresses.dns, host: surroundings.local.map(({ address }) => address) };
-  const servers = withoutOwn(parseResolvConf(text.value).servers, own);
+  const servers = resolvConfServers(parseResolvConf(text.value), addresses, surroundings.machine);
   if (servers.length === 0)
     warnings.push(`${file} names no other DNS server: names outside the domain are refused`);
   return servers;

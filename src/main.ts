@@ -1,7 +1,7 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { parseAgentFlags, agentFlagHelp } from "./config/flags.ts";
 import { readMachine } from "./config/machine.ts";
-import { loadConfig, type LoadedConfig, type Sources } from "./config.ts";
+import { loadConfig, resolvConfServers, type LoadedConfig, type Sources } from "./config.ts";
 import type { AgentStart } from "./agent.ts";
 import { fail, ok, type Result } from "./base.ts";
 import { emptyLayer } from "./config/read.ts";
@@ -103,6 +103,7 @@ async function runConfigured(
       setLogLevel: setLevel,
       followLog: follow,
       reload: () => loadConfig(sources, readMachine()),
+      serversOf: (conf) => resolvConfServers(conf, loaded.addresses, readMachine()),
     });
   } finally {
     pidFile.value();
