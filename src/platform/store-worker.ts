@@ -314,7 +314,8 @@ function tick(): void {
     };
     report({ event: "tick", space, stats });
   } catch (error) {
-    die(error);
+    // Clients may have taken the last descriptor: what could not be measured now is measured next time.
+    if (!isExhausted(error)) die(error);
   }
 }
 
@@ -345,12 +346,19 @@ function failureOf(error: unknown): Failure {
   const message = messageOf(error);
   if ((error as { name?: string }).name === "StartRefused") return { kind: "refused", message };
   if (!dead && isFull(error)) return { kind: "full", message: "disk is full" };
+  if (!dead && isExhausted(error)) return { kind: "full", message: "too many open files" };
   return { kind: "failed", message };
 }
 
 function isFull(error: unknown): boolean {
   const { code = "" } = error as { code?: string };
   return ["SQLITE_FULL", "ENOSPC", "EDQUOT"].includes(code);
+}
+
+/** No descriptor is left; only snapshots and measurements need new ones, the log has its own open. */
+function isExhausted(error: unknown): boolean {
+  const { code = "" } = error as { code?: string };
+  return ["EMFILE", "ENFILE"].includes(code);
 }
 
 function messageOf(error: unknown): string {
