@@ -79,6 +79,8 @@ export type TcpFrontOptions = {
 
 /** In place of a time. */
 const NEVER = -1;
+/** Questions of one connection in one turn of the event loop; then everybody else has a turn. */
+const QUESTIONS_PER_TURN = 64;
 /** How often deadlines are looked at. */
 const SWEEP_MS = 250;
 
@@ -98,6 +100,8 @@ type Connection = {
   hasSent: boolean;
   hasEnded: boolean;
   isReading: boolean;
+  /** Has had its turn; the next one is scheduled, and until then nothing is read. */
+  isYielding: boolean;
   inFlight: number;
 };
 
@@ -147,6 +151,7 @@ export async function startTcpFront(
       hasSent: false,
       hasEnded: false,
       isReading: false,
+      isYielding: false,
       inFlight: 0,
     };
     connections.add(connection);
@@ -158,7 +163,8 @@ export async function startTcpFront(
     socket.on("data", (octets: Uint8Array) => receive(connection, octets));
     socket.on("drain", () => {
       connection.unsentMs = NEVER;
-      read(connection);
+      // Not at once: a kernel that takes every answer would keep this connection going for ever.
+      yieldTurn(connection);
     });
     socket.on("end", () => {
       connection.hasEnded = true;
@@ -212,12 +218,14 @@ export async function startTcpFront(
   /** Takes questions as long as the client's share of work allows; else leaves them to the kernel. */
   function read(connection: Connection): void {
     const { socket, framing } = connection;
-    if (socket.destroyed) return;
+    if (socket.destroyed || connection.isYielding) return;
     connection.isReading = true;
     socket.cork();
-    while (isWelcome(connection)) {
+    let left = QUESTIONS_PER_TURN;
+    while (left > 0 && isWelcome(connection)) {
       const query = framing.take();
       if (query === undefined) break;
+      left--;
       counters.questions++;
       connection.inFlight++;
       touch(connection);
@@ -231,11 +239,26 @@ export async function startTcpFront(
       socket.pause();
       return;
     }
+    if (left === 0) {
+      yieldTurn(connection);
+      return;
+    }
     if (socket.isPaused()) socket.resume();
     const isPartial = framing.waitingOctets > 0;
     if (!isPartial) connection.messageMs = NEVER;
     else if (connection.messageMs === NEVER) connection.messageMs = clock.monotonicMs();
     endIfDone(connection);
+  }
+
+  function yieldTurn(connection: Connection): void {
+    if (connection.isYielding) return;
+    connection.isYielding = true;
+    connection.messageMs = NEVER;
+    connection.socket.pause();
+    setImmediate(() => {
+      connection.isYielding = false;
+      read(connection);
+    });
   }
 
   function isWelcome({ inFlight, socket }: Connection): boolean {
@@ -269,7 +292,8 @@ export async function startTcpFront(
 
   /** The client has closed its side, or we are closing: nothing owed, nothing more. */
   function endIfDone(connection: Connection): void {
-    const { socket, inFlight } = connection;
+    const { socket, inFlight, isYielding } = connection;
+    if (isYielding) return;
     if ((connection.hasEnded || closing) && inFlight === 0 && !socket.destroyed) socket.end();
   }
 
