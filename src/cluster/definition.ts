@@ -84,7 +84,8 @@ export function parseService(body: unknown): Result<ServiceDefinition, Refusal> 
   const service = toService(decoded.value);
   if (service.checks.some(({ status }) => status !== "" && !isStatus(status)))
     return refuse("Status for checks must 'passing', 'warning', 'critical'");
-  return ok(service);
+  const size = problemOfSize(service);
+  return size === undefined ? ok(service) : refuse(size);
 }
 
 /** Body of PUT /v1/agent/check/register (parsed JSON). The check id defaults to the name. */
@@ -95,7 +96,9 @@ export function parseCheck(body: unknown): Result<CheckDefinition, Refusal> {
   if (check.name === "") return refuse("Missing check name");
   if (check.status !== "" && !isStatus(check.status)) return refuse("Bad check status");
   const problem = problemOfCheck(check);
-  return problem === undefined ? ok(check) : refuse(`Invalid check: ${problem}`);
+  if (problem !== undefined) return refuse(`Invalid check: ${problem}`);
+  const size = problemOfSize(check);
+  return size === undefined ? ok(check) : refuse(size);
 }
 
 /** Keys of configuration files: any case, underscores or none (Consul accepts both spellings). */
@@ -122,7 +125,8 @@ export function parseConfigService(
   if (tagged !== undefined) return fail(`${where}: ${tagged}`);
   const bad = service.checks.find(({ status }) => status !== "" && !isStatus(status));
   if (bad) return fail(`${where}: Status for checks must 'passing', 'warning', 'critical'`);
-  return ok(service);
+  const size = problemOfSize(service);
+  return size === undefined ? ok(service) : fail(`${where}: ${size}`);
 }
 
 /** One element of `checks`, or `check`. */
@@ -138,6 +142,24 @@ export function parseConfigCheck(value: unknown, where: string): Result<CheckDef
 
 function within(where: string, error: string): string {
   return error.startsWith("invalid config key") ? error : `${where}: ${error}`;
+}
+
+/**
+ * Most characters of a definition, with what its checks repeat of the service's names. A command of
+ * the log holds 1.5 MiB: what could never be committed must not be acknowledged.
+ */
+const MAX_DEFINITION_CHARACTERS = 262_144;
+
+function problemOfSize(definition: ServiceDefinition | CheckDefinition): string | undefined {
+  const repeated =
+    "checks" in definition
+      ? definition.checks.length *
+        2 *
+        (definition.fields.id.length + definition.fields.service.length)
+      : 0;
+  const characters = JSON.stringify(definition).length + repeated;
+  if (characters <= MAX_DEFINITION_CHARACTERS) return undefined;
+  return `Definition too large: ${characters} characters, at most ${MAX_DEFINITION_CHARACTERS} are accepted`;
 }
 
 function refuse(text: string): { ok: false; error: Refusal } {

@@ -225,3 +225,17 @@ t.test("kinds without a runner are refused, never accepted and not run", async (
   t.match(refusal({ HTTP: "h:1/x" }, "api"), /without http:\/\/ or https:\/\/: h:1\/x/);
   t.equal(refusal({ TCP: "h:1" }, "api"), undefined);
 });
+
+t.test("what the log could never hold is refused, not acknowledged", async (t) => {
+  const long = "x".repeat(300_000);
+  const refused = /^Definition too large: \d+ characters, at most 262144 are accepted$/;
+  const error = (parsed: { ok: boolean; error?: unknown }) => JSON.stringify(parsed.error);
+  const service = parseService({ Name: long });
+  t.notOk(service.ok);
+  if (!service.ok) t.match(service.error, { status: 400, text: refused });
+  const checks = Array.from({ length: 200 }, (_, i) => ({ CheckID: `c${i}`, TTL: "10s" }));
+  t.notOk(parseService({ Name: "x".repeat(2_000), Checks: checks }).ok, "names that checks repeat");
+  t.notOk(parseCheck({ Name: "c", TTL: "10s", Notes: long }).ok);
+  t.match(error(parseConfigService({ name: long }, "services[0]")), /services\[0\]: Definition/);
+  t.ok(parseService({ Name: "x".repeat(60_000) }).ok);
+});
