@@ -29,10 +29,13 @@ const DESCRIPTORS_SHARE = 0.5;
 
 /** Sockets kept between exchanges; those above are closed. */
 const IDLE_SOCKETS_MAX = 512;
+/** So many released ones are worth a look of their own; fewer are read empty one by one. */
+const RELEASED_MANY = 16;
 
 /** Addresses whose structure is remembered; more than any list of upstreams. When full: all forgotten. */
 const SERVERS_REMEMBERED = 256;
-const READY_MAX = 64;
+/** Sockets named by one look; with more ready than that nothing is known of the others. */
+const READY_MAX = 256;
 /** Datagrams read from one socket in a row, so that a flood to one port does not hold up the others. */
 const READS_PER_SOCKET = 16;
 const DATAGRAM_OCTETS = 65536;
@@ -141,6 +144,8 @@ class SocketPool {
   readonly #idle4: Idle = { empty: [], released: [] };
   readonly #idle6: Idle = { empty: [], released: [] };
   #idleCount = 0;
+  /** Outside `drain`, whose events another look would overwrite, and not yet done since. */
+  #mayLook = true;
   /** AF_UNSPEC, which dissolves the association of a datagram socket (connect(2)). */
   readonly #nobody = pinned(SOCKADDR_OCTETS);
   readonly #outgoing = pinned(DATAGRAM_OCTETS);
@@ -168,6 +173,10 @@ class SocketPool {
     const { family } = server;
     const length = sockaddrLength(family);
     const { empty, released } = this.#idleOf(family);
+    if (this.#mayLook && empty.length === 0 && released.length >= RELEASED_MANY) {
+      this.#mayLook = false;
+      this.#settleIdle(this.#epoll.wait(0));
+    }
     for (;;) {
       const checked = empty.pop();
       const kept = checked ?? released.pop();
@@ -273,6 +282,7 @@ class SocketPool {
   /** Reads what has arrived, about `limit` datagrams at most; their number. */
   drain(limit: number): number {
     let read = 0;
+    this.#mayLook = false;
     while (this.openCount > 0 && read < limit) {
       const count = this.#epoll.wait(0);
       // Before anything is read: what is read may open exchanges, which take idle sockets.
@@ -283,6 +293,7 @@ class SocketPool {
       }
       if (count < READY_MAX) break;
     }
+    this.#mayLook = true;
     return read;
   }
 

@@ -36,17 +36,17 @@ serveCalls({
   send: (i: number, hex: string) => opened[i]!.exchange.send(Buffer.from(hex, "hex")),
   close: (i: number) => opened[i]!.exchange.close(),
   /**
-   * An exchange that ends before its reply, or error, is read, and one after it; the index of the
-   * first. The event loop stands still in between, so that the reply waits in the socket.
+   * `count` exchanges that end before their replies, or errors, are read, and as many after them; the
+   * index of the first. The event loop stands still in between, so that replies wait in the sockets.
    */
-  sendAndReopen(first: SocketAddress, second: SocketAddress, holdMs: number) {
-    const { exchange } = open(first);
-    exchange.send(Uint8Array.of(9));
+  sendAndReopen(first: SocketAddress, second: SocketAddress, count: number, holdMs: number) {
+    const from = opened.length;
+    for (let i = 0; i < count; i++) open(first).exchange.send(Uint8Array.of(9));
     const untilMs = performance.now() + holdMs;
     while (performance.now() < untilMs);
-    exchange.close();
-    open(second).exchange.send(Uint8Array.of(1, 2));
-    return opened.length - 2;
+    for (let i = from; i < from + count; i++) opened[i]!.exchange.close();
+    for (let i = 0; i < count; i++) open(second).exchange.send(Uint8Array.of(1, 2));
+    return from;
   },
   closeAll: () => opened.forEach(({ exchange }) => exchange.close()),
   events: (i: number) => opened[i]!.events,

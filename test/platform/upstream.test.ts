@@ -133,16 +133,23 @@ scenario(
 scenario("what comes late is not seen by the next exchange", async (t, host, upstream) => {
   const dead = await startUpstream();
   dead.socket.close();
-  const rows: [what: string, first: SocketAddress][] = [
-    ["a reply", upstream.at],
-    ["an ICMP error", dead.at],
+  const rows: [what: string, first: SocketAddress, count: number][] = [
+    ["a reply", upstream.at, 1],
+    ["an ICMP error", dead.at, 1],
+    ["many replies", upstream.at, 40],
+    ["many ICMP errors", dead.at, 40],
+    ["more than one look names", upstream.at, 400],
   ];
-  for (const [what, at] of rows) {
-    const first = await host.call<number>("sendAndReopen", at, upstream.at, 100);
-    await until(async () => (await host.call<string[]>("events", first + 1)).length > 0);
-    t.same(await host.call("events", first), [], `${what}: nobody waits for it`);
-    t.same(await host.call("events", first + 1), ["0102"], `${what}: not the next one's`);
-    await host.call("close", first + 1);
+  for (const [what, at, count] of rows) {
+    const first = await host.call<number>("sendAndReopen", at, upstream.at, count, 100);
+    const events = async (i: number) => host.call<string[]>("events", i);
+    for (let i = first; i < first + count; i++) {
+      await until(async () => (await events(i + count)).length > 0);
+      const seen = [await events(i), await events(i + count)];
+      if (String(seen) !== ",0102") t.fail(`${what}: ${String(seen)}`);
+    }
+    t.pass(`${what}: nobody waits for it, and it is not the next one's`);
+    await host.call("closeAll");
   }
 });
 
