@@ -19,20 +19,24 @@ export type Publisher = {
 export function createPublisher(table: AnswerTable): Publisher {
   /** Most topics have one answer: a set for each would cost more than the answer's own bookkeeping. */
   const handlesOf = new Map<Topic, AnswerHandle | Set<AnswerHandle>>();
-  const topicsOf = new Map<AnswerHandle, readonly Topic[]>();
+  /** One topic as itself: a list for each would live as long as the answer. */
+  const topicsOf = new Map<AnswerHandle, Topic | readonly Topic[]>();
   let withdrawn = 0;
 
   function forget(handle: AnswerHandle): void {
     const topics = topicsOf.get(handle);
     if (topics === undefined) return;
     topicsOf.delete(handle);
-    for (const topic of topics) {
-      const handles = handlesOf.get(topic);
-      if (handles === handle) handlesOf.delete(topic);
-      else if (typeof handles === "object") {
-        handles.delete(handle);
-        if (handles.size === 0) handlesOf.delete(topic);
-      }
+    if (typeof topics === "string") unwatch(topics, handle);
+    else for (const topic of topics) unwatch(topic, handle);
+  }
+
+  function unwatch(topic: Topic, handle: AnswerHandle): void {
+    const handles = handlesOf.get(topic);
+    if (handles === handle) handlesOf.delete(topic);
+    else if (typeof handles === "object") {
+      handles.delete(handle);
+      if (handles.size === 0) handlesOf.delete(topic);
     }
   }
 
@@ -54,7 +58,7 @@ export function createPublisher(table: AnswerTable): Publisher {
     publish(answer, topics) {
       const handle = table.publish(answer);
       if (handle === 0 || topics.length === 0) return;
-      topicsOf.set(handle, topics);
+      topicsOf.set(handle, topics.length === 1 ? topics[0]! : topics);
       for (const topic of topics) watch(topic, handle);
     },
     touch(topics) {
