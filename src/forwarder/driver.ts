@@ -16,6 +16,8 @@ const MIN_PORT = 1024;
 const MAX_PORT = 65535;
 /** Ports tried for one datagram; when all are taken the exchange fails with EADDRINUSE. */
 const PORT_ATTEMPTS = 8;
+/** Datagram sockets at a time, half of a usual limit of descriptors; one more fails with TOO_MANY_SOCKETS. */
+export const MAX_DATAGRAM_SOCKETS = 512;
 /** Connections at a time; one more fails with TOO_MANY_SOCKETS. */
 export const MAX_TCP_CONNECTIONS = 256;
 
@@ -27,6 +29,7 @@ export function createDatagramExchanges(random: Random): Exchanges {
   const open = new Set<{ close(): void }>();
   return {
     open(server, on) {
+      if (open.size >= MAX_DATAGRAM_SOCKETS) return refuse(on);
       const exchange = openDatagram(server, on, random, () => open.delete(exchange));
       open.add(exchange);
       return exchange;
@@ -38,6 +41,11 @@ export function createDatagramExchanges(random: Random): Exchanges {
       for (const exchange of open) exchange.close();
     },
   };
+}
+
+function refuse(on: Listener): Exchange {
+  on.error("TOO_MANY_SOCKETS");
+  return { send() {}, close() {} };
 }
 
 function openDatagram(
@@ -112,10 +120,7 @@ export function createTcpExchanges(maxConnections = MAX_TCP_CONNECTIONS): Exchan
   const open = new Set<{ close(): void }>();
   return {
     open(server, on) {
-      if (open.size >= maxConnections) {
-        on.error("TOO_MANY_SOCKETS");
-        return { send() {}, close() {} };
-      }
+      if (open.size >= maxConnections) return refuse(on);
       const exchange = openStream(server, on, () => open.delete(exchange));
       open.add(exchange);
       return exchange;

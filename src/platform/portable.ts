@@ -17,6 +17,8 @@ import type { SocketAddress } from "../ports.ts";
 
 /** Largest UDP datagram, rounded up to whole words. */
 const INPUT_OCTETS = 65536;
+/** Asked for; the system's rmem_max may allow less. Holds a burst while the main thread does other things. */
+const SOCKET_BUFFER_OCTETS = 4 << 20;
 /** How long `close` waits for answers under way; the forwarder gives up sooner. */
 const DRAIN_MS = 5000;
 
@@ -81,7 +83,12 @@ export async function startPortableFront(options: DnsFrontOptions): Promise<DnsF
   const addresses: SocketAddress[] = [];
   const ipv6Only = options.listen.some(({ address }) => !address.includes(":"));
   for (const { address, port } of options.listen) {
-    const socket = createSocket({ type: isIPv6(address) ? "udp6" : "udp4", ipv6Only });
+    const socket = createSocket({
+      type: isIPv6(address) ? "udp6" : "udp4",
+      ipv6Only,
+      recvBufferSize: SOCKET_BUFFER_OCTETS,
+      sendBufferSize: SOCKET_BUFFER_OCTETS,
+    });
     socket.on("message", (query, client) => receive(socket, query, client));
     const bound = await bind(socket, address, port).catch((error: unknown) => {
       for (const open of sockets) open.close();

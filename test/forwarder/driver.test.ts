@@ -8,6 +8,7 @@ import type { ForwardAnswer } from "../../src/dns/answer.ts";
 import {
   createDatagramExchanges,
   createTcpExchanges,
+  MAX_DATAGRAM_SOCKETS,
   watchResolvConf,
 } from "../../src/forwarder/driver.ts";
 import { createForwarder, type Forwarder } from "../../src/forwarder/forward.ts";
@@ -261,6 +262,21 @@ t.test("a reply from elsewhere never reaches us", async (t) => {
   const forwarder = start(t, [address], { timeoutMs: 300 });
   t.equal(words(await ask(forwarder, "www.test")), "failed");
   t.equal(forwarder.stats().servers[0]!.counts.nearMisses, 0, "the kernel keeps it away");
+});
+
+t.test("datagram sockets are bounded", async (t) => {
+  const { address } = await startServer(t, () => []);
+  const exchanges = createDatagramExchanges(systemRandom());
+  const errors: string[] = [];
+  for (let i = 0; i < MAX_DATAGRAM_SOCKETS + 3; i++)
+    exchanges.open(address, { datagram() {}, error: (code) => errors.push(code) });
+  t.equal(exchanges.openCount, MAX_DATAGRAM_SOCKETS);
+  t.same(
+    errors,
+    Array.from({ length: 3 }, () => "TOO_MANY_SOCKETS"),
+  );
+  exchanges.close();
+  t.equal(exchanges.openCount, 0);
 });
 
 t.test("connections are bounded", async (t) => {
