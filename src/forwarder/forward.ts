@@ -14,7 +14,6 @@ import {
   isCacheableType,
   lifetimeSeconds,
   type Cache,
-  type CacheStats,
   type Key,
 } from "./cache.ts";
 import { createExchange, hurry, type Attempt, type Exchange, type Output } from "./attempts.ts";
@@ -23,13 +22,8 @@ import { passedKey, passedQuery, sharedQuery } from "./query.ts";
 import { cachedAnswer, passedAnswer, respelled, sharedAnswer } from "./reply.ts";
 import { scrub } from "./scrub.ts";
 import type { ForwarderSettings } from "./settings.ts";
-import {
-  createUpstreams,
-  sameServers,
-  serverOrder,
-  type Server,
-  type Upstreams,
-} from "./upstreams.ts";
+import type { ForwarderStats } from "./stats.ts";
+import { createUpstreams, sameServers, serverOrder, type Upstreams } from "./upstreams.ts";
 import { createWheel, type Timed } from "./wheel.ts";
 
 /** Questions on their way at a time. When full, the oldest ends with SERVFAIL: it has had the most time. */
@@ -42,27 +36,6 @@ const LIMIT_REGAIN = 0.1;
 export const MAX_WAITERS_PER_QUESTION = 512;
 /** Clients that joined questions of others, in all. When full, a new one is REFUSED. */
 export const MAX_WAITERS = 16384;
-
-export type ForwarderStats = {
-  /** Questions given to `forward`. */
-  requests: number;
-  /** Questions that joined one under way. */
-  coalesced: number;
-  inFlight: number;
-  inFlightLimit: number;
-  /** Ended with SERVFAIL because MAX_IN_FLIGHT was reached. */
-  dropped: number;
-  /** Refused because too many waited, or no socket could be opened. */
-  refused: number;
-  /** Ended without a usable reply, by reason. */
-  failures: { silence: number; errorReplies: number; brokenChain: number };
-  udpSockets: number;
-  tcpSockets: number;
-  /** Times the set of servers was replaced by another one. */
-  generation: number;
-  cache: CacheStats | null;
-  servers: readonly Readonly<Server>[];
-};
 
 export type Forwarder = {
   /** For clients' questions: an RCODE other than NOERROR and NXDOMAIN leads to the next server. */

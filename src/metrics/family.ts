@@ -4,7 +4,7 @@ import type { TcpCounters } from "../dns/driver.ts";
 import type { DnsFrontCounters } from "../dns/front.ts";
 import type { DnsCounters } from "../dns/question-counters.ts";
 import type { Resolver } from "../dns/resolve.ts";
-import type { ForwarderStats } from "../forwarder/forward.ts";
+import type { ForwarderStats } from "../forwarder/stats.ts";
 import type { LoopLateness } from "./lateness.ts";
 import type { ProcessFigures } from "./process.ts";
 

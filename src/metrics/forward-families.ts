@@ -1,5 +1,5 @@
 /** Families of names outside the domain: cache, questions under way, upstream servers. */
-import type { ForwarderStats } from "../forwarder/forward.ts";
+import type { ForwarderStats } from "../forwarder/stats.ts";
 import { counter, gauge, type Family, type Sample, type Sources } from "./family.ts";
 
 const perServer = (read: (server: ForwarderStats["servers"][number]) => number) => {
