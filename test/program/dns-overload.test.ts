@@ -83,6 +83,7 @@ t.test(
     t.ok(percentile(own, 0.5) < 200 && percentile(own, 0.99) < 1_000, "own names");
     t.ok(Math.max(...tcp) < 500, "TCP");
     t.equal(program.child.exitCode, null);
+    t.ok(program.output().split("\n").length < 50, "the log is not flooded (S24)");
     t.notMatch(program.output(), /TypeError|panic|unhandled/i);
     silent = false;
     const backMs = performance.now();
@@ -179,6 +180,7 @@ t.test("a flood of random names: hot names stay kept and quick (S17)", async (t)
   t.ok(hot <= HOT + asked * 0.01, "at least 99 of 100 questions for hot names are hits");
   t.ok(percentile(loaded, 0.99) < 50, "hot names are quick");
   t.ok(rss() - rssBefore < 120, "memory does not follow the number of names");
+  t.ok(program.output().split("\n").length < 50, "the log is not flooded (S24)");
   const text = (await program.http("GET", "/metrics")).text;
   const denials = Number(/^waypost_cache_bytes\{type="denial"\} (\d+)/m.exec(text)?.[1]);
   t.ok(denials > 0 && denials <= 2_000_000 / 4, `${denials} octets of denials: a quarter at most`);
