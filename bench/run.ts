@@ -1,6 +1,7 @@
 /**
  * `npm run bench [-- GROUP...]`: compares waypost with its peers on this machine in one run, prints
- * a table and writes bench/results/<time>.json. Groups: hits, forwarded, large, registrations.
+ * a table and writes bench/results/<time>.json. Groups: hits, forwarded, afresh, large,
+ * registrations.
  * BENCH_SECONDS (default 5) is the length of one load. Exit 1 when a row misses its bar.
  */
 import { execFileSync } from "node:child_process";
@@ -8,13 +9,14 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { catalogHits, forwarded, large } from "./dns.ts";
+import { catalogHits, computedAfresh, forwarded, large } from "./dns.ts";
 import { registrations } from "./registrations.ts";
 import { holds, table, type Row } from "./rows.ts";
 
 const groups: Record<string, { needs: string[]; run: () => Promise<Row[]> }> = {
   hits: { needs: ["dnsperf", "unbound", "dnsmasq", "cc"], run: catalogHits },
   forwarded: { needs: ["dnsperf", "unbound", "dnsmasq"], run: forwarded },
+  afresh: { needs: ["dnsperf"], run: computedAfresh },
   large: { needs: ["dnsperf"], run: large },
   registrations: { needs: ["wrk", "etcd"], run: registrations },
 };
