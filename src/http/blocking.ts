@@ -1,9 +1,16 @@
 /** Those who wait for a change: topics, deadlines, limits. No sockets, no clock of its own. */
 import type { Topic } from "../cluster/model.ts";
 import type { Cancel, Clock, Timers } from "../ports.ts";
+import { createTopicIndex } from "./topic-index.ts";
 
 /** Requests that may wait at the same time; the next one is refused (the caller answers 503). */
 const maxWaiters = 20_000;
+/**
+ * At most this many waits end at once; the next ones follow sliceMs later, so that answering a crowd
+ * leaves the event loop to others in between. Measured: a slice takes about 1 ms.
+ */
+const sliceWaiters = 32;
+const sliceMs = 1;
 /** Deadlines are kept in buckets of this many milliseconds: a wait ends up to that much late, never early. */
 const bucketMs = 50;
 
@@ -17,9 +24,9 @@ export type Waiters = {
    * data and calls this in the same turn of the event loop misses no change.
    */
   wait(topics: readonly Topic[], untilMs: number, signal?: AbortSignal): Promise<Woken>;
-  /** Ends the waits of everybody who named one of these topics. */
+  /** Ends the waits of everybody whom one of these topics concerns (topic-index.ts), in slices. */
   wake(topics: Iterable<Topic>): void;
-  /** Ends all waits: the whole state was replaced (restore). */
+  /** Ends all waits: the whole state was replaced (restore). In slices. */
   wakeAll(): void;
   /** Ends all waits for good: the agent stops. Later waits end at once. */
   close(): void;
@@ -33,23 +40,38 @@ type Waiter = {
   resolve: (woken: Woken) => void;
   signal: AbortSignal | undefined;
   onAbort: (() => void) | undefined;
+  /** Why the wait is about to end; it counts until its slice comes. */
+  due: Woken | undefined;
 };
 
 /** The waiting room of one agent. */
 export function createWaiters(world: { clock: Clock; timers: Timers; limit?: number }): Waiters {
   const limit = world.limit ?? maxWaiters;
-  const byTopic = new Map<Topic, Set<Waiter>>();
+  const byTopic = createTopicIndex<Waiter>();
   const byBucket = new Map<number, Set<Waiter>>();
+  const slices = createSlices(world, finish);
   let count = 0;
   let closed = false;
   let alarm: { bucket: number; cancel: Cancel } | undefined;
 
-  function finish(waiter: Waiter, woken: Woken): void {
-    for (const topic of waiter.topics) leave(byTopic, topic, waiter);
-    leave(byBucket, waiter.bucket, waiter);
+  function finish(waiter: Waiter): void {
     if (waiter.onAbort) waiter.signal?.removeEventListener("abort", waiter.onAbort);
     count--;
-    waiter.resolve(woken);
+    waiter.resolve(waiter.due!);
+  }
+
+  /** Nothing wakes the waiter any more. */
+  function retire(waiter: Waiter, due: Woken): void {
+    for (const topic of waiter.topics) byTopic.leave(topic, waiter);
+    leave(byBucket, waiter.bucket, waiter);
+    waiter.due = due;
+  }
+
+  function abort(waiter: Waiter): void {
+    if (waiter.due !== undefined) slices.remove(waiter);
+    else retire(waiter, "gone");
+    waiter.due = "gone";
+    finish(waiter);
   }
 
   function setAlarm(bucket: number): void {
@@ -62,16 +84,20 @@ export function createWaiters(world: { clock: Clock; timers: Timers; limit?: num
   function ring(): void {
     alarm = undefined;
     const now = world.clock.monotonicMs() / bucketMs;
+    const due: Waiter[] = [];
     let next = Infinity;
-    for (const [bucket, waiters] of byBucket) {
+    for (const [bucket, waiters] of byBucket)
       if (bucket > now) next = Math.min(next, bucket);
-      else for (const waiter of waiters) finish(waiter, "timeout");
-    }
+      else for (const waiter of waiters) due.push(waiter);
+    for (const waiter of due) retire(waiter, "timeout");
+    slices.add(due);
     if (next !== Infinity) setAlarm(next);
   }
 
-  function wakeAll(woken: Woken): void {
-    for (const waiters of byBucket.values()) for (const waiter of waiters) finish(waiter, woken);
+  function retireAll(due: Woken): Waiter[] {
+    const all = [...byBucket.values()].flatMap((waiters) => [...waiters]);
+    for (const waiter of all) retire(waiter, due);
+    return all;
   }
 
   return {
@@ -81,33 +107,100 @@ export function createWaiters(world: { clock: Clock; timers: Timers; limit?: num
       if (count >= limit) return Promise.resolve("full");
       return new Promise((resolve) => {
         const bucket = Math.ceil(untilMs / bucketMs);
-        const waiter: Waiter = { topics, bucket, resolve, signal, onAbort: undefined };
+        const none = { onAbort: undefined, due: undefined };
+        const waiter: Waiter = { topics, bucket, resolve, signal, ...none };
         if (signal) {
-          waiter.onAbort = () => finish(waiter, "gone");
+          waiter.onAbort = () => abort(waiter);
           signal.addEventListener("abort", waiter.onAbort);
         }
-        for (const topic of topics) join(byTopic, topic, waiter);
+        for (const topic of topics) byTopic.join(topic, waiter);
         join(byBucket, bucket, waiter);
         count++;
         setAlarm(bucket);
       });
     },
     wake(topics) {
-      if (count === 0) return;
-      for (const topic of topics) {
-        const waiters = byTopic.get(topic);
-        if (waiters) for (const waiter of waiters) finish(waiter, "changed");
-      }
+      if (byTopic.size === 0) return;
+      const due: Waiter[] = [];
+      const take = (waiter: Waiter) => {
+        retire(waiter, "changed");
+        due.push(waiter);
+      };
+      for (const topic of topics) byTopic.take(topic, take);
+      slices.add(due);
     },
-    wakeAll: () => wakeAll("restored"),
+    wakeAll: () => slices.add(retireAll("restored")),
     close() {
       closed = true;
-      wakeAll("closed");
+      const last = [...slices.takeAll(), ...retireAll("closed")];
+      for (const waiter of last) finish(waiter);
       alarm?.cancel();
       alarm = undefined;
     },
     get count() {
       return count;
+    },
+  };
+}
+
+/**
+ * Lets the waits that are due end slice by slice. Crowds take turns: one that comes later, or a single
+ * waiter, does not stand behind all of an earlier crowd. Holds at most maxWaiters.
+ */
+function createSlices(world: { clock: Clock; timers: Timers }, finish: (waiter: Waiter) => void) {
+  let crowds: Set<Waiter>[] = [];
+  let startedMs = -Infinity;
+  let left = 0;
+  let cancel: Cancel | undefined;
+
+  function begin(nowMs: number): void {
+    startedMs = nowMs;
+    left = sliceWaiters;
+  }
+
+  function run(): void {
+    while (left > 0) {
+      const crowd = crowds.shift();
+      if (crowd === undefined) return;
+      const share = Math.max(1, Math.floor(sliceWaiters / (crowds.length + 1)));
+      let taken = 0;
+      for (const waiter of crowd) {
+        if (left === 0 || taken === share) break;
+        crowd.delete(waiter);
+        taken++;
+        left--;
+        finish(waiter);
+      }
+      if (crowd.size > 0) crowds.push(crowd);
+    }
+    if (crowds.length > 0) cancel ??= world.timers.after(sliceMs, next);
+  }
+
+  function next(): void {
+    cancel = undefined;
+    begin(world.clock.monotonicMs());
+    run();
+  }
+
+  return {
+    add(due: readonly Waiter[]): void {
+      if (due.length === 0) return;
+      const nowMs = world.clock.monotonicMs();
+      // While others stand in line their timer begins the next slice.
+      if (crowds.length === 0 && nowMs - startedMs >= sliceMs) begin(nowMs);
+      crowds.push(new Set(due));
+      run();
+    },
+    /** For one that is due but whose client has just gone. */
+    remove(waiter: Waiter): void {
+      for (const crowd of crowds) crowd.delete(waiter);
+    },
+    takeAll(): Waiter[] {
+      cancel?.();
+      cancel = undefined;
+      const all = crowds.flatMap((crowd) => [...crowd]);
+      crowds = [];
+      return all;
     },
   };
 }

@@ -1,6 +1,7 @@
 import t from "tap";
 import type { Command } from "../../src/cluster/command.ts";
-import { createServer, registerService, settle, type Server } from "./harness.ts";
+import { createWaiters } from "../../src/http/blocking.ts";
+import { createServer, registerService, settle, World, type Server } from "./harness.ts";
 
 const indexOf = (answer: { headers: Headers }) => Number(answer.headers.get("X-Consul-Index"));
 
@@ -138,8 +139,8 @@ t.test("a restore wakes everybody (3.10)", async (t) => {
 });
 
 t.test("no wake-up is lost between a look and its wait", async (t) => {
-  // A write falls at a random turn while pollers come back with the index they know. Time stands
-  // still, so that one lost wake-up leaves its poller behind for ever.
+  // A write falls at a random turn while pollers come back with the index they know. Only as much time
+  // passes as a slice of woken waiters takes, so that one lost wake-up leaves its poller behind.
   for (let seed = 1; seed <= 6; seed++) {
     let state = seed;
     const random = (below: number) =>
@@ -163,13 +164,13 @@ t.test("no wake-up is lost between a look and its wait", async (t) => {
     const pollers = Promise.all(seen.map((_, self) => poll(self)));
     for (let count = 1; count < goal; count++) {
       const haveNews = () => seen.every((n) => n >= count);
-      if (!(await until(haveNews))) break; // a poller hangs
+      if (!(await until(server, haveNews))) break; // a poller hangs
       // Microtasks from now: while the pollers come back, look, and begin to wait.
       await pause(60);
       void server.propose(registration(`n${count}`));
       await Promise.resolve();
     }
-    t.equal(await until(() => seen.every((n) => n >= goal)), true, `seed ${seed}`);
+    t.equal(await until(server, () => seen.every((n) => n >= goal)), true, `seed ${seed}`);
     isOver = true;
     server.waiters.close();
     await pollers;
@@ -201,13 +202,14 @@ function registration(node: string): Command {
 }
 
 /** Lets others run until the condition holds; false if it has not after many turns. */
-async function until(condition: () => boolean): Promise<boolean> {
+async function until({ world }: Server, condition: () => boolean): Promise<boolean> {
   for (let turn = 0; turn < 500; turn++) {
     for (let i = 0; i < 100; i++) {
       if (condition()) return true; // noticed within a microtask
       await Promise.resolve();
     }
     await new Promise((resolve) => setImmediate(resolve));
+    world.advance(1);
   }
   return false;
 }
@@ -227,6 +229,7 @@ t.test("3,000 waiters cost a bounded amount of memory", async (t) => {
   // Node's Request alone takes most of this; the listener of production keeps less.
   t.ok(octetsEach < 32_768, `${Math.round(octetsEach)} octets each`);
   await registerService(server, "n2", "web");
+  server.world.advance(200);
   const answers = await Promise.all(held.map(({ answer }) => answer));
   t.ok(answers.every(({ json }) => (json as unknown[]).length === 2));
 });
@@ -252,4 +255,41 @@ t.test("the configuration bounds how long a hold lasts", async (t) => {
     await settle();
     t.ok(pending.isDone, `${wait} ends`);
   }
+});
+
+t.test("a crowd is woken slice by slice, and nobody stands behind all of it", async (t) => {
+  const world = new World();
+  const waiters = createWaiters(world);
+  const ended: string[] = [];
+  const waitFor = (topic: string, count: number, signal?: AbortSignal) => {
+    for (let n = 0; n < count; n++)
+      void waiters.wait([topic], 1e6, signal).then((woken) => ended.push(`${topic} ${woken}`));
+  };
+  const endedNow = async () => {
+    await settle();
+    return ended.splice(0);
+  };
+  waitFor("crowd", 1000);
+  waitFor("single", 1);
+  waitFor("other", 1);
+  const abort = new AbortController();
+  waitFor("crowd", 1, abort.signal);
+  waiters.wake(["crowd"]);
+  const first = await endedNow();
+  t.ok(first.length > 0 && first.length <= 100, `${first.length} at once`);
+  waiters.wake(["single"]);
+  waiters.wake(["crowd"]); // they are on their way already
+  abort.abort();
+  t.same(await endedNow(), ["crowd gone"], "its place is free at once, though it was due");
+  world.advance(1);
+  t.ok((await endedNow()).includes("single changed"), "served with the next slice");
+  t.equal(waiters.count, 1003 - first.length - 1 - 32, "those who are due still count");
+  world.advance(1000);
+  t.equal((await endedNow()).length, 1000 - first.length - 31);
+  t.equal(waiters.count, 1, "the one who waits for something else");
+  waitFor("crowd", 100);
+  waiters.wakeAll();
+  waiters.close();
+  t.equal((await endedNow()).length, 101, "closing ends those who are due as well");
+  t.equal(world.timerCount, 0);
 });
