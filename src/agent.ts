@@ -11,7 +11,7 @@ import { httpSettings, localSettings, shownConfig } from "./agent/settings.ts";
 import { ownMembers, ownStats } from "./agent/members.ts";
 import { ensureInitialManagement } from "./agent/initial-management.ts";
 import { createReload } from "./agent/reload.ts";
-import { createMachine, createPropose } from "./agent/replica.ts";
+import { createLogTime, createMachine, createPropose } from "./agent/replica.ts";
 import { followUpstreams } from "./agent/follow-upstreams.ts";
 import { createRequestCounts } from "./agent/request-counts.ts";
 import { startSessionTimer, type SessionTimer } from "./agent/session-timer.ts";
@@ -28,9 +28,11 @@ import { createSingleEngine } from "./cluster/single/driver.ts";
 import { describeOwnNode } from "./cluster/own-node.ts";
 import { createState } from "./cluster/state.ts";
 import { differences, type LoadedConfig } from "./config.ts";
+import type { Resolve } from "./dns/answer.ts";
 import { startTcpFront } from "./dns/driver.ts";
-import type { DnsFront, StartDnsFront } from "./dns/front.ts";
+import type { StartDnsFront } from "./dns/front.ts";
 import { createResolver, type Resolver } from "./dns/resolve.ts";
+import { startOnSamePorts } from "./dns/same-ports.ts";
 import {
   createDatagramExchanges,
   createTcpExchanges,
@@ -154,6 +156,7 @@ async function build(
       parts.sessions?.touched(["sessions"]);
     },
   });
+  const logTime = createLogTime(clock, state);
   const serverAddress = `${bracketed(addresses.advertise)}:${config["ports.server"]}`;
   const engine: Engine = await createSingleEngine({
     store,
@@ -163,14 +166,14 @@ async function build(
     log,
     leader: serverAddress,
     ...engineSettings(config),
-    epochCommand: (epoch, timeMs) => encode({ type: "epoch", epoch, timeMs }),
+    epochCommand: (epoch) => encode({ type: "epoch", epoch }, logTime.begin()),
     onFailure(reason) {
       log("error", "the store failed; nothing can be acknowledged any more", { reason });
       platform.exit(STORE_FAILED);
     },
   });
   closers.push(() => engine.close());
-  const propose = createPropose(() => engine);
+  const propose = createPropose(() => engine, logTime);
   const acl = createAcl(state.acl, aclSettings(config));
   await ensureInitialManagement(propose, state.acl, config, { random, clock });
   const sessions = startSessionTimer({ reader: state.reader, propose, clock, timers });
@@ -198,17 +201,25 @@ async function build(
 
   // DNS.
   const workerCount = config.workers || Math.max(1, Math.floor(platform.processorCount / 2));
-  const front: DnsFront = await platform.startDnsFront({
-    listen: addresses.dns,
-    workerCount,
-    tableOctets: config.answer_table_size,
-    batchedSystemCalls: config.batched_system_calls,
-    // The resolver needs the table of this front: who asks in between is left to ask again.
-    resolve: (question, reply) =>
-      parts.resolver === undefined ? reply(null) : parts.resolver.resolve(question, reply),
-    log,
+  // The resolver needs the table of this front: who asks in between is left to ask again.
+  const resolve: Resolve = (question, reply) =>
+    parts.resolver === undefined ? reply(null) : parts.resolver.resolve(question, reply);
+  const { udp: front, tcp: tcpFront } = await startOnSamePorts(addresses.dns, {
+    udp: (listen) =>
+      platform.startDnsFront({
+        listen,
+        workerCount,
+        tableOctets: config.answer_table_size,
+        batchedSystemCalls: config.batched_system_calls,
+        resolve,
+        log,
+      }),
+    tcp: (listen) => startTcpFront({ listen, resolve, clock, timers, log }),
   });
-  closers.push(() => front.close());
+  closers.push(async () => {
+    await tcpFront.close();
+    await front.close();
+  });
   const resolver = createResolver({
     settings: dnsSettings(loaded),
     catalog: state.reader,
@@ -222,14 +233,6 @@ async function build(
     freshness: () => ({ leader: engine.leadership().self, ageMs: 0 }),
   });
   parts.resolver = resolver;
-  const tcpFront = await startTcpFront({
-    listen: front.addresses,
-    resolve: resolver.resolve,
-    clock,
-    timers,
-    log,
-  });
-  closers.push(() => tcpFront.close());
 
   // This agent's own services and checks.
   const own = () => {

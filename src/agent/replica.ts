@@ -3,6 +3,7 @@ import { decode, encode, isReadable, type Command } from "../cluster/command.ts"
 import type { Engine, Outcome, StateMachine } from "../cluster/engine.ts";
 import type { Topic } from "../cluster/model.ts";
 import type { State } from "../cluster/state.ts";
+import type { Clock } from "../ports.ts";
 
 /**
  * The engine's view of `state`. `touched` hears what each entry touched before its proposer is
@@ -16,10 +17,11 @@ export function createMachine(
   let term = 0;
   return {
     apply(entry) {
-      const command = decode(entry.command);
-      if (!command.ok) throw new Error(`log entry ${entry.index}: ${command.error}`);
+      const decoded = decode(entry.command);
+      if (!decoded.ok) throw new Error(`log entry ${entry.index}: ${decoded.error}`);
+      const { command, timeMs } = decoded.value;
       term = entry.term;
-      const { result, topics } = state.apply(entry.index, command.value);
+      const { result, topics } = state.apply(entry.index, command, timeMs);
       if (topics.length > 0) on.touched(topics);
       return result;
     },
@@ -33,13 +35,42 @@ export function createMachine(
   };
 }
 
-/** Proposes commands; one that could not be read back is refused and never reaches the log. */
+/** Log time on a leader: milliseconds since 1970, integers, never going back. */
+export type LogTime = {
+  /** Takes the wall clock once, at the start of an epoch; what the log has seen is never undercut. */
+  begin(): number;
+  nowMs(): number;
+};
+
+/**
+ * Log time for what this server proposes. Between two starts it follows the monotonic clock: a wall
+ * clock that jumps neither shortens nor prolongs a lock delay.
+ */
+export function createLogTime(clock: Clock, state: Pick<State, "timeMs">): LogTime {
+  let aheadMs = clock.wallMs() - clock.monotonicMs();
+  function nowMs(): number {
+    // A restored snapshot may come from a clock that was ahead of ours: time goes on from there.
+    const behindMs = state.timeMs - (clock.monotonicMs() + aheadMs);
+    if (behindMs > 0) aheadMs += behindMs;
+    return Math.floor(clock.monotonicMs() + aheadMs);
+  }
+  return {
+    begin() {
+      aheadMs = clock.wallMs() - clock.monotonicMs();
+      return nowMs();
+    },
+    nowMs,
+  };
+}
+
+/** Proposes commands, each with the log time of now; one that could not be read back is refused and never reaches the log. */
 export function createPropose(
   engine: () => Pick<Engine, "propose">,
+  logTime: Pick<LogTime, "nowMs">,
 ): (command: Command) => Promise<Outcome> {
   return (command) =>
     isReadable(command)
-      ? engine().propose(encode(command))
+      ? engine().propose(encode(command, logTime.nowMs()))
       : Promise.resolve({
           outcome: "refused",
           reason: `${command.type} command has a wrong member`,

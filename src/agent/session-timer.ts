@@ -36,7 +36,7 @@ export function startSessionTimer(deps: {
     armed = timers.after(Math.max(LOOK_MS, next - clock.monotonicMs()), () => {
       for (const id of expiry.due(clock.monotonicMs()))
         // Whatever becomes of it: a session that is still there stays due, and the next look asks again.
-        void propose({ type: "session-destroy", id, timeMs: clock.wallMs() });
+        void propose({ type: "session-destroy", id });
       arm();
     });
   }

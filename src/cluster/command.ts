@@ -1,7 +1,7 @@
 /**
- * The union of log commands. A command carries everything that is not deterministic: UUIDs and wall
- * time are drawn by the proposer. `decode(encode(c))` is deeply equal to `c` (undefined members do
- * not exist in commands; use null or leave the key out).
+ * The union of log commands. A command carries everything that is not deterministic, such as UUIDs;
+ * the time is that of its log entry. `decode(encode(c, t))` is deeply equal to `c` and `t` (undefined
+ * members do not exist in commands; use null or leave the key out).
  *
  * Result of a command: `ok(true)`, or the id for query-set and session-create, or the record for the
  * ACL commands; the error is the text that a client sees, prefix included ("apply failed: Missing
@@ -70,8 +70,8 @@ export type Command =
   | DeregisterCommand
   | { type: "query-set"; query: QueryFields; create: boolean }
   | { type: "query-delete"; id: string }
-  | { type: "session-create"; session: SessionFields; timeMs: number }
-  | { type: "session-destroy"; id: string; timeMs: number }
+  | { type: "session-create"; session: SessionFields }
+  | { type: "session-destroy"; id: string }
   | { type: "acl-policy-set"; policy: AclPolicyFields }
   | { type: "acl-policy-delete"; id: string }
   | { type: "acl-token-set"; token: AclTokenFields }
@@ -79,13 +79,20 @@ export type Command =
   /** The first management token; again only with the reset index that the refusal named. */
   | { type: "acl-bootstrap"; token: AclTokenFields; resetIndex: number }
   /** First entry of a leader's term: fences commands of older epochs. */
-  | { type: "epoch"; epoch: number; timeMs: number };
+  | { type: "epoch"; epoch: number };
 
 /**
- * Layout of an entry: octet 0 version, octet 1 kind, then the body. Bodies are JSON today; a kind
- * with a body of its own (key/value data) takes a new number. Numbers are never used again.
+ * What a log entry holds. `timeMs` is log time: milliseconds since 1970 as the leader that proposed
+ * it counts them, never less than that of an entry before.
  */
-const VERSION = 1;
+export type LoggedCommand = { command: Command; timeMs: number };
+
+/**
+ * Layout of an entry: octet 0 version, octet 1 kind, then log time in decimal digits and the body, a
+ * JSON object. Kinds are never used again for anything else. Version 1 had no time.
+ */
+const VERSION = 2;
+const VERSION_WITHOUT_TIME = 1;
 const KINDS: Readonly<Record<Command["type"], number>> = {
   register: 1,
   deregister: 2,
@@ -114,26 +121,34 @@ export function isReadable(command: Command): boolean {
   return commandShapes[command.type](command);
 }
 
-/** Octets of a command for the log. */
-export function encode(command: Command): Uint8Array {
+/** Octets of a command for the log; `timeMs` is log time, an integer. */
+export function encode(command: Command, timeMs: number): Uint8Array {
   // Version and kind are below 128, so they are themselves in UTF-8.
   const header = String.fromCharCode(VERSION, KINDS[command.type]);
-  return encoder.encode(header + JSON.stringify(command));
+  return encoder.encode(`${header}${timeMs}${JSON.stringify(command)}`);
 }
 
 /** The command in an entry; the error says what is wrong with octets that hold none. */
-export function decode(octets: Uint8Array): Result<Command, string> {
+export function decode(octets: Uint8Array): Result<LoggedCommand, string> {
   if (octets.length < HEADER_OCTETS) return fail("command too short");
-  if (octets[0] !== VERSION) return fail(`command of unknown version ${octets[0]}`);
+  if (octets[0] !== VERSION && octets[0] !== VERSION_WITHOUT_TIME)
+    return fail(`command of unknown version ${octets[0]}`);
   const type = TYPES.get(octets[1]!);
   if (type === undefined) return fail(`command of unknown kind ${octets[1]}`);
   let body: unknown;
+  let timeMs: number;
   try {
-    body = JSON.parse(decoder.decode(octets.subarray(HEADER_OCTETS)));
+    const text = decoder.decode(octets.subarray(HEADER_OCTETS));
+    const start = Math.max(0, text.indexOf("{"));
+    timeMs = Number(text.slice(0, start));
+    body = JSON.parse(text.slice(start));
   } catch {
     return fail(`${type} command is not JSON`);
   }
-  return isCommand(body, type) ? ok(body) : fail(`${type} command has a wrong member`);
+  if (!Number.isSafeInteger(timeMs) || timeMs < 0) return fail(`${type} command has a wrong time`);
+  return isCommand(body, type)
+    ? ok({ command: body, timeMs })
+    : fail(`${type} command has a wrong member`);
 }
 
 function isCommand(body: unknown, type: string): body is Command {

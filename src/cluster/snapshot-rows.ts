@@ -1,6 +1,6 @@
 /**
  * Rows of a snapshot and the records they stand for. The first member is the kind, in this order:
- *   head     format, log index, epoch, indexes of the tables
+ *   head     format, log index, epoch, indexes of the tables, log time
  *   service  lower-case name and index of a service, before its first instance
  *   n s c    a node, its instances, its checks: by node name, then by id
  *   session query policy token   records by id
@@ -26,6 +26,8 @@ const FORMAT = 1;
 export type Head = {
   index: number;
   epoch: number;
+  /** Log time of the newest command. */
+  timeMs: number;
   indexes: CatalogIndexes & {
     queries: number;
     sessions: number;
@@ -48,12 +50,13 @@ export type Reading =
   | { kind: "end"; rows: number };
 
 /** The first row. */
-export const headRow = ({ index, epoch, indexes }: Head): Row => [
+export const headRow = ({ index, epoch, indexes, timeMs }: Head): Row => [
   "head",
   FORMAT,
   index,
   epoch,
   indexes,
+  timeMs,
 ];
 
 /** Index of a service name, also of one that has no instances any more. */
@@ -141,13 +144,14 @@ const INDEXES: readonly (keyof Head["indexes"])[] = [
   "aclBootstrap",
 ];
 
-function readHead([, format, index, epoch, indexes]: Row): Reading | undefined {
+function readHead([, format, index, epoch, indexes, timeMs = 0]: Row): Reading | undefined {
   if (format !== FORMAT || !isCounter(index) || !isCounter(epoch)) return undefined;
+  if (!isCounter(timeMs)) return undefined;
   if (typeof indexes !== "object" || indexes === null) return undefined;
   const given = indexes as Record<string, unknown>;
   if (!INDEXES.every((name) => isCounter(given[name]))) return undefined;
   // Every member was just seen to be a number.
-  return { kind: "head", head: { index, epoch, indexes: given as Head["indexes"] } };
+  return { kind: "head", head: { index, epoch, timeMs, indexes: given as Head["indexes"] } };
 }
 
 function stampsOf(createIndex: unknown, modifyIndex: unknown): Stamps | undefined {

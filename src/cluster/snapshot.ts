@@ -23,6 +23,8 @@ import {
 export type Contents = {
   index: number;
   epoch: number;
+  /** Log time of the newest command. */
+  timeMs: number;
   tables: Tables;
   sessions: Sessions;
   queries: Queries;
@@ -34,6 +36,7 @@ export function emptyContents(): Contents {
   return {
     index: 0,
     epoch: 0,
+    timeMs: 0,
     tables: createTables(),
     sessions: createSessions(),
     queries: createQueries(),
@@ -51,6 +54,7 @@ export function rowsOf(contents: Contents): Iterable<Row> {
   const head: Head = {
     index: contents.index,
     epoch: contents.epoch,
+    timeMs: contents.timeMs,
     indexes: {
       ...contents.tables.indexes,
       queries: queries.index,
@@ -141,7 +145,7 @@ export class ContentsBuilder {
 
   finish(): Result<Contents, string> {
     if (!this.#ended || this.#head === null) return fail("damaged snapshot: it ends too early");
-    const { indexes, index, epoch } = this.#head;
+    const { indexes, index, epoch, timeMs } = this.#head;
     const { tables, sessions, queries, acl } = this.#contents;
     const { queries: q, sessions: s, acl: a, aclBootstrap, ...catalog } = indexes;
     tables.indexes = catalog;
@@ -151,7 +155,7 @@ export class ContentsBuilder {
       entry.index = serviceIndex;
     }
     [queries.index, sessions.index, acl.index, acl.bootstrapIndex] = [q, s, a, aclBootstrap];
-    return ok({ ...this.#contents, index, epoch });
+    return ok({ ...this.#contents, index, epoch, timeMs });
   }
 
   #take(reading: Reading): string | undefined {

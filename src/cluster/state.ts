@@ -42,10 +42,15 @@ export type State = {
   readonly acl: AclReader;
   /** Highest epoch whose first entry was applied; 0 before any. */
   readonly epoch: number;
+  /** Log time of the newest command: milliseconds since 1970; 0 before any. */
+  readonly timeMs: number;
   /** Rows per table, for metrics. */
   counts(): { nodes: number; services: number; checks: number; queries: number; sessions: number };
-  /** Applies the committed command of this index; indexes must rise. Never throws. */
-  apply(index: number, command: Command): Applied;
+  /**
+   * Applies the committed command of this index; indexes must rise. `timeMs` is the entry's log time;
+   * one that is behind counts as standing still. Never throws.
+   */
+  apply(index: number, command: Command, timeMs: number): Applied;
   /** Image as of this call; each chunk takes less than a few ms to draw, later writes do not matter. */
   snapshot(): { index: number; chunks: Iterable<Uint8Array> };
   /**
@@ -117,15 +122,19 @@ export function createState(): State {
     get epoch() {
       return contents.epoch;
     },
+    get timeMs() {
+      return contents.timeMs;
+    },
     counts: () => ({
       nodes: contents.tables.nodes.size,
       ...contents.tables.counts,
       queries: contents.queries.byId.size,
       sessions: contents.sessions.byId.size,
     }),
-    apply(index, command) {
+    apply(index, command, timeMs) {
       contents.index = index;
-      const change = createChange(index);
+      contents.timeMs = Math.max(contents.timeMs, timeMs);
+      const change = createChange(index, contents.timeMs);
       const result = run(command, change);
       if (change.brokenChecks.length > 0 || change.removedNodes.length > 0)
         endBrokenSessions(contents.sessions, change, sessionEnded);

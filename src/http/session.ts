@@ -64,8 +64,7 @@ async function create(call: Call): Promise<Response> {
     ttl: body.TTL,
     ...checksOf(body),
   };
-  const timeMs = call.deps.clock.wallMs();
-  await call.propose({ type: "session-create", session, timeMs });
+  await call.propose({ type: "session-create", session });
   return call.json({ ID: session.id });
 }
 
@@ -124,7 +123,7 @@ async function destroy(call: Call): Promise<Response> {
   await passBarrier(call, "leader");
   const session = call.deps.reader.session(id);
   if (session !== undefined) requireWrite(call, session);
-  await call.propose({ type: "session-destroy", id, timeMs: call.deps.clock.wallMs() });
+  await call.propose({ type: "session-destroy", id });
   return call.json(true);
 }
 

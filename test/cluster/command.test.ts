@@ -46,9 +46,7 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
     .map(([id, name, tags, nodeMeta]) => query(id, name, { service: { tags, nodeMeta } })),
   fc.tuple(text, text, texts).map(([id, name, checks]) => session(id, name, { checks })),
   text.map((id) => ({ type: "query-delete", id }) as const),
-  fc
-    .tuple(text, fc.nat())
-    .map(([id, timeMs]) => ({ type: "session-destroy", id, timeMs }) as const),
+  text.map((id) => ({ type: "session-destroy", id }) as const),
   fc.tuple(text, text, fc.option(texts)).map(([id, rules, datacenters]) => {
     const policy = { id, name: id, description: "", rules, datacenters };
     return { type: "acl-policy-set", policy } as const;
@@ -63,15 +61,14 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
       : ({ type: "acl-token-set", token: full } as const);
   }),
   text.map((accessorId) => ({ type: "acl-token-delete", accessorId }) as const),
-  fc
-    .tuple(fc.nat(), fc.nat())
-    .map(([epoch, timeMs]) => ({ type: "epoch", epoch, timeMs }) as const),
+  fc.nat().map((epoch) => ({ type: "epoch", epoch }) as const),
 );
 
 t.test("decode(encode(command)) is the command", async (t) => {
   fc.assert(
-    fc.property(commands, (command) => {
-      return isDeepStrictEqual(plain(decode(encode(command))), plain({ ok: true, value: command }));
+    fc.property(commands, fc.maxSafeNat(), (command, timeMs) => {
+      const expected = { ok: true, value: { command, timeMs } };
+      return isDeepStrictEqual(plain(decode(encode(command, timeMs))), plain(expected));
     }),
     { numRuns: 400 },
   );
@@ -122,7 +119,7 @@ t.test("isReadable tells before the log whether decode will tell after it", asyn
       const names = Object.keys(holder).filter((name) => name !== "type");
       if (names.length === 0) return true;
       holder[names[at % names.length]!] = value;
-      if (isReadable(copy)) return decode(encode(copy)).ok;
+      if (isReadable(copy)) return decode(encode(copy, 1)).ok;
       refused++;
       return true;
     }),
@@ -134,6 +131,7 @@ t.test("isReadable tells before the log whether decode will tell after it", asyn
 
 const sample = encode(
   register(node("n1", { meta: { a: "b" } }), service("web", { tags: ["x"] }), [check("c")]),
+  1,
 );
 
 /** Whatever decodes can be applied. */
@@ -141,8 +139,8 @@ function harmless(octets: Uint8Array): string {
   const decoded = decode(octets);
   if (!decoded.ok) return decoded.error;
   const state = createState();
-  state.apply(1, decoded.value);
-  state.apply(2, decoded.value);
+  state.apply(1, decoded.value.command, decoded.value.timeMs);
+  state.apply(2, decoded.value.command, decoded.value.timeMs);
   return "";
 }
 
@@ -162,7 +160,7 @@ t.test("damaged octets give an error or another command, never a throw", async (
 });
 
 t.test("bodies of the right kind with wrong members are refused", async (t) => {
-  const body = JSON.parse(new TextDecoder().decode(sample.subarray(2)));
+  const body = JSON.parse(new TextDecoder().decode(sample.subarray(3))); // after the time
   const wrong = [null, 1, true, [], {}, "x", [1], { a: 1 }];
   const refused = (changed: unknown) => {
     const octets = new TextEncoder().encode(`\x01\x01${JSON.stringify(changed)}`);
@@ -198,14 +196,26 @@ function kindOf(value: unknown): string {
 }
 
 t.test("versions and kinds that are not ours are named", async (t) => {
-  t.same(decode(new Uint8Array([2, 1, 123, 125])), {
+  t.same(decode(new Uint8Array([3, 1, 123, 125])), {
     ok: false,
-    error: "command of unknown version 2",
+    error: "command of unknown version 3",
   });
   t.same(decode(new Uint8Array([1, 99, 123, 125])), {
     ok: false,
     error: "command of unknown kind 99",
   });
+  const entry = (version: number, text: string) =>
+    new Uint8Array([version, 6, ...new TextEncoder().encode(text)]);
+  const destroy = '{"type":"session-destroy","id":"s"}';
+  const command = { type: "session-destroy", id: "s" };
+  t.same(decode(entry(1, destroy)), { ok: true, value: { command, timeMs: 0 } }, "before log time");
+  t.same(decode(entry(2, `17${destroy}`)), { ok: true, value: { command, timeMs: 17 } });
+  for (const time of ["-1", "0.5", "x", "9007199254740993"])
+    t.same(
+      decode(entry(2, `${time}${destroy}`)),
+      { ok: false, error: "session-destroy command has a wrong time" },
+      time,
+    );
   t.same(decode(new Uint8Array([1])), { ok: false, error: "command too short" });
   t.same(decode(new Uint8Array([1, 1, 255])), { ok: false, error: "register command is not JSON" });
 });

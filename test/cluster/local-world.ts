@@ -84,7 +84,7 @@ export function createLocalWorld(options: Partial<LocalSettings> & { seed?: numb
   const uint32 = () => (seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0);
 
   function applyCommand(command: Command): Outcome {
-    const applied = state.apply(++index, command);
+    const applied = state.apply(++index, command, 0);
     agent.catalogChanged(applied.topics);
     return { outcome: "committed", index, result: applied.result };
   }

@@ -42,7 +42,7 @@ function logOf(seed: number, length: number): Command[] {
         return { type: "acl-token-set", token: { ...token, policies, createTimeMs: i } };
       }
       case 5:
-        return { type: "epoch", epoch: pick(100), timeMs: i };
+        return { type: "epoch", epoch: pick(100) };
       default:
         return register(
           node(name, {
@@ -64,7 +64,7 @@ function logOf(seed: number, length: number): Command[] {
 }
 
 function replay(log: readonly Command[], state = createState(), from = 0): State {
-  for (const [i, command] of log.entries()) state.apply(from + i + 1, command);
+  for (const [i, command] of log.entries()) state.apply(from + i + 1, command, i);
   return state;
 }
 
@@ -98,7 +98,7 @@ t.test("an installed image is the state: readers, further log, octets", async (t
     t.equal(reader.indexOf(topic), original.reader.indexOf(topic), topic);
   const more = logOf(5, 300);
   for (const [i, command] of more.entries())
-    t.same(copy.apply(601 + i, command), original.apply(601 + i, command));
+    t.same(copy.apply(601 + i, command, i), original.apply(601 + i, command, i));
   t.equal(copy.digest(), original.digest(), "after 300 more commands");
 });
 
@@ -112,7 +112,7 @@ t.test("a snapshot is of the moment of its call, whatever is written meanwhile",
   let at = 0;
   for (const chunk of chunks) {
     drawn.push(chunk);
-    for (let i = 0; i < 20 && at < more.length; i++, at++) state.apply(501 + at, more[at]!);
+    for (let i = 0; i < 20 && at < more.length; i++, at++) state.apply(501 + at, more[at]!, at);
   }
   t.equal(index, 500);
   t.ok(at > 0, `${at} commands were applied while it was drawn`);
@@ -122,9 +122,9 @@ t.test("a snapshot is of the moment of its call, whatever is written meanwhile",
 t.test("two snapshots at once, with writes between them", async (t) => {
   const state = replay(logOf(8, 300));
   const first = { digest: state.digest(), snapshot: state.snapshot() };
-  for (const [i, command] of logOf(9, 50).entries()) state.apply(301 + i, command);
+  for (const [i, command] of logOf(9, 50).entries()) state.apply(301 + i, command, i);
   const second = { digest: state.digest(), snapshot: state.snapshot() };
-  for (const [i, command] of logOf(10, 50).entries()) state.apply(351 + i, command);
+  for (const [i, command] of logOf(10, 50).entries()) state.apply(351 + i, command, i);
   for (const { digest, snapshot } of [second, first]) {
     const copy = createState();
     t.equal((await copy.install(snapshot.chunks)).ok, true);

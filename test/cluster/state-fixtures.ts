@@ -80,7 +80,7 @@ export function session(
     serviceChecks: null,
     checks: null,
   };
-  return { type: "session-create", session: { ...defaults, ...over }, timeMs: 1 };
+  return { type: "session-create", session: { ...defaults, ...over } };
 }
 
 export function query(
@@ -117,11 +117,17 @@ export function query(
   };
 }
 
-/** A state that counts its own log: `run` applies the next command. */
-export function createLog(): { state: State; run: (command: Command) => Applied } {
+/** A state that counts its own log: `run` applies the next command, at the same time unless told. */
+export function createLog(): {
+  state: State;
+  run: (command: Command, timeMs?: number) => Applied;
+} {
   const state = createState();
   let index = 0;
-  return { state, run: (command) => state.apply(++index, command) };
+  return {
+    state,
+    run: (command, timeMs = state.timeMs) => state.apply(++index, command, timeMs),
+  };
 }
 
 /** Seeded random integers from 0 to below `bound` (mulberry32). */

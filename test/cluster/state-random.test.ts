@@ -69,7 +69,7 @@ function randomCommand(pick: Pick, index: number): ModelCommand {
     return session(`session-${index}`, name, { nodeChecks });
   }
   const id = `session-${Math.max(1, index - pick(8))}`;
-  if (kind < 18) return { type: "session-destroy", id, timeMs: index };
+  if (kind < 18) return { type: "session-destroy", id };
   return query(`q${pick(4)}`, "", { session: pick(2) === 0 ? "" : id }, pick(4) > 0);
 }
 
@@ -209,7 +209,7 @@ function play(seed: number): string[] {
   for (let index = 1; index <= COMMANDS; index++) {
     const command = randomCommand(pick, index);
     const accepted = model.apply(index, structuredClone(command));
-    const { result, topics } = state.apply(index, structuredClone(command));
+    const { result, topics } = state.apply(index, structuredClone(command), index);
     const found = result.ok === accepted ? [] : [`result ${JSON.stringify(result)}`];
     const now = model.views();
     found.push(...differences(state, model));

@@ -41,6 +41,7 @@ export function createWorld({ settings, acl, upstream }: WorldOptions = {}) {
     settings: now,
     catalog: state.reader,
     acl: createAcl(state.acl, {
+      enableKeyListPolicy: false,
       enabled: false,
       defaultPolicy: "allow",
       datacenter: now.datacenter,
@@ -72,7 +73,7 @@ export function createWorld({ settings, acl, upstream }: WorldOptions = {}) {
     /** Questions that went upstream: `name type`. */
     asked,
     apply(command: Command): void {
-      const applied = state.apply(++index, command);
+      const applied = state.apply(++index, command, 0);
       if (!applied.result.ok) throw new Error(applied.result.error);
       resolver.touch(applied.topics);
     },

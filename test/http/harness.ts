@@ -113,12 +113,12 @@ export function createServer(
   let drawn = 0;
 
   async function propose(command: Command): Promise<Outcome> {
-    const decoded = decode(encode(command));
+    const decoded = decode(encode(command, world.clock.wallMs()));
     if (!decoded.ok) throw new Error(decoded.error);
-    const other = options.outcome?.(decoded.value);
+    const other = options.outcome?.(decoded.value.command);
     if (other !== undefined) return other;
     await options.beforeApply?.();
-    const applied = state.apply(++index, decoded.value);
+    const applied = state.apply(++index, decoded.value.command, decoded.value.timeMs);
     waiters.wake(applied.topics);
     if (applied.topics.includes("sessions")) expiry.follow(state.reader, world.nowMs);
     return { outcome: "committed", index, result: applied.result };
@@ -136,6 +136,7 @@ export function createServer(
       epoch: 1,
     }),
     acl: createAcl(state.acl, {
+      enableKeyListPolicy: false,
       enabled: false,
       defaultPolicy: "allow",
       datacenter: "dc1",

@@ -35,7 +35,7 @@ export type SingleEngineOptions = {
   /** What `leadership().leader` says: the server's own "address:port". */
   leader: string;
   /** Octets of the command that opens a term; the state machine fences older epochs by it. */
-  epochCommand: (epoch: number, timeMs: number) => Uint8Array;
+  epochCommand: (epoch: number) => Uint8Array;
   /** Called once when the store has failed. Nothing is acknowledged any more; the process must end. */
   onFailure: (reason: string) => void;
   limits?: Partial<CoreLimits>;
@@ -263,8 +263,8 @@ class SingleEngine implements Engine {
   }
 
   #proposeEpoch(): void {
-    const { epochCommand, clock } = this.#options;
-    this.#feed({ type: "epoch", command: epochCommand(this.#core.term, clock.wallMs()) });
+    const command = this.#options.epochCommand(this.#core.term);
+    this.#feed({ type: "epoch", command });
   }
 
   async #persist(rows: LogRow[]): Promise<void> {
