@@ -124,6 +124,7 @@ export function aclSettings(config: Config): AclSettings {
     enabled: config["acl.enabled"],
     // The option table allows these two words only.
     defaultPolicy: config["acl.default_policy"] as AclSettings["defaultPolicy"],
+    enableKeyListPolicy: config["acl.enable_key_list_policy"],
     datacenter: config.datacenter,
     nodeName: config.node_name,
     tokens: {

@@ -76,15 +76,45 @@ export function mergeRules(all: readonly Rules[]): Rules {
   return merged;
 }
 
-/** The rule that covers the name, if any. */
-export function accessTo({ exact, prefix }: ResourceRules, name: string): Access | undefined {
-  const access = exact.get(name);
-  if (access !== undefined || prefix.size === 0) return access;
-  for (let length = name.length; length >= 0; length--) {
-    const covering = prefix.get(name.slice(0, length));
-    if (covering !== undefined) return covering;
+/** The rule that covers a name, if any. Takes as many look-ups as prefixes differ in length. */
+export type Covering = (name: string) => Access | undefined;
+
+/** Prepares rules for being asked; they must not change any more. */
+export function createCovering({ exact, prefix }: ResourceRules): Covering {
+  const lengths = [...new Set(Array.from(prefix.keys(), (name) => name.length))];
+  lengths.sort((a, b) => b - a);
+  return (name) => {
+    const access = exact.get(name);
+    return access ?? coveringPrefix(prefix, lengths, name);
+  };
+}
+
+/** The access of the longest prefix that the name starts with; `lengths` falls. */
+function coveringPrefix(
+  prefix: ReadonlyMap<string, Access>,
+  lengths: readonly number[],
+  name: string,
+): Access | undefined {
+  for (const length of lengths) {
+    if (length > name.length) continue;
+    const access = prefix.get(length === name.length ? name : name.slice(0, length));
+    if (access !== undefined) return access;
   }
   return undefined;
+}
+
+/**
+ * What the rules say about everything that starts with `start`: the access of the prefix rule that
+ * covers it, and whether a rule, exact or prefix, at or below it grants less than write.
+ */
+export function accessBelow(
+  { exact, prefix }: ResourceRules,
+  start: string,
+): { covering: Access | undefined; isNarrowed: boolean } {
+  const covering = createCovering({ exact: new Map(), prefix })(start);
+  const narrows = ([name, access]: [string, Access]) =>
+    access !== "write" && name.startsWith(start);
+  return { covering, isNarrowed: [...exact, ...prefix].some(narrows) };
 }
 
 type MutableRules = {

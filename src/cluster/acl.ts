@@ -1,8 +1,19 @@
-import { accessTo, mergeRules, type Access, type Rules } from "./acl-rules.ts";
+import { accessBelow, createCovering, mergeRules } from "./acl-rules.ts";
+import type { Access, Rules } from "./acl-rules.ts";
 import { ANONYMOUS_SECRET, type AclReader } from "./acl-state.ts";
 
 /** What a caller may do; Consul 1.10 rule language. Each method answers for one exact name. */
 export type Authorizer = {
+  keyRead(key: string): boolean;
+  /** For `acl.enable_key_list_policy`: lists below a prefix. */
+  keyList(prefix: string): boolean;
+  keyWrite(key: string): boolean;
+  /** For a recursive delete: write on the prefix, and no rule below it that grants less. */
+  keyWritePrefix(prefix: string): boolean;
+  eventRead(name: string): boolean;
+  eventWrite(name: string): boolean;
+  keyringRead(): boolean;
+  keyringWrite(): boolean;
   nodeRead(node: string): boolean;
   nodeWrite(node: string): boolean;
   serviceRead(service: string): boolean;
@@ -23,6 +34,8 @@ export type Authorizer = {
 export type Acl = {
   readonly enabled: boolean;
   readonly defaultPolicy: "allow" | "deny";
+  /** Lists of keys need `list` on their prefix and are refused without it. */
+  readonly enableKeyListPolicy: boolean;
   /** undefined or "": the default token if configured, else the anonymous token. "ACL not found" for an unknown secret. */
   authorizer(secretId: string | undefined): Authorizer | "ACL not found";
   /** For DNS: acl.tokens.dns, else acl.tokens.default, else anonymous. */
@@ -33,6 +46,7 @@ export type Acl = {
 export type AclSettings = {
   enabled: boolean;
   defaultPolicy: "allow" | "deny";
+  enableKeyListPolicy: boolean;
   datacenter: string;
   nodeName: string;
   /** Secrets; "" where none is configured. */
@@ -87,6 +101,9 @@ export function createAcl(reader: AclReader, settings: AclSettings): Acl {
     get defaultPolicy() {
       return settings.enabled ? settings.defaultPolicy : "allow";
     },
+    get enableKeyListPolicy() {
+      return settings.enabled && settings.enableKeyListPolicy;
+    },
     authorizer,
     dnsAuthorizer() {
       const found = authorizer(settings.tokens.dns);
@@ -103,19 +120,40 @@ export function createAuthorizer(rules: Rules, defaultPolicy: "allow" | "deny"):
     access === undefined ? otherwise : access !== "deny";
   const writes = (access: Access | undefined, otherwise: boolean) =>
     access === undefined ? otherwise : access === "write";
-  const { node, service, query, session, agent } = rules.resources;
-  const { acl, operator } = rules.scalars;
+  const { key, node, service, query, session, agent, event } = rules.resources;
+  const { acl, operator, keyring } = rules.scalars;
+  const keys = createCovering(key);
+  const nodes = createCovering(node);
+  const services = createCovering(service);
+  const queries = createCovering(query);
+  const sessions = createCovering(session);
+  const agents = createCovering(agent);
+  const events = createCovering(event);
   return {
-    nodeRead: (name) => reads(accessTo(node, name), byDefault),
-    nodeWrite: (name) => writes(accessTo(node, name), byDefault),
-    serviceRead: (name) => reads(accessTo(service, name), byDefault),
-    serviceWrite: (name) => writes(accessTo(service, name), byDefault),
-    queryRead: (name) => reads(accessTo(query, name), byDefault),
-    queryWrite: (name) => writes(accessTo(query, name), byDefault),
-    sessionRead: (name) => reads(accessTo(session, name), byDefault),
-    sessionWrite: (name) => writes(accessTo(session, name), byDefault),
-    agentRead: (name) => reads(accessTo(agent, name), byDefault),
-    agentWrite: (name) => writes(accessTo(agent, name), byDefault),
+    keyRead: (name) => reads(keys(name), byDefault),
+    keyList(prefix) {
+      const access = keys(prefix);
+      return access === undefined ? byDefault : access === "list" || access === "write";
+    },
+    keyWrite: (name) => writes(keys(name), byDefault),
+    keyWritePrefix(prefix) {
+      const { covering, isNarrowed } = accessBelow(key, prefix);
+      return writes(covering, byDefault) && !isNarrowed;
+    },
+    eventRead: (name) => reads(events(name), byDefault),
+    eventWrite: (name) => writes(events(name), byDefault),
+    keyringRead: () => reads(keyring, byDefault),
+    keyringWrite: () => writes(keyring, byDefault),
+    nodeRead: (name) => reads(nodes(name), byDefault),
+    nodeWrite: (name) => writes(nodes(name), byDefault),
+    serviceRead: (name) => reads(services(name), byDefault),
+    serviceWrite: (name) => writes(services(name), byDefault),
+    queryRead: (name) => reads(queries(name), byDefault),
+    queryWrite: (name) => writes(queries(name), byDefault),
+    sessionRead: (name) => reads(sessions(name), byDefault),
+    sessionWrite: (name) => writes(sessions(name), byDefault),
+    agentRead: (name) => reads(agents(name), byDefault),
+    agentWrite: (name) => writes(agents(name), byDefault),
     operatorRead: () => reads(operator, byDefault),
     operatorWrite: () => writes(operator, byDefault),
     aclRead: () => reads(acl, false),
@@ -125,6 +163,14 @@ export function createAuthorizer(rules: Rules, defaultPolicy: "allow" | "deny"):
 
 const yes = () => true;
 const MANAGE_ALL: Authorizer = {
+  keyRead: yes,
+  keyList: yes,
+  keyWrite: yes,
+  keyWritePrefix: yes,
+  eventRead: yes,
+  eventWrite: yes,
+  keyringRead: yes,
+  keyringWrite: yes,
   nodeRead: yes,
   nodeWrite: yes,
   serviceRead: yes,

@@ -124,6 +124,7 @@ const used = {
   "acl.default_policy": row("text", "allow", "What holds without a rule.", {
     words: ["allow", "deny"],
   }),
+  "acl.enable_key_list_policy": row("boolean", false, "Lists of keys need `list` on the prefix."),
   "acl.tokens.initial_management": secret("First management token."),
   "acl.tokens.agent_recovery": secret("Token for the agent API without servers."),
   "acl.tokens.default": secret("Token of requests without one."),

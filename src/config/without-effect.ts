@@ -102,7 +102,6 @@ const rows: Record<string, Row> = {
   "acl.down_policy": ["text", acls],
   "acl.enable_token_persistence": ["boolean", acls, off],
   "acl.enable_token_replication": ["boolean", acls, off],
-  "acl.enable_key_list_policy": ["boolean", acls, off],
   "acl.policy_ttl": ["durationMs", acls],
   "acl.role_ttl": ["durationMs", acls],
   "acl.token_ttl": ["durationMs", acls],

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import t from "tap";
 import { createAcl, createAuthorizer, type AclSettings } from "../../src/cluster/acl.ts";
 import { parseHcl } from "../../src/cluster/acl-hcl.ts";
-import { accessTo, mergeRules, parseRules, type Rules } from "../../src/cluster/acl-rules.ts";
+import { createCovering, mergeRules, parseRules, type Rules } from "../../src/cluster/acl-rules.ts";
 import { GLOBAL_MANAGEMENT_ID, initialManagementCommand } from "../../src/cluster/acl-state.ts";
 import type { Command } from "../../src/cluster/command.ts";
 import { createLog } from "./state-fixtures.ts";
@@ -96,8 +96,9 @@ t.test("exact beats prefix, longest prefix wins, deny > write > list > read", as
     ["both", "list"],
     ["x", "deny"],
   ];
-  for (const [key, access] of rows) t.equal(accessTo(rules.resources.key, key), access, key);
-  t.equal(accessTo(rules.resources.node, "n"), undefined);
+  const covering = createCovering(rules.resources.key);
+  for (const [key, access] of rows) t.equal(covering(key), access, key);
+  t.equal(createCovering(rules.resources.node)("n"), undefined);
 });
 
 t.test("what no rule covers follows the default policy, but never acl", async (t) => {
@@ -115,6 +116,53 @@ t.test("what no rule covers follows the default policy, but never acl", async (t
     t.same([some.nodeRead("b"), some.nodeRead("c")], [false, allowed]);
     t.same([some.aclRead(), some.aclWrite()], [true, false]);
   }
+});
+
+t.test("keys: list needs its own right, deleting a tree needs write on all of it", async (t) => {
+  const rules = `
+    key_prefix "" { policy = "read" } key_prefix "app/" { policy = "write" }
+    key_prefix "ls/" { policy = "list" } key_prefix "mix/" { policy = "write" }
+    key_prefix "mix/ro/" { policy = "read" } key "one/x" { policy = "write" }
+    key_prefix "own/" { policy = "write" } key "own/secret" { policy = "deny" }`;
+  const some = createAuthorizer(rulesOf(rules), "deny");
+  const rows: [string, boolean, boolean, boolean][] = [
+    // prefix, list, write as a key, write as a tree
+    ["", false, false, false],
+    ["app/", true, true, true],
+    ["app/deep/er", true, true, true],
+    ["app", false, false, false],
+    ["ls/", true, false, false],
+    ["mix/", true, true, false],
+    ["mix/r", true, true, false],
+    ["mix/rw", true, true, true],
+    ["one/x", true, true, false], // an exact rule says nothing about what is below
+    ["own/", true, true, false],
+    ["own/secret", false, false, false],
+    ["own/other", true, true, true],
+  ];
+  for (const [key, list, write, tree] of rows)
+    t.same(
+      [some.keyList(key), some.keyWrite(key), some.keyWritePrefix(key)],
+      [list, write, tree],
+      key,
+    );
+  const none = createAuthorizer(rulesOf('key "a/b" { policy = "deny" }'), "allow");
+  t.same(
+    [none.keyWritePrefix("a/"), none.keyWritePrefix("b/"), none.keyList("b/")],
+    [false, true, true],
+  );
+  t.same(
+    [some.eventRead("e"), some.keyringRead(), some.eventWrite("e"), some.keyringWrite()],
+    [false, false, false, false],
+  );
+  const ring = createAuthorizer(
+    rulesOf('event_prefix "d" { policy = "write" } keyring = "read"'),
+    "deny",
+  );
+  t.same(
+    [ring.eventWrite("deploy"), ring.eventRead("x"), ring.keyringRead(), ring.keyringWrite()],
+    [true, false, true, false],
+  );
 });
 
 const policy = (id: string, name: string, rules: string, datacenters: string[] | null = null) =>
@@ -219,6 +267,7 @@ function settings(over: Partial<AclSettings> = {}): AclSettings {
   return {
     enabled: true,
     defaultPolicy: "deny",
+    enableKeyListPolicy: false,
     datacenter: "dc1",
     nodeName: "edge-1",
     tokens: { initialManagement: ROOT, agentRecovery: "recovery", default: "", dns: "" },
