@@ -5,7 +5,7 @@ import { createSocket } from "node:dgram";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { freePort } from "../test/free-port.ts";
+import { freePort } from "../test/free-port.mjs";
 import { startServer, type Server } from "./process.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");

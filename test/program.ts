@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Test } from "tap";
-import { freePort } from "./free-port.ts";
+import { freePort } from "./free-port.mjs";
 import { temporaryDirectory } from "./temporary-directory.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");

@@ -1,7 +1,8 @@
 /** A scripted upstream server for tests of the real program: UDP and TCP on one loopback port. */
 import { createSocket } from "node:dgram";
-import { createServer, type AddressInfo, type Socket } from "node:net";
+import { createServer, type Socket } from "node:net";
 import dnsPacket, { type Answer, type Packet } from "dns-packet";
+import { freePort } from "./free-port.mjs";
 
 export type Got = {
   name: string;
@@ -37,7 +38,7 @@ export async function startUpstream(
 ): Promise<Upstream> {
   let says = first;
   const got: Got[] = [];
-  let port = 0;
+  const port = await freePort();
   let closers: (() => Promise<void>)[] = [];
 
   async function answer(
@@ -77,7 +78,6 @@ export async function startUpstream(
       tcp.once("error", failed);
       tcp.listen(port, "127.0.0.1", done);
     });
-    port = (tcp.address() as AddressInfo).port;
     const udp = createSocket({ type: "udp4", recvBufferSize: 4 << 20, sendBufferSize: 4 << 20 });
     let open = true;
     udp.on("message", (wire, from) => {

@@ -1,6 +1,6 @@
 import { createSocket, type Socket as DatagramSocket } from "node:dgram";
 import { randomFillSync } from "node:crypto";
-import { createServer, type AddressInfo, type Socket } from "node:net";
+import { createServer, type Socket } from "node:net";
 import t, { type Test } from "tap";
 import type { ForwardAnswer } from "../../src/dns/answer.ts";
 import {
@@ -11,6 +11,7 @@ import {
 import { createForwarder, type Forwarder } from "../../src/forwarder/forward.ts";
 import { forwarderDefaults, type ForwarderSettings } from "../../src/forwarder/settings.ts";
 import type { Random, SocketAddress } from "../../src/ports.ts";
+import { freePort } from "../free-port.mjs";
 import { inWords, wireName } from "./world.ts";
 
 /** The generator of the operating system, read in blocks. */
@@ -73,16 +74,16 @@ async function startServer(
   return { address: { address: "127.0.0.1", port }, seen };
 }
 
-/** The same free port for both transports; another try if the second is taken. */
+/** The same free port for both transports. */
 async function bindBoth(
   udp: DatagramSocket,
   tcp: ReturnType<typeof createServer>,
 ): Promise<number> {
+  const port = await freePort();
   await new Promise<void>((done, failed) => {
     tcp.once("error", failed);
-    tcp.listen(0, "127.0.0.1", done);
+    tcp.listen(port, "127.0.0.1", done);
   });
-  const { port } = tcp.address() as AddressInfo;
   await new Promise<void>((done, failed) => {
     udp.once("error", failed);
     udp.bind(port, "127.0.0.1", done);
@@ -232,12 +233,7 @@ t.test("over TCP: length 0, garbage, and a connection that ends", async (t) => {
 t.test("a closed port and a silent server cost little", async (t) => {
   const silent = await startServer(t, () => []);
   const good = await startServer(t, ({ wire }) => [answer(wire)]);
-  const closed = await new Promise<SocketAddress>((done) => {
-    const socket = createSocket("udp4").bind(0, "127.0.0.1", () => {
-      const { port } = socket.address();
-      socket.close(() => done({ address: "127.0.0.1", port }));
-    });
-  });
+  const closed = { address: "127.0.0.1", port: await freePort() };
   const forwarder = start(t, [closed, silent.address, good.address], { timeoutMs: 100 });
   for (let i = 0; i < 5; i++) t.equal(words(await ask(forwarder, `n${i}.test`)), "A 10.0.0.0");
   const [first, second] = forwarder.stats().servers;

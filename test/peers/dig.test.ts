@@ -3,7 +3,7 @@ import t, { type Test } from "tap";
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { freePort } from "../free-port.ts";
+import { freePort } from "../free-port.mjs";
 import { startProgram, type Program } from "../program.ts";
 import { temporaryDirectory } from "../temporary-directory.ts";
 import { hasPeer, startPeer } from "./peer.ts";

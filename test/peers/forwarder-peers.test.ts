@@ -11,7 +11,7 @@ import { createForwarder, type Forwarder } from "../../src/forwarder/forward.ts"
 import { forwarderDefaults } from "../../src/forwarder/settings.ts";
 import { decode, framed, query, tcpExchange } from "../dns-client.ts";
 import { wireName } from "../forwarder/world.ts";
-import { freePort } from "../free-port.ts";
+import { freePort } from "../free-port.mjs";
 import { temporaryDirectory } from "../temporary-directory.ts";
 import { hasPeer, startPeer } from "./peer.ts";
 

@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { freePort } from "../free-port.ts";
+import { freePort } from "../free-port.mjs";
 import { startProgram } from "../program.ts";
 import { temporaryDirectory } from "../temporary-directory.ts";
 import { hasPeer, startPeer } from "./peer.ts";

@@ -5,7 +5,7 @@ import { Agent, request } from "node:http";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import t from "tap";
-import { freePort } from "../free-port.ts";
+import { freePort } from "../free-port.mjs";
 import { waypostPath } from "../program.ts";
 import { temporaryDirectory } from "../temporary-directory.ts";
 

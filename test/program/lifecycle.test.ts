@@ -3,10 +3,10 @@ import t from "tap";
 import { execFileSync, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { symlinkSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
+import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { decode, query, udpClient } from "../dns-client.ts";
-import { freePort } from "../free-port.ts";
+import { freePort } from "../free-port.mjs";
 import { startProgram, waypostPath } from "../program.ts";
 import { temporaryDirectory } from "../temporary-directory.ts";
 
@@ -96,10 +96,10 @@ t.test("a port in use is named", async (t) => {
 });
 
 t.test("a TCP port in use is named", async (t) => {
-  const taken = createServer().listen(0, "127.0.0.1");
+  const port = await freePort();
+  const taken = createServer().listen(port, "127.0.0.1");
   await once(taken, "listening");
   t.teardown(() => taken.close());
-  const { port } = taken.address() as AddressInfo; // it listens on IP
   const path = temporaryDirectory(t);
   const at = { directory: path, dnsPort: port, httpPort: await freePort() };
   const error = await startProgram(t, {}, at).catch((e: Error) => e);
