@@ -54,7 +54,7 @@ export function createTopicIndex<W>(): TopicIndex<W> {
 
   /** At most as many looks as the key has characters. */
   function takePrefixesOf(key: string, found: (waiter: W) => void): void {
-    for (const length of [...prefixLengths.keys()])
+    for (const length of prefixLengths.keys())
       if (length <= key.length) takeExactly(prefixMark + key.slice(0, length), found);
   }
 
