@@ -3,6 +3,7 @@
  * applied without further questions about types.
  */
 import type { Command } from "./command.ts";
+import { DIMENSIONS } from "./coordinates.ts";
 
 /** Is the value of the shape? It may be anything. */
 export type Shape = (value: unknown) => boolean;
@@ -150,10 +151,31 @@ const token = record({
   createTimeMs: finite,
 });
 
+const coordinate = record({
+  node: text,
+  segment: text,
+  coordinate: record({
+    vec: (value) => listOf(finite)(value) && (value as unknown[]).length === DIMENSIONS,
+    error: finite,
+    adjustment: finite,
+    height: finite,
+  }),
+});
+
 const counter: Shape = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
 
 /** Shapes of the parts of records, for snapshots. */
-export const recordShapes = { node, service, check, query, session, policy, token, counter };
+export const recordShapes = {
+  node,
+  service,
+  check,
+  query,
+  session,
+  policy,
+  token,
+  coordinate,
+  counter,
+};
 
 /** Shape of each command's body; `type` is checked by the codec. */
 export const commandShapes: Readonly<Record<Command["type"], Shape>> = {
@@ -173,5 +195,6 @@ export const commandShapes: Readonly<Record<Command["type"], Shape>> = {
   "acl-token-set": record({ token }),
   "acl-token-delete": record({ accessorId: text }),
   "acl-bootstrap": record({ token, resetIndex: integer }),
+  coordinates: record({ updates: listOf(coordinate) }),
   epoch: record({ epoch: integer }),
 };

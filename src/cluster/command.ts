@@ -11,6 +11,7 @@ import { fail, ok, type Result } from "../base.ts";
 import { commandShapes } from "./command-shapes.ts";
 import type {
   CheckRecord,
+  CoordinateRecord,
   NodeRecord,
   QueryRecord,
   ServiceRecord,
@@ -78,6 +79,8 @@ export type Command =
   | { type: "acl-token-delete"; accessorId: string }
   /** The first management token; again only with the reset index that the refusal named. */
   | { type: "acl-bootstrap"; token: AclTokenFields; resetIndex: number }
+  /** Coordinates of nodes; of those that do not exist they are dropped. */
+  | { type: "coordinates"; updates: readonly CoordinateRecord[] }
   /** First entry of a leader's term: fences commands of older epochs. */
   | { type: "epoch"; epoch: number };
 
@@ -106,6 +109,7 @@ const KINDS: Readonly<Record<Command["type"], number>> = {
   "acl-token-delete": 10,
   "acl-bootstrap": 11,
   epoch: 12,
+  coordinates: 30,
 };
 const TYPES = new Map(Object.entries(KINDS).map(([type, kind]) => [kind, type]));
 const HEADER_OCTETS = 2;

@@ -92,6 +92,31 @@ export type QueryRecord = Indexed & {
   readonly dns: { readonly ttl: string };
 };
 
+/** A place on the map of round-trip times; all numbers are seconds, `error` is a ratio. */
+export type Coordinate = {
+  readonly vec: readonly number[];
+  readonly error: number;
+  readonly adjustment: number;
+  readonly height: number;
+};
+
+/** Where a node stands within a network segment; "" is the default segment. */
+export type CoordinateRecord = {
+  readonly node: string;
+  readonly segment: string;
+  readonly coordinate: Coordinate;
+};
+
+/** Segment → coordinate of one node; never empty. */
+export type CoordinateSet = ReadonlyMap<string, CoordinateRecord>;
+
+/** What is known of distances. Topic `coordinates`. */
+export type CoordinateReader = {
+  of(node: string): CoordinateSet | undefined;
+  /** By node name, then by segment. */
+  all(): readonly CoordinateRecord[];
+};
+
 /** One session: it ends with its node, with its checks, or when its TTL passes unrenewed. */
 export type SessionRecord = Indexed & {
   readonly id: string;
@@ -111,6 +136,7 @@ export type SessionRecord = Indexed & {
  *   services         the service table         service:<lower-case name>   instances, their nodes' addresses and checks
  *   checks           the check table           addresses                   any node or service address (for PTR)
  *   queries          prepared queries          sessions                    sessions
+ *   coordinates      network coordinates
  *   acl              tokens, policies          kv:<key> and others         added by their own state machines
  * A change of a node (or of a node-level check) touches `service:` of every service on that node.
  * A `service:` topic is never touched by a change of another service.
@@ -156,6 +182,7 @@ export type CatalogReader = {
    * the client's text (a template asked for by its id). Reads topic `queries`.
    */
   resolveQuery(idOrName: string): Result<QueryRecord | undefined, string>;
+  readonly coordinates: CoordinateReader;
   session(id: string): SessionRecord | undefined;
   sessions(): Iterable<SessionRecord>;
   /** Modify index that a blocking read of this topic compares with; rules of Consul's index (per service, per node, per table). */

@@ -4,6 +4,7 @@
  *   service  lower-case name and index of a service, before its first instance
  *   n s c    a node, its instances, its checks: by node name, then by id
  *   session query policy token   records by id
+ *   coordinate   by node name, then by segment
  *   end      number of rows before it
  */
 import type { AclPolicyRecord, AclTokenRecord } from "./acl-state.ts";
@@ -12,6 +13,7 @@ import type { CheckFields, NodeFields, ServiceFields } from "./command.ts";
 import { recordShapes, type Shape } from "./command-shapes.ts";
 import type {
   CheckRecord,
+  CoordinateRecord,
   NodeRecord,
   QueryRecord,
   ServiceRecord,
@@ -33,6 +35,7 @@ export type Head = {
     sessions: number;
     acl: number;
     aclBootstrap: number;
+    coordinates: number;
   };
 };
 
@@ -47,6 +50,7 @@ export type Reading =
   | { kind: "query"; record: QueryRecord }
   | { kind: "policy"; record: AclPolicyRecord }
   | { kind: "token"; record: AclTokenRecord }
+  | { kind: "coordinate"; record: CoordinateRecord }
   | { kind: "end"; rows: number };
 
 /** The first row. */
@@ -99,6 +103,9 @@ export const recordRow = (
   record: SessionRecord | QueryRecord | AclPolicyRecord | AclTokenRecord,
 ): Row => [kind, record];
 
+/** Where a node stands. */
+export const coordinateRow = (record: CoordinateRecord): Row => ["coordinate", record];
+
 /** What a row says; undefined if it is none of ours. Nothing in it is trusted. */
 export function readRow(row: Row): Reading | undefined {
   switch (row[0]) {
@@ -120,6 +127,10 @@ export function readRow(row: Row): Reading | undefined {
     case "policy":
     case "token":
       return readRecord(row[0], row[1]);
+    case "coordinate": {
+      const record = shaped<CoordinateRecord>(row[1], recordShapes.coordinate);
+      return record && { kind: "coordinate", record };
+    }
     case "end":
       return isCounter(row[1]) ? { kind: "end", rows: row[1] } : undefined;
     default:
@@ -142,13 +153,15 @@ const INDEXES: readonly (keyof Head["indexes"])[] = [
   "sessions",
   "acl",
   "aclBootstrap",
+  "coordinates",
 ];
 
 function readHead([, format, index, epoch, indexes, timeMs = 0]: Row): Reading | undefined {
   if (format !== FORMAT || !isCounter(index) || !isCounter(epoch)) return undefined;
   if (!isCounter(timeMs)) return undefined;
   if (typeof indexes !== "object" || indexes === null) return undefined;
-  const given = indexes as Record<string, unknown>;
+  // Older snapshots have no coordinates.
+  const given: Record<string, unknown> = { coordinates: 0, ...indexes };
   if (!INDEXES.every((name) => isCounter(given[name]))) return undefined;
   // Every member was just seen to be a number.
   return { kind: "head", head: { index, epoch, timeMs, indexes: given as Head["indexes"] } };

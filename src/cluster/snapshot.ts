@@ -3,11 +3,18 @@ import { fail, ok, type Result } from "../base.ts";
 import { createAclState, putPolicy, putToken, type AclState } from "./acl-state.ts";
 import { createTables, freezeNodes, type NodeEntry, type Tables } from "./catalog-tables.ts";
 import { restoreNode } from "./catalog.ts";
+import {
+  coordinateRecords,
+  createCoordinates,
+  putCoordinate,
+  type Coordinates,
+} from "./coordinates.ts";
 import { createQueries, putQuery, type Queries } from "./queries.ts";
 import { createSessions, putSession, type Sessions } from "./sessions.ts";
-import type { Row } from "./snapshot-frames.ts";
+import { FrameReader, type Row } from "./snapshot-frames.ts";
 import {
   checkRow,
+  coordinateRow,
   endRow,
   headRow,
   nodeRow,
@@ -18,6 +25,7 @@ import {
   type Head,
   type Reading,
 } from "./snapshot-rows.ts";
+import type { Rest } from "./time-slices.ts";
 
 /** Everything that a log makes. */
 export type Contents = {
@@ -29,6 +37,7 @@ export type Contents = {
   sessions: Sessions;
   queries: Queries;
   acl: AclState;
+  coordinates: Coordinates;
 };
 
 /** What a new cluster holds. */
@@ -41,11 +50,12 @@ export function emptyContents(): Contents {
     sessions: createSessions(),
     queries: createQueries(),
     acl: createAclState(),
+    coordinates: createCoordinates(),
   };
 }
 
 /** Rows of the contents as they are now; later changes do not reach them. Drawn lazily. */
-export function rowsOf(contents: Contents): Iterable<Row> {
+export function rowsOf(contents: Contents, epoch = contents.epoch): Iterable<Row> {
   // Only lists are copied here: records never change, and node entries not from now on.
   const nodes = freezeNodes(contents.tables);
   const serviceIndexes = new Map<string, number>();
@@ -53,7 +63,7 @@ export function rowsOf(contents: Contents): Iterable<Row> {
   const { sessions, queries, acl } = contents;
   const head: Head = {
     index: contents.index,
-    epoch: contents.epoch,
+    epoch,
     timeMs: contents.timeMs,
     indexes: {
       ...contents.tables.indexes,
@@ -61,6 +71,7 @@ export function rowsOf(contents: Contents): Iterable<Row> {
       sessions: sessions.index,
       acl: acl.index,
       aclBootstrap: acl.bootstrapIndex,
+      coordinates: contents.coordinates.index,
     },
   };
   const records = [
@@ -72,6 +83,7 @@ export function rowsOf(contents: Contents): Iterable<Row> {
       (policy) => policy.id,
     ),
     ...byId("token", [...acl.tokens.values()], (token) => token.accessorId),
+    ...coordinateRecords(contents.coordinates).map(coordinateRow),
   ];
   return rows(head, nodes, serviceIndexes, records);
 }
@@ -113,12 +125,36 @@ function* rows(
   yield endRow(count + records.length);
 }
 
+/**
+ * Contents of an image, built aside. Chunks may be cut anywhere; `rest` is asked after each of them
+ * whether others should have their turn. The error says what is damaged.
+ */
+export async function buildContents(
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  rest: Rest = () => undefined,
+): Promise<Result<Contents, string>> {
+  const frames = new FrameReader();
+  const builder = new ContentsBuilder();
+  for await (const chunk of chunks) {
+    const rows = frames.read(chunk);
+    if (!rows.ok) return rows;
+    for (const row of rows.value) {
+      const problem = builder.add(row);
+      if (problem !== undefined) return fail(problem);
+    }
+    const pause = rest();
+    if (pause !== undefined) await pause;
+  }
+  if (!frames.atBoundary) return fail("damaged snapshot: it ends too early");
+  return builder.finish();
+}
+
 type NodeReading = Extract<Reading, { kind: "n" }>;
 type ServiceReading = Extract<Reading, { kind: "s" }>;
 type CheckReading = Extract<Reading, { kind: "c" }>;
 
 /** Takes rows and builds contents aside; nothing is in use before `finish` says that all is there. */
-export class ContentsBuilder {
+class ContentsBuilder {
   readonly #contents = emptyContents();
   readonly #serviceIndexes = new Map<string, number>();
   #node: NodeReading | null = null;
@@ -147,7 +183,8 @@ export class ContentsBuilder {
     if (!this.#ended || this.#head === null) return fail("damaged snapshot: it ends too early");
     const { indexes, index, epoch, timeMs } = this.#head;
     const { tables, sessions, queries, acl } = this.#contents;
-    const { queries: q, sessions: s, acl: a, aclBootstrap, ...catalog } = indexes;
+    const { queries: q, sessions: s, acl: a, aclBootstrap, coordinates, ...catalog } = indexes;
+    this.#contents.coordinates.index = coordinates;
     tables.indexes = catalog;
     for (const [lower, entry] of tables.services) {
       const serviceIndex = this.#serviceIndexes.get(lower);
@@ -191,6 +228,10 @@ export class ContentsBuilder {
       case "token":
         putToken(acl, reading.record);
         return undefined;
+      case "coordinate":
+        return putCoordinate(this.#contents.coordinates, reading.record)
+          ? undefined
+          : "damaged snapshot: coordinates of too many segments";
       case "end":
         this.#ended = true;
         return reading.rows === this.#rows ? undefined : "damaged snapshot: number of rows";

@@ -16,6 +16,7 @@ import { catalogIndexOf, createNodeReads } from "./catalog-read.ts";
 import { applyDeregister, applyRegister } from "./catalog.ts";
 import { createChange, type Change } from "./change.ts";
 import type { Command } from "./command.ts";
+import { applyCoordinates, createCoordinateReader, removeCoordinatesOf } from "./coordinates.ts";
 import { crc32 } from "./crc32.ts";
 import type { CatalogReader, Topic } from "./model.ts";
 import { applyQueryDelete, applyQuerySet, removeQueriesOf, resolveQuery } from "./queries.ts";
@@ -25,8 +26,9 @@ import {
   endBrokenSessions,
   type SessionEnded,
 } from "./sessions.ts";
-import { ContentsBuilder, emptyContents, rowsOf } from "./snapshot.ts";
-import { FrameReader, writeFrames } from "./snapshot-frames.ts";
+import { buildContents, emptyContents, rowsOf } from "./snapshot.ts";
+import { writeFrames } from "./snapshot-frames.ts";
+import type { Rest } from "./time-slices.ts";
 
 /** What one command did. */
 export type Applied = {
@@ -51,12 +53,21 @@ export type State = {
    * one that is behind counts as standing still. Never throws.
    */
   apply(index: number, command: Command, timeMs: number): Applied;
-  /** Image as of this call; each chunk takes less than a few ms to draw, later writes do not matter. */
-  snapshot(): { index: number; chunks: Iterable<Uint8Array> };
   /**
-   * Replaces everything, or nothing if the image is damaged. All topics may have changed: the
-   * caller wakes everybody. `index` is that of the log entry which restores; default the image's.
+   * Image as of this call; each chunk takes less than a few ms to draw, later writes do not matter.
+   * `portable`: for another cluster, without the epoch, which belongs to this log.
    */
+  snapshot(form?: "own" | "portable"): { index: number; chunks: Iterable<Uint8Array> };
+  /**
+   * Builds the contents of an image aside; `put` makes them the state. All topics may have changed
+   * then: the caller wakes everybody. `index` is that of the log entry which restores; default the
+   * image's. `rest` is asked between slices of the work. The error says what is damaged.
+   */
+  prepare(
+    chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+    options?: { index?: number; rest?: Rest },
+  ): Promise<Result<{ index: number; put(): void }, string>>;
+  /** `prepare` and `put` in one: replaces everything, or nothing if the image is damaged. */
   install(
     chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
     index?: number,
@@ -92,6 +103,8 @@ export function createState(): State {
         return applyQuerySet(queries, sessions, command, change);
       case "query-delete":
         return applyQueryDelete(queries, command.id, change);
+      case "coordinates":
+        return applyCoordinates(contents.coordinates, contents.tables, command.updates, change);
       case "acl-policy-set":
         return applyPolicySet(acl, command.policy, change);
       case "acl-policy-delete":
@@ -112,9 +125,17 @@ export function createState(): State {
     }
   }
 
-  function snapshot() {
-    return { index: contents.index, chunks: writeFrames(rowsOf(contents)) };
+  function snapshot(form: "own" | "portable" = "own") {
+    const { index, epoch } = contents;
+    return { index, chunks: writeFrames(rowsOf(contents, form === "own" ? epoch : 0)) };
   }
+
+  const prepare: State["prepare"] = async (chunks, { index, rest } = {}) => {
+    const built = await buildContents(chunks, rest);
+    if (!built.ok) return built;
+    const next = index === undefined ? built.value : { ...built.value, index };
+    return ok({ index: next.index, put: () => void (contents = next) });
+  };
 
   return {
     reader: createReader(() => contents, catalog),
@@ -136,27 +157,18 @@ export function createState(): State {
       contents.timeMs = Math.max(contents.timeMs, timeMs);
       const change = createChange(index, contents.timeMs);
       const result = run(command, change);
+      if (change.removedNodes.length > 0) removeCoordinatesOf(contents.coordinates, change);
       if (change.brokenChecks.length > 0 || change.removedNodes.length > 0)
         endBrokenSessions(contents.sessions, change, sessionEnded);
       return { result, topics: [...change.topics] };
     },
     snapshot,
+    prepare,
     async install(chunks, index) {
-      const frames = new FrameReader();
-      const builder = new ContentsBuilder();
-      for await (const chunk of chunks) {
-        const rows = frames.read(chunk);
-        if (!rows.ok) return rows;
-        for (const row of rows.value) {
-          const problem = builder.add(row);
-          if (problem !== undefined) return fail(problem);
-        }
-      }
-      if (!frames.atBoundary) return fail("damaged snapshot: it ends too early");
-      const built = builder.finish();
-      if (!built.ok) return built;
-      contents = index === undefined ? built.value : { ...built.value, index };
-      return ok({ index: contents.index });
+      const prepared = await prepare(chunks, index === undefined ? {} : { index });
+      if (!prepared.ok) return prepared;
+      prepared.value.put();
+      return ok({ index: prepared.value.index });
     },
     digest() {
       let [crc, octets] = [0, 0];
@@ -181,6 +193,7 @@ function createReader(
     query: (id) => current().queries.byId.get(id),
     queries: () => current().queries.byId.values(),
     resolveQuery: (idOrName) => resolveQuery(current().queries, idOrName),
+    coordinates: createCoordinateReader(() => current().coordinates),
     session: (id) => current().sessions.byId.get(id),
     sessions: () => current().sessions.byId.values(),
     indexOf(topic) {
@@ -188,6 +201,7 @@ function createReader(
       if (topic === "queries") return queries.index;
       if (topic === "sessions") return sessions.index;
       if (topic === "acl") return acl.index;
+      if (topic === "coordinates") return current().coordinates.index;
       return catalogIndexOf(tables, topic);
     },
   };
