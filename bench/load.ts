@@ -86,3 +86,19 @@ export async function httpLoad(
     cpuMicrosPerRequest: (cpu * 1e6) / Math.max(1, completed),
   };
 }
+
+const SECONDS = Number(process.env["BENCH_SECONDS"] ?? 5);
+
+/** The run of middle rate among `rounds` runs of BENCH_SECONDS each. */
+export async function medianLoad(
+  server: Server,
+  lua: string,
+  connections: number,
+  rounds: number,
+): Promise<HttpResult> {
+  const results: HttpResult[] = [];
+  for (let round = 0; round < rounds; round++)
+    results.push(await httpLoad(server, { lua, connections, seconds: SECONDS }));
+  results.sort((a, b) => a.perSecond - b.perSecond);
+  return results[Math.floor(results.length / 2)]!;
+}

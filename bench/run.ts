@@ -1,7 +1,7 @@
 /**
  * `npm run bench [-- GROUP...]`: compares waypost with its peers on this machine in one run, prints
  * a table and writes bench/results/<time>.json. Groups: hits, forwarded, afresh, large,
- * registrations.
+ * registrations, http.
  * BENCH_SECONDS (default 5) is the length of one load. Exit 1 when a row misses its bar.
  */
 import { execFileSync } from "node:child_process";
@@ -10,6 +10,7 @@ import { cpus } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { catalogHits, computedAfresh, forwarded, large } from "./dns.ts";
+import { http } from "./http.ts";
 import { registrations } from "./registrations.ts";
 import { holds, table, type Row } from "./rows.ts";
 
@@ -19,6 +20,7 @@ const groups: Record<string, { needs: string[]; run: () => Promise<Row[]> }> = {
   afresh: { needs: ["dnsperf"], run: computedAfresh },
   large: { needs: ["dnsperf"], run: large },
   registrations: { needs: ["wrk", "etcd"], run: registrations },
+  http: { needs: ["wrk", "etcd"], run: http },
 };
 
 const isInstalled = (program: string): boolean => {

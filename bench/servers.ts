@@ -134,6 +134,19 @@ export async function startEtcd(): Promise<Server> {
   });
 }
 
+/** A bare hono application on the runtime that waypost uses; /v1/health/service/ answers `list`. */
+export async function startHono(list: unknown): Promise<Server> {
+  const port = await freePort();
+  const file = join(workDir(), "list.json");
+  writeFileSync(file, JSON.stringify(list));
+  const bun = join(root, "node_modules/bun/bin/bun.exe");
+  const command = [bun, join(root, "bench/peers/hono.ts"), String(port), file];
+  return startServer("bare hono route", command, port, async () => {
+    const health = await fetch(`http://127.0.0.1:${port}/health`);
+    return (await health.text()) === "true";
+  });
+}
+
 /** The C echo loop of bench/peers/echo.c, compiled with -O2. */
 export async function startEcho(): Promise<Server> {
   const port = await freePort();
