@@ -3,6 +3,7 @@
  * each other; what a command may do and whom a change wakes is decided in catalog.ts.
  */
 import { AddressIndex } from "./address-index.ts";
+import type { Undo } from "./change.ts";
 import type { CheckRecord, NodeRecord, ServiceRecord } from "./model.ts";
 import { createShared, type Shared } from "./records.ts";
 import {
@@ -154,15 +155,33 @@ export function freezeNodes(tables: Tables): readonly NodeEntry[] {
 }
 
 /** The entry if it may be changed, else a copy that must be stored in its place. */
-export function draftOf(tables: Tables, entry: NodeEntry): NodeEntry {
+export function draftOf(tables: Tables, entry: NodeEntry, undo: Undo): NodeEntry {
   const { generation } = tables;
-  return entry.generation === generation ? entry : { ...entry, generation };
+  const draft = entry.generation === generation ? entry : { ...entry, generation };
+  if (undo !== null) {
+    const image = { ...draft };
+    undo.push(() => Object.assign(draft, image));
+  }
+  return draft;
 }
 
 /** Puts a changed draft in the place of the entry that it was made of. */
-export function storeNode(tables: Tables, draft: NodeEntry): void {
+export function storeNode(tables: Tables, draft: NodeEntry, undo: Undo): void {
+  const held = tables.byName.get(draft.lower);
   tables.byName.set(draft.lower, draft);
   tables.nodes.put(draft);
+  undo?.push(() => {
+    if (held !== undefined) return storeNode(tables, held, null);
+    tables.byName.delete(draft.lower);
+    tables.nodes.remove(draft);
+  });
+}
+
+/** Remembers the indexes of the tables as they are. */
+export function recordIndexes({ indexes }: Tables, undo: Undo): void {
+  if (undo === null) return;
+  const image = { ...indexes };
+  undo.push(() => Object.assign(indexes, image));
 }
 
 /** Puts a new node record into the draft and its indexes; `held` is the one it replaces. */
@@ -171,18 +190,32 @@ export function putNodeRecord(
   draft: NodeEntry,
   record: NodeRecord,
   held: NodeRecord | undefined,
+  undo: Undo,
 ): void {
   if (held !== undefined) dropNodeRecord(tables, held);
   draft.record = record;
-  if (record.id !== "") tables.byId.put(record);
-  tables.nodeAddresses.put(record.address, record);
+  addNodeRecord(tables, record);
+  undo?.push(() => {
+    dropNodeRecord(tables, record);
+    if (held !== undefined) addNodeRecord(tables, held);
+  });
 }
 
 /** Takes the node out; its services and checks must be gone already. */
-export function dropNode(tables: Tables, entry: NodeEntry): void {
-  dropNodeRecord(tables, entry.record);
+export function dropNode(tables: Tables, entry: NodeEntry, undo: Undo): void {
+  const { record } = entry;
+  dropNodeRecord(tables, record);
   tables.byName.delete(entry.lower);
   tables.nodes.remove(entry);
+  undo?.push(() => {
+    addNodeRecord(tables, record);
+    storeNode(tables, entry, null);
+  });
+}
+
+function addNodeRecord(tables: Tables, record: NodeRecord): void {
+  if (record.id !== "") tables.byId.put(record);
+  tables.nodeAddresses.put(record.address, record);
 }
 
 function dropNodeRecord(tables: Tables, record: NodeRecord): void {
@@ -196,12 +229,34 @@ export function putServiceRecord(
   draft: NodeEntry,
   record: ServiceRecord,
   held: ServiceRecord | undefined,
+  undo: Undo,
 ): ServiceEntry {
-  if (held !== undefined) dropServiceIndexes(tables, held, record);
+  if (held !== undefined) dropServiceIndexes(tables, held, record, undo);
   draft.services = withItem(draft.services, record, byId);
+  return addServiceIndexes(tables, record, held, undo);
+}
+
+/** Takes an instance out of the draft and all indexes; its checks must be gone already. */
+export function dropServiceRecord(
+  tables: Tables,
+  draft: NodeEntry,
+  held: ServiceRecord,
+  undo: Undo,
+): void {
+  draft.services = withoutItem(draft.services, held, byId);
+  dropServiceIndexes(tables, held, undefined, undo);
+}
+
+function addServiceIndexes(
+  tables: Tables,
+  record: ServiceRecord,
+  held: ServiceRecord | undefined,
+  undo: Undo,
+): ServiceEntry {
   tables.counts.services++;
   const lower = record.service.toLowerCase();
-  let entry = tables.services.get(lower);
+  const known = tables.services.get(lower);
+  let entry = known;
   if (entry === undefined) {
     const instances = new SortedList<InstanceKey, ServiceRecord>(compareInstances);
     entry = { topic: `service:${lower}`, instances, index: 0, names: null };
@@ -211,13 +266,20 @@ export function putServiceRecord(
   if (held === undefined || held.tags !== record.tags || held.service !== record.service)
     entry.names = null;
   if (record.address !== "") tables.serviceAddresses.put(record.address, record);
+  undo?.push(() => {
+    tables.counts.services--;
+    if (known === undefined) tables.services.delete(lower);
+    else {
+      // What `dropServiceIndexes` left to the successor.
+      if (held?.service.toLowerCase() === lower) known.instances.put(held);
+      else known.instances.remove(record);
+      known.names = null;
+    }
+    if (record.address === "") return;
+    if (held?.address === record.address) tables.serviceAddresses.put(held.address, held);
+    else tables.serviceAddresses.remove(record.address, record);
+  });
   return entry;
-}
-
-/** Takes an instance out of the draft and all indexes; its checks must be gone already. */
-export function dropServiceRecord(tables: Tables, draft: NodeEntry, held: ServiceRecord): void {
-  draft.services = withoutItem(draft.services, held, byId);
-  dropServiceIndexes(tables, held, undefined);
 }
 
 /** The name's entry stays for a successor with the same name, else it goes with the last instance. */
@@ -225,17 +287,27 @@ function dropServiceIndexes(
   tables: Tables,
   held: ServiceRecord,
   successor: ServiceRecord | undefined,
+  undo: Undo,
 ): void {
   tables.counts.services--;
   const lower = held.service.toLowerCase();
-  if (successor === undefined || successor.service.toLowerCase() !== lower) {
-    const entry = tables.services.get(lower)!;
+  const entry = tables.services.get(lower)!;
+  const leavesName = successor === undefined || successor.service.toLowerCase() !== lower;
+  if (leavesName) {
     entry.instances.remove(held);
     entry.names = null;
     if (entry.instances.size === 0) tables.services.delete(lower);
   }
-  if (held.address !== "" && held.address !== successor?.address)
-    tables.serviceAddresses.remove(held.address, held);
+  const leavesAddress = held.address !== "" && held.address !== successor?.address;
+  if (leavesAddress) tables.serviceAddresses.remove(held.address, held);
+  undo?.push(() => {
+    tables.counts.services++;
+    if (leavesAddress) tables.serviceAddresses.put(held.address, held);
+    if (!leavesName) return;
+    tables.services.set(lower, entry);
+    entry.instances.put(held);
+    entry.names = null;
+  });
 }
 
 /** Puts a check into the draft and all indexes; `held` is the one it replaces. */
@@ -244,9 +316,9 @@ export function putCheckRecord(
   draft: NodeEntry,
   record: CheckRecord,
   held: CheckRecord | undefined,
+  undo: Undo,
 ): void {
-  if (held !== undefined) dropCheckRecord(tables, draft, held);
-  tables.counts.checks++;
+  if (held !== undefined) dropCheckRecord(tables, draft, held, undo);
   if (record.serviceId === "") {
     draft.nodeChecks = withItem(draft.nodeChecks, record, byCheckId);
   } else {
@@ -256,12 +328,16 @@ export function putCheckRecord(
     else if (draft.serviceChecks.length > WALK_MAX)
       draft.serviceChecksById = draft.serviceChecks.slice().sort(byCheckId);
   }
-  countStatus(tables, record.status, draft.lower, 1);
+  countCheck(tables, record.status, draft.lower, 1, undo);
 }
 
 /** Takes a check out of the draft and all indexes. */
-export function dropCheckRecord(tables: Tables, draft: NodeEntry, held: CheckRecord): void {
-  tables.counts.checks--;
+export function dropCheckRecord(
+  tables: Tables,
+  draft: NodeEntry,
+  held: CheckRecord,
+  undo: Undo,
+): void {
   if (held.serviceId === "") {
     draft.nodeChecks = withoutItem(draft.nodeChecks, held, byCheckId);
   } else {
@@ -270,7 +346,13 @@ export function dropCheckRecord(tables: Tables, draft: NodeEntry, held: CheckRec
     else if (draft.serviceChecksById !== null)
       draft.serviceChecksById = withoutItem(draft.serviceChecksById, held, byCheckId);
   }
-  countStatus(tables, held.status, draft.lower, -1);
+  countCheck(tables, held.status, draft.lower, -1, undo);
+}
+
+function countCheck(tables: Tables, status: string, lower: string, more: 1 | -1, undo: Undo): void {
+  tables.counts.checks += more;
+  countStatus(tables, status, lower, more);
+  undo?.push(() => countCheck(tables, status, lower, more === 1 ? -1 : 1, null));
 }
 
 function countStatus({ byStatus }: Tables, status: string, lower: string, more: 1 | -1): void {

@@ -14,8 +14,10 @@ import {
   putCheckRecord,
   putNodeRecord,
   putServiceRecord,
+  recordIndexes,
   storeNode,
   type NodeEntry,
+  type ServiceEntry,
   type Tables,
 } from "./catalog-tables.ts";
 import type { Change } from "./change.ts";
@@ -102,7 +104,7 @@ export function restoreNode(
   const record = nodeRecord(shared, name, node.fields, node.stamps);
   const entry = emptyEntry(record, tables.generation);
   entry.index = node.index;
-  putNodeRecord(tables, entry, record, undefined);
+  putNodeRecord(tables, entry, record, undefined, null);
   for (const { fields, stamps } of services) {
     if (findService(entry, fields.id) !== undefined) return undefined;
     const peer = tables.services.get(fields.service.toLowerCase())?.instances.first();
@@ -112,15 +114,17 @@ export function restoreNode(
       entry,
       serviceRecord(shared, record, fields, known, stamps),
       undefined,
+      null,
     );
   }
   for (const { fields, stamps } of checks) {
     if (findCheck(entry, fields.checkId) !== undefined) return undefined;
     const service = findService(entry, fields.serviceId);
     if (fields.serviceId !== "" && service === undefined) return undefined;
-    putCheckRecord(tables, entry, checkRecord(shared, name, fields, service, stamps), undefined);
+    const made = checkRecord(shared, name, fields, service, stamps);
+    putCheckRecord(tables, entry, made, undefined, null);
   }
-  storeNode(tables, entry);
+  storeNode(tables, entry, null);
   return entry;
 }
 
@@ -184,7 +188,7 @@ function checksProblem(command: RegisterCommand, held: NodeEntry | undefined): s
 function removeNode(tables: Tables, entry: NodeEntry, change: Change): void {
   const writer = new NodeWriter(tables, entry, change);
   writer.clear();
-  dropNode(tables, writer.draft);
+  dropNode(tables, writer.draft, change.undo);
   tables.indexes.lastNodeRemoval = change.index;
   tables.indexes.nodes = change.index;
   tables.indexes.addresses = change.index;
@@ -206,6 +210,7 @@ class NodeWriter {
     this.#tables = tables;
     this.#held = held;
     this.#change = change;
+    recordIndexes(tables, change.undo);
   }
 
   /** What the node is after the changes so far. */
@@ -214,7 +219,7 @@ class NodeWriter {
   }
 
   get draft(): NodeEntry {
-    this.#draft ??= draftOf(this.#tables, this.#held!);
+    this.#draft ??= draftOf(this.#tables, this.#held!, this.#change.undo);
     return this.#draft;
   }
 
@@ -222,7 +227,7 @@ class NodeWriter {
     if (this.#draft === undefined) return;
     this.#draft.index = this.#change.index;
     this.#change.topics.add(`node:${this.#draft.lower}`);
-    if (this.#draft !== this.#held) storeNode(this.#tables, this.#draft);
+    if (this.#draft !== this.#held) storeNode(this.#tables, this.#draft, this.#change.undo);
   }
 
   putNode(fields: NodeFields, predecessor: NodeRecord | undefined): void {
@@ -231,7 +236,7 @@ class NodeWriter {
     const name = held?.node ?? fields.node;
     const record = nodeRecord(this.#tables.shared, name, fields, this.#stamps(predecessor));
     if (this.#held === undefined) this.#draft = emptyEntry(record, this.#tables.generation);
-    putNodeRecord(this.#tables, this.draft, record, held);
+    putNodeRecord(this.#tables, this.draft, record, held, this.#change.undo);
     this.#touch("nodes");
     if (held?.address !== record.address || !sameMap(held.taggedAddresses, record.taggedAddresses))
       this.#touch("addresses");
@@ -248,9 +253,7 @@ class NodeWriter {
     const { shared } = this.#tables;
     const record = serviceRecord(shared, draft.record, fields, { held, peer }, stamps);
     if (held !== undefined && held.service.toLowerCase() !== lower) this.#leaveService(held);
-    const entry = putServiceRecord(this.#tables, draft, record, held);
-    entry.index = this.#change.index;
-    this.#change.topics.add(entry.topic);
+    this.#touchEntry(putServiceRecord(this.#tables, draft, record, held, this.#change.undo));
     this.#touch("services");
     if (held?.address !== record.address || held.service !== record.service)
       if ((held?.address ?? "") !== "" || record.address !== "") this.#touch("addresses");
@@ -267,7 +270,7 @@ class NodeWriter {
   removeService(held: ServiceRecord): void {
     for (const check of checksOfService(this.draft, held.id)) this.removeCheck(check);
     this.#leaveService(held);
-    dropServiceRecord(this.#tables, this.draft, held);
+    dropServiceRecord(this.#tables, this.draft, held, this.#change.undo);
     this.#touch("services");
     if (held.address !== "") this.#touch("addresses");
   }
@@ -275,8 +278,7 @@ class NodeWriter {
   /** Before the instance leaves its name: wakes the name's readers, keeps the index of the last one. */
   #leaveService(held: ServiceRecord): void {
     const entry = this.#tables.services.get(held.service.toLowerCase())!;
-    entry.index = this.#change.index;
-    this.#change.topics.add(entry.topic);
+    this.#touchEntry(entry);
     if (entry.instances.size === 1) this.#tables.indexes.lastServiceRemoval = this.#change.index;
   }
 
@@ -298,13 +300,13 @@ class NodeWriter {
     const { shared } = this.#tables;
     const record = checkRecord(shared, draft.record.node, fields, service, this.#stamps(held));
     if (held !== undefined && held.serviceId !== record.serviceId) this.#touchServiceOf(held);
-    putCheckRecord(this.#tables, draft, record, held);
+    putCheckRecord(this.#tables, draft, record, held, this.#change.undo);
     this.#touch("checks");
     this.#touchServiceOf(record);
   }
 
   removeCheck(held: CheckRecord): void {
-    dropCheckRecord(this.#tables, this.draft, held);
+    dropCheckRecord(this.#tables, this.draft, held, this.#change.undo);
     this.#touch("checks");
     this.#touchServiceOf(held);
     this.#broken(held.checkId);
@@ -336,9 +338,17 @@ class NodeWriter {
   }
 
   #touchService(name: string): void {
-    const entry = this.#tables.services.get(name.toLowerCase())!;
-    entry.index = this.#change.index;
-    this.#change.topics.add(entry.topic);
+    this.#touchEntry(this.#tables.services.get(name.toLowerCase())!);
+  }
+
+  #touchEntry(entry: ServiceEntry): void {
+    const { index, topics, undo } = this.#change;
+    const was = entry.index;
+    undo?.push(() => {
+      entry.index = was;
+    });
+    entry.index = index;
+    topics.add(entry.topic);
   }
 }
 

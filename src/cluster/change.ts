@@ -18,8 +18,11 @@ export type Change = {
    * What takes back each step done so far, in the order of the steps; null while nobody means to take
    * anything back. Filled by the functions that change a table.
    */
-  undo: (() => void)[] | null;
+  undo: Undo;
 };
+
+/** Steps back, oldest first; null: nobody records. */
+export type Undo = (() => void)[] | null;
 
 /** A change with nothing in it yet. */
 export function createChange(index: number, timeMs: number): Change {

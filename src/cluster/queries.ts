@@ -74,7 +74,11 @@ export function applyQueryDelete(
 /** Queries go with the session that they are bound to. */
 export function removeQueriesOf(queries: Queries, session: SessionRecord, change: Change): void {
   for (const id of queries.bySession.get(session.id) ?? []) {
-    drop(queries, queries.byId.get(id)!);
+    const held = queries.byId.get(id)!;
+    const known = queries.templates.get(held.name.toLowerCase());
+    const template = known?.query === held ? known.template : undefined;
+    drop(queries, held);
+    change.undo?.push(() => store(queries, held, template));
     touch(queries, change);
   }
 }
@@ -154,6 +158,10 @@ function drop(queries: Queries, record: QueryRecord): void {
 }
 
 function touch(queries: Queries, change: Change): void {
+  const was = queries.index;
+  change.undo?.push(() => {
+    queries.index = was;
+  });
   queries.index = change.index;
   change.topics.add("queries");
 }

@@ -92,14 +92,23 @@ function end(
 ): void {
   sessions.byId.delete(session.id);
   const lower = session.node.toLowerCase();
-  const rest = sessions.byNode.get(lower)!.filter((other) => other !== session);
+  const onNode = sessions.byNode.get(lower)!;
+  const rest = onNode.filter((other) => other !== session);
   if (rest.length === 0) sessions.byNode.delete(lower);
   else sessions.byNode.set(lower, rest);
+  change.undo?.push(() => {
+    sessions.byId.set(session.id, session);
+    sessions.byNode.set(lower, onNode);
+  });
   touch(sessions, change);
   ended(session, change);
 }
 
 function touch(sessions: Sessions, change: Change): void {
+  const was = sessions.index;
+  change.undo?.push(() => {
+    sessions.index = was;
+  });
   sessions.index = change.index;
   change.topics.add("sessions");
 }
