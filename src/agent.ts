@@ -27,6 +27,7 @@ import { createMemoryStore } from "./cluster/single/memory.ts";
 import { createSingleEngine } from "./cluster/single/driver.ts";
 import { describeOwnNode } from "./cluster/own-node.ts";
 import { createState } from "./cluster/state.ts";
+import { createRest } from "./cluster/time-slices.ts";
 import { differences, type LoadedConfig } from "./config.ts";
 import type { Resolve } from "./dns/answer.ts";
 import { startTcpFront } from "./dns/driver.ts";
@@ -142,20 +143,25 @@ async function build(
       : platform.openStore(dataDir, (message) => log("warn", message));
   const state = createState();
   const waiters = createWaiters({ clock, timers });
-  const machine = createMachine(state, {
-    // While the log is replayed nobody has read anything yet: there is nothing to call.
-    touched(topics) {
-      parts.resolver?.touch(topics);
-      waiters.wake(topics);
-      parts.sessions?.touched(topics);
-      parts.local?.catalogChanged(topics);
+  const machine = createMachine(
+    state,
+    {
+      // While the log is replayed nobody has read anything yet: there is nothing to call.
+      touched(topics) {
+        parts.resolver?.touch(topics);
+        waiters.wake(topics);
+        parts.sessions?.touched(topics);
+        parts.local?.catalogChanged(topics);
+      },
+      replaced() {
+        parts.resolver?.withdrawAll();
+        waiters.wakeAll();
+        parts.sessions?.restart();
+        parts.local?.catalogReplaced();
+      },
     },
-    replaced() {
-      parts.resolver?.withdrawAll();
-      waiters.wakeAll();
-      parts.sessions?.touched(["sessions"]);
-    },
-  });
+    createRest({ clock, timers }),
+  );
   const logTime = createLogTime(clock, state);
   const serverAddress = `${bracketed(addresses.advertise)}:${config["ports.server"]}`;
   const engine: Engine = await createSingleEngine({

@@ -62,8 +62,9 @@ export type Exchanges = {
 export type Exchange = { send(wire: Uint8Array): void; close(): void };
 
 /**
- * One row of a durable log; indexes start at 1 and have no gaps. `command` goes to the state
- * machine; `restore` marks where a user's snapshot replaced everything (its data names the file).
+ * One row of a durable log; indexes start at 1 and have no gaps, except before a `restore`, which
+ * marks where a user's snapshot replaced everything (its data names the file). `command` goes to the
+ * state machine.
  */
 export type LogRow = { index: number; term: number; kind: "command" | "restore"; data: Uint8Array };
 

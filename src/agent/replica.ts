@@ -3,16 +3,19 @@ import { decode, encode, isReadable, type Command } from "../cluster/command.ts"
 import type { Engine, Outcome, StateMachine } from "../cluster/engine.ts";
 import type { Topic } from "../cluster/model.ts";
 import type { State } from "../cluster/state.ts";
+import { inSlices, type Rest } from "../cluster/time-slices.ts";
 import type { Clock } from "../ports.ts";
 
 /**
  * The engine's view of `state`. `touched` hears what each entry touched before its proposer is
  * answered; `replaced` that a snapshot took the place of everything. An entry that cannot be read
- * was written by a newer version: it throws, because to leave it out would be to diverge.
+ * was written by a newer version: it throws, because to leave it out would be to diverge. Images are
+ * drawn and built in slices; between them `rest` is asked.
  */
 export function createMachine(
   state: State,
   on: { touched(topics: readonly Topic[]): void; replaced(): void },
+  rest: Rest = () => undefined,
 ): StateMachine {
   let term = 0;
   return {
@@ -25,12 +28,18 @@ export function createMachine(
       if (topics.length > 0) on.touched(topics);
       return result;
     },
-    snapshot: () => ({ ...state.snapshot(), term }),
-    async install(snapshot) {
-      const installed = await state.install(snapshot.chunks, snapshot.index);
-      if (!installed.ok) throw new Error(installed.error);
-      term = snapshot.term;
-      on.replaced();
+    snapshot() {
+      const { index, chunks } = state.snapshot();
+      return { index, term, chunks: inSlices(chunks, rest) };
+    },
+    async prepare({ index, term: newTerm, chunks }) {
+      const prepared = await state.prepare(chunks, { index, rest });
+      if (!prepared.ok) throw new Error(prepared.error);
+      return () => {
+        prepared.value.put();
+        term = newTerm;
+        on.replaced();
+      };
     },
   };
 }

@@ -13,6 +13,8 @@ export type SessionTimer = {
   expiry: SessionExpiry;
   /** To be called with what an applied command touched. */
   touched(topics: readonly Topic[]): void;
+  /** To be called when a snapshot took the place of everything: every TTL starts afresh. */
+  restart(): void;
   stop: Cancel;
 };
 
@@ -50,6 +52,10 @@ export function startSessionTimer(deps: {
     expiry,
     touched(topics) {
       if (topics.includes("sessions")) follow();
+    },
+    restart() {
+      expiry.clear();
+      follow();
     },
     stop() {
       stopped = true;

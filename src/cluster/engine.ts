@@ -12,7 +12,7 @@ export type Outcome =
   | { outcome: "refused"; reason: string }
   | { outcome: "unknown"; reason: string };
 
-/** One committed entry. Indexes start at 1 and have no gaps. */
+/** One committed entry. Indexes start at 1 and have no gaps, except that a restore may skip some. */
 export type Entry = { index: number; term: number; command: Uint8Array };
 
 /**
@@ -36,8 +36,11 @@ export type StateMachine = {
   apply: Apply;
   /** Consistent as of the call, even if `apply` runs while the chunks are drawn. */
   snapshot(): Snapshot;
-  /** Replaces the whole state; wakes everybody who waits. Throws on a damaged image, state untouched. */
-  install(snapshot: Snapshot): Promise<void>;
+  /**
+   * Builds the state of an image aside; the function it gives back puts that in the place of
+   * everything and wakes everybody who waits. Throws on a damaged image; nothing has changed then.
+   */
+  prepare(snapshot: Snapshot): Promise<() => void>;
 };
 
 /**
@@ -57,7 +60,11 @@ export type Engine = {
   onLeadership(listener: (now: Leadership) => void): () => void;
   /** Writes a snapshot now and drops the log below it (minus trailing entries). */
   compact(): Promise<void>;
-  /** Replaces state and log by a user's snapshot (restore), itself as one log entry. */
+  /**
+   * Replaces state and log by a user's snapshot (restore), itself as one log entry. Its index is
+   * above all that the log and the image have used, so that no index comes twice. Reads go on with
+   * the old state until the new one is durable; proposals wait.
+   */
   restore(snapshot: Snapshot): Promise<Outcome>;
   /** Gauges and counters for metrics: names as `log_entries`, `commit_total`, `fsync_seconds_sum`, `store_octets`. */
   stats(): Record<string, number>;

@@ -118,6 +118,8 @@ export type LocalAgent = {
   }): Promise<Result<void, string>>;
   /** To be called with the topics of every applied command: aliases of other nodes look again. */
   catalogChanged(topics: Iterable<Topic>): void;
+  /** To be called when a snapshot took the place of the catalog: it may not know what is registered here. */
+  catalogReplaced(): void;
   /** To be called when a leader appears or goes. */
   leadershipChanged(hasLeader: boolean): void;
   /** For metrics and agent/self. */
@@ -378,6 +380,7 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
       // not inside `apply`: what this proposes must not come before the command is answered
       void Promise.resolve().then(() => perform([...followAliases()].flat()));
     },
+    catalogReplaced: () => void syncer.syncAll(),
     leadershipChanged: (hasLeader) => syncer.leadershipChanged(hasLeader),
     counts() {
       const { scheduled, running, waiting } = runners.probes;

@@ -14,8 +14,8 @@ const FRAME_HEADER_OCTETS = 8;
 /** Rows and characters of a frame we write: well under a millisecond of work. */
 const ROWS_PER_FRAME = 256;
 const CHARACTERS_PER_FRAME = 65_536;
-/** A longer frame than any single row can need is taken for damage. */
-const FRAME_OCTETS_MAX = 64 * 1024 * 1024;
+/** A longer frame than any single row can need (an entry of the log has 1.5 MiB) is taken for damage. */
+const FRAME_OCTETS_MAX = 8 * 1024 * 1024;
 
 const encoder = new TextEncoder();
 
@@ -49,16 +49,25 @@ function frame(texts: readonly string[]): Uint8Array {
 /** Takes chunks cut anywhere and gives back the rows of the frames that are complete by then. */
 export class FrameReader {
   readonly #decoder = new TextDecoder("utf-8", { fatal: true });
-  #pending = new Uint8Array(0);
+  /** What has come of a frame that is not complete, in pieces: joined once, however many there are. */
+  #pieces: Uint8Array[] = [];
+  #pieceOctets = 0;
+  /** With fewer octets than this there is nothing to be read from them. */
+  #neededOctets = 0;
   #magicSeen = false;
 
   /** True when the octets so far end with a whole frame. */
   get atBoundary(): boolean {
-    return this.#magicSeen && this.#pending.length === 0;
+    return this.#magicSeen && this.#pieceOctets === 0;
   }
 
+  /** The chunk must not change afterwards. */
   read(chunk: Uint8Array): Result<Row[], string> {
-    const octets = this.#pending.length === 0 ? chunk : joined(this.#pending, chunk);
+    this.#pieces.push(chunk);
+    this.#pieceOctets += chunk.length;
+    if (this.#pieceOctets < this.#neededOctets) return ok([]);
+    const octets = this.#pieces.length === 1 ? chunk : joined(this.#pieces, this.#pieceOctets);
+    this.#neededOctets = 0;
     let at = 0;
     if (!this.#magicSeen) {
       const length = Math.min(octets.length, MAGIC.length);
@@ -74,7 +83,10 @@ export class FrameReader {
       const view = new DataView(octets.buffer, octets.byteOffset + at, FRAME_HEADER_OCTETS);
       const length = view.getUint32(0, true);
       if (length > FRAME_OCTETS_MAX) return fail("damaged snapshot: frame too long");
-      if (octets.length - at - FRAME_HEADER_OCTETS < length) break;
+      if (octets.length - at - FRAME_HEADER_OCTETS < length) {
+        this.#neededOctets = FRAME_HEADER_OCTETS + length;
+        break;
+      }
       const start = at + FRAME_HEADER_OCTETS;
       const payload = octets.subarray(start, start + length);
       if (crc32(payload) !== view.getUint32(4, true)) return fail("damaged snapshot: checksum");
@@ -83,7 +95,9 @@ export class FrameReader {
       for (const row of parsed) rows.push(row);
       at = start + length;
     }
-    this.#pending = octets.slice(at);
+    const left = octets.subarray(at);
+    this.#pieces = left.length === 0 ? [] : [left];
+    this.#pieceOctets = left.length;
     return ok(rows);
   }
 
@@ -99,9 +113,12 @@ export class FrameReader {
   }
 }
 
-function joined(first: Uint8Array, second: Uint8Array): Uint8Array<ArrayBuffer> {
-  const octets = new Uint8Array(first.length + second.length);
-  octets.set(first);
-  octets.set(second, first.length);
+function joined(pieces: readonly Uint8Array[], octetCount: number): Uint8Array {
+  const octets = new Uint8Array(octetCount);
+  let at = 0;
+  for (const piece of pieces) {
+    octets.set(piece, at);
+    at += piece.length;
+  }
   return octets;
 }

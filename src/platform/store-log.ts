@@ -41,6 +41,8 @@ export type LogEnd = { index: number; term: number; chain: bigint };
 
 const APPLICATION_ID = 0x57505354;
 const FORMAT = 1;
+/** Kind of a row that may follow a gap: a restored snapshot has used the indexes in between. */
+const RESTORE = 1;
 /** A process that was just told to end may take this long to let go of the files. */
 const BUSY_TIMEOUT_MS = 1000;
 /** Pages written since the last checkpoint that start the next; SQLite's own default. */
@@ -230,7 +232,7 @@ export class LogFile {
         if (rows.length === 0) break;
         for (const [index, term, kind, crc, high, low, data] of rows) {
           if (previous === -1) this.firstIndex = index;
-          else if (index !== previous + 1)
+          else if (index !== previous + 1 && !(index > previous && kind === RESTORE))
             throw damaged(this.path, `entry ${previous + 1} is missing`);
           const { view, at, all } = place(ROW_HEADER_OCTETS + data.length, index);
           writeRowHeader(view, at, index, term, kind);
@@ -324,11 +326,12 @@ export class LogFile {
     const [rows, octets] = this.#db.query(sum).values(until)[0] as [number, number];
     this.#db.query("DELETE FROM log WHERE idx < ?").run(until);
     this.#commit.run();
-    this.firstIndex = until;
+    // Not `until`: a restore may have left a gap there.
+    this.firstIndex = Number(this.#values("SELECT min(idx) FROM log")[0]![0]);
     this.rowCount -= rows;
     this.rowOctets -= octets;
     this.#pagesSinceCheckpoint += 2 + Math.ceil(octets / PAGE_OCTETS);
-    return until < keepFrom && until < this.end.index;
+    return this.firstIndex < keepFrom && this.firstIndex < this.end.index;
   }
 
   /** Gives some free pages back to the file system; false when it is not worth while. */

@@ -22,7 +22,12 @@ const space = (freeOctets: number): Input<string> => ({
   type: "space",
   space: { freeOctets, totalOctets: 1e9 },
 });
-const restore: Input<string> = { type: "restore", ref: "R" };
+const restoreAbove = (imageIndex: number, ref = "R"): Input<string> => ({
+  type: "restore",
+  ref,
+  imageIndex,
+});
+const restore = restoreAbove(1);
 const restored: Input<string> = { type: "restored", octets: 9 };
 const dropped: Input<string> = { type: "restore-dropped", reason: "bad image" };
 const close: Input<string> = { type: "close" };
@@ -172,7 +177,7 @@ const scenarios: { name: string; steps: [Input<string>, string[]][] }[] = [
       [propose("a"), ["persist 12"]],
       [propose("b"), []],
       [restore, []],
-      [{ type: "restore", ref: "S" }, ["refused S: another restore is under way"]],
+      [restoreAbove(1, "S"), ["refused S: another restore is under way"]],
       [stored, ["apply 12=a", "restore R at 13"]],
       [propose("c"), []],
       [{ type: "compact" }, []],
@@ -187,6 +192,20 @@ const scenarios: { name: string; steps: [Input<string>, string[]][] }[] = [
       [restore, ["restore R at 12"]],
       [propose("a"), []],
       [dropped, ["refused R: bad image", "persist 12"]],
+    ],
+  },
+  {
+    name: "an image with higher indexes than the log takes one above them, and gives it back",
+    steps: [
+      ...opening,
+      [restoreAbove(700), ["restore R at 701"]],
+      [dropped, ["refused R: bad image"]],
+      [propose("a"), ["persist 12"]],
+      [stored, ["apply 12=a"]],
+      [restoreAbove(700), ["restore R at 701"]],
+      [propose("b"), []],
+      [restored, ["persist 702"]],
+      [stored, ["apply 702=b"]],
     ],
   },
   {

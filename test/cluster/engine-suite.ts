@@ -184,6 +184,7 @@ export async function engineSuite(
     const outcome = await engine.restore({ index: 7, term: 3, chunks: image.map(encode) });
     t.match(outcome, { outcome: "committed" });
     t.ok(indexOf(outcome) > old!.index, "the index does not go back");
+    t.ok(indexOf(outcome) > 7, "and is above those of the image");
     t.same(machine.recorded, image, "the image is the state");
     const [after] = await proposeAll(engine, ["new"]);
     t.same(after!.index, indexOf(outcome) + 1, "the log goes on behind it");

@@ -7,7 +7,7 @@ export type Recorded = { index: number; term: number; text: string };
 export type Recorder = StateMachine & {
   /** Commands in the order of application, also those that came with an image. */
   readonly recorded: Recorded[];
-  /** Calls of `apply` and `install` in this life. */
+  /** Indexes of what was applied, and of the images put in place, in this life. */
   readonly applied: number[];
   readonly installed: number[];
   texts(): string[];
@@ -38,13 +38,15 @@ export function createRecorder(): Recorder {
     },
     /** One chunk per command, of the commands that were there at the time of the call. */
     snapshot: () => ({ ...at, chunks: recorded.slice().map((row) => encode(row)) }),
-    async install({ index, term, chunks }: Snapshot) {
+    async prepare({ index, term, chunks }: Snapshot) {
       const image: Recorded[] = [];
       for await (const chunk of chunks)
         image.push(JSON.parse(new TextDecoder().decode(chunk)) as Recorded);
-      recorded.splice(0, recorded.length, ...image);
-      installed.push(index);
-      at = { index, term };
+      return () => {
+        recorded.splice(0, recorded.length, ...image);
+        installed.push(index);
+        at = { index, term };
+      };
     },
   };
 }

@@ -69,7 +69,7 @@ export type Core<R> = {
   snapshotting: boolean;
   snapshot: { index: number; octets: number };
   octetsSinceSnapshot: number;
-  restore: { ref: R; index: number } | null;
+  restore: { ref: R; imageIndex: number; index: number; indexBefore: number } | null;
 };
 
 /** What happens to the engine. `ref` identifies the asker for the driver. */
@@ -87,7 +87,7 @@ export type Input<R> =
   | { type: "compact" }
   | { type: "snapshot-saved"; index: number; octets: number }
   | { type: "snapshot-failed" }
-  | { type: "restore"; ref: R }
+  | { type: "restore"; ref: R; imageIndex: number }
   /** State machine and store hold the user's snapshot at the index that "restore" named. */
   | { type: "restored"; octets: number }
   | { type: "restore-dropped"; reason: string }
@@ -163,7 +163,7 @@ export function step<R>(core: Core<R>, input: Input<R>): Output<R>[] {
       core.snapshotting = false;
       return advance(core);
     case "restore":
-      return stepRestore(core, input.ref);
+      return stepRestore(core, input.ref, input.imageIndex);
     case "restored":
       return stepRestored(core, input.octets);
     case "restore-dropped":
@@ -210,7 +210,10 @@ function advance<R>(core: Core<R>): Output<R>[] {
   const { restore } = core;
   if (restore !== null) {
     if (restore.index > 0 || core.snapshotting) return [];
-    restore.index = ++core.lastIndex;
+    restore.indexBefore = core.lastIndex;
+    // Above what the image's records carry: their indexes never come again.
+    core.lastIndex = Math.max(core.lastIndex, restore.imageIndex) + 1;
+    restore.index = core.lastIndex;
     return [{ type: "restore", ref: restore.ref, index: restore.index, term: core.term }];
   }
   if (core.queue.length > 0) return [{ type: "persist", rows: takeBatch(core).rows }];
@@ -332,10 +335,10 @@ function startSnapshot<R>(core: Core<R>): Output<R>[] {
   return [{ type: "snapshot" }];
 }
 
-function stepRestore<R>(core: Core<R>, ref: R): Output<R>[] {
+function stepRestore<R>(core: Core<R>, ref: R, imageIndex: number): Output<R>[] {
   const reason = core.restore !== null ? "another restore is under way" : whyNot(core, 0);
   if (reason !== null) return [{ type: "settle", ref, outcome: "refused", reason }];
-  core.restore = { ref, index: 0 };
+  core.restore = { ref, imageIndex, index: 0, indexBefore: core.lastIndex };
   return advance(core);
 }
 
@@ -350,8 +353,8 @@ function stepRestored<R>(core: Core<R>, octets: number): Output<R>[] {
 
 function stepRestoreDropped<R>(core: Core<R>, reason: string): Output<R>[] {
   assert(core.restore !== null, "a restore ends once");
-  const { ref } = core.restore;
-  core.lastIndex--;
+  const { ref, indexBefore } = core.restore;
+  core.lastIndex = indexBefore;
   core.restore = null;
   return [{ type: "settle", ref, outcome: "refused", reason }, ...advance(core)];
 }

@@ -81,7 +81,8 @@ async function replay(loaded: LoadedLog, store: LogStore, machine: StateMachine)
   const { snapshot } = loaded;
   if (snapshot !== null) {
     const { index, term } = snapshot;
-    await machine.install({ index, term, chunks: store.readSnapshot(snapshot) });
+    const put = await machine.prepare({ index, term, chunks: store.readSnapshot(snapshot) });
+    put();
   }
   let at = snapshot?.index ?? 0;
   let term = snapshot?.term ?? 0;
@@ -157,11 +158,11 @@ class SingleEngine implements Engine {
 
   /**
    * A single voter acknowledges after it applied, and nobody else can lead: local state is always
-   * as new as both modes ask, except while a restore swaps it.
+   * as new as both modes ask.
    */
-  async barrier(_mode: BarrierMode): Promise<"ok" | "no leader"> {
-    if (this.#core.restore !== null) await this.#restoreTask;
-    return this.#core.state === "failed" || this.#closed !== undefined ? "no leader" : "ok";
+  barrier(_mode: BarrierMode): Promise<"ok" | "no leader"> {
+    const ended = this.#core.state === "failed" || this.#closed !== undefined;
+    return Promise.resolve(ended ? "no leader" : "ok");
   }
 
   leadership(): Leadership {
@@ -187,7 +188,7 @@ class SingleEngine implements Engine {
   restore(snapshot: Snapshot): Promise<Outcome> {
     return new Promise((ref) => {
       this.#restores.set(ref, snapshot);
-      this.#feed({ type: "restore", ref });
+      this.#feed({ type: "restore", ref, imageIndex: snapshot.index });
     });
   }
 

@@ -17,10 +17,9 @@ export async function saveImage(
 }
 
 /**
- * Makes a user's image the state and the newest entry. It is installed from what is on the disk,
- * before it is recorded: an image that the state machine rejects must not become the one to start
- * from. The error side says why nothing has changed. Rejects when the store is dead, or when the
- * machine holds the image and the log does not: only a restart makes them equal then.
+ * Makes a user's image the newest entry and the state. What is on the disk is built aside before it
+ * is recorded: an image that the state machine rejects must not become the one to start from. The
+ * error side says why nothing has changed. Rejects when the store is dead.
  */
 export async function restoreImage(
   store: LogStore,
@@ -32,14 +31,18 @@ export async function restoreImage(
     const written = await store.writeSnapshot({ index, term }, source.chunks);
     if (!written.stored) return fail(written.reason);
     const { file } = written;
-    const problem = await install(store, machine, file);
-    if (problem !== null) {
+    const prepared = await prepare(store, machine, file);
+    if (!prepared.ok) {
       await store.discardSnapshot(file);
-      return fail(problem);
+      return prepared;
     }
     const data = new TextEncoder().encode(file.name);
     const recorded = await store.recordSnapshot(file, { index, term, kind: "restore", data });
-    if (!recorded.stored) throw new Error(recorded.reason);
+    if (!recorded.stored) {
+      await store.discardSnapshot(file);
+      return fail(recorded.reason);
+    }
+    prepared.value();
     return ok(file);
   } catch (error) {
     if (source.error === undefined) throw error;
@@ -47,17 +50,16 @@ export async function restoreImage(
   }
 }
 
-async function install(
+async function prepare(
   store: LogStore,
   machine: StateMachine,
   file: SnapshotFile,
-): Promise<string | null> {
+): Promise<Result<() => void, string>> {
   try {
     const { index, term } = file;
-    await machine.install({ index, term, chunks: store.readSnapshot(file) });
-    return null;
+    return ok(await machine.prepare({ index, term, chunks: store.readSnapshot(file) }));
   } catch (error) {
-    return messageOf(error);
+    return fail(messageOf(error));
   }
 }
 
