@@ -48,8 +48,13 @@ export function applyCoordinates(
 
 /** Coordinates go with their node. */
 export function removeCoordinatesOf(coordinates: Coordinates, change: Change): void {
-  for (const lower of change.removedNodes)
-    if (coordinates.byNode.delete(lower)) touch(coordinates, change);
+  for (const lower of change.removedNodes) {
+    const segments = coordinates.byNode.get(lower);
+    if (segments === undefined) continue;
+    coordinates.byNode.delete(lower);
+    change.undo?.push(() => coordinates.byNode.set(lower, segments));
+    touch(coordinates, change);
+  }
 }
 
 /** Adds or replaces one; false: the node has coordinates in too many segments already. */
@@ -116,8 +121,7 @@ export function sortByDistance<T>(
   return far.map(([, one]) => one);
 }
 
-/** Are they the same place? */
-export function sameCoordinate(a: Coordinate, b: Coordinate): boolean {
+function sameCoordinate(a: Coordinate, b: Coordinate): boolean {
   return (
     a.error === b.error &&
     a.adjustment === b.adjustment &&
@@ -128,6 +132,10 @@ export function sameCoordinate(a: Coordinate, b: Coordinate): boolean {
 }
 
 function touch(coordinates: Coordinates, change: Change): void {
+  const was = coordinates.index;
+  change.undo?.push(() => {
+    coordinates.index = was;
+  });
   coordinates.index = change.index;
   change.topics.add("coordinates");
 }
