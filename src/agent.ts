@@ -13,6 +13,7 @@ import { ensureInitialManagement } from "./agent/initial-management.ts";
 import { createReload } from "./agent/reload.ts";
 import { createLogTime, createMachine, createPropose } from "./agent/replica.ts";
 import { followUpstreams } from "./agent/follow-upstreams.ts";
+import { startCoordinateUpdates, type CoordinateUpdates } from "./agent/coordinate-updates.ts";
 import { createRequestCounts } from "./agent/request-counts.ts";
 import { startSessionTimer, type SessionTimer } from "./agent/session-timer.ts";
 import { catalogFigures, dnsTimings, localFigures, resolverFigures } from "./agent/figures.ts";
@@ -20,6 +21,7 @@ import { createAcl } from "./cluster/acl.ts";
 import { createProbe } from "./cluster/checks/driver.ts";
 import { encode } from "./cluster/command.ts";
 import type { Engine } from "./cluster/engine.ts";
+import { createEventBus } from "./cluster/events.ts";
 import { createLocalAgent, type LocalAgent } from "./cluster/local-agent.ts";
 import { noFiles } from "./cluster/local-store.ts";
 import { createLocalFiles, loadNodeId } from "./cluster/local/driver.ts";
@@ -102,6 +104,7 @@ type Closer = () => Promise<void> | void;
 type Parts = {
   resolver?: Resolver;
   sessions?: SessionTimer;
+  coordinates?: CoordinateUpdates;
   local?: LocalAgent;
   reload?: () => Promise<Result<void, string>>;
 };
@@ -151,6 +154,7 @@ async function build(
         parts.resolver?.touch(topics);
         waiters.wake(topics);
         parts.sessions?.touched(topics);
+        parts.coordinates?.touched(topics);
         parts.local?.catalogChanged(topics);
       },
       replaced() {
@@ -269,6 +273,22 @@ async function build(
   });
   parts.local = local;
   closers.push(() => local.stop());
+  const coordinates = startCoordinateUpdates({
+    reader: state.reader,
+    propose,
+    ownNode: config.disable_coordinates ? null : config.node_name,
+    dev: loaded.dev,
+    timers,
+    log,
+  });
+  parts.coordinates = coordinates;
+  closers.push(coordinates.stop);
+  const events = createEventBus({
+    nodeName: config.node_name,
+    services: () => Array.from(local.services.values(), ({ fields }) => fields),
+    newId: () => random.uuid(),
+  });
+  events.onChange(() => waiters.wake(["events"]));
   engine.onLeadership(({ leader }) => {
     resolver.withdrawAll();
     local.leadershipChanged(leader !== undefined);
@@ -353,6 +373,8 @@ async function build(
       acl,
       aclReader: state.acl,
       sessionExpiry: sessions.expiry,
+      events,
+      updateCoordinate: coordinates.update,
       waiters,
       random,
       clock,

@@ -6,7 +6,7 @@ import { JSON_DEPTH_MAX, nestedAtMost } from "./command-shapes.ts";
  * What a JSON value is decoded into, in the manner of Go's encoding/json, which Consul's API shows:
  * keys match without regard to case, absent members and `null` give the zero value, unknown keys
  * and wrong types are errors.
- *   string "" · bool false · int 0 (up to 2^53 either way) · duration 0 (milliseconds; text or nanoseconds)
+ *   string "" · bool false · int 0 (up to 2^53 either way) · float 0 · duration 0 (milliseconds; text or nanoseconds)
  *   raw: the value as it came, nested at most JSON_DEPTH_MAX levels, null if absent · list, map: null if absent
  *   struct: always an object · pointer: null if absent
  */
@@ -14,6 +14,7 @@ export type Shape =
   | "string"
   | "bool"
   | "int"
+  | "float"
   | "duration"
   | "raw"
   | { readonly list: Shape }
@@ -33,7 +34,7 @@ export type Decoded<S> = S extends "string"
   ? string
   : S extends "bool"
     ? boolean
-    : S extends "int" | "duration"
+    : S extends "int" | "float" | "duration"
       ? number
       : S extends "raw"
         ? unknown
@@ -111,6 +112,10 @@ function decode(
   if (shape === "int") {
     if (!given) return 0;
     return Number.isSafeInteger(value) ? value : wrong("int");
+  }
+  if (shape === "float") {
+    if (!given) return 0;
+    return typeof value === "number" ? value : wrong("float64");
   }
   if (shape === "duration") {
     if (!given) return 0;

@@ -1,5 +1,6 @@
 /** /v1/agent: the agent itself, its members, reload, metrics, and the tables of its other parts. */
 import type { Result } from "../base.ts";
+import { originCoordinate } from "../cluster/coordinates.ts";
 import type { LocalAgent } from "../cluster/local-agent.ts";
 import type { Cancel, LogLevel } from "../ports.ts";
 import { checkRoutes } from "./agent-check.ts";
@@ -8,6 +9,7 @@ import { monitorRoutes } from "./agent-monitor.ts";
 import { requireAgentRead, requireAgentWrite, requireRight } from "./agent-rights.ts";
 import { serviceRoutes } from "./agent-service.ts";
 import { HttpError, route, type Call, type Reply, type Route } from "./call.ts";
+import { toCoordinate } from "./coordinate.ts";
 
 /** One member of the gossip pool as agent/members shows it. Status: 1 alive, 2 leaving, 3 left, 4 failed. */
 export type Member = {
@@ -98,10 +100,7 @@ function answerSelf(call: Call, deps: AgentDeps): Reply {
       Version: info.version,
     },
     DebugConfig: deps.debugConfig(),
-    // the coordinate of a node that has measured nobody yet (Serf: error 1.5, height 10 µs)
-    Coord: call.settings.disableCoordinates
-      ? null
-      : { Vec: [0, 0, 0, 0, 0, 0, 0, 0], Error: 1.5, Adjustment: 0, Height: 1e-5 },
+    Coord: call.settings.disableCoordinates ? null : toCoordinate(originCoordinate),
     Member: deps.members("lan").find(({ Name }) => Name === info.nodeName) ?? null,
     Stats: {
       agent: {

@@ -3,6 +3,7 @@ import { Hono, type Context } from "hono";
 import { aclRoutes } from "./acl.ts";
 import { catalogRoutes } from "./catalog.ts";
 import { coordinateRoutes } from "./coordinate.ts";
+import { eventRoutes } from "./event.ts";
 import { healthRoutes } from "./health.ts";
 import { queryRoutes } from "./query.ts";
 import { sessionRoutes } from "./session.ts";
@@ -48,7 +49,8 @@ export function createHttpApp(deps: HttpDeps, more: readonly Route[]): Hono<Http
     ...queryRoutes(),
     ...sessionRoutes(),
     ...aclRoutes(),
-    ...coordinateRoutes(deps.settings().disableCoordinates),
+    ...coordinateRoutes(),
+    ...eventRoutes(),
     route(["GET"], "/metrics", answerMetrics),
     ...more,
   ];

@@ -4,7 +4,8 @@ import type { Acl, Authorizer } from "../cluster/acl.ts";
 import type { AclReader } from "../cluster/acl-state.ts";
 import type { Command } from "../cluster/command.ts";
 import type { BarrierMode, Leadership, Outcome } from "../cluster/engine.ts";
-import type { CatalogReader } from "../cluster/model.ts";
+import type { EventBus } from "../cluster/events.ts";
+import type { CatalogReader, CoordinateRecord } from "../cluster/model.ts";
 import type { SessionExpiry } from "../cluster/session-expiry.ts";
 import type { Clock, Log, Random, SocketAddress } from "../ports.ts";
 import { decodeShape, type Decoded, type DecodeOptions, type Shape } from "../cluster/decode.ts";
@@ -61,6 +62,9 @@ export type HttpDeps = {
   aclReader: AclReader;
   /** The leader's book of session deadlines: PUT /v1/session/renew writes into it. */
   sessionExpiry: Pick<SessionExpiry, "renew">;
+  events: EventBus;
+  /** Takes a node's coordinate; it reaches the log within seconds. */
+  updateCoordinate(update: CoordinateRecord): void;
   /** createWaiters(); agent.ts calls `wake` with the topics of each applied command. */
   waiters: Waiters;
   random: Random;
@@ -123,6 +127,16 @@ export class HttpError extends Error {
 
 /** Words before the problem in the error, and what an empty body is. */
 export type BodyOptions = DecodeOptions & { prefix?: string; whenEmpty?: "zero" | "error" };
+
+async function readWhole<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    if (/maxRequestBodySize/i.test(reason)) throw new HttpError(413, "Request body too large");
+    throw new HttpError(400, `Request body cannot be read: ${reason}`);
+  }
+}
 
 /** decodeShape without its type arithmetic, which the compiler cannot do for a type parameter. */
 const decode = decodeShape as unknown as (
@@ -231,14 +245,13 @@ export class Call {
   }
 
   /** The whole body; throws 413 when it is longer than the listener takes, 400 when the client breaks off. */
-  async readText(): Promise<string> {
-    try {
-      return await this.request.text();
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      if (/maxRequestBodySize/i.test(reason)) throw new HttpError(413, "Request body too large");
-      throw new HttpError(400, `Request body cannot be read: ${reason}`);
-    }
+  readText(): Promise<string> {
+    return readWhole(() => this.request.text());
+  }
+
+  /** The whole body as it came; throws like `readText`. */
+  async readOctets(): Promise<Uint8Array> {
+    return new Uint8Array(await readWhole(() => this.request.arrayBuffer()));
   }
 
   /** The body's first JSON value; throws 400 `<prefix><what is wrong>`. */

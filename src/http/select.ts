@@ -1,5 +1,6 @@
 /** What reads have in common when they pick records: node-meta, tags, near, filter, rights. */
 import type { Authorizer } from "../cluster/acl.ts";
+import { sortByDistance } from "../cluster/coordinates.ts";
 import type { CatalogReader, CheckRecord, NodeRecord, ServiceRecord } from "../cluster/model.ts";
 import { HttpError, type Call } from "./call.ts";
 import { createFilter, type Fields, type Filter } from "./filter.ts";
@@ -39,17 +40,17 @@ export function nodeMetaFilter(call: Call): ((node: NodeRecord) => boolean) | un
     wanted.every(([key, value]) => Object.hasOwn(meta, key) && meta[key] === value);
 }
 
-/**
- * `?near=`: the node it names and what is on it come first, the order of the rest stays. Of all nodes
- * only our own has a place on the map of round-trip times, and nodes without one are the farthest.
- */
+/** `?near=`: sorted by the distance from the node that it names; `_agent` is our own. */
 export function sortNear<T>(call: Call, found: T[], nodeOf: (one: T) => string): T[] {
   const near = call.query("near");
-  if (near === "" || call.settings.disableCoordinates) return found;
-  const own = call.deps.info.nodeName.toLowerCase();
-  if (near !== "_agent" && near.toLowerCase() !== own) return found;
-  const isOwn = (one: T) => nodeOf(one).toLowerCase() === own;
-  return [...found.filter(isOwn), ...found.filter((one) => !isOwn(one))];
+  if (near === "") return found;
+  const { reader, info } = call.deps;
+  return sortByDistance(
+    reader.coordinates,
+    near === "_agent" ? info.nodeName : near,
+    found,
+    nodeOf,
+  );
 }
 
 /** `?tag=`, repeatable: does the service have all of them? Case does not matter. */

@@ -3,6 +3,7 @@ import type { Hono } from "hono";
 import { createAcl, type AclSettings } from "../../src/cluster/acl.ts";
 import { decode, encode, type Command } from "../../src/cluster/command.ts";
 import type { BarrierMode, Outcome } from "../../src/cluster/engine.ts";
+import { createEventBus } from "../../src/cluster/events.ts";
 import { createSessionExpiry } from "../../src/cluster/session-expiry.ts";
 import { createState, type State } from "../../src/cluster/state.ts";
 import { createHttpApp } from "../../src/http/app.ts";
@@ -95,6 +96,8 @@ export function createServer(
     jitter?: () => number;
     waiterLimit?: number;
     more?: readonly Route[];
+    /** What the filters of events look at. */
+    localServices?: readonly { service: string; tags: readonly string[] }[];
     /** Gives back an outcome that the engine has instead of applying the command. */
     outcome?: (command: Command) => Outcome | undefined;
     /** Runs before a command is applied. */
@@ -111,6 +114,7 @@ export function createServer(
   const expiry = createSessionExpiry();
   let index = 0;
   let drawn = 0;
+  const uuid = () => `10000000-0000-4000-8000-${(++drawn).toString(16).padStart(12, "0")}`;
 
   async function propose(command: Command): Promise<Outcome> {
     const decoded = decode(encode(command, world.clock.wallMs()));
@@ -123,6 +127,13 @@ export function createServer(
     if (applied.topics.includes("sessions")) expiry.follow(state.reader, world.nowMs);
     return { outcome: "committed", index, result: applied.result };
   }
+
+  const events = createEventBus({
+    nodeName: "node-a",
+    services: () => options.localServices ?? [],
+    newId: uuid,
+  });
+  events.onChange(() => waiters.wake(["events"]));
 
   let settings: HttpSettings = { ...defaultSettings, ...options.settings };
   const answers: string[] = [];
@@ -146,10 +157,12 @@ export function createServer(
     }),
     aclReader: state.acl,
     sessionExpiry: expiry,
+    events,
+    updateCoordinate: (update) => void propose({ type: "coordinates", updates: [update] }),
     waiters,
     random: {
       uint32: () => Math.floor((options.jitter?.() ?? 0) * 2 ** 32),
-      uuid: () => `10000000-0000-4000-8000-${(++drawn).toString(16).padStart(12, "0")}`,
+      uuid,
     },
     clock: world.clock,
     info: {
