@@ -17,8 +17,6 @@ const jobs = String(availableParallelism());
 const later = {
   'acl-agent-tokens': 'tokens set at run time, node and service identities',
   'acl-crud': 'roles, identities and expiry of tokens',
-  'coordinate-a': 'coordinates',
-  event: 'events',
   kv: 'KV',
   operator: 'operator endpoints',
   'session-ttl': 'KV locks',
@@ -27,23 +25,18 @@ const later = {
 };
 
 /** Endpoints that do not exist yet. Elsewhere only the steps that ask one are left out, and those that use what such a step captured. */
-const missing = /^\/v1\/(kv|txn|event|operator|snapshot|acl\/(role|roles|replication|rules))(\/|\?|$)|\/kv\b/;
-
-/** Without `disable_coordinates`: with it they are refused. */
-const missingCoordinates = /^\/v1\/coordinate\//;
+const missing = /^\/v1\/(kv|txn|operator|snapshot|acl\/(role|roles|replication|rules))(\/|\?|$)|\/kv\b/;
 
 /** Writes the scenario to `to` without the steps that cannot be done; gives their number. */
 function withoutMissing(from, to) {
   const scenario = JSON.parse(readFileSync(from, 'utf8'));
   const lost = [];
   const notStarted = new Set();
-  const refusesCoordinates = scenario.config?.disable_coordinates === true;
   const steps = scenario.steps.filter((step) => {
     const text = JSON.stringify(step);
     const path = step.request?.path ?? '';
     const isPossible =
       !missing.test(path) &&
-      (refusesCoordinates || !missingCoordinates.test(path)) &&
       !notStarted.has(step.await) &&
       !lost.some((name) => text.includes(`{{${name}}}`));
     if (!isPossible) {
