@@ -3,6 +3,7 @@
  * applied without further questions about types.
  */
 import type { Command } from "./command.ts";
+import type { KvOperation } from "./kv-apply.ts";
 import { DIMENSIONS } from "./coordinates.ts";
 
 /** Is the value of the shape? It may be anything. */
@@ -162,6 +163,26 @@ const coordinate = record({
   }),
 });
 
+/** An unsigned number of 64 bits, printed as it is. */
+const flags: Shape = (value) => typeof value === "string" && /^\d{1,20}$/.test(value);
+const kvFields = { key: text, value: text, flags };
+const kvShapes: Readonly<Record<KvOperation["verb"], Shape>> = {
+  set: record(kvFields),
+  cas: record({ ...kvFields, index: finite }),
+  lock: record({ ...kvFields, session: text }),
+  unlock: record({ ...kvFields, session: text }),
+  delete: record({ key: text }),
+  "delete-cas": record({ key: text, index: finite }),
+  "delete-tree": record({ key: text }),
+};
+
+/** One write of the KV store. */
+export const kvOperation: Shape = (value) =>
+  isPlain(value) &&
+  typeof value["verb"] === "string" &&
+  Object.hasOwn(kvShapes, value["verb"]) &&
+  kvShapes[value["verb"] as KvOperation["verb"]](value);
+
 const counter: Shape = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
 
 /** Shapes of the parts of records, for snapshots. */
@@ -174,6 +195,7 @@ export const recordShapes = {
   policy,
   token,
   coordinate,
+  flags,
   counter,
 };
 
@@ -196,5 +218,7 @@ export const commandShapes: Readonly<Record<Command["type"], Shape>> = {
   "acl-token-delete": record({ accessorId: text }),
   "acl-bootstrap": record({ token, resetIndex: integer }),
   coordinates: record({ updates: listOf(coordinate) }),
+  kv: record({ operation: kvOperation }),
+  "kv-reap": () => true,
   epoch: record({ epoch: integer }),
 };

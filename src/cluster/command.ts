@@ -3,12 +3,13 @@
  * the time is that of its log entry. `decode(encode(c, t))` is deeply equal to `c` and `t` (undefined
  * members do not exist in commands; use null or leave the key out).
  *
- * Result of a command: `ok(true)`, or the id for query-set and session-create, or the record for the
+ * Result of a command: `ok(true)`, `ok(false)` for a KV write that was not done, or the id for query-set and session-create, or the record for the
  * ACL commands; the error is the text that a client sees, prefix included ("apply failed: Missing
  * node registration"), so that the HTTP layer passes it on unchanged with status 500.
  */
 import { fail, ok, type Result } from "../base.ts";
 import { commandShapes } from "./command-shapes.ts";
+import type { KvOperation } from "./kv-apply.ts";
 import type {
   CheckRecord,
   CoordinateRecord,
@@ -81,6 +82,10 @@ export type Command =
   | { type: "acl-bootstrap"; token: AclTokenFields; resetIndex: number }
   /** Coordinates of nodes; of those that do not exist they are dropped. */
   | { type: "coordinates"; updates: readonly CoordinateRecord[] }
+  /** One write of the KV store; the result says whether it was done. */
+  | { type: "kv"; operation: KvOperation }
+  /** Forgets the tombstones and lock delays whose time has passed. */
+  | { type: "kv-reap" }
   /** First entry of a leader's term: fences commands of older epochs. */
   | { type: "epoch"; epoch: number };
 
@@ -110,6 +115,8 @@ const KINDS: Readonly<Record<Command["type"], number>> = {
   "acl-bootstrap": 11,
   epoch: 12,
   coordinates: 30,
+  kv: 14,
+  "kv-reap": 15,
 };
 const TYPES = new Map(Object.entries(KINDS).map(([type, kind]) => [kind, type]));
 const HEADER_OCTETS = 2;

@@ -130,6 +130,31 @@ export type SessionRecord = Indexed & {
   readonly checks: readonly string[] | null;
 };
 
+/** One entry of the KV store. */
+export type KvRecord = Indexed & {
+  readonly key: string;
+  /** Standard base64 with padding; "" for no octets. */
+  readonly value: string;
+  /** Decimal digits of an unsigned 64-bit number. */
+  readonly flags: string;
+  /** How often the lock was taken since the key was set without it. */
+  readonly lockIndex: number;
+  /** Session that holds the lock, "" when none does. */
+  readonly session: string;
+};
+
+/** What may be read of the KV store. Topics `kv:<key>` and `kv*<prefix>`. */
+export type KvReader = {
+  get(key: string): KvRecord | undefined;
+  /** Records whose key starts with the prefix, in the byte order of the UTF-8 keys; live, as all lists. */
+  list(prefix: string): Iterable<KvRecord>;
+  readonly size: number;
+  /** Keys whose lock the session holds, in order. */
+  heldBy(session: string): readonly string[];
+  /** Whether `kv-reap` would find anything at this log time. */
+  isReapDue(timeMs: number): boolean;
+};
+
 /**
  * What a committed command touched. A topic names what a reader can have looked at:
  *   nodes            the node table            node:<lower-case name>      one node, its services and checks
@@ -137,7 +162,9 @@ export type SessionRecord = Indexed & {
  *   checks           the check table           addresses                   any node or service address (for PTR)
  *   queries          prepared queries          sessions                    sessions
  *   coordinates      network coordinates
- *   acl              tokens, policies          kv:<key> and others         added by their own state machines
+ *   acl              tokens, policies          kv:<key>                    one key
+ *   kv-tree:<prefix> all keys below it went at once
+ * Readers of a prefix of keys wait for `kv*<prefix>`, which both of the last concern.
  * A change of a node (or of a node-level check) touches `service:` of every service on that node.
  * A `service:` topic is never touched by a change of another service.
  */
@@ -183,6 +210,7 @@ export type CatalogReader = {
    */
   resolveQuery(idOrName: string): Result<QueryRecord | undefined, string>;
   readonly coordinates: CoordinateReader;
+  readonly kv: KvReader;
   session(id: string): SessionRecord | undefined;
   sessions(): Iterable<SessionRecord>;
   /** Modify index that a blocking read of this topic compares with; rules of Consul's index (per service, per node, per table). */

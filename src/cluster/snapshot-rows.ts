@@ -5,15 +5,18 @@
  *   n s c    a node, its instances, its checks: by node name, then by id
  *   session query policy token   records by id
  *   coordinate   by node name, then by segment
+ *   kv kv-tombstone kv-delay   entries of the KV store, deletions, lock delays: by key
  *   end      number of rows before it
  */
 import type { AclPolicyRecord, AclTokenRecord } from "./acl-state.ts";
 import type { CatalogIndexes } from "./catalog-tables.ts";
 import type { CheckFields, NodeFields, ServiceFields } from "./command.ts";
 import { recordShapes, type Shape } from "./command-shapes.ts";
+import type { Tombstone } from "./kv.ts";
 import type {
   CheckRecord,
   CoordinateRecord,
+  KvRecord,
   NodeRecord,
   QueryRecord,
   ServiceRecord,
@@ -36,6 +39,8 @@ export type Head = {
     acl: number;
     aclBootstrap: number;
     coordinates: number;
+    kv: number;
+    kvDropped: number;
   };
 };
 
@@ -51,6 +56,9 @@ export type Reading =
   | { kind: "policy"; record: AclPolicyRecord }
   | { kind: "token"; record: AclTokenRecord }
   | { kind: "coordinate"; record: CoordinateRecord }
+  | { kind: "kv"; record: KvRecord }
+  | { kind: "kv-tombstone"; tombstone: Tombstone }
+  | { kind: "kv-delay"; key: string; untilMs: number }
   | { kind: "end"; rows: number };
 
 /** The first row. */
@@ -106,6 +114,20 @@ export const recordRow = (
 /** Where a node stands. */
 export const coordinateRow = (record: CoordinateRecord): Row => ["coordinate", record];
 
+/** One key. */
+export function kvRow(r: KvRecord): Row {
+  const { key, value, flags, lockIndex, session, createIndex, modifyIndex } = r;
+  return ["kv", key, value, flags, lockIndex, session, createIndex, modifyIndex];
+}
+
+/** A deletion that is remembered. */
+export function kvTombstoneRow({ key, modifyIndex, treeIndex, timeMs }: Tombstone): Row {
+  return ["kv-tombstone", key, modifyIndex, treeIndex, timeMs];
+}
+
+/** A key that cannot be locked before a log time. */
+export const kvDelayRow = (key: string, untilMs: number): Row => ["kv-delay", key, untilMs];
+
 /** What a row says; undefined if it is none of ours. Nothing in it is trusted. */
 export function readRow(row: Row): Reading | undefined {
   switch (row[0]) {
@@ -131,6 +153,19 @@ export function readRow(row: Row): Reading | undefined {
       const record = shaped<CoordinateRecord>(row[1], recordShapes.coordinate);
       return record && { kind: "coordinate", record };
     }
+    case "kv":
+      return readKv(row);
+    case "kv-tombstone": {
+      const [, key, modifyIndex, treeIndex, timeMs] = row;
+      if (typeof key !== "string" || !isCounter(modifyIndex)) return undefined;
+      if (!isCounter(treeIndex) || !isCounter(timeMs)) return undefined;
+      return { kind: "kv-tombstone", tombstone: { key, modifyIndex, treeIndex, timeMs } };
+    }
+    case "kv-delay": {
+      const [, key, untilMs] = row;
+      if (typeof key !== "string" || !isCounter(untilMs)) return undefined;
+      return { kind: "kv-delay", key, untilMs };
+    }
     case "end":
       return isCounter(row[1]) ? { kind: "end", rows: row[1] } : undefined;
     default:
@@ -154,14 +189,16 @@ const INDEXES: readonly (keyof Head["indexes"])[] = [
   "acl",
   "aclBootstrap",
   "coordinates",
+  "kv",
+  "kvDropped",
 ];
 
 function readHead([, format, index, epoch, indexes, timeMs = 0]: Row): Reading | undefined {
   if (format !== FORMAT || !isCounter(index) || !isCounter(epoch)) return undefined;
   if (!isCounter(timeMs)) return undefined;
   if (typeof indexes !== "object" || indexes === null) return undefined;
-  // Older snapshots have no coordinates.
-  const given: Record<string, unknown> = { coordinates: 0, ...indexes };
+  // Older snapshots have no coordinates and no keys.
+  const given: Record<string, unknown> = { coordinates: 0, kv: 0, kvDropped: 0, ...indexes };
   if (!INDEXES.every((name) => isCounter(given[name]))) return undefined;
   // Every member was just seen to be a number.
   return { kind: "head", head: { index, epoch, timeMs, indexes: given as Head["indexes"] } };
@@ -213,6 +250,27 @@ function readCheck(row: Row): Reading | undefined {
   const fields = shaped<CheckFields>(given, recordShapes.check);
   if (stamps === undefined || fields === undefined) return undefined;
   return { kind: "c", fields, stamps };
+}
+
+/** Flags and session are nearly always the same text: one copy of it for all records. */
+const NO_FLAGS = "0";
+
+function readKv(row: Row): Reading | undefined {
+  const [, key, value, flags, lockIndex, session, createIndex, modifyIndex] = row;
+  if (typeof key !== "string" || typeof value !== "string") return undefined;
+  if (typeof flags !== "string" || !recordShapes.flags(flags)) return undefined;
+  if (typeof session !== "string" || !isCounter(lockIndex)) return undefined;
+  if (!isCounter(createIndex) || !isCounter(modifyIndex)) return undefined;
+  const record: KvRecord = {
+    key,
+    value,
+    flags: flags === NO_FLAGS ? NO_FLAGS : flags,
+    lockIndex,
+    session,
+    createIndex,
+    modifyIndex,
+  };
+  return { kind: "kv", record };
 }
 
 function readRecord(

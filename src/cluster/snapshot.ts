@@ -9,6 +9,7 @@ import {
   putCoordinate,
   type Coordinates,
 } from "./coordinates.ts";
+import { createKv, restoreRecord, restoreTombstone, type Kv } from "./kv.ts";
 import { createQueries, putQuery, type Queries } from "./queries.ts";
 import { createSessions, putSession, type Sessions } from "./sessions.ts";
 import { FrameReader, type Row } from "./snapshot-frames.ts";
@@ -17,6 +18,9 @@ import {
   coordinateRow,
   endRow,
   headRow,
+  kvDelayRow,
+  kvRow,
+  kvTombstoneRow,
   nodeRow,
   readRow,
   recordRow,
@@ -38,6 +42,7 @@ export type Contents = {
   queries: Queries;
   acl: AclState;
   coordinates: Coordinates;
+  kv: Kv;
 };
 
 /** What a new cluster holds. */
@@ -51,6 +56,7 @@ export function emptyContents(): Contents {
     queries: createQueries(),
     acl: createAclState(),
     coordinates: createCoordinates(),
+    kv: createKv(),
   };
 }
 
@@ -60,7 +66,7 @@ export function rowsOf(contents: Contents, epoch = contents.epoch): Iterable<Row
   const nodes = freezeNodes(contents.tables);
   const serviceIndexes = new Map<string, number>();
   for (const [lower, entry] of contents.tables.services) serviceIndexes.set(lower, entry.index);
-  const { sessions, queries, acl } = contents;
+  const { sessions, queries, acl, kv } = contents;
   const head: Head = {
     index: contents.index,
     epoch,
@@ -72,6 +78,8 @@ export function rowsOf(contents: Contents, epoch = contents.epoch): Iterable<Row
       acl: acl.index,
       aclBootstrap: acl.bootstrapIndex,
       coordinates: contents.coordinates.index,
+      kv: kv.index,
+      kvDropped: kv.droppedIndex,
     },
   };
   const records = [
@@ -85,7 +93,7 @@ export function rowsOf(contents: Contents, epoch = contents.epoch): Iterable<Row
     ...byId("token", [...acl.tokens.values()], (token) => token.accessorId),
     ...coordinateRecords(contents.coordinates).map(coordinateRow),
   ];
-  return rows(head, nodes, serviceIndexes, records);
+  return rows(head, nodes, serviceIndexes, records, kvRows(kv));
 }
 
 function byId<R extends Parameters<typeof recordRow>[1]>(
@@ -102,6 +110,7 @@ function* rows(
   nodes: readonly NodeEntry[],
   serviceIndexes: Map<string, number>,
   records: readonly Row[],
+  kv: Iterable<Row>,
 ): Generator<Row> {
   let count = 1;
   yield headRow(head);
@@ -122,7 +131,23 @@ function* rows(
     for (const check of serviceChecks) yield checkRow(check);
   }
   yield* records;
+  for (const row of kv) {
+    count++;
+    yield row;
+  }
   yield endRow(count + records.length);
+}
+
+/** The views are taken now, the rows made when they are drawn. */
+function kvRows(kv: Kv): Iterable<Row> {
+  const records = kv.records.view();
+  const tombstones = kv.tombstones.view();
+  const delays = [...kv.delays].sort(([a], [b]) => (a < b ? -1 : 1));
+  return (function* () {
+    for (const record of records) yield kvRow(record);
+    for (const tombstone of tombstones) yield kvTombstoneRow(tombstone);
+    for (const [key, untilMs] of delays) yield kvDelayRow(key, untilMs);
+  })();
 }
 
 /**
@@ -183,7 +208,9 @@ class ContentsBuilder {
     if (!this.#ended || this.#head === null) return fail("damaged snapshot: it ends too early");
     const { indexes, index, epoch, timeMs } = this.#head;
     const { tables, sessions, queries, acl } = this.#contents;
-    const { queries: q, sessions: s, acl: a, aclBootstrap, coordinates, ...catalog } = indexes;
+    const { queries: q, sessions: s, acl: a, aclBootstrap, coordinates, ...others } = indexes;
+    const { kv: kvIndex, kvDropped, ...catalog } = others;
+    [this.#contents.kv.index, this.#contents.kv.droppedIndex] = [kvIndex, kvDropped];
     this.#contents.coordinates.index = coordinates;
     tables.indexes = catalog;
     for (const [lower, entry] of tables.services) {
@@ -196,7 +223,7 @@ class ContentsBuilder {
   }
 
   #take(reading: Reading): string | undefined {
-    const { sessions, queries, acl } = this.#contents;
+    const { sessions, queries, acl, kv } = this.#contents;
     switch (reading.kind) {
       case "head":
         this.#head = reading.head;
@@ -232,6 +259,15 @@ class ContentsBuilder {
         return putCoordinate(this.#contents.coordinates, reading.record)
           ? undefined
           : "damaged snapshot: coordinates of too many segments";
+      case "kv":
+        return restoreRecord(kv, reading.record) ? undefined : "damaged snapshot: key twice";
+      case "kv-tombstone":
+        return restoreTombstone(kv, reading.tombstone)
+          ? undefined
+          : "damaged snapshot: tombstone twice";
+      case "kv-delay":
+        kv.delays.set(reading.key, reading.untilMs);
+        return undefined;
       case "end":
         this.#ended = true;
         return reading.rows === this.#rows ? undefined : "damaged snapshot: number of rows";

@@ -18,6 +18,8 @@ import { createChange, type Change } from "./change.ts";
 import type { Command } from "./command.ts";
 import { applyCoordinates, createCoordinateReader, removeCoordinatesOf } from "./coordinates.ts";
 import { crc32 } from "./crc32.ts";
+import { createKvReader, kvIndexOf, reap } from "./kv.ts";
+import { applyKv, endLocks } from "./kv-apply.ts";
 import type { CatalogReader, Topic } from "./model.ts";
 import { applyQueryDelete, applyQuerySet, removeQueriesOf, resolveQuery } from "./queries.ts";
 import {
@@ -85,8 +87,10 @@ export function createState(): State {
       return contents.tables;
     },
   };
-  const sessionEnded: SessionEnded = (session, change) =>
+  const sessionEnded: SessionEnded = (session, change) => {
+    endLocks(contents.kv, session, change);
     removeQueriesOf(contents.queries, session, change);
+  };
 
   function run(command: Command, change: Change): Result<unknown, string> {
     const { queries, sessions, acl } = contents;
@@ -105,6 +109,11 @@ export function createState(): State {
         return applyQueryDelete(queries, command.id, change);
       case "coordinates":
         return applyCoordinates(contents.coordinates, contents.tables, command.updates, change);
+      case "kv":
+        return applyKv(contents.kv, sessions, command.operation, change);
+      case "kv-reap":
+        reap(contents.kv, change);
+        return ok(true);
       case "acl-policy-set":
         return applyPolicySet(acl, command.policy, change);
       case "acl-policy-delete":
@@ -194,6 +203,7 @@ function createReader(
     queries: () => current().queries.byId.values(),
     resolveQuery: (idOrName) => resolveQuery(current().queries, idOrName),
     coordinates: createCoordinateReader(() => current().coordinates),
+    kv: createKvReader(() => current().kv),
     session: (id) => current().sessions.byId.get(id),
     sessions: () => current().sessions.byId.values(),
     indexOf(topic) {
@@ -202,7 +212,7 @@ function createReader(
       if (topic === "sessions") return sessions.index;
       if (topic === "acl") return acl.index;
       if (topic === "coordinates") return current().coordinates.index;
-      return catalogIndexOf(tables, topic);
+      return kvIndexOf(current().kv, topic) ?? catalogIndexOf(tables, topic);
     },
   };
 }
