@@ -12,6 +12,8 @@ import { ownMembers, ownStats } from "./agent/members.ts";
 import { ensureInitialManagement } from "./agent/initial-management.ts";
 import { createReload } from "./agent/reload.ts";
 import { createLogTime, createMachine, createPropose } from "./agent/replica.ts";
+import { listenToSignals } from "./agent/signals.ts";
+import { createSnapshots } from "./agent/snapshots.ts";
 import { followUpstreams } from "./agent/follow-upstreams.ts";
 import { startCoordinateUpdates, type CoordinateUpdates } from "./agent/coordinate-updates.ts";
 import { createRequestCounts } from "./agent/request-counts.ts";
@@ -48,6 +50,7 @@ import { createHttpApp } from "./http/app.ts";
 import { createWaiters } from "./http/blocking.ts";
 import type { RequestEnv } from "./http/call.ts";
 import { collectHostInfo } from "./http/host/driver.ts";
+import { snapshotRoutes } from "./http/snapshot.ts";
 import type { Follower } from "./log.ts";
 import { createExposition } from "./metrics.ts";
 import { createConsulForm } from "./metrics/consul.ts";
@@ -115,7 +118,13 @@ export async function runAgent(start: AgentStart, platform: Platform): Promise<n
   try {
     const { promise: ended, resolve: end } = Promise.withResolvers<number>();
     const parts: Parts = {};
-    closers.push(listenToSignals(platform, start.log, parts, end));
+    closers.push(
+      listenToSignals(platform, start.log, {
+        stop: () => end(STOPPED),
+        atOnce: () => platform.exit(STOPPED),
+        reload: () => void parts.reload?.(),
+      }),
+    );
     await build(start, platform, parts, closers, end);
     return await ended;
   } finally {
@@ -185,7 +194,8 @@ async function build(
   closers.push(() => engine.close());
   const propose = createPropose(() => engine, logTime);
   const acl = createAcl(state.acl, aclSettings(config));
-  await ensureInitialManagement(propose, state.acl, config, { random, clock });
+  const asNewLeader = () => ensureInitialManagement(propose, state.acl, config, { random, clock });
+  await asNewLeader();
   const sessions = startSessionTimer({ reader: state.reader, propose, clock, timers });
   parts.sessions = sessions;
   closers.push(sessions.stop);
@@ -364,6 +374,7 @@ async function build(
   closers.push(consulForm.stop);
 
   // HTTP.
+  const snapshots = createSnapshots({ machine, engine, folder: dataDir, asNewLeader });
   const app = createHttpApp(
     {
       reader: state.reader,
@@ -390,21 +401,24 @@ async function build(
       exposition,
       onAnswer: requests.count,
     },
-    agentRoutes({
-      local: local,
-      members: (pool) => ownMembers(loaded, nodeId, pool),
-      nodeMeta: () => loaded.config.node_meta,
-      primaryDatacenter: config.primary_datacenter,
-      debugConfig: () => shownConfig(loaded.config),
-      stats: () => ownStats(loaded, engine),
-      reload,
-      leave: () => end(LEFT),
-      hostInfo: () => collectHostInfo(dataDir ?? ".", clock.wallMs()),
-      metricsSnapshot: consulForm.read,
-      prometheusRetentionMs: () => config["telemetry.prometheus_retention_time"],
-      prometheusText: exposition,
-      followLog: start.followLog,
-    }),
+    [
+      ...snapshotRoutes(snapshots),
+      ...agentRoutes({
+        local: local,
+        members: (pool) => ownMembers(loaded, nodeId, pool),
+        nodeMeta: () => loaded.config.node_meta,
+        primaryDatacenter: config.primary_datacenter,
+        debugConfig: () => shownConfig(loaded.config),
+        stats: () => ownStats(loaded, engine),
+        reload,
+        leave: () => end(LEFT),
+        hostInfo: () => collectHostInfo(dataDir ?? ".", clock.wallMs()),
+        metricsSnapshot: consulForm.read,
+        prometheusRetentionMs: () => config["telemetry.prometheus_retention_time"],
+        prometheusText: exposition,
+        followLog: start.followLog,
+      }),
+    ],
   );
   await local.start(loaded);
   const http = await platform.startHttp({
@@ -422,27 +436,6 @@ async function build(
     workers: front.workerCount,
     index: state.reader.index,
   });
-}
-
-/** The first SIGINT or SIGTERM ends gracefully, also while the start is still under way; the second at once. */
-function listenToSignals(
-  platform: Platform,
-  log: Log,
-  parts: Parts,
-  end: (code: number) => void,
-): Cancel {
-  let stopping = false;
-  const cancels = (["SIGINT", "SIGTERM"] as const).map((signal) =>
-    platform.onSignal(signal, () => {
-      if (stopping) platform.exit(STOPPED);
-      stopping = true;
-      log("info", "stopping; a second signal ends at once", { signal });
-      end(STOPPED);
-    }),
-  );
-  // Before there is anything to reload the configuration has just been read.
-  cancels.push(platform.onSignal("SIGHUP", () => void parts.reload?.()));
-  return () => cancels.forEach((cancel) => cancel());
 }
 
 const bracketed = (address: string): string => (address.includes(":") ? `[${address}]` : address);

@@ -1,10 +1,13 @@
 /** The state machine behind the log engine, and proposals as commands instead of octets. */
 import { decode, encode, isReadable, type Command } from "../cluster/command.ts";
-import type { Engine, Outcome, StateMachine } from "../cluster/engine.ts";
+import type { Engine, Outcome, Snapshot, StateMachine } from "../cluster/engine.ts";
 import type { Topic } from "../cluster/model.ts";
 import type { State } from "../cluster/state.ts";
 import { inSlices, type Rest } from "../cluster/time-slices.ts";
 import type { Clock } from "../ports.ts";
+
+/** The engine's view of the state, and the image that a user takes away: without the epoch of this log. */
+export type Machine = StateMachine & { save(): Snapshot };
 
 /**
  * The engine's view of `state`. `touched` hears what each entry touched before its proposer is
@@ -16,7 +19,7 @@ export function createMachine(
   state: State,
   on: { touched(topics: readonly Topic[]): void; replaced(): void },
   rest: Rest = () => undefined,
-): StateMachine {
+): Machine {
   let term = 0;
   return {
     apply(entry) {
@@ -30,6 +33,10 @@ export function createMachine(
     },
     snapshot() {
       const { index, chunks } = state.snapshot();
+      return { index, term, chunks: inSlices(chunks, rest) };
+    },
+    save() {
+      const { index, chunks } = state.snapshot("portable");
       return { index, term, chunks: inSlices(chunks, rest) };
     },
     async prepare({ index, term: newTerm, chunks }) {

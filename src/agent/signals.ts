@@ -1,0 +1,29 @@
+/** What signals do to an agent. */
+import type { Cancel, Log } from "../ports.ts";
+
+/** Where signals come from. */
+type Signals = {
+  onSignal(signal: "SIGINT" | "SIGTERM" | "SIGHUP", listener: () => void): Cancel;
+};
+
+/**
+ * The first SIGINT or SIGTERM ends gracefully, also while the start is still under way; the second
+ * at once. SIGHUP reloads: before there is anything to reload the configuration has just been read.
+ */
+export function listenToSignals(
+  signals: Signals,
+  log: Log,
+  on: { stop(): void; atOnce(): void; reload(): void },
+): Cancel {
+  let stopping = false;
+  const cancels = (["SIGINT", "SIGTERM"] as const).map((signal) =>
+    signals.onSignal(signal, () => {
+      if (stopping) on.atOnce();
+      stopping = true;
+      log("info", "stopping; a second signal ends at once", { signal });
+      on.stop();
+    }),
+  );
+  cancels.push(signals.onSignal("SIGHUP", on.reload));
+  return () => cancels.forEach((cancel) => cancel());
+}
