@@ -53,8 +53,11 @@ export type BarrierMode = "lease" | "index";
 export type Engine = {
   /** Resolves after the entry is durable and applied here. Never rejects. */
   propose(command: Uint8Array): Promise<Outcome>;
-  /** Resolves when local state is at least as new as the mode asks for; "no leader" otherwise. */
-  barrier(mode: BarrierMode): Promise<"ok" | "no leader">;
+  /**
+   * "ok" when local state is at least as new as the mode asks for, "no leader" otherwise. At once
+   * where that is known already: a promise per read would cost more than the question.
+   */
+  barrier(mode: BarrierMode): "ok" | "no leader" | Promise<"ok" | "no leader">;
   leadership(): Leadership;
   /** Calls back on every change of leadership; returns a cancel function. */
   onLeadership(listener: (now: Leadership) => void): () => void;

@@ -20,6 +20,7 @@ import {
 } from "./call.ts";
 import { createEdge, type Edge } from "./edge.ts";
 import { decodePercent, parseQuery } from "./query-string.ts";
+import { ServeMux } from "./serve-mux.ts";
 
 /** Paths that no route can have; the not-found handler tells them apart. */
 const uncleanPath = "\u0000unclean";
@@ -39,6 +40,7 @@ const noEnv: RequestEnv = { client: { address: "", port: 0 }, keepOpen() {} };
 export function createHttpApp(deps: HttpDeps, more: readonly Route[]): Hono<HttpEnv> {
   const edge = createEdge(deps);
   const app = new Hono<HttpEnv>({
+    router: new ServeMux(),
     getPath: (request, options) =>
       options?.env?.hadDotSegments === true ? uncleanPath : pathOf(request.url, edge),
   });
@@ -54,7 +56,7 @@ export function createHttpApp(deps: HttpDeps, more: readonly Route[]): Hono<Http
     route(["GET"], "/metrics", answerMetrics),
     ...more,
   ];
-  for (const row of longestFirst(routes)) {
+  for (const row of routes) {
     const isSubtree = row.path.endsWith("/");
     app.all(isSubtree ? `${row.path}*` : row.path, (c) => serve(deps, edge(), row, c));
   }
@@ -65,12 +67,6 @@ export function createHttpApp(deps: HttpDeps, more: readonly Route[]): Hono<Http
     return new Response("Internal server error", { status: 500, headers: edge().bareHeaders });
   });
   return app;
-}
-
-/** Exact paths before subtrees, longer subtrees before shorter ones, as Go's ServeMux chooses. */
-function longestFirst(routes: readonly Route[]): Route[] {
-  const rank = ({ path }: Route) => (path.endsWith("/") ? path.length : 10_000 + path.length);
-  return [...routes].sort((a, b) => rank(b) - rank(a));
 }
 
 function serve(deps: HttpDeps, edge: Edge, row: Route, c: Context<HttpEnv>): Reply {

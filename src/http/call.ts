@@ -3,7 +3,7 @@ import type { Result } from "../base.ts";
 import type { Acl, Authorizer } from "../cluster/acl.ts";
 import type { AclReader } from "../cluster/acl-state.ts";
 import type { Command } from "../cluster/command.ts";
-import type { BarrierMode, Leadership, Outcome } from "../cluster/engine.ts";
+import type { Engine, Leadership, Outcome } from "../cluster/engine.ts";
 import type { EventBus } from "../cluster/events.ts";
 import type { CatalogReader, CoordinateRecord } from "../cluster/model.ts";
 import type { SessionExpiry } from "../cluster/session-expiry.ts";
@@ -55,7 +55,7 @@ export type HttpDeps = {
   reader: CatalogReader;
   /** Encodes the command and proposes it; resolves after it is durable and applied here. */
   propose(command: Command): Promise<Outcome>;
-  barrier(mode: BarrierMode): Promise<"ok" | "no leader">;
+  barrier: Engine["barrier"];
   leadership(): Leadership;
   acl: Acl;
   /** Policies and tokens, for /v1/acl. */

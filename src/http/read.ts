@@ -42,9 +42,9 @@ export function parseReadOptions(call: Call): ReadOptions {
 export function parseConsistency(call: Call): ReadOptions {
   const options: ReadOptions = { consistency: "leader", cached: false, minIndex: 0, waitMs: 0 };
   const { discoveryMaxStaleMs, useCache } = call.settings;
-  const isDiscovery = /^\/v1\/(catalog|health)/.test(call.path);
+  const mayBeStale = discoveryMaxStaleMs > 0 && isDiscovery(call.path);
   if (call.parameters.length === 0) {
-    if (discoveryMaxStaleMs > 0 && isDiscovery) options.consistency = "stale";
+    if (mayBeStale) options.consistency = "stale";
     parseCacheControl(call);
     return options;
   }
@@ -56,8 +56,7 @@ export function parseConsistency(call: Call): ReadOptions {
   const consistent = call.has("consistent");
   options.cached = useCache && call.has("cached");
   const explicit = consistent || options.cached || call.has("leader");
-  const stale =
-    call.has("stale") || maxStaleMs > 0 || (!explicit && isDiscovery && discoveryMaxStaleMs > 0);
+  const stale = call.has("stale") || maxStaleMs > 0 || (!explicit && mayBeStale);
   if (stale && consistent) throw conflict("stale");
   if (options.cached && consistent) throw conflict("cached");
   if (consistent) options.consistency = "consistent";
@@ -65,6 +64,9 @@ export function parseConsistency(call: Call): ReadOptions {
   parseCacheControl(call);
   return options;
 }
+
+const isDiscovery = (path: string): boolean =>
+  path.startsWith("/v1/catalog") || path.startsWith("/v1/health");
 
 function readDuration(text: string, problem: string): number {
   const parsed = parseDuration(text);
@@ -129,11 +131,27 @@ export type Read = {
   streamed?: boolean;
 };
 
-/** Answers a read: barrier, look, hold until something changed, look again. */
-export async function answerRead(call: Call, options: ReadOptions, read: Read): Promise<Response> {
-  await passBarrier(call, options.consistency);
-  const blocks = options.minIndex > 0;
-  const untilMs = blocks ? holdUntilMs(call, options.waitMs) : 0;
+/**
+ * Answers a read: barrier, look, hold until something changed, look again. Without a promise where
+ * nothing has to be waited for: that is most reads, and a promise would be a good part of their cost.
+ */
+export function answerRead(call: Call, options: ReadOptions, read: Read): Reply {
+  const barrier = passBarrier(call, options.consistency);
+  return barrier === undefined
+    ? answerPassed(call, options, read)
+    : barrier.then(() => answerPassed(call, options, read));
+}
+
+function answerPassed(call: Call, options: ReadOptions, read: Read): Reply {
+  const index = indexOf(call, read.topics);
+  const blocks = options.minIndex > 0 && index <= options.minIndex;
+  return blocks
+    ? answerLater(call, options, read)
+    : respond(call, options, read, index, read.look());
+}
+
+async function answerLater(call: Call, options: ReadOptions, read: Read): Promise<Response> {
+  const untilMs = holdUntilMs(call, options.waitMs);
   let { minIndex } = options;
   let wasAbsent = false;
   for (;;) {
@@ -143,8 +161,7 @@ export async function answerRead(call: Call, options: ReadOptions, read: Read): 
       if (wasAbsent) minIndex = Math.max(minIndex, index);
       wasAbsent = true;
     }
-    if (!blocks || index > minIndex) return respond(call, options, read, index, look);
-    call.env.keepOpen();
+    if (index > minIndex) return respond(call, options, read, index, look);
     const woken = await hold(call, read.topics, untilMs);
     if (woken !== "changed") {
       const now = woken === "gone" ? look : read.look();
@@ -153,12 +170,18 @@ export async function answerRead(call: Call, options: ReadOptions, read: Read): 
   }
 }
 
-/** Returns once the mode's freshness holds; throws 500 `No cluster leader`. */
-export async function passBarrier(call: Call, consistency: Consistency): Promise<void> {
-  if (consistency === "stale") return;
+/** Resolves once the mode's freshness holds, undefined if it does already; 500 `No cluster leader`. */
+export function passBarrier(call: Call, consistency: Consistency): Promise<void> | undefined {
+  if (consistency === "stale") return undefined;
   const mode = consistency === "consistent" ? "index" : "lease";
-  if ((await call.deps.barrier(mode)) === "no leader")
-    throw new HttpError(500, "No cluster leader");
+  const passed = call.deps.barrier(mode);
+  if (passed instanceof Promise) return passed.then(requireLeader);
+  requireLeader(passed);
+  return undefined;
+}
+
+function requireLeader(passed: "ok" | "no leader"): void {
+  if (passed === "no leader") throw new HttpError(500, "No cluster leader");
 }
 
 function indexOf(call: Call, topics: readonly Topic[]): number {

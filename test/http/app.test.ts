@@ -68,7 +68,7 @@ const routing: { ask: string; status: number; text?: string | RegExp; headers?: 
   },
   { ask: "GET /v1/echo?b=caf%e9+%C3%A9%80", status: 200, text: /\["b","caf� é�"\]/ },
   { ask: "GET /v1/echo?b=%e9%4", status: 500, text: "" },
-  { ask: "GET /v1/coordinate/nodes", status: 404, text: "" },
+  { ask: "GET /v1/coordinate/nodes", status: 200, text: "[]" },
   { ask: "PUT /v1/acl/bootstrap", status: 401, text: "ACL support disabled" },
   { ask: "POST /v1/acl/bootstrap", status: 405 },
   { ask: "GET /metrics", status: 200, text: "up 1\n" },

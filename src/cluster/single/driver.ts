@@ -160,9 +160,9 @@ class SingleEngine implements Engine {
    * A single voter acknowledges after it applied, and nobody else can lead: local state is always
    * as new as both modes ask.
    */
-  barrier(_mode: BarrierMode): Promise<"ok" | "no leader"> {
+  barrier(_mode: BarrierMode): "ok" | "no leader" {
     const ended = this.#core.state === "failed" || this.#closed !== undefined;
-    return Promise.resolve(ended ? "no leader" : "ok");
+    return ended ? "no leader" : "ok";
   }
 
   leadership(): Leadership {
