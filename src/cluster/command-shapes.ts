@@ -4,6 +4,7 @@
  */
 import type { Command } from "./command.ts";
 import type { KvOperation } from "./kv-apply.ts";
+import type { TxnOperation } from "./txn.ts";
 import { DIMENSIONS } from "./coordinates.ts";
 
 /** Is the value of the shape? It may be anything. */
@@ -183,6 +184,20 @@ export const kvOperation: Shape = (value) =>
   Object.hasOwn(kvShapes, value["verb"]) &&
   kvShapes[value["verb"] as KvOperation["verb"]](value);
 
+const verbed = { verb: text, index: finite };
+const txnShapes: Readonly<Record<TxnOperation["type"], Shape>> = {
+  kv: record({ ...verbed, ...kvFields, session: text }),
+  node: record({ ...verbed, node }),
+  service: record({ ...verbed, node: text, service }),
+  check: record({ ...verbed, node: text, check }),
+};
+
+const txnOperation: Shape = (value) =>
+  isPlain(value) &&
+  typeof value["type"] === "string" &&
+  Object.hasOwn(txnShapes, value["type"]) &&
+  txnShapes[value["type"] as TxnOperation["type"]](value);
+
 const counter: Shape = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
 
 /** Shapes of the parts of records, for snapshots. */
@@ -220,5 +235,6 @@ export const commandShapes: Readonly<Record<Command["type"], Shape>> = {
   coordinates: record({ updates: listOf(coordinate) }),
   kv: record({ operation: kvOperation }),
   "kv-reap": () => true,
+  txn: record({ operations: listOf(txnOperation) }),
   epoch: record({ epoch: integer }),
 };

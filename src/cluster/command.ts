@@ -10,6 +10,7 @@
 import { fail, ok, type Result } from "../base.ts";
 import { commandShapes } from "./command-shapes.ts";
 import type { KvOperation } from "./kv-apply.ts";
+import type { TxnOperation } from "./txn.ts";
 import type {
   CheckRecord,
   CoordinateRecord,
@@ -86,6 +87,8 @@ export type Command =
   | { type: "kv"; operation: KvOperation }
   /** Forgets the tombstones and lock delays whose time has passed. */
   | { type: "kv-reap" }
+  /** All or nothing; the result's value is a TxnOutcome. */
+  | { type: "txn"; operations: readonly TxnOperation[] }
   /** First entry of a leader's term: fences commands of older epochs. */
   | { type: "epoch"; epoch: number };
 
@@ -117,6 +120,7 @@ const KINDS: Readonly<Record<Command["type"], number>> = {
   coordinates: 30,
   kv: 14,
   "kv-reap": 15,
+  txn: 16,
 };
 const TYPES = new Map(Object.entries(KINDS).map(([type, kind]) => [kind, type]));
 const HEADER_OCTETS = 2;

@@ -31,6 +31,7 @@ import {
 import { buildContents, emptyContents, rowsOf } from "./snapshot.ts";
 import { writeFrames } from "./snapshot-frames.ts";
 import type { Rest } from "./time-slices.ts";
+import { applyTxn } from "./txn.ts";
 
 /** What one command did. */
 export type Applied = {
@@ -91,6 +92,14 @@ export function createState(): State {
     endLocks(contents.kv, session, change);
     removeQueriesOf(contents.queries, session, change);
   };
+  const reader = createReader(() => contents, catalog);
+
+  /** What hangs on nodes and checks that went. */
+  function followUp(change: Change): void {
+    if (change.removedNodes.length > 0) removeCoordinatesOf(contents.coordinates, change);
+    if (change.brokenChecks.length > 0 || change.removedNodes.length > 0)
+      endBrokenSessions(contents.sessions, change, sessionEnded);
+  }
 
   function run(command: Command, change: Change): Result<unknown, string> {
     const { queries, sessions, acl } = contents;
@@ -114,6 +123,14 @@ export function createState(): State {
       case "kv-reap":
         reap(contents.kv, change);
         return ok(true);
+      case "txn":
+        return ok(
+          applyTxn(
+            { catalog, kv: contents.kv, sessions, reader, followUp },
+            command.operations,
+            change,
+          ),
+        );
       case "acl-policy-set":
         return applyPolicySet(acl, command.policy, change);
       case "acl-policy-delete":
@@ -147,7 +164,7 @@ export function createState(): State {
   };
 
   return {
-    reader: createReader(() => contents, catalog),
+    reader,
     acl: createAclReader(() => contents.acl),
     get epoch() {
       return contents.epoch;
@@ -166,9 +183,7 @@ export function createState(): State {
       contents.timeMs = Math.max(contents.timeMs, timeMs);
       const change = createChange(index, contents.timeMs);
       const result = run(command, change);
-      if (change.removedNodes.length > 0) removeCoordinatesOf(contents.coordinates, change);
-      if (change.brokenChecks.length > 0 || change.removedNodes.length > 0)
-        endBrokenSessions(contents.sessions, change, sessionEnded);
+      followUp(change);
       return { result, topics: [...change.topics] };
     },
     snapshot,
