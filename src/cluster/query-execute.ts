@@ -3,6 +3,7 @@
  * Consul 1.10 agent/consul/prepared_query_endpoint.go.
  */
 import type { Authorizer } from "./acl.ts";
+import { sortByDistance } from "./coordinates.ts";
 import type {
   CatalogReader,
   CheckRecord,
@@ -50,11 +51,11 @@ export type Executed = {
   topics: Topic[];
 };
 
-/** How deep Consul looks for the named node: with coordinates it cannot be further down. */
+/** How deep Consul looks for the named node after sorting: with coordinates it cannot be further down. */
 const NEAR_DEPTH = 10;
 
 /**
- * Healthy instances in random order, the named node's first. Consul 1.10
+ * Healthy instances in random order, or by their distance from the named node and its own first. Consul 1.10
  * `prepared_query_endpoint.go`.
  */
 export function execute(
@@ -65,12 +66,16 @@ export function execute(
   const { service } = query.service;
   const topics: Topic[] = ["queries", "acl", `service:${service.toLowerCase()}`];
   // Without a mesh nothing is Connect-capable.
-  const instances = query.service.connect ? [] : usable(reader, query, context.authorizer);
+  let instances = query.service.connect ? [] : usable(reader, query, context.authorizer);
   shuffle(instances, context.random);
   const near = context.near || query.service.near;
   if (near === "_ip") topics.push("addresses");
   const nearNode = nodeNamed(reader, near, context);
-  if (nearNode !== undefined) bringToFront(instances, nearNode, context);
+  if (nearNode !== undefined) {
+    topics.push("coordinates");
+    instances = sortByDistance(reader.coordinates, nearNode, instances, (one) => one.node.node);
+    bringToFront(instances, nearNode);
+  }
   const limit = context.limit ?? 0;
   if (limit > 0 && instances.length > limit) instances.length = limit;
   const { datacenter } = context;
@@ -156,11 +161,9 @@ function nodeNamed(
   return clientAddress === undefined ? undefined : reader.nodeByAddress(clientAddress)?.node;
 }
 
-function bringToFront(instances: Instance[], node: string, context: ExecuteContext): void {
+function bringToFront(instances: Instance[], node: string): void {
   const lower = node.toLowerCase();
-  // An agent always knows the distance to itself, so sorting alone brings its own node up.
-  const depth = lower === context.agentNode.toLowerCase() ? instances.length : NEAR_DEPTH;
-  for (let i = 0; i < Math.min(depth, instances.length); i++) {
+  for (let i = 0; i < Math.min(NEAR_DEPTH, instances.length); i++) {
     if (instances[i]!.node.node.toLowerCase() !== lower) continue;
     const first = instances[0]!;
     instances[0] = instances[i]!;

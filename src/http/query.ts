@@ -1,4 +1,5 @@
 /** /v1/query: prepared queries, their execution and explanation. Consul 1.10; spec/http.md section 14. */
+import { formatAddress, parseAddress, unmapped } from "../address.ts";
 import type { Authorizer } from "../cluster/acl.ts";
 import type { QueryFields } from "../cluster/command.ts";
 import type { Decoded } from "../cluster/decode.ts";
@@ -258,7 +259,7 @@ async function execute(call: Call, idOrName: string): Promise<Response> {
   const executed = executeQuery(reader, query, {
     datacenter: info.datacenter,
     agentNode: info.nodeName,
-    clientAddress: call.env.client.address || undefined,
+    clientAddress: clientAddress(call),
     near: call.query("near"),
     limit,
     authorizer: query.token === "" ? caller : call.authorizerOf(query.token),
@@ -282,6 +283,13 @@ async function execute(call: Call, idOrName: string): Promise<Response> {
     Datacenter: executed.datacenter,
     Failovers: executed.failovers,
   });
+}
+
+/** What `near=_ip` stands for: whom a proxy in front of us names, else the peer. */
+function clientAddress(call: Call): string | undefined {
+  const [first = ""] = (call.header("X-Forwarded-For") ?? "").split(",");
+  const address = parseAddress(first.trim()) ?? parseAddress(call.env.client.address);
+  return address && formatAddress(unmapped(address));
 }
 
 /** 0: no limit. */

@@ -227,11 +227,22 @@ t.test("order: shuffled, the named node first if among the first ten", async (t)
     return first;
   };
   const third = (count: number) => count > 60 && count < 140;
-  t.equal(share("_agent", "n12", { agentNode: "N12" }), 300, "the agent's own node");
+  t.ok(third(share("_agent", "n12", { agentNode: "N12" })), "the agent's own node");
   t.ok(third(share("n15", "n15")), "another node: only from among the first ten of thirty");
   t.ok(third(share("_ip", "n17", { clientAddress: "10.0.0.17" })), "the client's node");
   t.ok(share("_ip", "n17", { clientAddress: "203.0.113.1" }) < 40, "no such node");
   t.ok(share("n15", "n20", { near: "n20" }) > 60, "the request's near beats the query's");
+
+  const place = (name: string, x: number) => ({
+    node: name,
+    segment: "",
+    coordinate: { vec: [x, 0, 0, 0, 0, 0, 0, 0], error: 1, adjustment: 0, height: 0 },
+  });
+  const updates = [place("n12", 5), place("n30", 7), place("n39", 6)];
+  run({ type: "coordinates", updates });
+  t.equal(share("_agent", "n12", { agentNode: "N12" }), 300, "with coordinates always");
+  t.same(order("_agent", { agentNode: "n12", limit: 3 }), ["n12", "n39", "n30"], "by distance");
+  t.same(order("n30", { limit: 3 }), ["n30", "n39", "n12"]);
 });
 
 t.test("topics name what the answer was computed from", async (t) => {

@@ -92,14 +92,16 @@ t.test("check definitions: type, durations and given members only", async (t) =>
   ]);
 });
 
-// spec/http.md sections 2 and 15: nodes without coordinates are the farthest, unknown ones change nothing.
-t.test("?near puts what is on our own node first", async (t) => {
+// spec/http.md sections 2 and 15: nodes without coordinates are the farthest, those of unknown ones change nothing.
+t.test("?near sorts by distance", async (t) => {
   const near: [string, string[]][] = [
     ["a-far", ["a-far", "b-far", "node-a"]],
     ["unknown", ["a-far", "b-far", "node-a"]],
     ["", ["a-far", "b-far", "node-a"]],
-    ["_agent", ["node-a", "a-far", "b-far"]],
-    ["NODE-A", ["node-a", "a-far", "b-far"]],
+    ["_ip", ["a-far", "b-far", "node-a"]],
+    ["_agent", ["node-a", "b-far", "a-far"]],
+    ["NODE-A", ["node-a", "b-far", "a-far"]],
+    ["b-far", ["b-far", "node-a", "a-far"]],
   ];
   const fill = async (server: Server) => {
     for (const name of ["b-far", "node-a", "a-far"])
@@ -110,6 +112,13 @@ t.test("?near puts what is on our own node first", async (t) => {
           Service: { Service: "web" },
           Check: { Name: "c", ServiceID: "web" },
         },
+      });
+    for (const [Node, distance] of [
+      ["node-a", 0],
+      ["b-far", 1],
+    ] as const)
+      await server.ask("PUT", "/v1/coordinate/update", {
+        body: { Node, Coord: { Vec: [distance, 0, 0, 0, 0, 0, 0, 0] } },
       });
     return server;
   };
