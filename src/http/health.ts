@@ -4,6 +4,8 @@ import { parseBoolean } from "./boolean.ts";
 import { healthCheckFields, healthServiceFields } from "./fields.ts";
 import { HttpError, route, type Call, type Reply, type Route } from "./call.ts";
 import { answerConnect } from "./connect.ts";
+import { createInstanceTexts, type Instance } from "./instance-text.ts";
+import { JsonText } from "./json.ts";
 import { answerRead } from "./read.ts";
 import { beginRead, filterOf, mayReadCheck, selectChecks, selectInstances } from "./select.ts";
 import { toHealthCheck, toNode, toNodeService } from "./shapes.ts";
@@ -14,7 +16,7 @@ export function healthRoutes(): readonly Route[] {
     route(["GET"], "/v1/health/node/", answerNode),
     route(["GET"], "/v1/health/checks/", answerChecks),
     route(["GET"], "/v1/health/state/", answerState),
-    route(["GET"], "/v1/health/service/", answerService),
+    serviceRoute(),
     route(["GET"], "/v1/health/connect/", answerConnect),
   ];
 }
@@ -66,9 +68,27 @@ function onlyPassing(call: Call): boolean {
   return passing;
 }
 
-function answerService(call: Call): Reply {
+function serviceRoute(): Route {
+  let textOf: ((instance: Instance) => string) | undefined;
+  return route(["GET"], "/v1/health/service/", (call) => {
+    const { datacenter } = call.deps.info; // the same for the life of the agent
+    textOf ??= createInstanceTexts((instance) => toHealthEntry(instance, datacenter));
+    return answerService(call, textOf);
+  });
+}
+
+function toHealthEntry({ node, service, checks }: Instance, datacenter: string) {
+  return {
+    Node: toNode(node, datacenter),
+    Service: toNodeService(service),
+    Checks: checks.map(toHealthCheck),
+  };
+}
+
+function answerService(call: Call, textOf: (instance: Instance) => string): Reply {
   const { options, rights } = beginRead(call, "service name");
   const passes = filterOf(call, healthServiceFields);
+  const isFiltered = call.query("filter") !== "";
   const passing = onlyPassing(call);
   const { reader, info } = call.deps;
   return answerRead(call, options, {
@@ -77,18 +97,15 @@ function answerService(call: Call): Reply {
     cacheable: true,
     streamed: true,
     look() {
-      const entries: object[] = [];
+      const texts: string[] = [];
       for (const { node, service } of selectInstances(call, call.argument, rights)) {
         const checks = reader.checksOfInstance(node.node, service.id);
         if (passing && checks.some(({ status }) => status !== "passing")) continue;
-        const entry = {
-          Node: toNode(node, info.datacenter),
-          Service: toNodeService(service),
-          Checks: checks.map(toHealthCheck),
-        };
-        if (passes(entry)) entries.push(entry);
+        const instance = { node, service, checks };
+        if (isFiltered && !passes(toHealthEntry(instance, info.datacenter))) continue;
+        texts.push(textOf(instance));
       }
-      return { value: entries };
+      return { value: new JsonText(`[${texts.join(",")}]`) };
     },
   });
 }

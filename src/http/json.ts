@@ -13,11 +13,45 @@ const goEscapes: Record<string, string> = {
   "\u2029": "\\u2029",
 };
 
+/** JSON text that stands already, compact and with Go's escapes: a value of it is printed as it is. */
+export class JsonText {
+  readonly text: string;
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
 /** JSON text as Go prints it: `&`, `<`, `>` escaped; `pretty` indents by four and ends the line. */
 export function renderJson(value: unknown, pretty: boolean): string {
-  const plain = pretty ? `${JSON.stringify(value, null, 4)}\n` : JSON.stringify(value);
+  if (value instanceof JsonText) return pretty ? `${indentJson(value.text)}\n` : value.text;
+  return escapeAsGo(
+    pretty ? `${JSON.stringify(value, null, 4)}\n` : (JSON.stringify(value) ?? "null"),
+  );
+}
+
+function escapeAsGo(plain: string): string {
   if (!/[&<>\u2028\u2029]/.test(plain)) return plain;
   return plain.replace(/[&<>\u2028\u2029]/g, (character) => goEscapes[character]!);
+}
+
+/** Strings and scalars, brackets with nothing inside, and the marks that end or begin a line. */
+const tokens = /"[^"\\]*(?:\\.[^"\\]*)*"|\[\]|\{\}|[[\]{},:]|[^"[\]{},:]+/g;
+
+/** Compact JSON indented by four. By its marks alone, so that a number keeps all its digits. */
+export function indentJson(compact: string): string {
+  let indent = "\n";
+  let indented = "";
+  for (const [token] of compact.matchAll(tokens)) {
+    if (token === "[" || token === "{") {
+      indent += "    ";
+      indented += token + indent;
+    } else if (token === "]" || token === "}") {
+      indent = indent.slice(0, -4);
+      indented += indent + token;
+    } else if (token === ",") indented += token + indent;
+    else indented += token === ":" ? ": " : token;
+  }
+  return indented;
 }
 
 /** Does the client take gzip, and is the body long enough? (UTF-16 units stand in for octets.) */
