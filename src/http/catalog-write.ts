@@ -1,71 +1,13 @@
 /** PUT /v1/catalog/register and deregister: what Consul checks before the log, then a command. */
 import type { Authorizer } from "../cluster/acl.ts";
-import type {
-  CheckFields,
-  NodeFields,
-  RegisterCommand,
-  ServiceFields,
-} from "../cluster/command.ts";
+import type { CheckFields, NodeFields, RegisterCommand } from "../cluster/command.ts";
 import type { Decoded } from "../cluster/decode.ts";
 import { isAnyAddress } from "../cluster/service-address.ts";
-import { instanceMembers, toInstanceFields } from "../cluster/instance-fields.ts";
 import type { CatalogReader } from "../cluster/model.ts";
 import { sameNode } from "../cluster/same.ts";
 import { isUuid } from "../cluster/uuid.ts";
-import { formatDuration } from "../duration.ts";
 import { HttpError, type Call } from "./call.ts";
-
-const serviceShape = {
-  struct: { ...instanceMembers, Service: "string", CreateIndex: "int", ModifyIndex: "int" },
-} as const;
-
-const checkShape = {
-  struct: {
-    Node: "string",
-    CheckID: "string",
-    Name: "string",
-    Status: "string",
-    Notes: "string",
-    Output: "string",
-    ServiceID: "string",
-    ServiceName: "string",
-    ServiceTags: { list: "string" },
-    Type: "string",
-    Interval: "string",
-    Timeout: "string",
-    ExposedPort: "int",
-    Definition: {
-      struct: {
-        HTTP: "string",
-        TLSServerName: "string",
-        TLSSkipVerify: "bool",
-        Header: { map: { list: "string" } },
-        Method: "string",
-        Body: "string",
-        DisableRedirects: "bool",
-        TCP: "string",
-        H2PING: "string",
-        Interval: "duration",
-        IntervalDuration: "duration",
-        OutputMaxSize: "int",
-        Timeout: "duration",
-        TimeoutDuration: "duration",
-        DeregisterCriticalServiceAfter: "duration",
-        DeregisterCriticalServiceAfterDuration: "duration",
-        ScriptArgs: { list: "string" },
-        DockerContainerID: "string",
-        Shell: "string",
-        GRPC: "string",
-        GRPCUseTLS: "bool",
-        AliasNode: "string",
-        AliasService: "string",
-        TTL: "duration",
-      },
-    },
-    CreateIndex: "int",
-    ModifyIndex: "int",
-  },
-} as const;
+import { checkShape, serviceShape, toCheckFields, toServiceFields } from "./catalog-body.ts";
 
 const registerShape = {
   struct: {
@@ -95,9 +37,6 @@ const deregisterShape = {
   },
 } as const;
 
-type ServiceBody = Decoded<typeof serviceShape>;
-type CheckBody = Decoded<typeof checkShape>;
-type DefinitionBody = CheckBody["Definition"];
 type RegisterBody = Decoded<typeof registerShape>;
 
 /** PUT /v1/catalog/register: `true` once the command is applied. */
@@ -128,7 +67,7 @@ function toCommand(body: RegisterBody): RegisterCommand {
     node,
     skipNodeUpdate: body.SkipNodeUpdate,
     service: body.Service === null ? null : toServiceFields(body.Service),
-    checks: checks.map((check) => toCheckFields(check, body.Node)),
+    checks: checks.map((check) => requireCheck(check, body.Node)),
   };
 }
 
@@ -145,81 +84,15 @@ function problemOfRegistration(body: RegisterBody): string | undefined {
   return isAnyAddress(Address) ? "Invalid service address" : undefined;
 }
 
-function toServiceFields(body: ServiceBody): ServiceFields {
-  const fields = toInstanceFields(body, body.Service);
-  const { passing, warning } = fields.weights;
-  const areValid = isWeight(passing, 1) && isWeight(warning, 0);
-  return {
-    ...fields,
-    id: body.ID === "" ? body.Service : body.ID,
-    weights: areValid ? fields.weights : { passing: 1, warning: 1 },
-  };
-}
-
-function isWeight(weight: number, least: number): boolean {
-  return weight >= least && weight <= 65535;
-}
-
-function toCheckFields(body: CheckBody, node: string): CheckFields {
-  const checkId = body.CheckID === "" ? body.Name : body.CheckID;
+function requireCheck(body: RegisterBody["Check"] & object, node: string): CheckFields {
   if (body.Node !== "" && body.Node.toLowerCase() !== node.toLowerCase())
     throw new HttpError(
       500,
       `check node ${JSON.stringify(body.Node)} does not match node ${JSON.stringify(node)}`,
     );
-  if (checkId === "") throw new HttpError(500, "Must provide check name or ID");
-  return {
-    checkId,
-    name: body.Name,
-    status: body.Status === "" ? "critical" : body.Status,
-    notes: body.Notes,
-    output: body.Output,
-    serviceId: body.ServiceID,
-    type: body.Type === "" ? typeOfDefinition(body.Definition) : body.Type,
-    interval: body.Interval,
-    timeout: body.Timeout,
-    exposedPort: body.ExposedPort,
-    definition: toDefinition(body.Definition),
-  };
-}
-
-/** The word for what the definition names; "" when it names nothing that could run. */
-function typeOfDefinition(body: DefinitionBody): string {
-  const repeats = body.Interval > 0 || body.IntervalDuration > 0;
-  if (body.GRPC !== "" && repeats) return "grpc";
-  if (body.HTTP !== "" && repeats) return "http";
-  if (body.TTL > 0) return "ttl";
-  if (body.TCP !== "" && repeats) return "tcp";
-  if (body.AliasNode !== "" || body.AliasService !== "") return "alias";
-  if (body.ScriptArgs !== null && body.ScriptArgs.length > 0 && repeats)
-    return body.DockerContainerID === "" ? "script" : "docker";
-  return body.H2PING !== "" && repeats ? "h2ping" : "";
-}
-
-/** Members that were given, durations as Go prints them. */
-function toDefinition(body: DefinitionBody): Record<string, unknown> {
-  const {
-    Interval,
-    IntervalDuration,
-    Timeout,
-    TimeoutDuration,
-    DeregisterCriticalServiceAfter,
-    DeregisterCriticalServiceAfterDuration,
-    TTL,
-    ...plain
-  } = body;
-  const durations = {
-    Interval: Interval || IntervalDuration,
-    Timeout: Timeout || TimeoutDuration,
-    DeregisterCriticalServiceAfter:
-      DeregisterCriticalServiceAfter || DeregisterCriticalServiceAfterDuration,
-    TTL,
-  };
-  const definition: Record<string, unknown> = {};
-  for (const [name, ms] of Object.entries(durations))
-    if (ms !== 0) definition[name] = formatDuration(ms);
-  for (const [name, value] of Object.entries(plain)) if (value) definition[name] = value;
-  return definition;
+  const check = toCheckFields(body);
+  if (check.checkId === "") throw new HttpError(500, "Must provide check name or ID");
+  return check;
 }
 
 /** Throws what Consul's vetRegisterWithACL gives for a caller who may not do all of it. */
