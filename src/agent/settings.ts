@@ -1,6 +1,7 @@
 /** Configuration keys → what each part is told. A reload makes all of them anew. */
 import type { AclSettings } from "../cluster/acl.ts";
 import type { LocalSettings } from "../cluster/local-agent.ts";
+import { defaultLimits } from "../cluster/single/core.ts";
 import type { SingleEngineOptions } from "../cluster/single/driver.ts";
 import type { LoadedConfig } from "../config.ts";
 import { options, usedKeys, type Config } from "../config/options.ts";
@@ -8,6 +9,9 @@ import type { DnsSettings } from "../dns/settings.ts";
 import type { ForwarderSettings } from "../forwarder/settings.ts";
 import type { HttpSettings } from "../http/call.ts";
 import type { ConsulFormOptions } from "../metrics/consul.ts";
+
+/** What an entry of the log needs beside its largest value. */
+const ENTRY_REST_OCTETS = 256 * 1024;
 
 const seconds = (ms: number): number => ms / 1000;
 /** Consul's lower bound of session TTLs, used when `session_ttl_min` is 0. */
@@ -73,6 +77,8 @@ export function httpSettings({ config }: LoadedConfig): HttpSettings {
     sessionTtlMinMs: config.session_ttl_min || SESSION_TTL_MIN_MS,
     defaultQueryTimeMs: config.default_query_time,
     maxQueryTimeMs: config.max_query_time,
+    kvMaxValueOctets: config["limits.kv_max_value_size"],
+    txnMaxRequestOctets: config["limits.txn_max_req_len"],
   };
 }
 
@@ -85,11 +91,18 @@ export function engineSettings(
   const intervalMs = config.raft_snapshot_interval;
   return {
     limits: {
+      entryOctets: entryOctets(config),
       ...(entries > 0 ? { snapshotEntries: entries } : {}),
       ...(trailing > 0 ? { trailingEntries: trailing } : {}),
     },
     ...(intervalMs > 0 ? { snapshotIntervalMs: intervalMs } : {}),
   };
+}
+
+/** Base64 takes four octets for three; keys and the members around them fit in the rest. */
+function entryOctets(config: Config): number {
+  const value = Math.max(config["limits.kv_max_value_size"], config["limits.txn_max_req_len"]);
+  return Math.max(defaultLimits.entryOctets, Math.ceil((value * 4) / 3) + ENTRY_REST_OCTETS);
 }
 
 /** How Consul's JSON form of the metrics names and filters them. */

@@ -166,7 +166,9 @@ const coordinate = record({
 
 /** An unsigned number of 64 bits, printed as it is. */
 const flags: Shape = (value) => typeof value === "string" && /^\d{1,20}$/.test(value);
-const kvFields = { key: text, value: text, flags };
+/** Printed as it is, too. */
+const base64: Shape = (value) => typeof value === "string" && /^[A-Za-z0-9+/]*={0,2}$/.test(value);
+const kvFields = { key: text, value: base64, flags };
 const kvShapes: Readonly<Record<KvOperation["verb"], Shape>> = {
   set: record(kvFields),
   cas: record({ ...kvFields, index: finite }),
@@ -211,6 +213,7 @@ export const recordShapes = {
   token,
   coordinate,
   flags,
+  base64,
   counter,
 };
 

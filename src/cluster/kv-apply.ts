@@ -8,6 +8,7 @@ import type { Change } from "./change.ts";
 import { delayKey, isDelayed, putRecord, removeRecord, removeTree, type Kv } from "./kv.ts";
 import type { KvRecord, SessionRecord } from "./model.ts";
 import type { Sessions } from "./sessions.ts";
+import { isUuid } from "./uuid.ts";
 
 /** What a write brings: see KvRecord. */
 export type KvFields = Pick<KvRecord, "key" | "value" | "flags">;
@@ -84,10 +85,11 @@ export function lockKey(
   operation: KvFields & { session: string },
   change: Change,
 ): Result<KvRecord | Unlocked, string> {
-  const { key, session } = operation;
+  const { key } = operation;
   if (isDelayed(kv, key, change)) return ok("delayed");
-  if (session === "") return fail("missing session");
-  if (!sessions.byId.has(session)) return fail(`invalid session ${JSON.stringify(session)}`);
+  if (operation.session === "") return fail("missing session");
+  const session = sessionIdOf(operation);
+  if (!sessions.byId.has(session)) return fail(unknownSession(operation.session));
   const held = kv.records.get(key);
   if (held !== undefined && held.session !== "" && held.session !== session) return ok("held");
   const lockIndex = (held?.lockIndex ?? 0) + (held?.session === session ? 0 : 1);
@@ -100,11 +102,21 @@ export function unlockKey(
   operation: KvFields & { session: string },
   change: Change,
 ): Result<KvRecord | undefined, string> {
-  const { key, session } = operation;
+  const session = sessionIdOf(operation);
   if (session === "") return fail("missing session");
-  const held = kv.records.get(key);
+  const held = kv.records.get(operation.key);
   if (held?.session !== session) return ok(undefined);
   return ok(store(kv, held, operation, { lockIndex: held.lockIndex, session: "" }, change));
+}
+
+/** Ids are in lower case; Consul finds them in any. */
+const sessionIdOf = ({ session }: { session: string }) => session.toLowerCase();
+
+function unknownSession(id: string): string {
+  if (isUuid(id)) return `invalid session ${JSON.stringify(id)}`;
+  return `failed session lookup: index error: ${
+    id.length === 36 ? `Invalid UUID: ${JSON.stringify(id)}` : "UUID must be 36 characters"
+  }`;
 }
 
 /** Deletes, lock included. */
@@ -140,7 +152,7 @@ export function endLocks(kv: Kv, session: SessionRecord, change: Change): void {
     const record = kv.records.get(key)!; // whoever is in the book of locks is there
     if (session.behavior === "delete") removeRecord(kv, record, change);
     else putRecord(kv, { ...record, session: "", modifyIndex: change.index }, change);
-    if (delayMs > 0) delayKey(kv, key, change.timeMs + delayMs, change);
+    if (delayMs > 0) delayKey(kv, key, change.timeMs + Math.ceil(delayMs), change);
   }
 }
 

@@ -257,9 +257,11 @@ const NO_FLAGS = "0";
 
 function readKv(row: Row): Reading | undefined {
   const [, key, value, flags, lockIndex, session, createIndex, modifyIndex] = row;
-  if (typeof key !== "string" || typeof value !== "string") return undefined;
+  if (typeof key !== "string") return undefined;
+  if (typeof value !== "string" || !recordShapes.base64(value)) return undefined;
   if (typeof flags !== "string" || !recordShapes.flags(flags)) return undefined;
-  if (typeof session !== "string" || !isCounter(lockIndex)) return undefined;
+  if (typeof session !== "string" || !/^[\w-]*$/.test(session)) return undefined;
+  if (!isCounter(lockIndex)) return undefined;
   if (!isCounter(createIndex) || !isCounter(modifyIndex)) return undefined;
   const record: KvRecord = {
     key,

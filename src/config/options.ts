@@ -9,6 +9,8 @@ function row<K extends Kind>(kind: K, value: Kinds[K], doc: string, more: More =
 
 const port = { min: -1, max: 65535 };
 const reload = { reloadable: true };
+/** In base64 with its key it has to fit in a frame of a snapshot (8 MiB), with others in what may wait for the disk (16 MiB). */
+const VALUE_OCTETS_MAX = 4 * 1024 * 1024;
 /** Timers of the runtime take at most 2^31 - 1 ms. */
 const WEEK_MS = 7 * 24 * 3_600_000;
 
@@ -145,6 +147,16 @@ const used = {
   }),
   disable_coordinates: row("boolean", false, "No network coordinates."),
   session_ttl_min: row("durationMs", 0, "Shortest TTL of sessions; 0: 10s.", { min: 0 }),
+  "limits.kv_max_value_size": row("integer", 524_288, "Octets of a value in the KV store.", {
+    min: 1,
+    max: VALUE_OCTETS_MAX,
+    ...reload,
+  }),
+  "limits.txn_max_req_len": row("integer", 524_288, "Octets of the body of a transaction.", {
+    min: 1,
+    max: VALUE_OCTETS_MAX,
+    ...reload,
+  }),
   default_query_time: row("durationMs", 300_000, "Hold of a blocking query without `wait`.", {
     flag: "-default-query-time",
     min: 1,

@@ -5,6 +5,7 @@ import { catalogRoutes } from "./catalog.ts";
 import { coordinateRoutes } from "./coordinate.ts";
 import { eventRoutes } from "./event.ts";
 import { healthRoutes } from "./health.ts";
+import { kvRoutes } from "./kv.ts";
 import { queryRoutes } from "./query.ts";
 import { sessionRoutes } from "./session.ts";
 import { statusRoutes } from "./status.ts";
@@ -50,6 +51,7 @@ export function createHttpApp(deps: HttpDeps, more: readonly Route[]): Hono<Http
     ...healthRoutes(),
     ...queryRoutes(),
     ...sessionRoutes(),
+    ...kvRoutes(),
     ...aclRoutes(),
     ...coordinateRoutes(),
     ...eventRoutes(),

@@ -38,6 +38,10 @@ export type HttpSettings = {
   defaultQueryTimeMs: number;
   /** `max_query_time`: the longest hold, whatever the client asks for. */
   maxQueryTimeMs: number;
+  /** `limits.kv_max_value_size`: octets of a value in the KV store. */
+  kvMaxValueOctets: number;
+  /** `limits.txn_max_req_len`: octets of the body of a transaction. */
+  txnMaxRequestOctets: number;
 };
 
 /** Who this agent is. */
@@ -312,6 +316,17 @@ export class Call {
   json(value: unknown, status = 200): Reply {
     const pretty = this.#parameters.length > 0 && this.has("pretty");
     return this.#finish(status, renderJson(value, pretty), "application/json");
+  }
+
+  /** JSON text that is printed already, with Go's escapes and as `?pretty` asks. */
+  jsonText(body: string): Reply {
+    return this.#finish(200, body, "application/json");
+  }
+
+  /** Octets as they are; gzip is not for them. */
+  octets(body: Uint8Array<ArrayBuffer>, type: string): Response {
+    const headers = { "Content-Type": type, ...this.#edge.headers, ...this.#headers };
+    return new Response(body, { status: 200, headers });
   }
 
   /** Text, as errors are. */

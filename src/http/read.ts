@@ -123,6 +123,8 @@ export type Read = {
   topics: readonly Topic[];
   /** Synchronous: its value may hold live lists of the catalog. */
   look(): Look;
+  /** Makes the answer of the value, when that is not simply its JSON; the headers of reads are set. */
+  answer?(value: unknown): Reply;
   /** Sends X-Consul-Effective-Consistency (catalog, health and query reads do). */
   showsConsistency: boolean;
   /** `?cached` is understood (four endpoints). */
@@ -196,7 +198,7 @@ function respond(call: Call, options: ReadOptions, read: Read, index: number, lo
   setReadHeaders(call, index, streamed ? false : undefined);
   if (read.showsConsistency) call.setHeader("X-Consul-Effective-Consistency", options.consistency);
   if (cached) setCacheHeaders(call);
-  return call.json(look.value);
+  return read.answer === undefined ? call.json(look.value) : read.answer(look.value);
 }
 
 /** X-Consul-Index (never below 1), -KnownLeader and -LastContact of an answer from local state. */

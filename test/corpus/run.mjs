@@ -17,15 +17,13 @@ const jobs = String(availableParallelism());
 const later = {
   'acl-agent-tokens': 'tokens set at run time, node and service identities',
   'acl-crud': 'roles, identities and expiry of tokens',
-  kv: 'KV',
   operator: 'operator endpoints',
-  'session-ttl': 'KV locks',
   snapshot: 'snapshots',
   txn: 'transactions',
 };
 
 /** Endpoints that do not exist yet. Elsewhere only the steps that ask one are left out, and those that use what such a step captured. */
-const missing = /^\/v1\/(kv|txn|operator|snapshot|acl\/(role|roles|replication|rules))(\/|\?|$)|\/kv\b/;
+const missing = /^\/v1\/(txn|operator|snapshot|acl\/(role|roles|replication|rules))(\/|\?|$)/;
 
 /** Writes the scenario to `to` without the steps that cannot be done; gives their number. */
 function withoutMissing(from, to) {

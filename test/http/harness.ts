@@ -60,6 +60,8 @@ const defaultSettings: HttpSettings = {
   sessionTtlMinMs: 10_000,
   defaultQueryTimeMs: 300_000,
   maxQueryTimeMs: 600_000,
+  kvMaxValueOctets: 524_288,
+  txnMaxRequestOctets: 524_288,
 };
 
 export type Server = {
