@@ -1,6 +1,29 @@
 /** Request bodies: the first JSON value of the text, as Go's json.Decoder takes it. */
 import { fail, ok, type Result } from "../base.ts";
 
+/** Larger bodies are refused with 413. A snapshot is not meant: it is never whole in memory. */
+export const BODY_OCTETS_MAX = 64 * 1024 * 1024;
+
+/** A body of unknown length. */
+export async function readBounded(
+  body: ReadableStream<Uint8Array> | null,
+): Promise<Uint8Array<ArrayBuffer> | "too large"> {
+  const chunks: Uint8Array[] = [];
+  let octetCount = 0;
+  for await (const chunk of body ?? []) {
+    octetCount += chunk.length;
+    if (octetCount > BODY_OCTETS_MAX) return "too large";
+    chunks.push(chunk);
+  }
+  const octets = new Uint8Array(octetCount);
+  let at = 0;
+  for (const chunk of chunks) {
+    octets.set(chunk, at);
+    at += chunk.length;
+  }
+  return octets;
+}
+
 /**
  * The first JSON value of `body`; what follows it is ignored. The error is `EOF` for an empty body,
  * else a sentence about the syntax in the runtime's words.

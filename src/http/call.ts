@@ -10,7 +10,7 @@ import type { SessionExpiry } from "../cluster/session-expiry.ts";
 import type { Clock, Log, Random, SocketAddress } from "../ports.ts";
 import { decodeShape, type Decoded, type DecodeOptions, type Shape } from "../cluster/decode.ts";
 import type { Waiters } from "./blocking.ts";
-import { parseFirstJson } from "./body.ts";
+import { BODY_OCTETS_MAX, parseFirstJson, readBounded } from "./body.ts";
 import type { Edge } from "./edge.ts";
 import { gzipText, isGzipWanted, renderJson } from "./json.ts";
 
@@ -24,6 +24,14 @@ export type HttpSettings = {
   blockEndpoints: readonly string[];
   /** `http_config.allow_write_http_from`: networks in CIDR form; empty: everybody may write. */
   allowWriteHttpFrom: readonly string[];
+  /** `http_config.allowed_hosts`. */
+  allowedHosts: readonly string[];
+  /** `http_config.allowed_origins`. */
+  allowedOrigins: readonly string[];
+  /** Names of this agent that a Host may give, lower case. */
+  ownNames: readonly string[];
+  /** Domains of the discovery names, with a final dot. */
+  domains: readonly string[];
   /** `http_config.use_cache`: whether `?cached` means anything. */
   useCache: boolean;
   /** `disable_http_unprintable_char_filter`. */
@@ -132,15 +140,26 @@ export class HttpError extends Error {
 /** Words before the problem in the error, and what an empty body is. */
 export type BodyOptions = DecodeOptions & { prefix?: string; whenEmpty?: "zero" | "error" };
 
-async function readWhole<T>(read: () => Promise<T>): Promise<T> {
+/** `read` takes a body of known length in one go; one of unknown length is counted as it comes. */
+async function readWhole<T>(
+  request: Request,
+  read: () => Promise<T>,
+  convert: (octets: Uint8Array<ArrayBuffer>) => T,
+): Promise<T> {
+  const announced = request.headers.get("Content-Length");
+  let octets: Uint8Array<ArrayBuffer> | "too large";
   try {
-    return await read();
+    if (announced !== null && Number(announced) <= BODY_OCTETS_MAX) return await read();
+    octets = announced === null ? await readBounded(request.body) : "too large";
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    if (/maxRequestBodySize/i.test(reason)) throw new HttpError(413, "Request body too large");
     throw new HttpError(400, `Request body cannot be read: ${reason}`);
   }
+  if (octets === "too large") throw new HttpError(413, "Request body too large");
+  return convert(octets);
 }
+
+const decodeText = (octets: Uint8Array): string => new TextDecoder().decode(octets);
 
 /** decodeShape without its type arithmetic, which the compiler cannot do for a type parameter. */
 const decode = decodeShape as unknown as (
@@ -250,12 +269,13 @@ export class Call {
 
   /** The whole body; throws 413 when it is longer than the listener takes, 400 when the client breaks off. */
   readText(): Promise<string> {
-    return readWhole(() => this.request.text());
+    return readWhole(this.request, () => this.request.text(), decodeText);
   }
 
   /** The whole body as it came; throws like `readText`. */
-  async readOctets(): Promise<Uint8Array> {
-    return new Uint8Array(await readWhole(() => this.request.arrayBuffer()));
+  readOctets(): Promise<Uint8Array> {
+    const read = async () => new Uint8Array(await this.request.arrayBuffer());
+    return readWhole(this.request, read, (octets) => octets);
   }
 
   /** The body's first JSON value; throws 400 `<prefix><what is wrong>`. */

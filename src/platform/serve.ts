@@ -5,8 +5,11 @@ import type { RequestEnv } from "../http/call.ts";
 import { cannotListen } from "../listening.ts";
 import type { HttpAddress, Log, SocketAddress } from "../ports.ts";
 
-/** Bodies larger than this are refused with 413 before they are read. */
-const maxRequestBodyOctets = 64 * 1024 * 1024;
+/**
+ * What the listener takes at most. Snapshots are streamed to the disk; whoever holds a body in memory
+ * has a bound of its own (http/body.ts), and nothing is taken from the connection unless it is read.
+ */
+const maxRequestBodyOctets = 1024 ** 4;
 /**
  * Seconds without traffic after which a connection is closed. Requests that wait are exempt
  * (`keepOpen`): a blocking query is silent for up to ten minutes.
