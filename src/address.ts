@@ -125,6 +125,15 @@ export function unmapped(address: Uint8Array): Uint8Array {
   return address.slice(12);
 }
 
+/** Whether an IP literal is of this machine alone: 127.0.0.0/8, ::1, also in mapped form. */
+export function isLoopback(literal: string): boolean {
+  const octets = parseAddress(literal);
+  if (octets === undefined) return false;
+  const plain = unmapped(octets);
+  if (plain.length === 4) return plain[0] === 127;
+  return plain.every((octet, i) => octet === (i === 15 ? 1 : 0));
+}
+
 /** Canonical text: dotted decimal, or RFC 5952 (mapped addresses as ::ffff:a.b.c.d, its section 5). */
 export function formatAddress(address: Uint8Array): string {
   if (address.length === 4) return `${address[0]}.${address[1]}.${address[2]}.${address[3]}`;

@@ -5,6 +5,7 @@ import {
   type CheckDefinition,
   type ServiceDefinition,
 } from "./cluster/definition.ts";
+import { isLoopback } from "./address.ts";
 import { fail, ok, type Result } from "./base.ts";
 import { resolveAddresses, type Addresses } from "./config/addresses.ts";
 import { parseConfigText, readConfigPath, readText, type Format } from "./config/files.ts";
@@ -14,9 +15,10 @@ import { options, usedKeys, type Config, type UsedKey } from "./config/options.t
 import { mergeLayers, readLayer, withOrigin, type Definition, type Layer } from "./config/read.ts";
 import { brokenRules } from "./config/rules.ts";
 import { expandTemplate } from "./config/sockaddr.ts";
+import { inheritedKeys, loadHttpsIdentity } from "./config/tls.ts";
 import { parseUpstream, withoutDuplicates } from "./config/upstream.ts";
 import { parseResolvConf, withoutOwn, type ResolvConf } from "./forwarder/resolvconf.ts";
-import type { SocketAddress } from "./ports.ts";
+import type { HttpsIdentity, SocketAddress } from "./ports.ts";
 
 /** Where a configuration comes from; flags have been parsed into layers (config/flags.ts). */
 export type Sources = {
@@ -38,6 +40,8 @@ export type Sources = {
 export type LoadedConfig = {
   readonly config: Config;
   readonly addresses: Addresses;
+  /** Certificate and key of HTTPS; undefined: it listens nowhere. */
+  readonly https: HttpsIdentity | undefined;
   /** Upstream DNS servers in order, IP literals; empty: names outside the domain are refused. */
   readonly upstreams: readonly SocketAddress[];
   /** Services (with their checks) and checks of configuration files, in the order of loading. */
@@ -73,6 +77,8 @@ export async function loadConfig(
   const local = interfaceAddresses(machine.interfaces, machine.defaultInterface);
   const addresses = resolveAddresses(config, local, warnings);
   if (!addresses.ok) errors.push(...addresses.error);
+  const https = addresses.ok ? findHttps(merged, config, addresses.value, errors) : undefined;
+  if (addresses.ok) warnAboutHttp(config, addresses.value, { warnings, errors });
   const { services, checks } = parseDefinitions(merged, config);
   const all = () =>
     firstErrors([...merged.errors, ...errors.map((each) => withOrigin(merged, each))]);
@@ -87,6 +93,7 @@ export async function loadConfig(
     Object.freeze({
       config: Object.freeze({ ...config, server: true }),
       addresses: Object.freeze(addresses.value),
+      https,
       upstreams: Object.freeze(upstreams),
       services: Object.freeze(services),
       checks: Object.freeze(checks),
@@ -154,7 +161,12 @@ function readLayers(sources: Sources): Layer[] {
 
 function createConfig(merged: Layer, machine: Machine): Config {
   const values = Object.fromEntries(
-    usedKeys.map((key) => [key, merged.values.get(key) ?? options[key].default]),
+    usedKeys.map((key) => [
+      key,
+      merged.values.get(key) ??
+        merged.values.get(inheritedKeys[key] ?? key) ??
+        options[key].default,
+    ]),
   );
   const config = values as Config; // each value was parsed by the row of its key
   const datacenter = config.datacenter.toLowerCase();
@@ -189,6 +201,38 @@ function warnAboutServers(config: Config, warnings: string[]): void {
   if (!/^[A-Za-z0-9-]{1,63}$/.test(config.node_name))
     warnings.push(
       `node_name "${config.node_name}" cannot be found by DNS: use letters, digits and dashes, at most 63`,
+    );
+}
+
+function findHttps(
+  merged: Layer,
+  config: Config,
+  addresses: Addresses,
+  errors: string[],
+): HttpsIdentity | undefined {
+  if (addresses.https.length === 0) return undefined;
+  const identity = loadHttpsIdentity(config, (key) => merged.values.has(key));
+  if (!identity.ok) errors.push(...identity.error);
+  return identity.ok ? identity.value : undefined;
+}
+
+/** Settings of the HTTP side that harm only together. */
+function warnAboutHttp(
+  config: Config,
+  { http, https }: Addresses,
+  { warnings, errors }: { warnings: string[]; errors: string[] },
+): void {
+  if (config["tls.https.cert_file"] !== "" && https.length === 0)
+    warnings.push("certificates are not used: only HTTPS takes them, and ports.https is not set");
+  const exposed = [...http, ...https].find((at) => "port" in at && !isLoopback(at.address));
+  if (!config.enable_script_checks || config["acl.enabled"] || exposed === undefined) return;
+  if (config.allow_unprotected_script_checks)
+    warnings.push(
+      "enable_script_checks without ACLs: whoever reaches the HTTP API can run programs here",
+    );
+  else
+    errors.push(
+      "enable_script_checks: whoever reaches the HTTP API could run programs here, because it listens beyond loopback and ACLs are off; use enable_local_script_checks, acl.enabled or client_addr 127.0.0.1, or set allow_unprotected_script_checks",
     );
 }
 

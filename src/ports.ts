@@ -37,6 +37,20 @@ export type SocketAddress = { address: string; port: number };
 /** A place where HTTP listens: an address, or the path of a Unix socket. */
 export type HttpAddress = SocketAddress | { path: string };
 
+/** What an HTTPS listener is made of; all texts are PEM. */
+export type HttpsIdentity = {
+  readonly cert: string;
+  readonly key: string;
+  /** Authorities that sign clients' certificates; empty: none given. */
+  readonly ca: readonly string[];
+  /** Clients without a certificate of these authorities are refused. */
+  readonly verifyIncoming: boolean;
+  /** Version of the record protocol: 0x0301 is TLS 1.0, 0x0304 is TLS 1.3. */
+  readonly minVersion: number;
+  /** OpenSSL's names, separated by colons, for TLS 1.2 and older; undefined: the library's choice. */
+  readonly ciphers: string | undefined;
+};
+
 /** Who asked a question. */
 export type Client = SocketAddress & { transport: "udp" | "tcp" };
 

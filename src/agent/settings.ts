@@ -64,8 +64,12 @@ export function forwarderSettings({ config, upstreams }: LoadedConfig): Forwarde
 }
 
 /** What the HTTP side is told. */
-export function httpSettings({ config }: LoadedConfig): HttpSettings {
+export function httpSettings({ config }: LoadedConfig, hostname: string): HttpSettings {
   return {
+    allowedHosts: config["http_config.allowed_hosts"],
+    allowedOrigins: config["http_config.allowed_origins"],
+    ownNames: [config.node_name.toLowerCase(), hostname.toLowerCase()],
+    domains: [config.domain, config.alt_domain],
     translateWanAddrs: config.translate_wan_addrs,
     responseHeaders: config["http_config.response_headers"],
     blockEndpoints: config["http_config.block_endpoints"],

@@ -18,6 +18,8 @@ export type Addresses = {
   readonly dns: readonly SocketAddress[];
   /** Where HTTP listens; empty: nowhere. */
   readonly http: readonly HttpAddress[];
+  /** Where HTTPS listens; empty: nowhere. */
+  readonly https: readonly HttpAddress[];
 };
 
 /**
@@ -46,9 +48,14 @@ export function resolveAddresses(
   ] as const)
     if (isUnspecified(address)) errors.push(`${key} cannot be 0.0.0.0, :: or [::]`);
   const dns = dnsAddresses(config, machine, errors);
-  const http = httpAddresses(config, machine, errors);
-  checkCollision(dns, http, errors);
-  return errors.length === 0 ? ok({ bind, advertise, advertiseWan, dns, http }) : fail(errors);
+  const http = httpAddresses("http", config, machine, errors);
+  const https = httpAddresses("https", config, machine, errors);
+  checkCollision("ports.http", http, { key: "ports.dns", listeners: dns }, errors);
+  checkCollision("ports.https", https, { key: "ports.dns", listeners: dns }, errors);
+  checkCollision("ports.https", https, { key: "ports.http", listeners: http }, errors);
+  return errors.length === 0
+    ? ok({ bind, advertise, advertiseWan, dns, http, https })
+    : fail(errors);
 }
 
 /** The addresses of one option: expanded, split at blanks, brackets removed, each once. */
@@ -110,13 +117,22 @@ function dnsAddresses(
   return listeners(list).map((address) => ({ address, port }));
 }
 
+const httpKeys = {
+  http: { addresses: "addresses.http", port: "ports.http" },
+  https: { addresses: "addresses.https", port: "ports.https" },
+} as const;
+
 function httpAddresses(
+  scheme: keyof typeof httpKeys,
   config: Config,
   machine: readonly InterfaceAddress[],
   errors: string[],
 ): HttpAddress[] {
-  const port = config["ports.http"];
-  const key = config["addresses.http"] === "" ? "client_addr" : "addresses.http";
+  const { addresses: own, port: portKey } = httpKeys[scheme];
+  const port = config[portKey];
+  // Without a port, and without addresses of its own, HTTPS is off.
+  if (scheme === "https" && port < 0 && config[own] === "") return [];
+  const key = config[own] === "" ? "client_addr" : own;
   const list = addressList(key, config[key], machine, errors);
   if (key === "client_addr" && list.some((address) => address.startsWith("unix://")))
     errors.push("client_addr cannot be a Unix socket; use addresses.http");
@@ -135,17 +151,25 @@ function listeners(list: string[]): string[] {
 }
 
 function checkCollision(
-  dns: readonly SocketAddress[],
-  http: readonly HttpAddress[],
+  key: string,
+  listeners: readonly HttpAddress[],
+  earlier: { key: string; listeners: readonly HttpAddress[] },
   errors: string[],
 ): void {
-  for (const listener of http)
-    if (
-      "port" in listener &&
-      listener.port !== 0 &&
-      dns.some((other) => other.port === listener.port && overlap(other.address, listener.address))
-    )
-      errors.push(`ports.http: ${listener.address}:${listener.port} is already used by ports.dns`);
+  for (const at of listeners)
+    for (const other of earlier.listeners)
+      if ("path" in at ? "path" in other && at.path === other.path : collide(at, other))
+        errors.push(
+          "path" in at
+            ? `${key}: unix://${at.path} is already used by ${earlier.key}`
+            : `${key}: ${at.address}:${at.port} is already used by ${earlier.key}`,
+        );
+}
+
+function collide(at: SocketAddress, other: HttpAddress): boolean {
+  return (
+    "port" in other && at.port !== 0 && at.port === other.port && overlap(at.address, other.address)
+  );
 }
 
 function overlap(a: string, b: string): boolean {

@@ -25,6 +25,14 @@ export const deprecatedKeys: Readonly<Record<string, string>> = {
   dogstatsd_addr: "telemetry.dogstatsd_addr",
   dogstatsd_tags: "telemetry.dogstatsd_tags",
   http_api_response_headers: "http_config.response_headers",
+  cert_file: "tls.defaults.cert_file",
+  key_file: "tls.defaults.key_file",
+  ca_file: "tls.defaults.ca_file",
+  ca_path: "tls.defaults.ca_path",
+  tls_min_version: "tls.defaults.tls_min_version",
+  tls_cipher_suites: "tls.defaults.tls_cipher_suites",
+  verify_incoming: "tls.defaults.verify_incoming",
+  verify_outgoing: "tls.defaults.verify_outgoing",
   recursor_timeout: "dns_config.recursor_timeout",
   recursor_strategy: "dns_config.recursor_strategy",
 };
@@ -34,3 +42,15 @@ export const impliedByDeprecated: Readonly<Record<string, { key: string; value: 
   acl_datacenter: { key: "acl.enabled", value: true },
   acl_replication_token: { key: "acl.enable_token_replication", value: true },
 };
+
+/** Spellings of Consul 1.10 that only 1.12 moved: taken without a word. */
+export const stillCurrentKeys: ReadonlySet<string> = new Set([
+  "cert_file",
+  "key_file",
+  "ca_file",
+  "ca_path",
+  "tls_min_version",
+  "tls_cipher_suites",
+  "verify_incoming",
+  "verify_outgoing",
+]);

@@ -8,6 +8,8 @@ function row<K extends Kind>(kind: K, value: Kinds[K], doc: string, more: More =
 }
 
 const port = { min: -1, max: 65535 };
+/** Consul 1.10's words and those of 1.12; the words of an option are matched in any case. */
+const tlsVersions = ["tls10", "tls11", "tls12", "tls13"].flatMap((old, i) => [old, `tlsv1_${i}`]);
 const reload = { reloadable: true };
 /** In base64 with its key it has to fit in a frame of a snapshot (8 MiB), with others in what may wait for the disk (16 MiB). */
 const VALUE_OCTETS_MAX = 4 * 1024 * 1024;
@@ -59,12 +61,17 @@ const used = {
   }),
   "addresses.dns": row("text", "", "Addresses of DNS; empty: client_addr."),
   "addresses.http": row("text", "", "Addresses of HTTP, also unix:///path; empty: client_addr."),
+  "addresses.https": row("text", "", "Addresses of HTTPS, as for addresses.http."),
   "ports.dns": row("integer", 8600, "UDP and TCP port of DNS; -1: none.", {
     flag: "-dns-port",
     ...port,
   }),
   "ports.http": row("integer", 8500, "Port of the HTTP API; -1: none.", {
     flag: "-http-port",
+    ...port,
+  }),
+  "ports.https": row("integer", -1, "Port of the HTTP API over TLS; -1: none.", {
+    flag: "-https-port",
     ...port,
   }),
   "ports.server": row("integer", 8300, "Shown in the member list; nothing listens yet.", {
@@ -79,6 +86,42 @@ const used = {
     flag: "-serf-wan-port",
     ...port,
   }),
+  "tls.defaults.cert_file": row(
+    "text",
+    "",
+    "File with the certificate, then those that signed it (PEM).",
+    reload,
+  ),
+  "tls.defaults.key_file": row("text", "", "File with its private key (PEM).", reload),
+  "tls.defaults.ca_file": row(
+    "text",
+    "",
+    "File with the certificates that sign clients' (PEM).",
+    reload,
+  ),
+  "tls.defaults.ca_path": row("text", "", "Directory of such files.", reload),
+  "tls.defaults.verify_incoming": row("boolean", false, "Clients must show a certificate.", reload),
+  "tls.defaults.tls_min_version": row("text", "tlsv1_2", "Oldest TLS that is spoken.", {
+    words: tlsVersions,
+    ...reload,
+  }),
+  "tls.defaults.tls_cipher_suites": row("text", "", "Suites of TLS 1.2, Go's names, by commas.", {
+    ...reload,
+  }),
+  "tls.https.cert_file": row("text", "", "The same for HTTPS alone.", reload),
+  "tls.https.key_file": row("text", "", "The same for HTTPS alone.", reload),
+  "tls.https.ca_file": row("text", "", "The same for HTTPS alone.", reload),
+  "tls.https.ca_path": row("text", "", "The same for HTTPS alone.", reload),
+  "tls.https.verify_incoming": row("boolean", false, "The same for HTTPS alone.", reload),
+  "tls.https.tls_min_version": row("text", "tlsv1_2", "The same for HTTPS alone.", {
+    words: tlsVersions,
+    ...reload,
+  }),
+  "tls.https.tls_cipher_suites": row("text", "", "The same for HTTPS alone.", reload),
+  verify_incoming_https: row("boolean", false, "Old name; true wins over the ones above.", reload),
+  "unix_sockets.mode": row("text", "", "Rights of Unix sockets, octal; empty: by the umask."),
+  "unix_sockets.user": row("text", "", "Owner of Unix sockets, name or number."),
+  "unix_sockets.group": row("text", "", "Group of Unix sockets, name or number."),
   recursors: row("texts", [], "Upstream servers for names outside the domain, in order.", {
     flag: "-recursor",
     ...reload,
@@ -145,6 +188,16 @@ const used = {
   enable_local_script_checks: row("boolean", false, "The same, from configuration files only.", {
     flag: "-enable-local-script-checks",
   }),
+  allow_unprotected_script_checks: row(
+    "boolean",
+    false,
+    "Start though enable_script_checks lets whoever reaches HTTP run programs.",
+  ),
+  deny_link_local_checks: row(
+    "boolean",
+    false,
+    "Refuse HTTP and TCP checks of 169.254.0.0/16, fe80::/10 (cloud metadata).",
+  ),
   disable_coordinates: row("boolean", false, "No network coordinates."),
   session_ttl_min: row("durationMs", 0, "Shortest TTL of sessions; 0: 10s.", { min: 0 }),
   "limits.kv_max_value_size": row("integer", 524_288, "Octets of a value in the KV store.", {
@@ -180,6 +233,25 @@ const used = {
   "http_config.block_endpoints": row("texts", [], "Path prefixes that answer 403."),
   "http_config.allow_write_http_from": row("texts", [], "Networks that may write; empty: all.", {
     flag: "-allow-write-http-from",
+  }),
+  "http_config.allowed_hosts": row(
+    "texts",
+    [],
+    "More names that requests may give as Host, `*.example.com` too; `*`: any.",
+    reload,
+  ),
+  "http_config.allowed_origins": row(
+    "texts",
+    [],
+    "Origins (`https://ui.example.com`) whose pages may write; `*`: any.",
+    reload,
+  ),
+  "http_config.max_header_bytes": row("integer", 0, "Octets of a request's header; 0: 65536.", {
+    max: 2 ** 20,
+  }),
+  "limits.http_max_conns_per_client": row("integer", 200, "Per address; 0: no limit.", {
+    min: 0,
+    ...reload,
   }),
   disable_http_unprintable_char_filter: row("boolean", false, "Accept control octets in paths."),
   "telemetry.prometheus_retention_time": row(

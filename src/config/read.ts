@@ -1,4 +1,4 @@
-import { deprecatedKeys, impliedByDeprecated } from "./deprecated.ts";
+import { deprecatedKeys, impliedByDeprecated, stillCurrentKeys } from "./deprecated.ts";
 import { describe, isObject, parseValue, type Option } from "./kinds.ts";
 import { nearest } from "./nearest.ts";
 import { options } from "./options.ts";
@@ -121,7 +121,8 @@ function doesNothing(option: Option, value: unknown): boolean {
 function readDeprecated(layer: Layer, file: string, key: string, raw: unknown): void {
   if (raw === null) return;
   const current = deprecatedKeys[key]!;
-  layer.warnings.push(`${file}: ${key} is deprecated, use ${current}`);
+  if (!stillCurrentKeys.has(key))
+    layer.warnings.push(`${file}: ${key} is deprecated, use ${current}`);
   if (!layer.values.has(current)) readOption(layer, file, current, raw);
   const implied = Object.hasOwn(impliedByDeprecated, key) ? impliedByDeprecated[key] : undefined;
   if (implied !== undefined && raw !== "" && !layer.values.has(implied.key))

@@ -41,7 +41,20 @@ export function brokenRules(config: Config, dev: boolean, encrypt: string): stri
     const parsed = parseNetwork(network);
     if (!parsed.ok) problems.push(`http_config.allow_write_http_from: ${parsed.error}`);
   }
+  if (!/^[0-7]{0,4}$/.test(config["unix_sockets.mode"]))
+    problems.push(`unix_sockets.mode: invalid mode specified: ${config["unix_sockets.mode"]}`);
+  for (const origin of config["http_config.allowed_origins"])
+    if (origin !== "*" && originOf(origin) !== origin.toLowerCase())
+      problems.push(
+        `http_config.allowed_origins: "${origin}" is not an origin such as https://ui.example.com`,
+      );
   return [...problems, ...domainProblems(config)];
+}
+
+function originOf(text: string): string | undefined {
+  if (!URL.canParse(text)) return undefined;
+  const { protocol, host } = new URL(text);
+  return `${protocol}//${host}`;
 }
 
 function isKey(text: string): boolean {

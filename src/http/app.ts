@@ -9,6 +9,7 @@ import { kvRoutes } from "./kv.ts";
 import { queryRoutes } from "./query.ts";
 import { sessionRoutes } from "./session.ts";
 import { statusRoutes } from "./status.ts";
+import { txnRoutes } from "./txn.ts";
 import {
   Call,
   HttpError,
@@ -51,6 +52,7 @@ export function createHttpApp(deps: HttpDeps, more: readonly Route[]): Hono<Http
     ...healthRoutes(),
     ...queryRoutes(),
     ...sessionRoutes(),
+    ...txnRoutes(),
     ...kvRoutes(),
     ...aclRoutes(),
     ...coordinateRoutes(),
@@ -92,8 +94,10 @@ function serve(deps: HttpDeps, edge: Edge, row: Route, c: Context<HttpEnv>): Rep
   });
 }
 
-/** Checks in Consul's order: blocked endpoint, OPTIONS, method, write access; then the handler. */
+/** Checks: whose page asks; then in Consul's order: blocked endpoint, OPTIONS, method, write access; then the handler. */
 function admit(row: Route, call: Call, edge: Edge): Reply {
+  const refusal = edge.guard(call);
+  if (refusal !== undefined) return call.text(refusal.status, refusal.text);
   if (edge.isBlocked(call.path))
     return call.text(403, "Endpoint is blocked by agent configuration");
   const methods: readonly string[] = row.methodsOf?.(call.argument) ?? row.methods;

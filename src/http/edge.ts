@@ -3,6 +3,7 @@ import { LRUCache } from "lru-cache";
 import { assert } from "../base.ts";
 import { isInside, parseNetwork } from "../config/network.ts";
 import type { HttpDeps, HttpSettings } from "./call.ts";
+import { createGuard, type Guard } from "./guard.ts";
 
 /** `?cached` reads remembered for their X-Cache header; the least recently used one is forgotten. */
 const maxSeenReads = 4096;
@@ -15,6 +16,8 @@ export type Edge = {
   /** On answers outside the routes: 404, `/`. */
   readonly bareHeaders: Readonly<Record<string, string>>;
   isBlocked(path: string): boolean;
+  /** Judges Host and Origin of every request. */
+  readonly guard: Guard;
   /** Who may write by address; undefined: everybody, and nobody needs to ask for the address. */
   mayWrite: ((address: string) => boolean) | undefined;
   /** Keys of the `?cached` reads answered so far. */
@@ -48,8 +51,21 @@ function buildEdge(deps: HttpDeps, settings: HttpSettings, seenReads: Edge["seen
       "X-Consul-Default-Acl-Policy": deps.acl.enabled ? deps.acl.defaultPolicy : "allow",
     },
     bareHeaders: settings.responseHeaders,
+    guard: createGuard({
+      allowedHosts: settings.allowedHosts,
+      allowedOrigins: [...settings.allowedOrigins, ...sharedWith(settings.responseHeaders)],
+      ownNames: settings.ownNames,
+      domains: settings.domains,
+    }),
     isBlocked: (path) => blockEndpoints.some((prefix) => path.startsWith(prefix)),
     mayWrite: networks.length > 0 ? (address) => isInside(networks, address) : undefined,
     seenReads,
   };
+}
+
+/** Whom the operator's own answer headers let in: `Access-Control-Allow-Origin` names one origin or `*`. */
+function sharedWith(headers: Readonly<Record<string, string>>): string[] {
+  return Object.entries(headers)
+    .filter(([name]) => name.toLowerCase() === "access-control-allow-origin")
+    .map(([, origin]) => origin.trim());
 }

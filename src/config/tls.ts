@@ -1,0 +1,155 @@
+/** Certificate, key and certificate authorities of HTTPS: read, checked, and named in errors. */
+import { createPrivateKey, X509Certificate, type KeyObject } from "node:crypto";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { fail, ok, type Result } from "../base.ts";
+import type { HttpsIdentity } from "../ports.ts";
+import { readText } from "./files.ts";
+import type { Config, UsedKey } from "./options.ts";
+
+/** Keys that take their value from another one when a configuration does not give them (Consul 1.12). */
+export const inheritedKeys: Readonly<Partial<Record<UsedKey, UsedKey>>> = {
+  "tls.https.cert_file": "tls.defaults.cert_file",
+  "tls.https.key_file": "tls.defaults.key_file",
+  "tls.https.ca_file": "tls.defaults.ca_file",
+  "tls.https.ca_path": "tls.defaults.ca_path",
+  "tls.https.verify_incoming": "tls.defaults.verify_incoming",
+  "tls.https.tls_min_version": "tls.defaults.tls_min_version",
+  "tls.https.tls_cipher_suites": "tls.defaults.tls_cipher_suites",
+};
+
+/** Go's names of the suites that this TLS library has too. Suites of TLS 1.3 cannot be chosen, as in Go. */
+const cipherNames: Readonly<Record<string, string>> = {
+  TLS_RSA_WITH_AES_128_CBC_SHA: "AES128-SHA",
+  TLS_RSA_WITH_AES_256_CBC_SHA: "AES256-SHA",
+  TLS_RSA_WITH_AES_128_GCM_SHA256: "AES128-GCM-SHA256",
+  TLS_RSA_WITH_AES_256_GCM_SHA384: "AES256-GCM-SHA384",
+  TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA: "ECDHE-ECDSA-AES128-SHA",
+  TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA: "ECDHE-ECDSA-AES256-SHA",
+  TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA: "ECDHE-RSA-AES128-SHA",
+  TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA: "ECDHE-RSA-AES256-SHA",
+  TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: "ECDHE-ECDSA-AES128-GCM-SHA256",
+  TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384: "ECDHE-ECDSA-AES256-GCM-SHA384",
+  TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256: "ECDHE-RSA-AES128-GCM-SHA256",
+  TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384: "ECDHE-RSA-AES256-GCM-SHA384",
+  TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305: "ECDHE-RSA-CHACHA20-POLY1305",
+  TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256: "ECDHE-RSA-CHACHA20-POLY1305",
+  TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305: "ECDHE-ECDSA-CHACHA20-POLY1305",
+  TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256: "ECDHE-ECDSA-CHACHA20-POLY1305",
+};
+
+/**
+ * The identity of the HTTPS listeners. Errors are sentences that begin with the key; `isGiven` tells
+ * whether a configuration gives the key itself, so that the error names what was written.
+ */
+export function loadHttpsIdentity(
+  config: Config,
+  isGiven: (key: UsedKey) => boolean,
+): Result<HttpsIdentity, string[]> {
+  const errors: string[] = [];
+  const nameOf = (key: UsedKey) => (isGiven(key) ? key : (inheritedKeys[key] ?? key));
+  const read = (key: "tls.https.cert_file" | "tls.https.key_file") => {
+    const file = config[key];
+    if (file === "") {
+      errors.push(`ports.https: HTTPS needs ${nameOf(key)}`);
+      return undefined;
+    }
+    const text = readText(file);
+    if (!text.ok) errors.push(`${nameOf(key)}: ${text.error}`);
+    return text.ok ? text.value : undefined;
+  };
+  const cert = read("tls.https.cert_file");
+  const key = read("tls.https.key_file");
+  const named = { cert: nameOf("tls.https.cert_file"), key: nameOf("tls.https.key_file") };
+  if (cert !== undefined && key !== undefined)
+    errors.push(...pairProblems(config, named, { cert, key }));
+  const ca = authorities(config, nameOf, errors);
+  const verifyIncoming = config["tls.https.verify_incoming"] || config.verify_incoming_https;
+  if (verifyIncoming && ca.length === 0 && errors.length === 0)
+    errors.push(
+      `${nameOf("tls.https.verify_incoming")}: VerifyIncoming set, and no CA certificate provided!`,
+    );
+  const ciphers = cipherList(config["tls.https.tls_cipher_suites"]);
+  if (!ciphers.ok) errors.push(`${nameOf("tls.https.tls_cipher_suites")}: ${ciphers.error}`);
+  if (errors.length > 0 || cert === undefined || key === undefined || !ciphers.ok)
+    return fail(errors);
+  const minor = Number(config["tls.https.tls_min_version"].at(-1));
+  return ok({
+    cert,
+    key,
+    ca,
+    verifyIncoming,
+    minVersion: 0x0301 + minor,
+    ciphers: ciphers.value,
+  });
+}
+
+function pairProblems(
+  config: Config,
+  name: { cert: string; key: string },
+  text: { cert: string; key: string },
+): string[] {
+  const certFile = config["tls.https.cert_file"];
+  const keyFile = config["tls.https.key_file"];
+  const certificate = parseCertificate(text.cert);
+  if (certificate === undefined) return [`${name.cert}: ${certFile}: no certificate in PEM form`];
+  const key = parseKey(text.key);
+  if (key === undefined) return [`${name.key}: ${keyFile}: no unencrypted private key in PEM form`];
+  return certificate.checkPrivateKey(key)
+    ? []
+    : [`${name.key}: ${keyFile}: is not the key of the certificate in ${certFile}`];
+}
+
+function parseCertificate(pem: string): X509Certificate | undefined {
+  try {
+    return new X509Certificate(pem);
+  } catch {
+    return undefined;
+  }
+}
+
+function parseKey(pem: string): KeyObject | undefined {
+  try {
+    return createPrivateKey(pem);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The certificates of `ca_file` and of every file in `ca_path`. */
+function authorities(
+  config: Config,
+  nameOf: (key: UsedKey) => UsedKey,
+  errors: string[],
+): string[] {
+  const found: string[] = [];
+  const add = (key: UsedKey, file: string) => {
+    const text = readText(file);
+    const blocks = text.ok
+      ? (text.value.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [])
+      : [];
+    if (!text.ok) errors.push(`${nameOf(key)}: ${text.error}`);
+    else if (blocks.length === 0 || blocks.some((block) => parseCertificate(block) === undefined))
+      errors.push(`${nameOf(key)}: ${file}: no certificate in PEM form`);
+    found.push(...blocks);
+  };
+  const file = config["tls.https.ca_file"];
+  if (file !== "") add("tls.https.ca_file", file);
+  const directory = config["tls.https.ca_path"];
+  if (directory === "") return found;
+  try {
+    for (const name of readdirSync(directory).toSorted())
+      add("tls.https.ca_path", join(directory, name));
+  } catch (error) {
+    const reason = error instanceof Error && "code" in error ? String(error.code) : String(error);
+    errors.push(`${nameOf("tls.https.ca_path")}: ${directory}: cannot be read: ${reason}`);
+  }
+  return found;
+}
+
+function cipherList(text: string): Result<string | undefined, string> {
+  const names = text.split(",").flatMap((name) => (name.trim() === "" ? [] : [name.trim()]));
+  const unknown = names.find((name) => !Object.hasOwn(cipherNames, name));
+  if (unknown !== undefined) return fail(`unsupported cipher "${unknown}"`);
+  return ok(names.length === 0 ? undefined : names.map((name) => cipherNames[name]).join(":"));
+}
