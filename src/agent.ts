@@ -305,12 +305,12 @@ async function build(
   });
 
   // Reload: the same files and flags once more.
-  let httpNow = httpSettings(loaded);
+  let httpNow = httpSettings(loaded, platform.hostname);
   function apply(next: LoadedConfig): void {
     loaded = next;
     resolver.reload(dnsSettings(next));
     forwarder.reload(forwarderSettings(next));
-    httpNow = httpSettings(next);
+    httpNow = httpSettings(next, platform.hostname);
     localNow = localSettings(next);
     start.setLogLevel(next.config.log_level as LogLevel); // one of the words of its row
   }
