@@ -9,6 +9,8 @@ import { isWord, parseRegexp, type Assertion, type Node, type Test } from "./reg
 
 /** A compiled expression; matching takes time linear in the text. */
 export type Regexp = {
+  /** Steps that each character of a text costs at most. */
+  readonly size: number;
   /** Does it match anywhere in the text? */
   test(text: string): boolean;
   /** Leftmost match: whole, then the groups ("" for one without a part in it); undefined if none. */
@@ -37,6 +39,7 @@ export function compileRegexp(expression: string): Result<Regexp, string> {
   program.push({ op: "match" });
   const slotCount = 2 * parsed.value.groups;
   return ok({
+    size: program.length,
     test: (text) => run(program, pointsOf(text), 0) !== undefined,
     match(text) {
       const points = pointsOf(text);
@@ -103,7 +106,12 @@ function emitRepeat({ node, min, max, greedy }: Repeat, program: Instruction[]):
     const [into, past] = [at + 1, program.length];
     return { op: "split", to: greedy ? [into, past] : [past, into] };
   };
-  for (let i = 0; i < min; i++) if (!emit(node, program)) return false;
+  for (let i = 0; i < min; i++) {
+    const before = program.length;
+    if (!emit(node, program)) return false;
+    // Nothing, a thousand times nothing and so on would never reach the bound of the program.
+    if (program.length === before) break;
+  }
   if (max === Infinity) {
     const split = program.push({ op: "jump", to: 0 }) - 1;
     if (!emit(node, program)) return false;

@@ -15,17 +15,19 @@ export type Match = {
 
 /** Syntax tree. */
 export type Expression =
-  | { type: "and" | "or"; left: Expression; right: Expression }
-  | { type: "not"; left: Expression }
-  | Match;
+  { type: "and" | "or"; parts: readonly Expression[] } | { type: "not"; inner: Expression } | Match;
 
 /** Parentheses and `not` inside one another; deeper ones are refused. */
 const maxDepth = 64;
+/** Characters of an expression; far more than the greatest number of comparisons with the longest values needs. */
+const maxLength = 65_536;
 
 class FilterSyntaxError extends Error {}
 
 /** The tree of an expression. The error tells the position (1-based character). */
 export function parseFilter(expression: string): Result<Expression, string> {
+  if (expression.length > maxLength)
+    return fail(`expression is longer than ${maxLength} characters`);
   const parser = new Parser(expression);
   try {
     return ok(parser.parse());
@@ -71,20 +73,20 @@ class Parser {
   }
 
   #or(): Expression {
-    const left = this.#and();
-    return this.#take(/\s+or\s+/y) === undefined ? left : { type: "or", left, right: this.#or() };
+    const parts = [this.#and()];
+    while (this.#take(/\s+or\s+/y) !== undefined) parts.push(this.#and());
+    return parts.length === 1 ? parts[0]! : { type: "or", parts };
   }
 
   #and(): Expression {
-    const left = this.#not();
-    return this.#take(/\s+and\s+/y) === undefined
-      ? left
-      : { type: "and", left, right: this.#and() };
+    const parts = [this.#not()];
+    while (this.#take(/\s+and\s+/y) !== undefined) parts.push(this.#not());
+    return parts.length === 1 ? parts[0]! : { type: "and", parts };
   }
 
   #not(): Expression {
     if (this.#take(/not\s+(?!==|!=)/y) !== undefined)
-      return { type: "not", left: this.#nested(() => this.#not()) };
+      return { type: "not", inner: this.#nested(() => this.#not()) };
     if (this.#take(/\(\s*/y) === undefined) return this.#match();
     const inner = this.#nested(() => this.#or());
     if (this.#take(/\s*\)/y) === undefined) throw this.#problem('")"');

@@ -10,6 +10,8 @@ import { parseFilter, type Expression, type Match, type Operator } from "./filte
 /** go-bexpr's own limits: comparisons per expression, characters per value. */
 const maxMatches = 32;
 const maxValueLength = 512;
+/** Size of all regular expressions of a filter: each character looked at costs that many steps at most. */
+const maxRegexpSize = 1000;
 
 /** What a selector may point at. */
 export type Fields =
@@ -37,33 +39,38 @@ export function createFilter(expression: string, fields: Fields): Result<Filter,
     fail(`Failed to create boolean expression evaluator: ${problem}`);
   const parsed = parseFilter(expression);
   if (!parsed.ok) return refuse(parsed.error);
-  const budget = { matches: 0 };
-  const compiled = compile(parsed.value, fields, budget);
+  const matches = countMatches(parsed.value);
+  if (matches > maxMatches)
+    return refuse(`Number of match expressions (${matches}) exceeds the limit (${maxMatches})`);
+  const compiled = compile(parsed.value, fields, { regexpSize: 0 });
   if (!compiled.ok) return refuse(compiled.error);
   return compiled;
 }
 
-function compile(
-  expression: Expression,
-  fields: Fields,
-  budget: { matches: number },
-): Result<Filter, string> {
-  if (expression.type === "match") {
-    budget.matches++;
-    if (budget.matches > maxMatches)
-      return fail(
-        `Number of match expressions (${budget.matches}) exceeds the limit (${maxMatches})`,
-      );
-    return compileMatch(expression, fields);
+function countMatches(expression: Expression): number {
+  if (expression.type === "match") return 1;
+  if (expression.type === "not") return countMatches(expression.inner);
+  return expression.parts.reduce((sum, part) => sum + countMatches(part), 0);
+}
+
+/** What the filter has cost so far. */
+type Spent = { regexpSize: number };
+
+function compile(expression: Expression, fields: Fields, spent: Spent): Result<Filter, string> {
+  if (expression.type === "match") return compileMatch(expression, fields, spent);
+  if (expression.type === "not") {
+    const inner = compile(expression.inner, fields, spent);
+    return inner.ok ? ok((value) => !inner.value(value)) : inner;
   }
-  const left = compile(expression.left, fields, budget);
-  if (!left.ok) return left;
-  if (expression.type === "not") return ok((value) => !left.value(value));
-  const right = compile(expression.right, fields, budget);
-  if (!right.ok) return right;
+  const parts: Filter[] = [];
+  for (const part of expression.parts) {
+    const compiled = compile(part, fields, spent);
+    if (!compiled.ok) return compiled;
+    parts.push(compiled.value);
+  }
   return expression.type === "and"
-    ? ok((value) => left.value(value) && right.value(value))
-    : ok((value) => left.value(value) || right.value(value));
+    ? ok((value) => parts.every((part) => part(value)))
+    : ok((value) => parts.some((part) => part(value)));
 }
 
 /** Operators by kind of field, as go-bexpr derives them from Go types. */
@@ -83,7 +90,7 @@ function operatorsOf(fields: Fields): readonly Operator[] {
 /** Tests the value that the selector leads to. */
 type Test = (found: unknown) => boolean;
 
-function compileMatch(match: Match, fields: Fields): Result<Filter, string> {
+function compileMatch(match: Match, fields: Fields, spent: Spent): Result<Filter, string> {
   const found = lookUp(match.selector, fields);
   if (!found.ok) return found;
   const name = match.selector.join(".");
@@ -95,7 +102,7 @@ function compileMatch(match: Match, fields: Fields): Result<Filter, string> {
     return fail(
       `Value in expression with length ${match.value.length} for selector ${JSON.stringify(name)} exceeds maximum length of ${maxValueLength}`,
     );
-  const test = compileTest(match, found.value, name);
+  const test = compileTest(match, found.value, name, spent);
   if (!test.ok) return test;
   const [first, ...rest] = match.selector;
   return ok((value) => visit(value, first!, rest, test.value, match.operator));
@@ -137,7 +144,12 @@ function visit(
   return rest.length === 0 ? test(inner) : visit(inner, rest[0]!, rest.slice(1), test, operator);
 }
 
-function compileTest(match: Match, fields: Fields, name: string): Result<Test, string> {
+function compileTest(
+  match: Match,
+  fields: Fields,
+  name: string,
+  spent: Spent,
+): Result<Test, string> {
   const { operator, value } = match;
   switch (operator) {
     case "Is Empty":
@@ -162,6 +174,9 @@ function compileTest(match: Match, fields: Fields, name: string): Result<Test, s
         return fail(
           `Failed to compile regular expression ${JSON.stringify(value)}: ${regexp.error}`,
         );
+      spent.regexpSize += regexp.value.size;
+      if (spent.regexpSize > maxRegexpSize)
+        return fail("the regular expressions are too large together");
       const isMatch = operator === "Matches";
       return ok((found) => regexp.value.test(String(found)) === isMatch);
     }

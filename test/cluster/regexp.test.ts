@@ -67,3 +67,14 @@ t.test("expressions that make a backtracking engine run for hours", async (t) =>
   for (const expression of ["(a|aa)+$", "(a*)*b", "(.*)(.*)(.*)(.*)(.*)x", "(a?){200}a{200}b"])
     t.equal(match(expression, `${"a".repeat(253)}!`), undefined, expression);
 });
+
+t.test("nothing, repeated without end, is compiled at once", async (t) => {
+  for (const expression of [
+    "(?:(?:(?:){1000}){1000}){1000}",
+    "(?:(?:(?:a{0}){1000}){1000}){1000}",
+  ]) {
+    const compiled = compileRegexp(expression);
+    t.equal(compiled.ok && compiled.value.size, 1, expression);
+    t.equal(compiled.ok && compiled.value.test("x"), true, expression);
+  }
+});

@@ -115,6 +115,10 @@ const refused: [string, RegExp][] = [
   [Array(33).fill("Node == a").join(" or "), /: Number of match expressions \(33\) exceeds/],
   [`${"(".repeat(70)}Node == a${")".repeat(70)}`, /: expression is nested too deeply$/],
   ['Node == "\\q"', /no match found/],
+  [`${"not ".repeat(70)}Node == a`, /: expression is nested too deeply$/],
+  [Array(6000).fill("a==b").join(" or "), /: Number of match expressions \(6000\) exceeds/],
+  [`Node == a${" ".repeat(70_000)}`, /: expression is longer than 65536 characters$/],
+  ["Node matches `(?:a?){400}` or Node matches `(?:a?){400}`", /too large together$/],
 ];
 t.test("errors", async (t) => {
   for (const [expression, pattern] of refused) {
@@ -129,6 +133,110 @@ t.test("errors", async (t) => {
   t.match(port, { ok: false, error: /Failed to coerce value "abc" for selector "ServicePort"/ });
   const contains = createFilter("ServicePort contains 8", serviceNodeFields);
   t.match(contains, { ok: false, error: /Invalid match operator "In" for selector "ServicePort"/ });
+});
+
+/** A filter as a tree: what it says, spelled at random, and what it means, by the plainest means. */
+type Spoken = { text: string; holds: (entry: Entry) => boolean };
+type Entry = { Node: Thing; Service: Thing; Checks: Thing[] };
+type Thing = Record<string, unknown>;
+
+const pickWord = fc.constantFrom("a", "b", "ab", "web", "x-1", "");
+const quoted = (word: string, how: number) =>
+  how === 0 ? `\`${word}\`` : how === 1 && /^[a-z]+$/.test(word) ? word : JSON.stringify(word);
+
+const comparisons: fc.Arbitrary<Spoken> = fc
+  .record({ word: pickWord, how: fc.nat(2), form: fc.nat(13), gap: fc.constantFrom("", " ", "  ") })
+  .map(({ word, how, form, gap }): Spoken => {
+    const value = quoted(word, how);
+    const [s, is] = [gap, (list: unknown) => (list as unknown[] | null) ?? []];
+    const meta = (entry: Entry) => entry.Node["Meta"] as Record<string, string> | null;
+    const forms: [string, (entry: Entry) => boolean][] = [
+      [`Node.Node${s}==${s}${value}`, (e) => e.Node["Node"] === word],
+      [`Node.Node${s}!=${s}${value}`, (e) => e.Node["Node"] !== word],
+      [
+        `Node.Node contains ${value}`,
+        (e) => String(e.Node["Node"]).split(word).length > 1 || word === "",
+      ],
+      [`${value} not in Node.Node`, (e) => !String(e.Node["Node"]).includes(word)],
+      [
+        `Node.Node matches \`^${word}\``,
+        (e) => new RegExp(`^${word}`).test(String(e.Node["Node"])),
+      ],
+      [
+        `Node.Node not matches \`${word}$\``,
+        (e) => !new RegExp(`${word}$`).test(String(e.Node["Node"])),
+      ],
+      [`${value} in Service.Tags`, (e) => is(e.Service["Tags"]).some((tag) => tag === word)],
+      [
+        `Service.Tags not contains ${value}`,
+        (e) => is(e.Service["Tags"]).every((tag) => tag !== word),
+      ],
+      [`Node.Meta is  empty`, (e) => Object.keys(meta(e) ?? {}).length === 0],
+      [`Service.Tags is not empty`, (e) => is(e.Service["Tags"]).length > 0],
+      [
+        `Node.Meta.env == ${value}`,
+        (e) => meta(e)?.["env"] !== undefined && meta(e)!["env"] === word,
+      ],
+      [
+        `Node.Meta["env"] != ${value}`,
+        (e) => meta(e)?.["env"] === undefined || meta(e)!["env"] !== word,
+      ],
+      [`Checks.Status == ${value}`, (e) => e.Checks.filter((c) => c["Status"] === word).length > 0],
+      [`Service.Port == 80`, (e) => e.Service["Port"] === 80],
+    ];
+    const [text, holds] = forms[form]!;
+    return { text, holds };
+  });
+
+const { spoken } = fc.letrec<{ spoken: Spoken; inner: Spoken }>((tie) => ({
+  spoken: fc.oneof({ maxDepth: 4 }, comparisons, tie("inner")),
+  inner: fc.oneof(
+    tie("spoken").map(({ text, holds }) => ({
+      text: `not (${text})`,
+      holds: (e: Entry) => !holds(e),
+    })),
+    tie("spoken").map(({ text, holds }) => ({ text: `( ${text} )`, holds })),
+    fc.tuple(tie("spoken"), tie("spoken")).map(([a, b]) => ({
+      text: `(${a.text}) and (${b.text})`,
+      holds: (e: Entry) => a.holds(e) && b.holds(e),
+    })),
+    fc.tuple(comparisons, comparisons, tie("spoken")).map(([a, b, c]) => ({
+      text: `${a.text} or ${b.text} and (${c.text})`, // "and" binds more tightly
+      holds: (e: Entry) => a.holds(e) || (b.holds(e) && c.holds(e)),
+    })),
+    fc.tuple(comparisons, comparisons, comparisons).map(([a, b, c]) => ({
+      text: `not ${a.text} and ${b.text} or ${c.text}`,
+      holds: (e: Entry) => (!a.holds(e) && b.holds(e)) || c.holds(e),
+    })),
+  ),
+}));
+
+const entries: fc.Arbitrary<Entry> = fc.record({
+  Node: fc.record({
+    Node: pickWord,
+    Meta: fc.constantFrom(null, {}, { env: "a" }, { env: "", web: "x" }),
+  }),
+  Service: fc.record({
+    Tags: fc.array(pickWord, { maxLength: 3 }),
+    Port: fc.constantFrom(0, 80),
+  }),
+  Checks: fc.array(fc.record({ Status: pickWord }), { maxLength: 3 }),
+});
+
+t.test("what an expression says is what the plainest reading of its tree says", async (t) => {
+  fc.assert(
+    fc.property(
+      spoken,
+      fc.array(entries, { minLength: 1, maxLength: 5 }),
+      ({ text, holds }, all) => {
+        const filter = createFilter(text, healthServiceFields);
+        if (!filter.ok) return /exceeds the limit/.test(filter.error);
+        return all.every((entry) => filter.value(entry) === holds(entry));
+      },
+    ),
+    { numRuns: 4000, seed: 11 },
+  );
+  t.pass("equal");
 });
 
 t.test("any text is an expression or an error, soon", async (t) => {
