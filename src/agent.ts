@@ -11,6 +11,7 @@ import { httpSettings, localSettings, shownConfig } from "./agent/settings.ts";
 import { ownMembers, ownStats } from "./agent/members.ts";
 import { ensureInitialManagement } from "./agent/initial-management.ts";
 import { createReload } from "./agent/reload.ts";
+import { startKvReaper } from "./agent/kv-reaper.ts";
 import { createLogTime, createMachine, createPropose } from "./agent/replica.ts";
 import { listenToSignals } from "./agent/signals.ts";
 import { createSnapshots } from "./agent/snapshots.ts";
@@ -199,6 +200,7 @@ async function build(
   const sessions = startSessionTimer({ reader: state.reader, propose, clock, timers });
   parts.sessions = sessions;
   closers.push(sessions.stop);
+  closers.push(startKvReaper({ kv: state.reader.kv, propose, logTime, timers }));
 
   // Names outside the domain.
   const udp =

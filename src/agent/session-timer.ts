@@ -7,6 +7,8 @@ import type { Cancel, Clock, Timers } from "../ports.ts";
 
 /** At least this long between two looks, also when a proposal was refused. */
 const LOOK_MS = 500;
+/** Sessions that one look ends at most; when more are due the next look follows as soon as they are gone. */
+const ENDS_PER_LOOK = 1000;
 
 /** The book of session deadlines with the timer that ends what has expired. */
 export type SessionTimer = {
@@ -27,39 +29,55 @@ export function startSessionTimer(deps: {
 }): SessionTimer {
   const { reader, propose, clock, timers } = deps;
   const expiry = createSessionExpiry();
-  let armed: Cancel | undefined;
+  let armed: { atMs: number; cancel: Cancel } | undefined;
+  let ending = false;
   let stopped = false;
 
-  function arm(): void {
-    armed?.();
-    armed = undefined;
+  /** A look that comes before anything is due costs little: an alarm that is early enough stays. */
+  function arm(leastMs: number): void {
     const next = expiry.nextMs();
-    if (next === undefined || stopped) return;
-    armed = timers.after(Math.max(LOOK_MS, next - clock.monotonicMs()), () => {
-      for (const id of expiry.due(clock.monotonicMs()))
-        // Whatever becomes of it: a session that is still there stays due, and the next look asks again.
-        void propose({ type: "session-destroy", id });
-      arm();
-    });
+    if (next === undefined || stopped || ending) return;
+    const nowMs = clock.monotonicMs();
+    const atMs = Math.max(nowMs + leastMs, next);
+    if (armed !== undefined && armed.atMs <= atMs) return;
+    armed?.cancel();
+    armed = { atMs, cancel: timers.after(atMs - nowMs, () => void look()) };
   }
 
-  function follow(): void {
-    expiry.follow(reader, clock.monotonicMs());
-    arm();
+  async function look(): Promise<void> {
+    armed = undefined;
+    const due = expiry.due(clock.monotonicMs(), ENDS_PER_LOOK);
+    ending = true;
+    const outcomes = await Promise.all(due.map((id) => propose({ type: "session-destroy", id })));
+    ending = false;
+    // What is still there stays due, and the next look asks again.
+    const isDone = outcomes.every(({ outcome }) => outcome === "committed");
+    arm(isDone && due.length === ENDS_PER_LOOK ? 0 : LOOK_MS);
   }
-  follow();
+
+  function restart(): void {
+    expiry.clear();
+    expiry.follow(reader, clock.monotonicMs());
+    arm(LOOK_MS);
+  }
+  restart();
   return {
     expiry,
     touched(topics) {
-      if (topics.includes("sessions")) follow();
+      if (!topics.includes("sessions")) return;
+      for (const topic of topics) {
+        if (!topic.startsWith(SESSION)) continue;
+        const id = topic.slice(SESSION.length);
+        expiry.followOne(id, reader.session(id), clock.monotonicMs());
+      }
+      arm(LOOK_MS);
     },
-    restart() {
-      expiry.clear();
-      follow();
-    },
+    restart,
     stop() {
       stopped = true;
-      armed?.();
+      armed?.cancel();
     },
   };
 }
+
+const SESSION = "session:";

@@ -161,7 +161,7 @@ export type KvReader = {
  *   services         the service table         service:<lower-case name>   instances, their nodes' addresses and checks
  *   checks           the check table           addresses                   any node or service address (for PTR)
  *   queries          prepared queries          sessions                    sessions
- *   coordinates      network coordinates
+ *   coordinates      network coordinates       session:<id>                one session, created or ended
  *   acl              tokens, policies          kv:<key>                    one key
  *   kv-tree:<prefix> all keys below it went at once
  * Readers of a prefix of keys wait for `kv*<prefix>`, which both of the last concern.

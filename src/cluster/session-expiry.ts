@@ -6,6 +6,7 @@
  */
 import type { CatalogReader, SessionRecord } from "./model.ts";
 import { parseDuration } from "../duration.ts";
+import { compareText, SortedList } from "./sorted.ts";
 
 const TTL_FACTOR = 2;
 
@@ -13,48 +14,74 @@ const TTL_FACTOR = 2;
 export type SessionExpiry = {
   /**
    * Brings the book in line with the sessions there are: new ones start, ended ones are struck out.
-   * To be called when topic `sessions` was touched, and by a new leader (all timers start afresh).
+   * To be called at the start, and when a snapshot has taken the place of everything.
    */
   follow(reader: Pick<CatalogReader, "sessions">, nowMs: number): void;
+  /** The same for one session (topic `session:<id>`): it was created, or is there no more. */
+  followOne(id: string, session: SessionRecord | undefined, nowMs: number): void;
   /** PUT /v1/session/renew: starts the timer afresh; false for a session without one. */
   renew(id: string, nowMs: number): boolean;
-  /** Sessions whose time has passed; they stay due until they are gone from the state. */
-  due(nowMs: number): string[];
+  /** The first `count` sessions whose time has passed; they stay due until they are gone from the state. */
+  due(nowMs: number, count: number): string[];
   /** Monotonic ms of the next deadline; undefined if no session has a TTL. */
   nextMs(): number | undefined;
   /** No longer leader: forgets all. */
   clear(): void;
 };
 
-/** All times are monotonic milliseconds. */
+type Deadline = { readonly id: string; readonly ttlMs: number; readonly atMs: number };
+
+/** All times are monotonic milliseconds. Each call costs O(log n) in the number of sessions. */
 export function createSessionExpiry(): SessionExpiry {
-  const deadlines = new Map<string, { ttlMs: number; atMs: number }>();
+  const byId = new Map<string, Deadline>();
+  const byTime = new SortedList<Pick<Deadline, "id" | "atMs">, Deadline>(
+    (a, b) => a.atMs - b.atMs || compareText(a.id, b.id),
+  );
+
+  function strike(id: string): void {
+    const deadline = byId.get(id);
+    if (deadline === undefined) return;
+    byId.delete(id);
+    byTime.remove(deadline);
+  }
+
+  function start(id: string, ttlMs: number, nowMs: number): void {
+    strike(id);
+    const deadline = { id, ttlMs, atMs: nowMs + TTL_FACTOR * ttlMs };
+    byId.set(id, deadline);
+    byTime.put(deadline);
+  }
+
+  function followOne(id: string, session: SessionRecord | undefined, nowMs: number): void {
+    const ttlMs = session === undefined ? 0 : sessionTtlMs(session);
+    if (ttlMs === 0) strike(id);
+    else if (!byId.has(id)) start(id, ttlMs, nowMs);
+  }
+
   return {
     follow(reader, nowMs) {
-      const gone = new Set(deadlines.keys());
+      const gone = new Set(byId.keys());
       for (const session of reader.sessions()) {
-        const ttlMs = sessionTtlMs(session);
-        if (ttlMs === 0) continue;
         gone.delete(session.id);
-        if (!deadlines.has(session.id))
-          deadlines.set(session.id, { ttlMs, atMs: nowMs + TTL_FACTOR * ttlMs });
+        followOne(session.id, session, nowMs);
       }
-      for (const id of gone) deadlines.delete(id);
+      for (const id of gone) strike(id);
     },
+    followOne,
     renew(id, nowMs) {
-      const deadline = deadlines.get(id);
+      const deadline = byId.get(id);
       if (deadline === undefined) return false;
-      deadline.atMs = nowMs + TTL_FACTOR * deadline.ttlMs;
+      start(id, deadline.ttlMs, nowMs);
       return true;
     },
-    due: (nowMs) =>
-      [...deadlines].filter(([, { atMs }]) => atMs <= nowMs).map(([sessionId]) => sessionId),
-    nextMs() {
-      let next: number | undefined;
-      for (const { atMs } of deadlines.values()) if (next === undefined || atMs < next) next = atMs;
-      return next;
+    due(nowMs, count) {
+      const first = byTime.from({ id: "", atMs: -Infinity }, count);
+      return first.filter(({ atMs }) => atMs <= nowMs).map(({ id }) => id);
     },
-    clear: () => deadlines.clear(),
+    nextMs: () => byTime.first()?.atMs,
+    clear() {
+      for (const id of [...byId.keys()]) strike(id);
+    },
   };
 }
 

@@ -1,6 +1,6 @@
 /**
  * State machine of sessions: created on a node and bound to checks of it, ended by command, by the
- * loss of the node or of a bound check. What a session holds (queries today) is let go by those who
+ * loss of the node or of a bound check. What a session holds (locks, queries) is let go by those who
  * listen to its end. Consul 1.10 agent/consul/state/session.go.
  */
 import { fail, ok, type Result } from "../base.ts";
@@ -14,7 +14,7 @@ import type { SessionRecord } from "./model.ts";
 export type Sessions = {
   byId: Map<string, SessionRecord>;
   /** Lower-case node name → its sessions. */
-  byNode: Map<string, SessionRecord[]>;
+  byNode: Map<string, Set<SessionRecord>>;
   index: number;
 };
 
@@ -44,7 +44,7 @@ export function applySessionCreate(
   }
   const { index } = change;
   putSession(sessions, { ...fields, createIndex: index, modifyIndex: index });
-  touch(sessions, change);
+  touch(sessions, fields.id, change);
   return ok(fields.id);
 }
 
@@ -63,10 +63,10 @@ export function applySessionDestroy(
 /** Ends the sessions whose node or bound check the command took away or found critical. */
 export function endBrokenSessions(sessions: Sessions, change: Change, ended: SessionEnded): void {
   for (const { node, checkId } of change.brokenChecks)
-    for (const session of sessions.byNode.get(node)?.slice() ?? [])
+    for (const session of [...(sessions.byNode.get(node) ?? [])])
       if (boundChecks(session).includes(checkId)) end(sessions, session, change, ended);
   for (const node of change.removedNodes)
-    for (const session of sessions.byNode.get(node)?.slice() ?? [])
+    for (const session of [...(sessions.byNode.get(node) ?? [])])
       end(sessions, session, change, ended);
 }
 
@@ -75,8 +75,8 @@ export function putSession(sessions: Sessions, session: SessionRecord): void {
   sessions.byId.set(session.id, session);
   const lower = session.node.toLowerCase();
   const onNode = sessions.byNode.get(lower);
-  if (onNode === undefined) sessions.byNode.set(lower, [session]);
-  else onNode.push(session);
+  if (onNode === undefined) sessions.byNode.set(lower, new Set([session]));
+  else onNode.add(session);
 }
 
 function boundChecks(session: SessionFields): readonly string[] {
@@ -93,22 +93,19 @@ function end(
   sessions.byId.delete(session.id);
   const lower = session.node.toLowerCase();
   const onNode = sessions.byNode.get(lower)!;
-  const rest = onNode.filter((other) => other !== session);
-  if (rest.length === 0) sessions.byNode.delete(lower);
-  else sessions.byNode.set(lower, rest);
-  change.undo?.push(() => {
-    sessions.byId.set(session.id, session);
-    sessions.byNode.set(lower, onNode);
-  });
-  touch(sessions, change);
+  onNode.delete(session);
+  if (onNode.size === 0) sessions.byNode.delete(lower);
+  change.undo?.push(() => putSession(sessions, session));
+  touch(sessions, session.id, change);
   ended(session, change);
 }
 
-function touch(sessions: Sessions, change: Change): void {
+function touch(sessions: Sessions, id: string, change: Change): void {
   const was = sessions.index;
   change.undo?.push(() => {
     sessions.index = was;
   });
   sessions.index = change.index;
   change.topics.add("sessions");
+  change.topics.add(`session:${id}`);
 }

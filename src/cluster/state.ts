@@ -225,6 +225,8 @@ function createReader(
       const { tables, queries, sessions, acl } = current();
       if (topic === "queries") return queries.index;
       if (topic === "sessions") return sessions.index;
+      if (topic.startsWith("session:"))
+        return sessions.byId.get(topic.slice(8))?.modifyIndex ?? sessions.index;
       if (topic === "acl") return acl.index;
       if (topic === "coordinates") return current().coordinates.index;
       return kvIndexOf(current().kv, topic) ?? catalogIndexOf(tables, topic);

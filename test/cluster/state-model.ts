@@ -76,14 +76,6 @@ export class Model {
       }
       node.checks.set(check.checkId, this.#stamped(check, node.checks.get(check.checkId), index));
     }
-    // A check is rewritten when name or tags of its service change.
-    const was = service === null ? undefined : before.get(key)?.services.get(service.id);
-    const changed = was?.service !== service?.service || text(was?.tags) !== text(service?.tags);
-    for (const [id, check] of node.checks) {
-      const earlier = before.get(key)?.checks.get(id);
-      if (was === undefined || !changed || earlier?.serviceId !== was.id) continue;
-      if (check.serviceId === was.id) node.checks.set(id, { ...check, modifyIndex: index });
-    }
     this.#endBroken();
     return true;
   }
@@ -175,9 +167,16 @@ export class Model {
         if (service.address !== "")
           see("addresses", [record.node, id, service.address, service.service]);
       }
-      for (const check of [...checks.values()].map(text).sort()) see("checks", [key, check]);
+      // A check shows name and tags of its service.
+      for (const check of checks.values()) {
+        const own = services.get(check.serviceId);
+        see("checks", [key, check, own?.service, own?.tags]);
+      }
     }
-    for (const id of [...this.sessions.keys()].sort()) see("sessions", id);
+    for (const id of [...this.sessions.keys()].sort()) {
+      see("sessions", id);
+      see(`session:${id}`, id);
+    }
     for (const id of [...this.queries.keys()].sort()) see("queries", [id, this.queries.get(id)]);
     return new Map([...views].map(([topic, seen]) => [topic, JSON.stringify(seen)]));
   }
