@@ -131,7 +131,7 @@ t.test("deadlines, order, pipelining and clients that do not read", async (t) =>
       t.comment(
         `beside it: median ${took.toSorted((x, y) => x - y)[took.length >> 1]!.toFixed()} ms, slowest ${slowest.toFixed()} ms`,
       );
-      t.ok(slowest < 800, `the slowest took ${slowest.toFixed()} ms`);
+      t.ok(slowest < 1_500, `the slowest took ${slowest.toFixed()} ms`);
       // What the kernel holds is still read, then comes the end.
       greedy.socket.resume();
       t.ok(await until(() => greedy.endedAfterMs !== undefined, 9_000), "cut off");
@@ -163,11 +163,11 @@ t.test("a thousand idle connections, from one address and from several", async (
   };
   const crowd: Connection[] = [];
   for (let i = 0; i < 400; i++) crowd.push(await open(t, port, "127.0.0.1"));
-  t.ok((await ask("127.0.0.1")) < 500, "the same address");
+  t.ok((await ask("127.0.0.1")) < 1_500, "the same address");
   const standing = () => crowd.filter(({ endedAfterMs }) => endedAfterMs === undefined).length;
   t.ok(await until(() => standing() <= 256, 2_000), `${standing()} stand: a quarter of 1024`);
   for (const address of ["127.0.0.2", "127.0.0.3", "127.0.0.4"])
     for (let i = 0; i < 256; i++) crowd.push(await open(t, port, address));
-  t.ok((await ask("127.0.0.5")) < 500, "a fifth address, with all places taken");
-  t.ok((await ask("127.0.0.1")) < 500, "and the first again");
+  t.ok((await ask("127.0.0.5")) < 1_500, "a fifth address, with all places taken");
+  t.ok((await ask("127.0.0.1")) < 1_500, "and the first again");
 });

@@ -16,7 +16,8 @@ t.test("TTLs count down second by second to 1, from workers as from the main thr
     const after = performance.now();
     const wrong: string[] = [];
     let asked = 0;
-    while (performance.now() < before + life * 1000 - 60) {
+    // No look may end after the record does, however slow the machine.
+    while (performance.now() < before + life * 1000 - 400) {
       const early = performance.now();
       const seen = await look();
       const late = performance.now();
