@@ -258,7 +258,9 @@ class NodeWriter {
     if (held?.address !== record.address || held.service !== record.service)
       if ((held?.address ?? "") !== "" || record.address !== "") this.#touch("addresses");
     if (held !== undefined && (held.service !== record.service || held.tags !== record.tags))
-      for (const check of checksOfService(draft, record.id)) this.#putCheck(check, record, check);
+      // They show its name and tags, but nobody changed them: their modify index stays.
+      for (const check of checksOfService(draft, record.id))
+        this.#putCheck(check, record, check, check);
   }
 
   /** A record that takes the place of another keeps its create index. */
@@ -295,10 +297,11 @@ class NodeWriter {
     fields: CheckFields,
     service: ServiceRecord | undefined,
     held: CheckRecord | undefined,
+    stamps = this.#stamps(held),
   ): void {
     const { draft } = this;
     const { shared } = this.#tables;
-    const record = checkRecord(shared, draft.record.node, fields, service, this.#stamps(held));
+    const record = checkRecord(shared, draft.record.node, fields, service, stamps);
     if (held !== undefined && held.serviceId !== record.serviceId) this.#touchServiceOf(held);
     putCheckRecord(this.#tables, draft, record, held, this.#change.undo);
     this.#touch("checks");

@@ -168,10 +168,11 @@ export class Model {
           see("addresses", [record.node, id, service.address, service.service]);
       }
       // A check shows name and tags of its service.
-      for (const check of checks.values()) {
+      const shown = [...checks.values()].map((check) => {
         const own = services.get(check.serviceId);
-        see("checks", [key, check, own?.service, own?.tags]);
-      }
+        return text([check, own?.service, own?.tags]);
+      });
+      for (const check of shown.sort()) see("checks", [key, check]);
     }
     for (const id of [...this.sessions.keys()].sort()) {
       see("sessions", id);
