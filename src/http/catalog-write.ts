@@ -5,9 +5,9 @@ import type { Decoded } from "../cluster/decode.ts";
 import { isAnyAddress } from "../cluster/service-address.ts";
 import type { CatalogReader } from "../cluster/model.ts";
 import { sameNode } from "../cluster/same.ts";
-import { isUuid } from "../cluster/uuid.ts";
 import { HttpError, type Call } from "./call.ts";
 import { checkShape, serviceShape, toCheckFields, toServiceFields } from "./catalog-body.ts";
+import { nodeIdProblem } from "./uuid.ts";
 
 const registerShape = {
   struct: {
@@ -73,8 +73,8 @@ function toCommand(body: RegisterBody): RegisterCommand {
 
 function problemOfRegistration(body: RegisterBody): string | undefined {
   if (body.Node === "") return "Must provide node";
-  if (body.ID !== "" && !isUuid(body.ID))
-    return `Bad node ID: ${JSON.stringify(body.ID)} is not a UUID`;
+  const idProblem = body.ID === "" ? undefined : nodeIdProblem(body.ID);
+  if (idProblem !== undefined) return idProblem;
   if (body.Address === "" && !body.SkipNodeUpdate)
     return "Must provide address if SkipNodeUpdate is not set";
   if (body.Service === null) return undefined;

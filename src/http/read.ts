@@ -203,8 +203,13 @@ function respond(call: Call, options: ReadOptions, read: Read, index: number, lo
 
 /** X-Consul-Index (never below 1), -KnownLeader and -LastContact of an answer from local state. */
 export function setReadHeaders(call: Call, index: number, knownLeader?: boolean): void {
-  const known = knownLeader ?? call.deps.leadership().leader !== undefined;
   call.setHeader("X-Consul-Index", String(Math.max(1, index)));
+  setLeaderHeaders(call, knownLeader);
+}
+
+/** X-Consul-KnownLeader and -LastContact. */
+export function setLeaderHeaders(call: Call, knownLeader?: boolean): void {
+  const known = knownLeader ?? call.deps.leadership().leader !== undefined;
   call.setHeader("X-Consul-KnownLeader", known ? "true" : "false");
   call.setHeader("X-Consul-LastContact", "0");
 }

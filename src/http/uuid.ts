@@ -5,3 +5,11 @@ import { HttpError } from "./call.ts";
 export function requireUuid(text: string): void {
   if (!isUuid(text)) throw new HttpError(500, `index error: ${JSON.stringify(text)} is not a UUID`);
 }
+
+/** What is wrong with the id of a node, in the words of Consul and its UUID parser; undefined: nothing. */
+export function nodeIdProblem(id: string): string | undefined {
+  if (isUuid(id)) return undefined;
+  if (new TextEncoder().encode(id).length !== 36) return "Bad node ID: uuid string is wrong length";
+  const isFormatted = [8, 13, 18, 23].every((at) => id[at] === "-");
+  return `Bad node ID: ${isFormatted ? "encoding/hex: invalid byte" : "uuid is improperly formatted"}`;
+}
