@@ -14,6 +14,7 @@ import { createReload } from "./agent/reload.ts";
 import { startKvReaper } from "./agent/kv-reaper.ts";
 import { createLogTime, createMachine, createPropose } from "./agent/replica.ts";
 import { listenToSignals } from "./agent/signals.ts";
+import { createOperator } from "./agent/operator.ts";
 import { createSnapshots } from "./agent/snapshots.ts";
 import { followUpstreams } from "./agent/follow-upstreams.ts";
 import { startCoordinateUpdates, type CoordinateUpdates } from "./agent/coordinate-updates.ts";
@@ -51,6 +52,7 @@ import { createHttpApp } from "./http/app.ts";
 import { createWaiters } from "./http/blocking.ts";
 import type { RequestEnv } from "./http/call.ts";
 import { collectHostInfo } from "./http/host/driver.ts";
+import { operatorRoutes } from "./http/operator.ts";
 import { snapshotRoutes } from "./http/snapshot.ts";
 import type { Follower } from "./log.ts";
 import { createExposition } from "./metrics.ts";
@@ -376,6 +378,7 @@ async function build(
   closers.push(consulForm.stop);
 
   // HTTP.
+  const operator = await createOperator({ state, engine, config, dataDir, clock, log });
   const snapshots = createSnapshots({ machine, engine, folder: dataDir, asNewLeader });
   const app = createHttpApp(
     {
@@ -405,6 +408,7 @@ async function build(
     },
     [
       ...snapshotRoutes(snapshots),
+      ...operatorRoutes(operator),
       ...agentRoutes({
         local: local,
         members: (pool) => ownMembers(loaded, nodeId, pool),

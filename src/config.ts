@@ -68,7 +68,7 @@ export async function loadConfig(
   const merged = mergeLayers(readLayers(sources));
   const { warnings } = merged;
   const config = createConfig(merged, machine);
-  const errors = brokenRules(config, sources.dev, textOf(merged, "encrypt"));
+  const errors = brokenRules(config, sources.dev);
   // What could not be read may have held it.
   if (config.data_dir === "" && !sources.dev && merged.errors.length === 0)
     errors.push("data_dir cannot be empty");
@@ -184,11 +184,6 @@ function createConfig(merged: Layer, machine: Machine): Config {
 
 function qualified(name: string): string {
   return name.toLowerCase().replace(/\.?$/, ".");
-}
-
-function textOf(merged: Layer, key: string): string {
-  const value = merged.values.get(key);
-  return typeof value === "string" ? value : "";
 }
 
 function warnAboutServers(config: Config, warnings: string[]): void {

@@ -39,6 +39,13 @@ const used = {
   data_dir: row("text", "", "Directory of everything that must survive a restart.", {
     flag: "-data-dir",
   }),
+  encrypt: row("text", "", "First key of the keyring: 16, 24 or 32 octets in base64.", {
+    flag: "-encrypt",
+    secret: true,
+  }),
+  disable_keyring_file: row("boolean", false, "Keep the keyring in memory only.", {
+    flag: "-disable-keyring-file",
+  }),
   raft_snapshot_threshold: row("integer", 0, "Log entries that make a snapshot due; 0: 16384.", {
     min: 0,
   }),

@@ -1,15 +1,14 @@
+import { parseKey } from "../cluster/keyring.ts";
 import { metadataProblem } from "../cluster/metadata.ts";
 import { isUuid } from "../cluster/uuid.ts";
 import { parseNetwork } from "./network.ts";
 import type { Config } from "./options.ts";
 
-const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
-
 /**
  * The rules that go beyond one value (Consul 1.10 `agent/config/builder.go` has the same).
  * Returns whole sentences; empty if all is well.
  */
-export function brokenRules(config: Config, dev: boolean, encrypt: string): string[] {
+export function brokenRules(config: Config, dev: boolean): string[] {
   const rules: [broken: boolean, problem: string][] = [
     [config.node_name === "", "node_name cannot be empty"],
     [config.datacenter === "", "datacenter cannot be empty"],
@@ -32,7 +31,10 @@ export function brokenRules(config: Config, dev: boolean, encrypt: string): stri
       config.bootstrap && config.bootstrap_expect > 0,
       "'bootstrap_expect > 0' and 'bootstrap = true' are mutually exclusive",
     ],
-    [encrypt !== "" && !isKey(encrypt), "encrypt: the key must be 16, 24 or 32 octets in base64"],
+    [
+      config.encrypt !== "" && !parseKey(config.encrypt).ok,
+      "encrypt: the key must be 16, 24 or 32 octets in base64",
+    ],
   ];
   const problems = rules.filter(([broken]) => broken).map(([, problem]) => problem);
   const meta = metadataProblem(config.node_meta);
@@ -55,10 +57,6 @@ function originOf(text: string): string | undefined {
   if (!URL.canParse(text)) return undefined;
   const { protocol, host } = new URL(text);
   return `${protocol}//${host}`;
-}
-
-function isKey(text: string): boolean {
-  return base64.test(text) && [24, 32, 44].includes(text.length);
 }
 
 function domainProblems({ domain, alt_domain, datacenter }: Config): string[] {

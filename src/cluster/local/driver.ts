@@ -50,7 +50,12 @@ async function readText(path: string): Promise<Result<string, string>> {
   }
 }
 
-async function writeAtomically(
+/**
+ * Replaces the content of `path` in `folder`, which is made if it is missing (mode 0700): a reader, and
+ * a restart after a kill, sees the old content or the new one. `isDurable`: it also survives the power.
+ * Only the owner may read the file. Rejects with an Error that names the path.
+ */
+export async function writeAtomically(
   folder: string,
   path: string,
   text: string,
@@ -126,7 +131,8 @@ function unusable(dataDir: string): (error: unknown) => never {
   };
 }
 
-function absent<T>(value: T): (error: unknown) => T {
+/** For `catch`: the value if a file does not exist; other errors go on. */
+export function absent<T>(value: T): (error: unknown) => T {
   return (error) => {
     if (codeOf(error) === "ENOENT") return value;
     throw error;
