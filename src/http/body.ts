@@ -69,7 +69,8 @@ function endOfFirstValue(body: string): number {
   return body.length;
 }
 
-function endOfString(body: string, quote: number): number {
+/** Index of the quote that ends the string which begins at `quote`; at or past the end of the text if none does. */
+export function endOfString(body: string, quote: number): number {
   let i = quote + 1;
   while (i < body.length && body[i] !== '"') i += body[i] === "\\" ? 2 : 1;
   return i;

@@ -12,6 +12,7 @@ import { decodeShape, type Decoded, type DecodeOptions, type Shape } from "../cl
 import type { Waiters } from "./blocking.ts";
 import { BODY_OCTETS_MAX, parseFirstJson, readBounded } from "./body.ts";
 import type { Edge } from "./edge.ts";
+import { noHeaders, type HeaderSet } from "./header-stock.ts";
 import { gzipText, isGzipWanted, renderJson } from "./json.ts";
 
 /** Options that a reload may change; hand out the same object until it does. */
@@ -98,6 +99,8 @@ export type RequestEnv = {
   readonly client: SocketAddress;
   /** Exempts the connection from idle timeouts while this request is answered. */
   keepOpen(): void;
+  /** Ends that exemption: the usual idle timeout runs again. */
+  letIdle(): void;
   /** The target had `.` or `..` segments, which the listener resolved: `request.url` lacks them. */
   readonly hadDotSegments?: boolean;
 };
@@ -181,6 +184,7 @@ export class Call {
   readonly #edge: Edge;
   #parameters: readonly (readonly [string, string])[];
   #headers: Record<string, string> | null = null;
+  #headerSet: HeaderSet = noHeaders;
   #authorizer: Authorizer | null = null;
 
   constructor(
@@ -223,7 +227,8 @@ export class Call {
     return this.#parameters.some(([key]) => key === name);
   }
 
-  queryAll(name: string): string[] {
+  queryAll(name: string): readonly string[] {
+    if (this.#parameters.length === 0) return [];
     return this.#parameters.filter(([key]) => key === name).map(([, value]) => value);
   }
 
@@ -332,6 +337,11 @@ export class Call {
     this.#headers[name] = value;
   }
 
+  /** The same for headers that many answers have: one constant set, the last one counts. */
+  setHeaders(set: HeaderSet): void {
+    this.#headerSet = set;
+  }
+
   /** `value` as JSON, with Go's escapes; `?pretty` indents by four. */
   json(value: unknown, status = 200): Reply {
     const pretty = this.#parameters.length > 0 && this.has("pretty");
@@ -345,8 +355,7 @@ export class Call {
 
   /** Octets as they are; gzip is not for them. */
   octets(body: Uint8Array<ArrayBuffer>, type: string): Response {
-    const headers = { "Content-Type": type, ...this.#edge.headers, ...this.#headers };
-    return new Response(body, { status: 200, headers });
+    return this.#respond(200, body, type);
   }
 
   /** Text, as errors are. */
@@ -356,15 +365,24 @@ export class Call {
 
   /** No body and no Content-Type. */
   empty(status = 200): Response {
-    return new Response(null, { status, headers: { ...this.#edge.headers, ...this.#headers } });
+    return this.#respond(status, null, "");
   }
 
   #finish(status: number, body: string, type: string): Reply {
-    const headers: Record<string, string> =
-      this.#headers === null
-        ? { "Content-Type": type, ...this.#edge.headers }
-        : { "Content-Type": type, ...this.#edge.headers, ...this.#headers };
-    if (isGzipWanted(body, this.request)) return gzipText(body, status, headers);
-    return new Response(body, { status, headers });
+    if (!isGzipWanted(body, this.request)) return this.#respond(status, body, type);
+    this.setHeader("Content-Encoding", "gzip");
+    this.setHeader("Vary", "Accept-Encoding");
+    return gzipText(body).then((octets) => this.#respond(status, octets, type));
+  }
+
+  #respond(status: number, body: string | Uint8Array<ArrayBuffer> | null, type: string): Response {
+    const response = new Response(body, {
+      status,
+      headers: this.#edge.stock(type, this.#headerSet),
+    });
+    if (this.#headers !== null)
+      for (const name of Object.keys(this.#headers))
+        response.headers.set(name, this.#headers[name]!);
+    return response;
   }
 }

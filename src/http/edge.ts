@@ -2,6 +2,7 @@
 import { LRUCache } from "lru-cache";
 import { assert } from "../base.ts";
 import { isInside, parseNetwork } from "../config/network.ts";
+import { createHeaderStock, type HeaderSet } from "./header-stock.ts";
 import type { HttpDeps, HttpSettings } from "./call.ts";
 import { createGuard, type Guard } from "./guard.ts";
 
@@ -11,8 +12,8 @@ const maxSeenReads = 4096;
 /** Derived settings of the HTTP side. */
 export type Edge = {
   readonly settings: HttpSettings;
-  /** On every answer of a route. */
-  readonly headers: Readonly<Record<string, string>>;
+  /** Headers of the answers of routes, with those that every one of them has. */
+  readonly stock: (type: string, set: HeaderSet) => Headers;
   /** On answers outside the routes: 404, `/`. */
   readonly bareHeaders: Readonly<Record<string, string>>;
   isBlocked(path: string): boolean;
@@ -45,11 +46,11 @@ function buildEdge(deps: HttpDeps, settings: HttpSettings, seenReads: Edge["seen
   });
   return {
     settings,
-    headers: {
+    stock: createHeaderStock({
       ...settings.responseHeaders,
       ...(settings.translateWanAddrs ? { "X-Consul-Translate-Addresses": "true" } : {}),
       "X-Consul-Default-Acl-Policy": deps.acl.enabled ? deps.acl.defaultPolicy : "allow",
-    },
+    }),
     bareHeaders: settings.responseHeaders,
     guard: createGuard({
       allowedHosts: settings.allowedHosts,

@@ -69,7 +69,7 @@ function onlyPassing(call: Call): boolean {
 }
 
 function serviceRoute(): Route {
-  let textOf: ((instance: Instance) => string) | undefined;
+  let textOf: ((instances: readonly Instance[]) => string) | undefined;
   return route(["GET"], "/v1/health/service/", (call) => {
     const { datacenter } = call.deps.info; // the same for the life of the agent
     textOf ??= createInstanceTexts((instance) => toHealthEntry(instance, datacenter));
@@ -85,7 +85,7 @@ function toHealthEntry({ node, service, checks }: Instance, datacenter: string) 
   };
 }
 
-function answerService(call: Call, textOf: (instance: Instance) => string): Reply {
+function answerService(call: Call, textOf: (instances: readonly Instance[]) => string): Reply {
   const { options, rights } = beginRead(call, "service name");
   const passes = filterOf(call, healthServiceFields);
   const isFiltered = call.query("filter") !== "";
@@ -97,15 +97,15 @@ function answerService(call: Call, textOf: (instance: Instance) => string): Repl
     cacheable: true,
     streamed: true,
     look() {
-      const texts: string[] = [];
+      const instances: Instance[] = [];
       for (const { node, service } of selectInstances(call, call.argument, rights)) {
         const checks = reader.checksOfInstance(node.node, service.id);
         if (passing && checks.some(({ status }) => status !== "passing")) continue;
         const instance = { node, service, checks };
         if (isFiltered && !passes(toHealthEntry(instance, info.datacenter))) continue;
-        texts.push(textOf(instance));
+        instances.push(instance);
       }
-      return { value: new JsonText(`[${texts.join(",")}]`) };
+      return { value: new JsonText(textOf(instances)) };
     },
   });
 }

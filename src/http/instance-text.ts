@@ -16,33 +16,52 @@ export type Instance = {
 };
 
 /**
- * Gives the JSON text of an instance. Records are immutable, so a text is right as long as node,
+ * Gives the JSON text of a list of instances. Records are immutable, so a text is right as long as node,
  * service and checks are the same ones. Measured: health/service of 10 instances 43 -> 24 us CPU.
  */
 export function createInstanceTexts(
   shape: (instance: Instance) => object,
   limit = maxUnits,
-): (instance: Instance) => string {
+): (instances: readonly Instance[]) => string {
   let kept = new WeakMap<ServiceRecord, Instance & { text: string }>();
+  /** Whole lists, by their first instance. */
+  let lists = new WeakMap<ServiceRecord, { texts: readonly string[]; text: string }>();
   let units = 0;
 
-  return (instance) => {
+  function count(text: string): void {
+    units += text.length;
+    if (units <= limit) return;
+    kept = new WeakMap();
+    lists = new WeakMap();
+    units = text.length;
+  }
+
+  function textOf(instance: Instance): string {
     const { node, service, checks } = instance;
     const found = kept.get(service);
     if (found !== undefined && found.node === node && isSame(found.checks, checks))
       return found.text;
     const text = renderJson(shape(instance), false);
-    units += text.length;
-    if (units > limit) {
-      kept = new WeakMap();
-      units = text.length;
-    }
+    count(text);
     kept.set(service, { node, service, checks, text });
+    return text;
+  }
+
+  return (instances) => {
+    const first = instances[0]?.service;
+    if (first === undefined) return "[]";
+    const texts = instances.map(textOf);
+    const found = lists.get(first);
+    if (found !== undefined && isSame(found.texts, texts)) return found.text;
+    const text = `[${texts.join(",")}]`;
+    count(text);
+    lists.set(first, { texts, text });
     return text;
   };
 }
 
-function isSame(a: readonly CheckRecord[], b: readonly CheckRecord[]): boolean {
+/** Texts that are kept are the same objects, so comparing them reads none of their characters. */
+function isSame<T>(a: readonly T[], b: readonly T[]): boolean {
   if (a === b) return true;
   if (a.length !== b.length) return false;
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;

@@ -2,6 +2,7 @@
 import type { Topic } from "../cluster/model.ts";
 import { parseDuration } from "../duration.ts";
 import type { Woken } from "./blocking.ts";
+import type { HeaderSet } from "./header-stock.ts";
 import { HttpError, type Call, type Reply } from "./call.ts";
 
 /** Up to 1/16 of the wait is added, so that waits started together do not end together. */
@@ -106,6 +107,7 @@ export async function hold(
 ): Promise<Exclude<Woken, "full">> {
   call.env.keepOpen();
   const woken = await call.deps.waiters.wait(topics, untilMs, call.request.signal);
+  call.env.letIdle();
   if (woken === "full")
     throw new HttpError(
       503,
@@ -195,24 +197,43 @@ function indexOf(call: Call, topics: readonly Topic[]): number {
 function respond(call: Call, options: ReadOptions, read: Read, index: number, look: Look): Reply {
   const cached = options.cached && read.cacheable === true;
   const streamed = read.streamed === true && (cached || options.minIndex > 0);
-  setReadHeaders(call, index, streamed ? false : undefined);
-  if (read.showsConsistency) call.setHeader("X-Consul-Effective-Consistency", options.consistency);
+  const shown = read.showsConsistency ? options.consistency : undefined;
+  setReadHeaders(call, index, streamed ? false : undefined, shown);
   if (cached) setCacheHeaders(call);
   return read.answer === undefined ? call.json(look.value) : read.answer(look.value);
 }
 
-/** X-Consul-Index (never below 1), -KnownLeader and -LastContact of an answer from local state. */
-export function setReadHeaders(call: Call, index: number, knownLeader?: boolean): void {
+/** X-Consul-Index (never below 1), -KnownLeader, -LastContact and -Effective-Consistency, if it is `shown`. */
+export function setReadHeaders(
+  call: Call,
+  index: number,
+  knownLeader?: boolean,
+  shown?: Consistency,
+): void {
   call.setHeader("X-Consul-Index", String(Math.max(1, index)));
-  setLeaderHeaders(call, knownLeader);
+  setLeaderHeaders(call, knownLeader, shown);
 }
 
-/** X-Consul-KnownLeader and -LastContact. */
-export function setLeaderHeaders(call: Call, knownLeader?: boolean): void {
+/** The same without X-Consul-Index. */
+export function setLeaderHeaders(call: Call, knownLeader?: boolean, shown?: Consistency): void {
   const known = knownLeader ?? call.deps.leadership().leader !== undefined;
-  call.setHeader("X-Consul-KnownLeader", known ? "true" : "false");
-  call.setHeader("X-Consul-LastContact", "0");
+  call.setHeaders((known ? withLeader : withoutLeader)[shown ?? "hidden"]);
 }
+
+/** One constant set per consistency, so that answers can share them. */
+function leaderHeaders(known: boolean): Record<Consistency | "hidden", HeaderSet> {
+  const hidden = { "X-Consul-KnownLeader": String(known), "X-Consul-LastContact": "0" };
+  const showing = (mode: Consistency) => ({ ...hidden, "X-Consul-Effective-Consistency": mode });
+  return {
+    hidden,
+    leader: showing("leader"),
+    stale: showing("stale"),
+    consistent: showing("consistent"),
+  };
+}
+
+const withLeader = leaderHeaders(true);
+const withoutLeader = leaderHeaders(false);
 
 /**
  * Consul's agent cache is a subscription that keeps an answer current. Local state is that already,

@@ -28,12 +28,16 @@ export class ServeMux<T> implements Router<T> {
   match(_method: string, path: string): Result<T> {
     const exact = this.#exact.get(path);
     if (exact !== undefined) return exact;
-    let found = this.#none;
-    let slash = path.indexOf("/");
-    for (let count = 1; slash >= 0 && count <= this.#maxSlashes; count++) {
-      found = this.#subtrees.get(path.slice(0, slash + 1)) ?? found;
-      slash = path.indexOf("/", slash + 1);
+    let slash = 0;
+    for (let count = 1; count < this.#maxSlashes; count++) {
+      const next = path.indexOf("/", slash + 1);
+      if (next < 0) break;
+      slash = next;
     }
-    return found;
+    for (; slash > 0; slash = path.lastIndexOf("/", slash - 1)) {
+      const found = this.#subtrees.get(path.slice(0, slash + 1));
+      if (found !== undefined) return found;
+    }
+    return this.#none;
   }
 }
