@@ -47,6 +47,7 @@ export function startSessionTimer(deps: {
   async function look(): Promise<void> {
     armed = undefined;
     const due = expiry.due(clock.monotonicMs(), ENDS_PER_LOOK);
+    if (due.length === 0) return arm(0); // what was due has been renewed
     ending = true;
     const outcomes = await Promise.all(due.map((id) => propose({ type: "session-destroy", id })));
     ending = false;

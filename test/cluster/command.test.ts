@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import t from "tap";
 import { decode, encode, isReadable, type Command } from "../../src/cluster/command.ts";
+import type { KvOperation } from "../../src/cluster/kv-apply.ts";
 import { createState } from "../../src/cluster/state.ts";
 import { check, deregister, node, query, register, service, session } from "./state-fixtures.ts";
 
@@ -62,6 +63,22 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
   }),
   text.map((accessorId) => ({ type: "acl-token-delete", accessorId }) as const),
   fc.nat().map((epoch) => ({ type: "epoch", epoch }) as const),
+  fc
+    .tuple(text, text, fc.base64String(), fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), fc.nat())
+    .chain(([key, session, value, number, index]) => {
+      const fields = { key, value, flags: number.toString() };
+      return fc.constantFrom<KvOperation>(
+        { verb: "set", ...fields },
+        { verb: "cas", index, ...fields },
+        { verb: "lock", session, ...fields },
+        { verb: "unlock", session, ...fields },
+        { verb: "delete", key },
+        { verb: "delete-cas", key, index },
+        { verb: "delete-tree", key },
+      );
+    })
+    .map((operation) => ({ type: "kv", operation }) as const),
+  fc.constant({ type: "kv-reap" } as const),
 );
 
 t.test("decode(encode(command)) is the command", async (t) => {
