@@ -10,8 +10,11 @@ import { parseFilter, type Expression, type Match, type Operator } from "./filte
 /** go-bexpr's own limits: comparisons per expression, characters per value. */
 const maxMatches = 32;
 const maxValueLength = 512;
-/** Size of all regular expressions of a filter: each character looked at costs that many steps at most. */
-const maxRegexpSize = 1000;
+/**
+ * Size of all regular expressions of a filter together: each character looked at costs that many
+ * steps at most. A plain text of the greatest length passes.
+ */
+const maxRegexpSize = 600;
 
 /** What a selector may point at. */
 export type Fields =

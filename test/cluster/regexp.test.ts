@@ -78,3 +78,36 @@ t.test("nothing, repeated without end, is compiled at once", async (t) => {
     t.equal(compiled.ok && compiled.value.test("x"), true, expression);
   }
 });
+
+// The answer without history is that of the search which keeps it.
+t.test("yes or no is whether there is a match", async (t) => {
+  const parts = [
+    "a",
+    "b",
+    "(a|b)",
+    "a*",
+    "(?:ab)+?",
+    "^",
+    "$",
+    "\\b",
+    "[^a]",
+    ".",
+    "a{0,2}",
+    "|",
+    "(?i)B",
+  ];
+  fc.assert(
+    fc.property(
+      fc.array(fc.constantFrom(...parts), { maxLength: 6 }),
+      fc.string({ unit: fc.constantFrom("a", "b", " ", "\n", "é"), maxLength: 8 }),
+      (chosen, text) => {
+        const compiled = compileRegexp(chosen.join(""));
+        return (
+          !compiled.ok || compiled.value.test(text) === (compiled.value.match(text) !== undefined)
+        );
+      },
+    ),
+    { numRuns: 3000, seed: 5 },
+  );
+  t.pass("equal");
+});
