@@ -109,7 +109,7 @@ export function createEventBus(agent: {
 function matcher(filter: string): (text: string) => boolean {
   if (filter === "") return () => true;
   const compiled = compileRegexp(filter);
-  return compiled.ok ? compiled.value.test : () => false;
+  return (text) => compiled.ok && compiled.value.test(text);
 }
 
 function sizeProblem(event: UserEvent): string | undefined {
