@@ -134,6 +134,20 @@ export function isLoopback(literal: string): boolean {
   return plain.every((octet, i) => octet === (i === 15 ? 1 : 0));
 }
 
+/** Whether an IP literal (a zone does not count) lies in 169.254.0.0/16 or fe80::/10, also in mapped form. */
+export function isLinkLocal(literal: string): boolean {
+  const octets = parseAddress(literal.split("%", 1)[0]!);
+  if (octets === undefined) return false;
+  const plain = unmapped(octets);
+  if (plain.length === 4) return plain[0] === 169 && plain[1] === 254;
+  return plain[0] === 0xfe && (plain[1]! & 0xc0) === 0x80;
+}
+
+/** The IPv4 text inside `::ffff:192.0.2.1`; other texts unchanged. */
+export function unmappedText(literal: string): string {
+  return literal.startsWith("::ffff:") && literal.includes(".") ? literal.slice(7) : literal;
+}
+
 /** Canonical text: dotted decimal, or RFC 5952 (mapped addresses as ::ffff:a.b.c.d, its section 5). */
 export function formatAddress(address: Uint8Array): string {
   if (address.length === 4) return `${address[0]}.${address[1]}.${address[2]}.${address[3]}`;

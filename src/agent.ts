@@ -7,7 +7,12 @@
 import type { Result } from "./base.ts";
 import { aclSettings, consulFormSettings, dnsSettings } from "./agent/settings.ts";
 import { engineSettings, forwarderSettings } from "./agent/settings.ts";
-import { httpSettings, localSettings, shownConfig } from "./agent/settings.ts";
+import {
+  httpListenerSettings,
+  httpSettings,
+  localSettings,
+  shownConfig,
+} from "./agent/settings.ts";
 import { ownMembers, ownStats } from "./agent/members.ts";
 import { ensureInitialManagement } from "./agent/initial-management.ts";
 import { createReload } from "./agent/reload.ts";
@@ -60,9 +65,36 @@ import { createConsulForm } from "./metrics/consul.ts";
 import type { Sources } from "./metrics/family.ts";
 import { measureLateness } from "./metrics/lateness.ts";
 import { processFigures } from "./metrics/process.ts";
-import type { Cancel, Clock, Exchanges, Log, LogLevel, LogStore } from "./ports.ts";
-import type { Random, SocketAddress, Timers } from "./ports.ts";
+import type { Cancel, Clock, Exchanges, HttpAddress, HttpsIdentity } from "./ports.ts";
+import type { Log, LogLevel, LogStore, Random, SocketAddress, Timers } from "./ports.ts";
 import { consulVersion, version } from "./version.ts";
+
+/** Where and how HTTP listens. */
+export type HttpStart = {
+  http: readonly HttpAddress[];
+  /** Empty: `identity` is not needed. */
+  https: readonly HttpAddress[];
+  identity: HttpsIdentity | undefined;
+  /** `unix_sockets`: mode in octal, owner and group by name or number; empty: the system's. */
+  sockets: { mode: string; user: string; group: string };
+  /** A longer header is refused with 431. */
+  maxHeaderOctets: number;
+  /** Connections that one address may have; 0: any number. */
+  maxConnectionsPerClient(): number;
+  fetch(request: Request, env: RequestEnv): Response | Promise<Response>;
+  log: Log;
+};
+
+/** HTTP listeners that accept connections. */
+export type HttpListeners = {
+  /** Where they listen; a port 0 has become the real one. */
+  readonly http: readonly HttpAddress[];
+  readonly https: readonly HttpAddress[];
+  /** New connections get this certificate; those that stand keep theirs. Rejects if it cannot be used. */
+  renew(identity: HttpsIdentity): Promise<void>;
+  /** Accepts no more connections, lets running requests finish for some seconds, then cuts them. */
+  stop(): Promise<void>;
+};
 
 /** What only the runtime can do. */
 export type Platform = {
@@ -75,11 +107,7 @@ export type Platform = {
   /** null: not available here, use sockets of the runtime. */
   createExchanges(log: Log): Exchanges | null;
   openStore(directory: string, warn: (message: string) => void): LogStore;
-  startHttp(options: {
-    listen: LoadedConfig["addresses"]["http"];
-    fetch(request: Request, env: RequestEnv): Response | Promise<Response>;
-    log: Log;
-  }): Promise<{ listening: LoadedConfig["addresses"]["http"]; stop(): Promise<void> }>;
+  startHttp(options: HttpStart): Promise<HttpListeners>;
   /** Ends the process at once. */
   exit(code: number): never;
   onSignal(signal: "SIGINT" | "SIGTERM" | "SIGHUP", listener: () => void): Cancel;
@@ -113,6 +141,7 @@ type Parts = {
   coordinates?: CoordinateUpdates;
   local?: LocalAgent;
   reload?: () => Promise<Result<void, string>>;
+  http?: HttpListeners;
 };
 
 /** Runs until a signal, a leave or a failed store; resolves with the exit code. Rejects if it cannot start. */
@@ -174,6 +203,7 @@ async function build(
         waiters.wakeAll();
         parts.sessions?.restart();
         parts.local?.catalogReplaced();
+        parts.coordinates?.touched(["nodes"]);
       },
     },
     createRest({ clock, timers }),
@@ -276,7 +306,7 @@ async function build(
     reader: state.reader,
     propose,
     files: dataDir === undefined ? noFiles : createLocalFiles(dataDir),
-    probe: createProbe(),
+    probe: createProbe({ denyLinkLocal: config.deny_link_local_checks }),
     settings: () => localNow,
     memberCount: () => 1,
     wake: (topics) => waiters.wake(topics),
@@ -342,6 +372,7 @@ async function build(
     apply(next.value);
     upstreams.follow(next.value.config);
     await local.reload(next.value);
+    if (next.value.https !== undefined) await parts.http?.renew(next.value.https);
     log("info", "configuration reloaded");
     return { ok: true, value: undefined };
   });
@@ -390,7 +421,7 @@ async function build(
       aclReader: state.acl,
       sessionExpiry: sessions.expiry,
       events,
-      updateCoordinate: coordinates.update,
+      updateCoordinate: (update) => coordinates.update(update),
       waiters,
       random,
       clock,
@@ -428,17 +459,20 @@ async function build(
   );
   await local.start(loaded);
   const http = await platform.startHttp({
-    listen: addresses.http,
+    ...httpListenerSettings(loaded),
+    maxConnectionsPerClient: () => loaded.config["limits.http_max_conns_per_client"],
     fetch: (request, env) => app.fetch(request, env),
     log,
   });
+  parts.http = http;
   closers.push(() => {
     waiters.close();
     return http.stop();
   });
   log("info", "ready", {
     dns: front.addresses.map(printed).join(" "),
-    http: http.listening.map(printed).join(" "),
+    http: http.http.map(printed).join(" "),
+    ...(http.https.length > 0 ? { https: http.https.map(printed).join(" ") } : {}),
     workers: front.workerCount,
     index: state.reader.index,
   });

@@ -86,6 +86,25 @@ export function httpSettings({ config }: LoadedConfig, hostname: string): HttpSe
   };
 }
 
+/** Consul takes 1 MiB, Go's default; programs and proxies between stop far below this. */
+const MAX_HEADER_OCTETS = 65_536;
+
+/** Where HTTP and HTTPS listen, and how. Of these a reload changes the identity alone. */
+export function httpListenerSettings({ config, addresses, https }: LoadedConfig) {
+  const given = config["http_config.max_header_bytes"];
+  return {
+    http: addresses.http,
+    https: addresses.https,
+    identity: https,
+    sockets: {
+      mode: config["unix_sockets.mode"],
+      user: config["unix_sockets.user"],
+      group: config["unix_sockets.group"],
+    },
+    maxHeaderOctets: given > 0 ? given : MAX_HEADER_OCTETS,
+  };
+}
+
 /** What the log engine is told; 0 leaves its own default. */
 export function engineSettings(
   config: Config,

@@ -33,7 +33,7 @@ const unprintable = /[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/u;
 
 const writing = new Set(["PUT", "POST", "DELETE", "PATCH"]);
 /** For callers that hand no environment in: nobody's address, so `allow_write_http_from` refuses it. */
-const noEnv: RequestEnv = { client: { address: "", port: 0 }, keepOpen() {} };
+const noEnv: RequestEnv = { client: { address: "", port: 0 }, keepOpen() {}, letIdle() {} };
 
 /**
  * `app.fetch(request, env)` for a listener, `app.request(path)` for tests. `more` are the routes of

@@ -11,7 +11,10 @@ const signatures = {
   close: { args: [INT], returns: INT },
   shutdown: { args: [INT, INT], returns: INT },
   setsockopt: { args: [INT, INT, INT, PTR, "u32"], returns: INT },
+  getsockopt: { args: [INT, INT, INT, PTR, PTR], returns: INT },
   getsockname: { args: [INT, PTR, PTR], returns: INT },
+  getpeername: { args: [INT, PTR, PTR], returns: INT },
+  accept4: { args: [INT, PTR, PTR, INT], returns: INT },
   recvmmsg: { args: [INT, PTR, "u32", INT, PTR], returns: INT },
   sendmmsg: { args: [INT, PTR, "u32", INT], returns: INT },
   send: { args: [INT, PTR, "u64", INT], returns: INT },
@@ -107,4 +110,13 @@ export function pinned(octets: number): { octets: Uint8Array; words: Int32Array;
   const buffer = new ArrayBuffer(octets);
   const view = new Uint8Array(buffer);
   return { octets: view, words: new Int32Array(buffer), address: ptr(view) };
+}
+
+const RLIMIT_NOFILE = 7;
+
+/** Soft limit of open descriptors, which Bun raises to the hard one when it starts. */
+export function descriptorLimit(libc: Libc): number {
+  const limits = new BigUint64Array(2);
+  if (libc.getrlimit(RLIMIT_NOFILE, ptr(limits)) !== 0) return 1024;
+  return Number(limits[0]! < 1_000_000n ? limits[0]! : 1_000_000n);
 }

@@ -1,9 +1,15 @@
-/** HTTP listeners: Bun.serve around a fetch function, on several addresses and Unix sockets. */
+/** HTTP and HTTPS listeners: Bun.serve around a fetch function, on several addresses and Unix sockets. */
 import { lstatSync, rmSync } from "node:fs";
+import http from "node:http";
 import { connect } from "node:net";
+import type { HttpListeners, HttpStart } from "../agent.ts";
 import type { RequestEnv } from "../http/call.ts";
 import { cannotListen } from "../listening.ts";
-import type { HttpAddress, Log, SocketAddress } from "../ports.ts";
+import type { HttpAddress, HttpsIdentity, SocketAddress } from "../ports.ts";
+import { IDLE_LOOK_MS, TOO_MANY, watchConnections, type ConnectionWatch } from "./connections.ts";
+import { createDescriptorGate } from "./descriptor-gate.ts";
+import { descriptorLimit, openLibc } from "./libc.ts";
+import { bindWithRights } from "./socket-rights.ts";
 
 /**
  * What the listener takes at most. Snapshots are streamed to the disk; whoever holds a body in memory
@@ -11,8 +17,10 @@ import type { HttpAddress, Log, SocketAddress } from "../ports.ts";
  */
 const maxRequestBodyOctets = 1024 ** 4;
 /**
- * Seconds without traffic after which a connection is closed. Requests that wait are exempt
- * (`keepOpen`): a blocking query is silent for up to ten minutes.
+ * Seconds after which Bun closes a connection that is silent or sends less than 16 KiB in that time.
+ * Longer than Go's clients keep idle connections (90 s), or they would run into closed ones. A new
+ * connection has 8 to 12 s for the handshake and the first header, which is Bun's own and fixed.
+ * Requests that wait are exempt (`keepOpen`): a blocking query is silent for up to ten minutes.
  */
 const idleTimeoutSeconds = 120;
 /** How long `stop` lets running requests finish. */
@@ -23,14 +31,18 @@ const maxDotDepth = 16;
 
 const nobody = { address: "", port: 0 };
 
+type Server = Bun.Server<undefined>;
+type UnixOptions = Parameters<typeof Bun.serve<undefined>>[0];
+type Handler = (request: Request, server: Server) => Response | Promise<Response>;
+
 /** Asks the server only when somebody wants to know: most requests do not. */
 class BunRequest implements RequestEnv {
   readonly #request: Request;
-  readonly #server: Bun.Server<undefined>;
+  readonly #server: Server;
 
   readonly hadDotSegments: boolean;
 
-  constructor(request: Request, server: Bun.Server<undefined>, hadDotSegments: boolean) {
+  constructor(request: Request, server: Server, hadDotSegments: boolean) {
     this.#request = request;
     this.#server = server;
     this.hadDotSegments = hadDotSegments;
@@ -43,51 +55,108 @@ class BunRequest implements RequestEnv {
   keepOpen(): void {
     this.#server.timeout(this.#request, 0);
   }
-}
 
-/** Listeners that accept connections. */
-export type HttpListeners = {
-  /** Where they listen; a port 0 has become the real one. */
-  readonly listening: readonly HttpAddress[];
-  /** Accepts no more connections, lets running requests finish for at most `drainMs`, then cuts them. */
-  stop(): Promise<void>;
-};
+  letIdle(): void {
+    this.#server.timeout(this.#request, idleTimeoutSeconds);
+  }
+}
 
 /**
  * Serves `fetch` on all addresses, or on none: the error names address, port and reason. The caller
  * ends waiting requests (Waiters.close) before `stop`, so that draining is short.
  */
-export async function startHttp(options: {
-  listen: readonly HttpAddress[];
-  fetch: (request: Request, env: RequestEnv) => Response | Promise<Response>;
-  log: Log;
-}): Promise<HttpListeners> {
-  const servers: Bun.Server<undefined>[] = [];
+export async function startHttp(options: HttpStart): Promise<HttpListeners> {
+  const { identity } = options;
+  // Bun has it as a setting of the process, which the types of Node call read-only.
+  (http as { maxHeaderSize: number }).maxHeaderSize = options.maxHeaderOctets;
+  const plain: Server[] = [];
+  let tls: Server[] = [];
+  const ports = (servers: readonly Server[]) => new Set(servers.map(({ port }) => port ?? -1));
+  const watch = startWatch(options, { plain: () => ports(plain), tls: () => ports(tls) });
+  const start = (at: HttpAddress, among: readonly HttpAddress[], secure?: HttpsIdentity) =>
+    startServer(at, { ...options, among, identity: secure, refuses: watch.refuses });
   try {
-    for (const at of options.listen) {
+    for (const at of options.http) {
       if ("path" in at) await removeStale(at.path);
-      servers.push(startServer(at, options));
+      plain.push(start(at, options.http));
+    }
+    for (const at of options.https) {
+      if ("path" in at) await removeStale(at.path);
+      tls.push(start(await claimed(at, options.https), options.https, identity));
     }
   } catch (error) {
-    for (const server of servers) void server.stop(true);
+    for (const server of [...plain, ...tls]) void server.stop(true);
+    watch.stop();
     throw error;
   }
+  let current = identity;
+  /** Servers with an older certificate whose requests are not over yet. */
+  const leaving = new Set<Server>();
   return {
-    listening: servers.map((server, i) => {
-      const at = options.listen[i]!;
-      return "path" in at ? at : { address: at.address, port: server.port ?? 0 };
-    }),
+    http: options.http.map((at, i) => boundAt(at, plain[i]!)),
+    https: options.https.map((at, i) => boundAt(at, tls[i]!)),
+    async renew(next) {
+      if (JSON.stringify(next) === JSON.stringify(current)) return;
+      current = next;
+      // Bun's reload keeps the certificate; a second listener on the port takes over instead.
+      const renewed: Server[] = [];
+      for (const [i, at] of options.https.entries()) {
+        const old = tls[i]!;
+        if ("path" in at) {
+          renewed.push(old);
+          options.log("warn", "the certificate of a Unix socket changes at the next start", at);
+          continue;
+        }
+        renewed.push(start({ ...at, port: old.port ?? at.port }, options.https, next));
+        leaving.add(old);
+        void old.stop(false).finally(() => leaving.delete(old));
+      }
+      tls = renewed;
+    },
     async stop() {
-      const drained = Promise.all(servers.map((server) => server.stop(false)));
-      const late = Symbol("late");
-      const timer = Promise.withResolvers<typeof late>();
-      const handle = setTimeout(() => timer.resolve(late), drainMs);
-      const first = await Promise.race([drained, timer.promise]);
-      clearTimeout(handle);
-      if (first !== late) return;
-      const left = servers.reduce((sum, server) => sum + server.pendingRequests, 0);
-      options.log("warn", "HTTP requests are cut off", { requests: left });
-      await Promise.all(servers.map((server) => server.stop(true)));
+      watch.stop();
+      await drain([...plain, ...tls, ...leaving], options);
+    },
+  };
+}
+
+function boundAt(at: HttpAddress, { port = 0 }: Server): HttpAddress {
+  return "path" in at ? at : { address: at.address, port };
+}
+
+async function drain(servers: readonly Server[], { log }: HttpStart): Promise<void> {
+  const drained = Promise.all(servers.map((server) => server.stop(false)));
+  const late = Symbol("late");
+  const timer = Promise.withResolvers<typeof late>();
+  const handle = setTimeout(() => timer.resolve(late), drainMs);
+  const first = await Promise.race([drained, timer.promise]);
+  clearTimeout(handle);
+  if (first !== late) return;
+  const left = servers.reduce((sum, server) => sum + server.pendingRequests, 0);
+  log("warn", "HTTP requests are cut off", { requests: left });
+  await Promise.all(servers.map((server) => server.stop(true)));
+}
+
+type Watch = Pick<ConnectionWatch, "refuses"> & { stop(): void };
+
+/** Where the system's calls cannot be had, connections are not counted. */
+function startWatch(
+  { log, maxConnectionsPerClient }: HttpStart,
+  ports: { plain(): ReadonlySet<number>; tls(): ReadonlySet<number> },
+): Watch {
+  const libc = openLibc();
+  if (libc === null) return { refuses: () => false, stop() {} };
+  const connections = watchConnections(libc, { ...ports, limit: maxConnectionsPerClient });
+  const gate = createDescriptorGate(libc, { limit: descriptorLimit(libc), log });
+  const timer = setInterval(() => {
+    connections.look();
+    gate.look();
+  }, IDLE_LOOK_MS);
+  return {
+    refuses: connections.refuses,
+    stop() {
+      clearInterval(timer);
+      gate.close();
     },
   };
 }
@@ -103,31 +172,83 @@ async function removeStale(path: string): Promise<void> {
   rmSync(path);
 }
 
+/** A listener that shares its port with its successor must not share it with another program. */
+async function claimed(at: HttpAddress, among: readonly HttpAddress[]): Promise<HttpAddress> {
+  if ("path" in at) return at;
+  try {
+    const probe = Bun.serve({
+      hostname: at.address,
+      port: at.port,
+      ipv6Only: isIpv6Only(among),
+      fetch: () => new Response(),
+    });
+    const { port = at.port } = probe;
+    await probe.stop(true);
+    return { address: at.address, port };
+  } catch (error) {
+    throw new Error(cannotListen("HTTPS", at, error), { cause: error });
+  }
+}
+
+/** :: takes both families, unless IPv4 has listeners of its own. */
+const isIpv6Only = (among: readonly HttpAddress[]): boolean =>
+  among.some((at) => "port" in at && !at.address.includes(":"));
+
 function startServer(
   at: HttpAddress,
-  { listen, fetch, log }: Parameters<typeof startHttp>[0],
-): Bun.Server<undefined> {
+  options: HttpStart & {
+    among: readonly HttpAddress[];
+    identity: HttpsIdentity | undefined;
+    refuses: ConnectionWatch["refuses"];
+  },
+): Server {
+  const { among, identity, fetch, refuses, log, sockets } = options;
+  const handler =
+    (hadDotSegments: boolean): Handler =>
+    (request, server) =>
+      refuses(() => server.requestIP(request))
+        ? tooMany()
+        : fetch(request, new BunRequest(request, server, hadDotSegments));
+  const common = {
+    maxRequestBodySize: maxRequestBodyOctets,
+    idleTimeout: idleTimeoutSeconds,
+    routes: dotRoutes(handler(true)),
+    fetch: handler(false),
+    error(error: Error) {
+      log("error", "HTTP request failed", { error: error.message });
+      return new Response("Internal server error", { status: 500 });
+    },
+    ...(identity === undefined ? {} : { tls: tlsOptions(identity) }),
+  };
   try {
-    const handler =
-      (hadDotSegments: boolean) => (request: Request, server: Bun.Server<undefined>) =>
-        fetch(request, new BunRequest(request, server, hadDotSegments));
-    const common = {
-      maxRequestBodySize: maxRequestBodyOctets,
-      routes: dotRoutes(handler(true)),
-      fetch: handler(false),
-      error(error: Error) {
-        log("error", "HTTP request failed", { error: error.message });
-        return new Response("Internal server error", { status: 500 });
-      },
-    };
-    if ("path" in at) return Bun.serve({ unix: at.path, ...common });
+    if ("path" in at)
+      return bindWithRights(at.path, sockets, {
+        // Its types know idleTimeout for addresses only; it holds here too.
+        bind: () => Bun.serve({ unix: at.path, ...common } as object as UnixOptions),
+        undo: (server) => void server.stop(true),
+      });
     const { address: hostname, port } = at;
-    // :: takes both families, unless IPv4 has listeners of its own.
-    const ipv6Only = listen.some((other) => "port" in other && !other.address.includes(":"));
-    return Bun.serve({ hostname, port, ipv6Only, idleTimeout: idleTimeoutSeconds, ...common });
+    const reusePort = identity !== undefined;
+    return Bun.serve({ hostname, port, ipv6Only: isIpv6Only(among), reusePort, ...common });
   } catch (error) {
-    throw new Error(cannotListen("HTTP", at, error), { cause: error });
+    const who = identity === undefined ? "HTTP" : "HTTPS";
+    throw new Error(cannotListen(who, at, error), { cause: error });
   }
+}
+
+function tlsOptions({ cert, key, ca, verifyIncoming, minVersion, ciphers }: HttpsIdentity) {
+  return {
+    cert,
+    key,
+    minVersion,
+    ...(verifyIncoming ? { ca: [...ca], requestCert: true, rejectUnauthorized: true } : {}),
+    ...(ciphers === undefined ? {} : { ciphers }),
+  };
+}
+
+function tooMany(): Response {
+  const headers = { "Content-Type": "text/plain", Connection: "close" };
+  return new Response(TOO_MANY, { status: 429, headers });
 }
 
 /**

@@ -15,7 +15,8 @@ import { ptr } from "bun:ffi";
 import type { Exchange, Exchanges, Log, SocketAddress } from "../ports.ts";
 import { mainDoorbell } from "./doorbell.ts";
 import { type Epoll, openEpoll } from "./epoll.ts";
-import { EAGAIN, EINTR, errnoOf, errorName, type Libc, openLibc, pinned } from "./libc.ts";
+import { descriptorLimit, EAGAIN, EINTR, errnoOf, errorName } from "./libc.ts";
+import { type Libc, openLibc, pinned } from "./libc.ts";
 import { AF_INET, SOCKADDR_OCTETS, sockaddrLength, toSockaddr } from "./sockaddr.ts";
 import { superviseThread } from "./threads.ts";
 import { type WatchStart, WATCHING } from "./upstream-watch.ts";
@@ -41,7 +42,6 @@ const READS_PER_SOCKET = 16;
 const DATAGRAM_OCTETS = 65536;
 
 const SOCK_DGRAM_NONBLOCK_CLOEXEC = 2 | 0o4000 | 0o2000000;
-const RLIMIT_NOFILE = 7;
 const MSG_DONTWAIT = 0x40;
 const EFD_CLOEXEC = 0o2000000;
 
@@ -379,11 +379,4 @@ class UdpExchange implements Exchange {
     this.#end(false);
     queueMicrotask(() => this.on.error(code));
   }
-}
-
-/** Soft limit of open descriptors. */
-function descriptorLimit(libc: Libc): number {
-  const limits = new BigUint64Array(2);
-  if (libc.getrlimit(RLIMIT_NOFILE, ptr(limits)) !== 0) return 1024;
-  return Number(limits[0]! < 1_000_000n ? limits[0]! : 1_000_000n);
 }

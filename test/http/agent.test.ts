@@ -231,6 +231,7 @@ t.test("monitor streams lines, bounds its queue, ends with its reader", async (t
     {
       client: { address: "127.0.0.1", port: 1 },
       keepOpen() {},
+      letIdle() {},
     },
   );
   t.equal(response.status, 200);

@@ -198,7 +198,7 @@ export function createServer(
       ...(how.signal ? { signal: how.signal } : {}),
     });
     const client = { address: how.from ?? "127.0.0.1", port: 40_000 };
-    const response = await app.fetch(request, { client, keepOpen() {} });
+    const response = await app.fetch(request, { client, keepOpen() {}, letIdle() {} });
     const text = await response.text();
     const isJson = response.headers.get("Content-Type") === "application/json";
     return {

@@ -1,7 +1,9 @@
 /** Probes with real sockets: HTTP requests and TCP connections. Texts as Consul's, which are Go's. */
+import { lookup as systemLookup } from "node:dns";
 import * as http from "node:http";
 import * as https from "node:https";
-import { connect } from "node:net";
+import { connect, isIP, type LookupFunction } from "node:net";
+import { isLinkLocal } from "../../address.ts";
 import type { CheckDefinition } from "../definition.ts";
 import { lastOctets, timeoutOf, type ProbeResult } from "./check.ts";
 import type { Probe } from "./schedule.ts";
@@ -9,14 +11,41 @@ import type { Probe } from "./schedule.ts";
 /** Go's http.Client gives up at the tenth redirect. */
 const MAX_REDIRECTS = 10;
 
+/** What a check may reach. */
+export type ProbeOptions = {
+  /** `deny_link_local_checks`: neither by address, nor by name, nor after a redirect. */
+  denyLinkLocal: boolean;
+};
+
 /** Runs HTTP and TCP checks; see Probe. */
-export function createProbe(): Probe {
+export function createProbe({ denyLinkLocal }: ProbeOptions): Probe {
+  const lookup = denyLinkLocal ? lookupElsewhere : undefined;
   return (check, outputMaxOctets) => {
     const abort = new AbortController();
     const result =
-      check.http === "" ? probeTcp(check, abort.signal) : probeHttp(check, outputMaxOctets, abort);
+      check.http === ""
+        ? probeTcp(check, abort.signal, lookup)
+        : probeHttp(check, { outputMaxOctets, lookup }, abort);
     return { result, cancel: () => abort.abort() };
   };
+}
+
+const denied = new Error("link-local addresses are denied (deny_link_local_checks)");
+
+/** Resolves as the system does, but not to link-local addresses: what is looked up is what is connected to. */
+const lookupElsewhere: LookupFunction = (host, options, callback) =>
+  systemLookup(host, { ...options, all: true }, (error, addresses) => {
+    const first = addresses?.[0];
+    if (error !== null || first === undefined) callback(error, "", 0);
+    else if (addresses.some(({ address }) => isLinkLocal(address))) callback(denied, "", 0);
+    else if (options.all === true) callback(null, addresses);
+    else callback(null, first.address, first.family);
+  });
+
+/** An address is never looked up. */
+function isDeniedLiteral(host: string, lookup: LookupFunction | undefined): boolean {
+  const literal = host.replace(/^\[|\]$/g, "");
+  return lookup !== undefined && isIP(literal) !== 0 && isLinkLocal(literal);
 }
 
 function critical(output: string): ProbeResult {
@@ -30,13 +59,18 @@ function parseHostPort(address: string): { host: string; port: number } | undefi
   return { host: match[1] ?? match[2] ?? "", port: Number(match[3]) };
 }
 
-function probeTcp(check: CheckDefinition, signal: AbortSignal): Promise<ProbeResult> {
+function probeTcp(
+  check: CheckDefinition,
+  signal: AbortSignal,
+  lookup: LookupFunction | undefined,
+): Promise<ProbeResult> {
   const address = parseHostPort(check.tcp);
   if (address === undefined)
     return Promise.resolve(critical(`dial tcp: address ${check.tcp}: missing port in address`));
+  const host = address.host === "" ? "127.0.0.1" : address.host;
+  if (isDeniedLiteral(host, lookup)) return Promise.resolve(critical(dialError(check.tcp, denied)));
   return new Promise((resolve) => {
-    const host = address.host === "" ? "127.0.0.1" : address.host;
-    const socket = connect({ host, port: address.port });
+    const socket = connect({ host, port: address.port, ...(lookup ? { lookup } : {}) });
     const finish = (result: ProbeResult) => {
       clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);
@@ -59,7 +93,7 @@ function probeTcp(check: CheckDefinition, signal: AbortSignal): Promise<ProbeRes
 
 async function probeHttp(
   check: CheckDefinition,
-  outputMaxOctets: number,
+  limits: Limits,
   abort: AbortController,
 ): Promise<ProbeResult> {
   const method = (check.method === "" ? "GET" : check.method).toUpperCase();
@@ -69,7 +103,7 @@ async function probeHttp(
     abort.abort();
   }, timeoutOf(check));
   try {
-    const answer = await follow(check, method, outputMaxOctets, abort.signal);
+    const answer = await follow(check, method, limits, abort.signal);
     const reason = answer.reason || http.STATUS_CODES[answer.status] || "";
     const output = `HTTP ${method} ${check.http}: ${answer.status} ${reason} Output: ${answer.body}`;
     return { status: statusOf(answer.status), output };
@@ -91,10 +125,12 @@ function statusOf(code: number): ProbeResult["status"] {
 
 type Answer = { status: number; reason: string; location: string | undefined; body: string };
 
+type Limits = { outputMaxOctets: number; lookup: LookupFunction | undefined };
+
 async function follow(
   check: CheckDefinition,
   firstMethod: string,
-  outputMaxOctets: number,
+  limits: Limits,
   signal: AbortSignal,
 ): Promise<Answer> {
   let url = new URL(check.http);
@@ -103,7 +139,7 @@ async function follow(
   const first = url.host;
   for (let redirects = 0; ; redirects++) {
     const headers = headersOf(check, url.host === first);
-    const answer = await send(check, { url, method, headers, body }, outputMaxOctets, signal);
+    const answer = await send(check, { url, method, headers, body }, limits, signal);
     const isRedirect = [301, 302, 303, 307, 308].includes(answer.status);
     if (!isRedirect || answer.location === undefined || check.disableRedirects) return answer;
     if (redirects + 1 >= MAX_REDIRECTS) throw new Error("stopped after 10 redirects");
@@ -133,12 +169,14 @@ function headersOf(check: CheckDefinition, isFirstHost: boolean): Record<string,
 function send(
   check: CheckDefinition,
   to: { url: URL; method: string; headers: Record<string, string[]>; body: string },
-  outputMaxOctets: number,
+  { outputMaxOctets, lookup }: Limits,
   signal: AbortSignal,
 ): Promise<Answer> {
   const { url, method, headers, body } = to;
+  if (isDeniedLiteral(url.hostname, lookup)) return Promise.reject(denied);
   // no keep-alive: an idle connection that the service closes would make the next run fail
-  const options = { method, headers: flat(headers), agent: false, signal };
+  const plain = { method, headers: flat(headers), agent: false, signal };
+  const options = lookup === undefined ? plain : { ...plain, lookup };
   const tls = {
     rejectUnauthorized: !check.tlsSkipVerify,
     ...(check.tlsServerName === "" ? {} : { servername: check.tlsServerName }),

@@ -5,7 +5,7 @@ import t from "tap";
 import { createProbe } from "../../../src/cluster/checks/driver.ts";
 import { parseCheck } from "../../../src/cluster/definition.ts";
 
-const probe = createProbe();
+const probe = createProbe({ denyLinkLocal: false });
 
 function run(body: Record<string, unknown>, outputMaxOctets = 4096) {
   const parsed = parseCheck({ Name: "c", Interval: "10s", Timeout: "5s", ...body });

@@ -1,0 +1,90 @@
+/**
+ * Keeps the process from running out of descriptors by connections. With none left accept fails, the
+ * listener stays readable, and the event loop would turn without end; so shortly before, the kernel is
+ * told to drop what arrives at our TCP listeners, and what waits there already is hung up on.
+ */
+import { closeSync, openSync } from "node:fs";
+import type { Log } from "../ports.ts";
+import { pinned, type Libc } from "./libc.ts";
+import { countDescriptors, listOwnSockets } from "./own-sockets.ts";
+
+const SOL_SOCKET = 1;
+const SO_ATTACH_FILTER = 26;
+const SO_DETACH_FILTER = 27;
+const SOCK_NONBLOCK_CLOEXEC = 0o2004000;
+
+/** Descriptors left over for files and upstreams: a sixteenth, within these bounds. */
+const RESERVE_MIN = 8;
+const RESERVE_MAX = 64;
+/** Connections hung up on per listener and look; more than its queue holds. */
+const HANGUPS_MAX = 8192;
+
+/** Opens and closes the listeners of the process. */
+export type DescriptorGate = { look(): void; close(): void };
+
+/** `limit`: descriptors that the process may have. */
+export function createDescriptorGate(
+  libc: Libc,
+  { limit, log }: { limit: number; log: Log },
+): DescriptorGate {
+  const reserve = Math.min(RESERVE_MAX, Math.max(RESERVE_MIN, Math.floor(limit / 16)));
+  const dropAll = createDropFilter();
+  let isClosed = false;
+  let spare = openSpare();
+
+  const listeners = () => listOwnSockets(libc).filter(({ listens }) => listens);
+  function drain(): void {
+    if (spare !== null) closeSync(spare);
+    for (const { fd } of listeners())
+      for (let i = 0; i < HANGUPS_MAX; i++) {
+        const accepted = libc.accept4(fd, null, null, SOCK_NONBLOCK_CLOEXEC);
+        if (accepted < 0) break;
+        libc.close(accepted);
+      }
+    spare = openSpare();
+  }
+
+  return {
+    look() {
+      const free = limit - countDescriptors();
+      if (free === -Infinity) return;
+      if (free <= reserve && !isClosed) {
+        isClosed = true;
+        for (const { fd } of listeners())
+          libc.setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, dropAll.octets, 16);
+        log("warn", "too few descriptors are left: new connections are not taken", { limit });
+      }
+      if (isClosed && free < 4) drain();
+      if (isClosed && free > 2 * reserve) {
+        isClosed = false;
+        for (const { fd } of listeners())
+          libc.setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, dropAll.octets, 4);
+        log("info", "new connections are taken again");
+      }
+    },
+    close() {
+      if (spare !== null) closeSync(spare);
+      spare = null;
+    },
+  };
+}
+
+/** One that can be given up when all others are taken. */
+function openSpare(): number | null {
+  try {
+    return openSync("/dev/null", "r");
+  } catch {
+    return null;
+  }
+}
+
+/** struct sock_fprog with the one instruction `ret 0`: keep no octet of any packet. */
+function createDropFilter(): { octets: Uint8Array; program: Uint8Array } {
+  const instruction = pinned(8);
+  instruction.octets[0] = 0x06; // BPF_RET | BPF_K
+  const filter = pinned(16);
+  const view = new DataView(filter.octets.buffer);
+  view.setUint16(0, 1, true);
+  view.setBigUint64(8, BigInt(instruction.address), true);
+  return { octets: filter.octets, program: instruction.octets };
+}
