@@ -86,12 +86,17 @@ export async function startProgram(
     return child.exitCode;
   };
   t.teardown(() => end("SIGKILL"));
+  const acl = current["acl"] as { default_policy?: string } | undefined;
+  const isClosed = acl?.default_policy === "deny";
   const deadline = Date.now() + START_LIMIT_MS;
   for (;;) {
     if (child.exitCode !== null || child.signalCode !== null)
       throw new Error(`waypost ended at start (${child.exitCode}): ${output}`);
-    const ready = await http("GET", "/v1/health/service/consul?passing").catch(() => null);
-    if (ready?.status === 200 && ready.text.length > 2) break;
+    // Where nobody may read the catalog without a token, the program's own word has to do.
+    const path = isClosed ? "/v1/status/leader" : "/v1/health/service/consul?passing";
+    const ready = await http("GET", path).catch(() => null);
+    if (ready?.status === 200 && ready.text.length > 2 && (!isClosed || / ready: /.test(output)))
+      break;
     if (Date.now() > deadline)
       throw new Error(`waypost is not ready after ${START_LIMIT_MS} ms: ${output}`);
     await sleep(20);
