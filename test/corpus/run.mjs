@@ -17,12 +17,10 @@ const jobs = String(availableParallelism());
 const later = {
   'acl-agent-tokens': 'tokens set at run time, node and service identities',
   'acl-crud': 'roles, identities and expiry of tokens',
-  operator: 'operator endpoints',
-  snapshot: 'snapshots',
 };
 
 /** Endpoints that do not exist yet. Elsewhere only the steps that ask one are left out, and those that use what such a step captured. */
-const missing = /^\/v1\/(operator|snapshot|acl\/(role|roles|replication|rules))(\/|\?|$)/;
+const missing = /^\/v1\/(acl\/(role|roles|replication|rules))(\/|\?|$)/;
 
 /** Writes the scenario to `to` without the steps that cannot be done; gives their number. */
 function withoutMissing(from, to) {
