@@ -55,8 +55,8 @@ import type { ResolvConf } from "./forwarder/resolvconf.ts";
 import { agentRoutes } from "./http/agent.ts";
 import { createHttpApp } from "./http/app.ts";
 import { createWaiters } from "./http/blocking.ts";
-import type { RequestEnv } from "./http/call.ts";
 import { collectHostInfo } from "./http/host/driver.ts";
+import type { HttpListeners, StartHttp } from "./http/listen.ts";
 import { operatorRoutes } from "./http/operator.ts";
 import { snapshotRoutes } from "./http/snapshot.ts";
 import type { Follower } from "./log.ts";
@@ -65,36 +65,9 @@ import { createConsulForm } from "./metrics/consul.ts";
 import type { Sources } from "./metrics/family.ts";
 import { measureLateness } from "./metrics/lateness.ts";
 import { processFigures } from "./metrics/process.ts";
-import type { Cancel, Clock, Exchanges, HttpAddress, HttpsIdentity } from "./ports.ts";
-import type { Log, LogLevel, LogStore, Random, SocketAddress, Timers } from "./ports.ts";
+import type { Cancel, Clock, Exchanges, Log, LogLevel, LogStore } from "./ports.ts";
+import type { Random, SocketAddress, Timers } from "./ports.ts";
 import { consulVersion, version } from "./version.ts";
-
-/** Where and how HTTP listens. */
-export type HttpStart = {
-  http: readonly HttpAddress[];
-  /** Empty: `identity` is not needed. */
-  https: readonly HttpAddress[];
-  identity: HttpsIdentity | undefined;
-  /** `unix_sockets`: mode in octal, owner and group by name or number; empty: the system's. */
-  sockets: { mode: string; user: string; group: string };
-  /** A longer header is refused with 431. */
-  maxHeaderOctets: number;
-  /** Connections that one address may have; 0: any number. */
-  maxConnectionsPerClient(): number;
-  fetch(request: Request, env: RequestEnv): Response | Promise<Response>;
-  log: Log;
-};
-
-/** HTTP listeners that accept connections. */
-export type HttpListeners = {
-  /** Where they listen; a port 0 has become the real one. */
-  readonly http: readonly HttpAddress[];
-  readonly https: readonly HttpAddress[];
-  /** New connections get this certificate; those that stand keep theirs. Rejects if it cannot be used. */
-  renew(identity: HttpsIdentity): Promise<void>;
-  /** Accepts no more connections, lets running requests finish for some seconds, then cuts them. */
-  stop(): Promise<void>;
-};
 
 /** What only the runtime can do. */
 export type Platform = {
@@ -107,7 +80,7 @@ export type Platform = {
   /** null: not available here, use sockets of the runtime. */
   createExchanges(log: Log): Exchanges | null;
   openStore(directory: string, warn: (message: string) => void): LogStore;
-  startHttp(options: HttpStart): Promise<HttpListeners>;
+  startHttp: StartHttp;
   /** Ends the process at once. */
   exit(code: number): never;
   onSignal(signal: "SIGINT" | "SIGTERM" | "SIGHUP", listener: () => void): Cancel;
@@ -372,7 +345,7 @@ async function build(
     apply(next.value);
     upstreams.follow(next.value.config);
     await local.reload(next.value);
-    if (next.value.https !== undefined) await parts.http?.renew(next.value.https);
+    if (next.value.https !== undefined) parts.http?.renew(next.value.https);
     log("info", "configuration reloaded");
     return { ok: true, value: undefined };
   });

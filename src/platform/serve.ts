@@ -2,8 +2,8 @@
 import { lstatSync, rmSync } from "node:fs";
 import http from "node:http";
 import { connect } from "node:net";
-import type { HttpListeners, HttpStart } from "../agent.ts";
 import type { RequestEnv } from "../http/call.ts";
+import type { HttpListeners, HttpStart } from "../http/listen.ts";
 import { cannotListen } from "../listening.ts";
 import type { HttpAddress, HttpsIdentity, SocketAddress } from "../ports.ts";
 import { IDLE_LOOK_MS, TOO_MANY, watchConnections, type ConnectionWatch } from "./connections.ts";
@@ -70,7 +70,7 @@ export async function startHttp(options: HttpStart): Promise<HttpListeners> {
   // Bun has it as a setting of the process, which the types of Node call read-only.
   (http as { maxHeaderSize: number }).maxHeaderSize = options.maxHeaderOctets;
   const plain: Server[] = [];
-  let tls: Server[] = [];
+  const tls: Server[] = [];
   const ports = (servers: readonly Server[]) => new Set(servers.map(({ port }) => port ?? -1));
   const watch = startWatch(options, { plain: () => ports(plain), tls: () => ports(tls) });
   const start = (at: HttpAddress, among: readonly HttpAddress[], secure?: HttpsIdentity) =>
@@ -95,23 +95,25 @@ export async function startHttp(options: HttpStart): Promise<HttpListeners> {
   return {
     http: options.http.map((at, i) => boundAt(at, plain[i]!)),
     https: options.https.map((at, i) => boundAt(at, tls[i]!)),
-    async renew(next) {
+    renew(next) {
       if (JSON.stringify(next) === JSON.stringify(current)) return;
       current = next;
       // Bun's reload keeps the certificate; a second listener on the port takes over instead.
-      const renewed: Server[] = [];
       for (const [i, at] of options.https.entries()) {
         const old = tls[i]!;
         if ("path" in at) {
-          renewed.push(old);
           options.log("warn", "the certificate of a Unix socket changes at the next start", at);
           continue;
         }
-        renewed.push(start({ ...at, port: old.port ?? at.port }, options.https, next));
+        try {
+          tls[i] = start({ ...at, port: old.port ?? at.port }, options.https, next);
+        } catch (error) {
+          options.log("error", "the old certificate stays", { reason: String(error) });
+          continue;
+        }
         leaving.add(old);
         void old.stop(false).finally(() => leaving.delete(old));
       }
-      tls = renewed;
     },
     async stop() {
       watch.stop();
