@@ -69,8 +69,8 @@ const CATALOG_VERBS = "set set set cas get delete delete-cas";
 function randomOperation(pick: Pick, { catalog, keys }: TxnModel): TxnOperation {
   const kind = pick(10);
   if (kind < 5) {
-    const key = one(pick, KEYS);
     const verb = pick(60) === 0 ? "no-such-verb" : one(pick, KV_VERBS.split(" "));
+    const key = verb === "delete-tree" && pick(3) === 0 ? "" : one(pick, KEYS);
     const value = one(pick, ["", "MQ==", "Mg=="]);
     const sessions = [...catalog.sessions.keys()];
     const holder = pick(5) === 0 || sessions.length === 0 ? sessionId(0) : one(pick, sessions);
