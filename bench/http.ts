@@ -101,6 +101,8 @@ async function reads(waypost: Waypost, etcd: Server): Promise<Row[]> {
     const node = { Node: `node-${n}`, Address: `10.0.0.${n}` };
     await put(httpPort, "/v1/catalog/register", JSON.stringify({ ...node, Service, Check }));
   }
+  for (let n = 1; n <= KEYS; n++)
+    await put(httpPort, `/v1/kv/bench/key/${String(n).padStart(10, "0")}`, "x".repeat(200));
   const path = "/v1/health/service/ten";
   const list: unknown = await (await fetch(`http://127.0.0.1:${httpPort}${path}`)).json();
   const hono = await startHono(list);
