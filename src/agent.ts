@@ -15,6 +15,7 @@ import {
 } from "./agent/settings.ts";
 import { ownMembers, ownStats } from "./agent/members.ts";
 import { ensureInitialManagement } from "./agent/initial-management.ts";
+import { createOwnEvents } from "./agent/own-events.ts";
 import { createReload } from "./agent/reload.ts";
 import { startKvReaper } from "./agent/kv-reaper.ts";
 import { createLogTime, createMachine, createPropose } from "./agent/replica.ts";
@@ -22,7 +23,7 @@ import { listenToSignals } from "./agent/signals.ts";
 import { createOperator } from "./agent/operator.ts";
 import { createSnapshots } from "./agent/snapshots.ts";
 import { followUpstreams } from "./agent/follow-upstreams.ts";
-import { startCoordinateUpdates, type CoordinateUpdates } from "./agent/coordinate-updates.ts";
+import { startCoordinates, type CoordinateUpdates } from "./agent/coordinate-updates.ts";
 import { createRequestCounts } from "./agent/request-counts.ts";
 import { startSessionTimer, type SessionTimer } from "./agent/session-timer.ts";
 import { catalogFigures, dnsTimings, localFigures, resolverFigures } from "./agent/figures.ts";
@@ -30,7 +31,6 @@ import { createAcl } from "./cluster/acl.ts";
 import { createProbe } from "./cluster/checks/driver.ts";
 import { encode } from "./cluster/command.ts";
 import type { Engine } from "./cluster/engine.ts";
-import { createEventBus } from "./cluster/events.ts";
 import { createLocalAgent, type LocalAgent } from "./cluster/local-agent.ts";
 import { noFiles } from "./cluster/local-store.ts";
 import { createLocalFiles, loadNodeId } from "./cluster/local/driver.ts";
@@ -290,22 +290,10 @@ async function build(
   });
   parts.local = local;
   closers.push(() => local.stop());
-  const coordinates = startCoordinateUpdates({
-    reader: state.reader,
-    propose,
-    ownNode: config.disable_coordinates ? null : config.node_name,
-    dev: loaded.dev,
-    timers,
-    log,
-  });
+  const coordinates = startCoordinates({ loaded, reader: state.reader, propose, timers, log });
   parts.coordinates = coordinates;
   closers.push(coordinates.stop);
-  const events = createEventBus({
-    nodeName: config.node_name,
-    services: () => Array.from(local.services.values(), ({ fields }) => fields),
-    newId: () => random.uuid(),
-  });
-  events.onChange(() => waiters.wake(["events"]));
+  const events = createOwnEvents({ nodeName: config.node_name, local, random, waiters });
   engine.onLeadership(({ leader }) => {
     resolver.withdrawAll();
     local.leadershipChanged(leader !== undefined);

@@ -3,6 +3,7 @@ import type { Command } from "../cluster/command.ts";
 import { originCoordinate } from "../cluster/coordinates.ts";
 import type { Outcome } from "../cluster/engine.ts";
 import type { CatalogReader, CoordinateRecord, Topic } from "../cluster/model.ts";
+import type { Config } from "../config/options.ts";
 import type { Cancel, Log, Timers } from "../ports.ts";
 
 /** Updates per command. Consul: CoordinateUpdateBatchSize. */
@@ -21,19 +22,19 @@ export type CoordinateUpdates = {
 };
 
 /**
- * Collects for some seconds, then writes. With `ownNode` the agent's own coordinate is seen to: it is
- * written as soon as the node is registered, and again should the node have lost it.
+ * Collects for some seconds, then writes. Unless `disable_coordinates` says otherwise the agent's own
+ * coordinate is seen to: it is written as soon as the node is registered, and again should the node
+ * have lost it.
  */
-export function startCoordinateUpdates(deps: {
+export function startCoordinates(deps: {
   reader: CatalogReader;
   propose(command: Command): Promise<Outcome>;
-  /** null: this agent has no coordinate (`disable_coordinates`). */
-  ownNode: string | null;
-  dev: boolean;
+  loaded: { dev: boolean; config: Pick<Config, "disable_coordinates" | "node_name"> };
   timers: Timers;
   log: Log;
 }): CoordinateUpdates {
-  const { reader, ownNode, timers, log } = deps;
+  const { reader, timers, log } = deps;
+  const { dev, config } = deps.loaded;
   const pending = new Map<string, CoordinateRecord>();
   let dropped = 0;
   let armed: Cancel | undefined;
@@ -56,7 +57,8 @@ export function startCoordinateUpdates(deps: {
   }
 
   function seeToOwn(): void {
-    if (ownNode === null || reader.node(ownNode) === undefined) return;
+    const ownNode = config.node_name;
+    if (config.disable_coordinates || reader.node(ownNode) === undefined) return;
     if (reader.coordinates.of(ownNode) !== undefined) return;
     write([{ node: ownNode, segment: "", coordinate: originCoordinate }]);
   }
@@ -70,7 +72,7 @@ export function startCoordinateUpdates(deps: {
         return;
       }
       pending.set(key, update);
-      armed ??= timers.after(deps.dev ? PERIOD_MS.dev : PERIOD_MS.usual, flush);
+      armed ??= timers.after(dev ? PERIOD_MS.dev : PERIOD_MS.usual, flush);
     },
     touched(topics) {
       if (topics.includes("nodes")) seeToOwn();

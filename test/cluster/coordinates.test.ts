@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import t from "tap";
-import { startCoordinateUpdates } from "../../src/agent/coordinate-updates.ts";
+import { startCoordinates } from "../../src/agent/coordinate-updates.ts";
 import type { Command } from "../../src/cluster/command.ts";
 import {
   distanceMs,
@@ -130,15 +130,14 @@ t.test("updates are written in bounded batches; the own one is seen to", async (
   const proposed: Command[] = [];
   let timer: { delayMs: number; run: () => void } | undefined;
   const warnings: unknown[] = [];
-  const updates = startCoordinateUpdates({
+  const updates = startCoordinates({
     reader: state.reader,
     propose(asked) {
       proposed.push(asked);
       const { result } = run(asked);
       return Promise.resolve({ outcome: "committed", index: state.reader.index, result });
     },
-    ownNode: "me",
-    dev: false,
+    loaded: { dev: false, config: { disable_coordinates: false, node_name: "me" } },
     timers: {
       after(delayMs, due) {
         timer = { delayMs, run: due };
