@@ -5,12 +5,10 @@
  */
 import { closeSync, openSync } from "node:fs";
 import type { Log } from "../ports.ts";
-import { pinned, type Libc } from "./libc.ts";
+import type { Libc } from "./libc.ts";
 import { countDescriptors, listOwnSockets } from "./own-sockets.ts";
+import { createSynFilter } from "./syn-filter.ts";
 
-const SOL_SOCKET = 1;
-const SO_ATTACH_FILTER = 26;
-const SO_DETACH_FILTER = 27;
 const SOCK_NONBLOCK_CLOEXEC = 0o2004000;
 
 /** Descriptors left over for files and upstreams: a sixteenth, within these bounds. */
@@ -28,7 +26,7 @@ export function createDescriptorGate(
   { limit, log }: { limit: number; log: Log },
 ): DescriptorGate {
   const reserve = Math.min(RESERVE_MAX, Math.max(RESERVE_MIN, Math.floor(limit / 16)));
-  const dropAll = createDropFilter();
+  const filter = createSynFilter(libc);
   let isClosed = false;
   let spare = openSpare();
 
@@ -50,15 +48,13 @@ export function createDescriptorGate(
       if (free === -Infinity) return;
       if (free <= reserve && !isClosed) {
         isClosed = true;
-        for (const { fd } of listeners())
-          libc.setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, dropAll.octets, 16);
+        for (const { fd } of listeners()) filter.attach(fd);
         log("warn", "too few descriptors are left: new connections are not taken", { limit });
       }
       if (isClosed && free < 4) drain();
       if (isClosed && free > 2 * reserve) {
         isClosed = false;
-        for (const { fd } of listeners())
-          libc.setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, dropAll.octets, 4);
+        for (const { fd } of listeners()) filter.detach(fd);
         log("info", "new connections are taken again");
       }
     },
@@ -76,15 +72,4 @@ function openSpare(): number | null {
   } catch {
     return null;
   }
-}
-
-/** struct sock_fprog with the one instruction `ret 0`: keep no octet of any packet. */
-function createDropFilter(): { octets: Uint8Array; program: Uint8Array } {
-  const instruction = pinned(8);
-  instruction.octets[0] = 0x06; // BPF_RET | BPF_K
-  const filter = pinned(16);
-  const view = new DataView(filter.octets.buffer);
-  view.setUint16(0, 1, true);
-  view.setBigUint64(8, BigInt(instruction.address), true);
-  return { octets: filter.octets, program: instruction.octets };
 }

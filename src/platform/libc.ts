@@ -9,6 +9,7 @@ const signatures = {
   bind: { args: [INT, PTR, "u32"], returns: INT },
   connect: { args: [INT, PTR, "u32"], returns: INT },
   close: { args: [INT], returns: INT },
+  dup2: { args: [INT, INT], returns: INT },
   shutdown: { args: [INT, INT], returns: INT },
   setsockopt: { args: [INT, INT, INT, PTR, "u32"], returns: INT },
   getsockopt: { args: [INT, INT, INT, PTR, PTR], returns: INT },

@@ -10,6 +10,7 @@ import { IDLE_LOOK_MS, TOO_MANY, watchConnections, type ConnectionWatch } from "
 import { createDescriptorGate } from "./descriptor-gate.ts";
 import { descriptorLimit, openLibc } from "./libc.ts";
 import { bindWithRights } from "./socket-rights.ts";
+import { beginTakeover } from "./takeover.ts";
 
 /**
  * What the listener takes at most. Snapshots are streamed to the disk; whoever holds a body in memory
@@ -25,6 +26,9 @@ const maxRequestBodyOctets = 1024 ** 4;
 const idleTimeoutSeconds = 120;
 /** How long `stop` lets running requests finish. */
 const drainMs = 5_000;
+
+/** Replaced HTTPS servers that keep their idle connections too; of an older one those are closed. */
+const maxOlderServers = 8;
 
 /** Segments of a target among which `.` and `..` are seen; further down they are resolved unseen. */
 const maxDotDepth = 16;
@@ -90,34 +94,38 @@ export async function startHttp(options: HttpStart): Promise<HttpListeners> {
     throw error;
   }
   let current = identity;
-  /** Servers with an older certificate whose requests are not over yet. */
-  const leaving = new Set<Server>();
+  /** Servers with older certificates, the newest last: their connections live on. */
+  const older: Server[] = [];
   return {
     http: options.http.map((at, i) => boundAt(at, plain[i]!)),
     https: options.https.map((at, i) => boundAt(at, tls[i]!)),
     renew(next) {
       if (JSON.stringify(next) === JSON.stringify(current)) return;
-      current = next;
       // Bun's reload keeps the certificate; a second listener on the port takes over instead.
-      for (const [i, at] of options.https.entries()) {
-        const old = tls[i]!;
-        if ("path" in at) {
-          options.log("warn", "the certificate of a Unix socket changes at the next start", at);
-          continue;
-        }
-        try {
-          tls[i] = start({ ...at, port: old.port ?? at.port }, options.https, next);
-        } catch (error) {
-          options.log("error", "the old certificate stays", { reason: String(error) });
-          continue;
-        }
-        leaving.add(old);
-        void old.stop(false).finally(() => leaving.delete(old));
+      const takeover = beginTakeover(ports(tls));
+      const successors = new Map<number, Server>();
+      try {
+        for (const [i, at] of options.https.entries())
+          if ("path" in at)
+            options.log("warn", "the certificate of a Unix socket changes at the next start", at);
+          else successors.set(i, start({ ...at, port: tls[i]!.port ?? 0 }, options.https, next));
+      } catch (error) {
+        for (const server of successors.values()) void server.stop(true);
+        options.log("error", "the old certificate stays", { reason: String(error) });
+        return;
       }
+      current = next;
+      for (const [i, server] of successors) {
+        older.push(tls[i]!);
+        if (takeover === null) void tls[i]!.stop(false);
+        tls[i] = server;
+      }
+      takeover?.complete();
+      while (older.length > maxOlderServers) void older.shift()!.stop(false);
     },
     async stop() {
       watch.stop();
-      await drain([...plain, ...tls, ...leaving], options);
+      await drain([...plain, ...tls, ...older], options);
     },
   };
 }

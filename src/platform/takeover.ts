@@ -1,0 +1,41 @@
+/** A listener hands its port to a successor on the same port, and not one connection is lost. */
+import { closeSync, openSync } from "node:fs";
+import { openLibc } from "./libc.ts";
+import { listOwnSockets } from "./own-sockets.ts";
+import { createSynFilter } from "./syn-filter.ts";
+
+/** Connections that were on their way to the old listener have this long to arrive; a longer round trip is cut. */
+const ARRIVAL_MS = 200;
+
+/** Ends the old listeners. */
+export type Takeover = { complete(): void };
+
+/**
+ * To be called before the successors listen; `complete` after. Bun's `stop` would cut connections that
+ * are idle or in their handshake, so the listening socket alone is taken away: first new connections are
+ * turned to the successor, then a file that never has anything to read takes its descriptor.
+ * Null where the system's calls cannot be had.
+ */
+export function beginTakeover(ports: ReadonlySet<number>): Takeover | null {
+  const libc = openLibc();
+  if (libc === null) return null;
+  const filter = createSynFilter(libc);
+  const isOurs = ({ listens, port }: { listens: boolean; port: number }) =>
+    listens && ports.has(port);
+  const old = listOwnSockets(libc).filter(isOurs);
+  return {
+    complete() {
+      for (const { fd } of old) filter.attach(fd);
+      setTimeout(() => {
+        const idle = openSync("/dev/null", "r");
+        const listening = new Set(
+          listOwnSockets(libc)
+            .filter(isOurs)
+            .map(({ fd }) => fd),
+        );
+        for (const { fd } of old) if (listening.has(fd)) libc.dup2(idle, fd);
+        closeSync(idle);
+      }, ARRIVAL_MS);
+    },
+  };
+}
