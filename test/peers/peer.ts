@@ -8,12 +8,26 @@ import type { Test } from "tap";
  * CI) its absence is an error; elsewhere the caller skips and says so.
  */
 export function hasPeer(program: string): boolean {
+  return succeeds(program, ["sh", "-c", `command -v ${program}`]);
+}
+
+/** The same for a module of Debian's own Python. */
+export function hasPythonModule(name: string): boolean {
+  return succeeds(`python3-${name}`, ["/usr/bin/python3", "-c", `import ${name}`]);
+}
+
+/** The same for a file that a Debian package brings. */
+export function hasFile(path: string): boolean {
+  return succeeds(path, ["test", "-e", path]);
+}
+
+function succeeds(what: string, [program, ...args]: [string, ...string[]]): boolean {
   try {
-    execFileSync("sh", ["-c", `command -v ${program}`], { stdio: "ignore" });
+    execFileSync(program, args, { stdio: "ignore" });
     return true;
   } catch {
     if (process.env["WAYPOST_REQUIRE_PEERS"] === "1")
-      throw new Error(`${program} is missing; test/peers/install.sh installs it`);
+      throw new Error(`${what} is missing; test/peers/install.sh installs it`);
     return false;
   }
 }
