@@ -80,14 +80,13 @@ export async function startHttp(options: HttpStart): Promise<HttpListeners> {
   const start = (at: HttpAddress, among: readonly HttpAddress[], secure?: HttpsIdentity) =>
     startServer(at, { ...options, among, identity: secure, refuses: watch.refuses });
   try {
-    for (const at of options.http) {
+    // What takes a while comes first: nobody is served until all can listen.
+    for (const at of [...options.http, ...options.https])
       if ("path" in at) await removeStale(at.path);
-      plain.push(start(at, options.http));
-    }
-    for (const at of options.https) {
-      if ("path" in at) await removeStale(at.path);
-      tls.push(start(await claimed(at, options.https), options.https, identity));
-    }
+    const secure: HttpAddress[] = [];
+    for (const at of options.https) secure.push(await claimed(at, options.https));
+    for (const at of options.http) plain.push(start(at, options.http));
+    for (const at of secure) tls.push(start(at, options.https, identity));
   } catch (error) {
     for (const server of [...plain, ...tls]) void server.stop(true);
     watch.stop();
