@@ -1,5 +1,6 @@
 /** The token of `acl.tokens.initial_management` becomes one of the state, once. */
-import { initialManagementCommand, type AclReader } from "../cluster/acl-state.ts";
+import type { AclReader } from "../cluster/acl-state.ts";
+import { initialManagementCommand } from "../cluster/acl-tokens.ts";
 import type { Command } from "../cluster/command.ts";
 import type { Outcome } from "../cluster/engine.ts";
 import type { Config } from "../config/options.ts";

@@ -59,6 +59,20 @@ export function parseRules(text: string): Result<Rules, string> {
   return ok(rules);
 }
 
+/** Rules given as a table: `{ service: { web: "write" }, node_prefix: { "": "read" } }`. */
+export function rulesOf(
+  table: Partial<Record<Resource | `${Resource}_prefix`, Readonly<Record<string, Access>>>>,
+): Rules {
+  const rules = noRules();
+  for (const resource of RESOURCES) {
+    const { exact, prefix } = rules.resources[resource];
+    for (const [name, access] of Object.entries(table[resource] ?? {})) put(exact, name, access);
+    for (const [name, access] of Object.entries(table[`${resource}_prefix`] ?? {}))
+      put(prefix, name, access);
+  }
+  return rules;
+}
+
 /** The rules of several policies taken together. */
 export function mergeRules(all: readonly Rules[]): Rules {
   const merged = noRules();

@@ -1,27 +1,36 @@
 /**
- * State machine of ACL policies and tokens. Two records need no command: the builtin policy
- * global-management and the anonymous token. Consul 1.10 agent/consul/acl_endpoint.go for the texts.
+ * Policies, roles and tokens as they are held and read; acl-policies, acl-roles and acl-tokens
+ * change them. Two records need no command: the builtin policy global-management and the anonymous
+ * token.
  */
-import { fail, ok, type Result } from "../base.ts";
+import { ok, type Result } from "../base.ts";
+import { presentLinks, type Linked } from "./acl-links.ts";
 import { parseRules, type Rules } from "./acl-rules.ts";
 import type { Change } from "./change.ts";
-import type { AclPolicyFields, AclTokenFields, Command } from "./command.ts";
+import type { AclPolicyFields, AclRoleFields, AclTokenFields } from "./command.ts";
 import { sameJson } from "./same.ts";
 
 type Indexed = { readonly createIndex: number; readonly modifyIndex: number };
 /** A policy as it is stored. */
 export type AclPolicyRecord = AclPolicyFields & Indexed;
-/** As read: links to policies that are gone are left out, names are the present ones. */
+/** As read: links to what is gone are left out, names are the present ones. */
+export type AclRoleRecord = AclRoleFields & Indexed;
+/** As read: links to what is gone are left out, names are the present ones. */
 export type AclTokenRecord = AclTokenFields & Indexed;
 
-/** Policies and tokens, with what finds them. */
+/** Policies, roles and tokens, with what finds them. */
 export type AclState = {
   policies: Map<string, { record: AclPolicyRecord; rules: Rules }>;
   /** Lower-case name → id. */
   policyNames: Map<string, string>;
+  roles: Map<string, AclRoleRecord>;
+  /** Lower-case name → id. */
+  roleNames: Map<string, string>;
   tokens: Map<string, AclTokenRecord>;
   /** Secret → accessor. */
   secrets: Map<string, string>;
+  /** Accessors of the tokens that expire → ms since 1970 at which they do. */
+  expiring: Map<string, number>;
   index: number;
   /** Index of the bootstrap command; 0: bootstrap is still open. */
   bootstrapIndex: number;
@@ -29,18 +38,26 @@ export type AclState = {
   version: object;
 };
 
-/** Read side; lists are in order of the id. */
+/**
+ * Read side; lists are in order of the id. Tokens are found also when their time is over: who asks
+ * on behalf of a client looks at `isExpired`.
+ */
 export type AclReader = {
   /** Modify index of the topic `acl`. */
   readonly index: number;
   /** Another object after every change of the state, also when a snapshot is installed. */
   readonly version: object;
   readonly bootstrapIndex: number;
+  /** Accessors of the tokens that expire → ms since 1970 at which they do. */
+  readonly expiring: ReadonlyMap<string, number>;
   policy(id: string): AclPolicyRecord | undefined;
   policyByName(name: string): AclPolicyRecord | undefined;
   policies(): AclPolicyRecord[];
   /** Parsed rules of a policy that exists. */
   rules(policyId: string): Rules | undefined;
+  role(id: string): AclRoleRecord | undefined;
+  roleByName(name: string): AclRoleRecord | undefined;
+  roles(): AclRoleRecord[];
   token(accessorId: string): AclTokenRecord | undefined;
   tokenBySecret(secretId: string): AclTokenRecord | undefined;
   tokens(): AclTokenRecord[];
@@ -48,11 +65,13 @@ export type AclReader = {
 
 /** Built-in policy with all rights: it may get another name, but stays, with its rules. */
 export const GLOBAL_MANAGEMENT_ID = "00000000-0000-0000-0000-000000000001";
-const ANONYMOUS_ID = "00000000-0000-0000-0000-000000000002";
+/** Accessor of the token of those who show none. */
+export const ANONYMOUS_ID = "00000000-0000-0000-0000-000000000002";
 /** Secret of those who show no token. */
 export const ANONYMOUS_SECRET = "anonymous";
 
-const MANAGEMENT_RULES = [
+/** Rules of the builtin policy, as Consul words them. */
+export const MANAGEMENT_RULES = [
   'acl = "write"',
   ...["agent", "event", "key", "node", "query", "service", "session"].map(
     (resource) => `${resource}_prefix "" {\n\tpolicy = "write"\n}`,
@@ -61,15 +80,16 @@ const MANAGEMENT_RULES = [
   'operator = "write"',
 ].join("\n");
 
-const POLICY_NAME = /^[A-Za-z0-9_-]{1,128}$/;
-
 /** The state of a new cluster: the built-in policy and the anonymous token. */
 export function createAclState(): AclState {
   const state: AclState = {
     policies: new Map(),
     policyNames: new Map(),
+    roles: new Map(),
+    roleNames: new Map(),
     tokens: new Map(),
     secrets: new Map(),
+    expiring: new Map(),
     index: 0,
     bootstrapIndex: 0,
     version: {},
@@ -95,132 +115,16 @@ export function createAclState(): AclState {
   return state;
 }
 
-/** Creates or replaces a policy; the same content changes nothing. The error is Consul's text. */
-export function applyPolicySet(
-  state: AclState,
-  fields: AclPolicyFields,
-  change: Change,
-): Result<AclPolicyRecord, string> {
-  const held = state.policies.get(fields.id)?.record;
-  const problem = policyProblem(state, fields, held);
-  if (problem !== undefined) return fail(problem);
-  if (held !== undefined && sameFields(held, fields)) return ok(held);
-  const { index } = change;
-  const record = { ...fields, createIndex: held?.createIndex ?? index, modifyIndex: index };
-  const put = putPolicy(state, record);
-  if (!put.ok) return put;
-  touch(state, change);
-  return ok(record);
-}
-
-/** An unknown policy is fine; the built-in one is refused. */
-export function applyPolicyDelete(
-  state: AclState,
-  id: string,
-  change: Change,
-): Result<true, string> {
-  if (id === GLOBAL_MANAGEMENT_ID)
-    return fail("Delete operation not permitted on the builtin global-management policy");
-  const held = state.policies.get(id)?.record;
-  if (held === undefined) return ok(true);
-  state.policies.delete(id);
-  state.policyNames.delete(held.name.toLowerCase());
-  touch(state, change);
-  return ok(true);
-}
-
-/**
- * Creates or replaces a token. Refused: a secret that changes or is another token's, unknown
- * policies.
- */
-export function applyTokenSet(
-  state: AclState,
-  fields: AclTokenFields,
-  change: Change,
-): Result<AclTokenRecord, string> {
-  const held = state.tokens.get(fields.accessorId);
-  if (held !== undefined && held.secretId !== fields.secretId)
-    return fail("Changing a tokens SecretID is not permitted");
-  if (held === undefined && state.secrets.has(fields.secretId))
-    return fail("Invalid Token: SecretID is already in use");
-  const links = resolveLinks(state, fields.policies);
-  if (!links.ok) return links;
-  const { index } = change;
-  const record: AclTokenRecord = {
-    ...fields,
-    policies: links.value,
-    // The time of creation stays what it was.
-    createTimeMs: held?.createTimeMs ?? fields.createTimeMs,
-    createIndex: held?.createIndex ?? index,
-    modifyIndex: index,
-  };
-  if (held !== undefined && sameFields(held, record)) return ok(asRead(state, held));
-  putToken(state, record);
-  touch(state, change);
-  return ok(record);
-}
-
-/** An unknown token is fine; the anonymous one is refused. */
-export function applyTokenDelete(
-  state: AclState,
-  accessorId: string,
-  change: Change,
-): Result<true, string> {
-  if (accessorId === ANONYMOUS_ID)
-    return fail("Delete operation not permitted on the anonymous token");
-  const held = state.tokens.get(accessorId);
-  if (held === undefined) return ok(true);
-  state.tokens.delete(accessorId);
-  state.secrets.delete(held.secretId);
-  touch(state, change);
-  return ok(true);
-}
-
-/** Makes the first management token; again only with the index of the last time as `resetIndex`. */
-export function applyBootstrap(
-  state: AclState,
-  { token, resetIndex }: { token: AclTokenFields; resetIndex: number },
-  change: Change,
-): Result<AclTokenRecord, string> {
-  const { bootstrapIndex } = state;
-  if (bootstrapIndex !== 0 && resetIndex !== bootstrapIndex)
-    return fail(
-      `Permission denied: ACL bootstrap no longer allowed (reset index: ${bootstrapIndex})`,
-    );
-  const set = applyTokenSet(state, token, change);
-  if (set.ok) {
-    state.bootstrapIndex = change.index;
-    touch(state, change);
-  }
-  return set;
-}
-
-/**
- * What a leader must propose so that the secret of acl.tokens.initial_management is a token of its
- * own; undefined if it is one. Bootstrap is over then, as in Consul.
- */
-export function initialManagementCommand(
-  reader: AclReader,
-  secretId: string,
-  drawn: { uuid: string; timeMs: number },
-): Command | undefined {
-  if (secretId === "" || reader.tokenBySecret(secretId) !== undefined) return undefined;
-  const token = {
-    accessorId: drawn.uuid,
-    secretId,
-    description: "Master Token",
-    policies: [{ id: GLOBAL_MANAGEMENT_ID, name: "global-management" }],
-    local: false,
-    createTimeMs: drawn.timeMs,
-  };
-  if (reader.bootstrapIndex !== 0) return { type: "acl-token-set", token };
-  return { type: "acl-bootstrap", token, resetIndex: 0 };
+/** Whether the token's time is over at this wall time. */
+export function isExpired({ expirationTimeMs }: AclTokenFields, wallMs: number): boolean {
+  return expirationTimeMs !== undefined && expirationTimeMs <= wallMs;
 }
 
 /** `current` gives the state, which a snapshot may have replaced. */
 export function createAclReader(current: () => AclState): AclReader {
   const policies = () => [...current().policies.values()].map(({ record }) => record);
-  const read = (token: AclTokenRecord | undefined) => token && asRead(current(), token);
+  const tokenAsRead = (token: AclTokenRecord | undefined) => token && asRead(current(), token);
+  const roleAsRead = (role: AclRoleRecord | undefined) => role && asRead(current(), role);
   return {
     get index() {
       return current().index;
@@ -231,6 +135,9 @@ export function createAclReader(current: () => AclState): AclReader {
     get bootstrapIndex() {
       return current().bootstrapIndex;
     },
+    get expiring() {
+      return current().expiring;
+    },
     policy: (id) => current().policies.get(id)?.record,
     policyByName(name) {
       const id = current().policyNames.get(name.toLowerCase());
@@ -238,10 +145,19 @@ export function createAclReader(current: () => AclState): AclReader {
     },
     policies: () => policies().sort((a, b) => (a.id < b.id ? -1 : 1)),
     rules: (policyId) => current().policies.get(policyId)?.rules,
-    token: (accessorId) => read(current().tokens.get(accessorId)),
+    role: (id) => roleAsRead(current().roles.get(id)),
+    roleByName(name) {
+      const id = current().roleNames.get(name.toLowerCase());
+      return id === undefined ? undefined : roleAsRead(current().roles.get(id));
+    },
+    roles: () =>
+      [...current().roles.values()]
+        .sort((a, b) => (a.id < b.id ? -1 : 1))
+        .map((role) => asRead(current(), role)),
+    token: (accessorId) => tokenAsRead(current().tokens.get(accessorId)),
     tokenBySecret(secretId) {
       const accessorId = current().secrets.get(secretId);
-      return accessorId === undefined ? undefined : read(current().tokens.get(accessorId));
+      return accessorId === undefined ? undefined : tokenAsRead(current().tokens.get(accessorId));
     },
     tokens: () =>
       [...current().tokens.values()]
@@ -261,67 +177,53 @@ export function putPolicy(state: AclState, record: AclPolicyRecord): Result<true
   return ok(true);
 }
 
+/** Adds a role that a command or a snapshot brings. */
+export function putRole(state: AclState, record: AclRoleRecord): void {
+  const held = state.roles.get(record.id);
+  if (held !== undefined) state.roleNames.delete(held.name.toLowerCase());
+  state.roles.set(record.id, record);
+  state.roleNames.set(record.name.toLowerCase(), record.id);
+}
+
 /** Adds a token that a command or a snapshot brings. */
 export function putToken(state: AclState, record: AclTokenRecord): void {
-  state.tokens.set(record.accessorId, record);
-  state.secrets.set(record.secretId, record.accessorId);
+  const { accessorId, expirationTimeMs } = record;
+  state.tokens.set(accessorId, record);
+  state.secrets.set(record.secretId, accessorId);
+  if (expirationTimeMs !== undefined) state.expiring.set(accessorId, expirationTimeMs);
 }
 
-function policyProblem(
-  state: AclState,
-  fields: AclPolicyFields,
-  held: AclPolicyRecord | undefined,
-): string | undefined {
-  if (fields.name === "") return "Invalid Policy: no Name is set";
-  if (!POLICY_NAME.test(fields.name))
-    return "Invalid Policy: invalid Name. Only alphanumeric characters, '-' and '_' are allowed";
-  const holder = state.policyNames.get(fields.name.toLowerCase());
-  if (holder !== undefined && holder !== fields.id) {
-    const policy = held === undefined ? "A Policy with Name" : "A policy with name";
-    return `Invalid Policy: ${policy} "${fields.name}" already exists`;
-  }
-  if (fields.id !== GLOBAL_MANAGEMENT_ID) return undefined;
-  if (fields.rules !== MANAGEMENT_RULES)
-    return "Changing the Rules for the builtin global-management policy is not permitted";
-  if (fields.datacenters !== null && fields.datacenters.length > 0)
-    return "Changing the Datacenters of the builtin global-management policy is not permitted";
-  return undefined;
+/** The policies, for links to them. */
+export function linkedPolicies(state: AclState): Linked {
+  const { policies, policyNames } = state;
+  return { kind: "policy", ids: policyNames, nameOf: (id) => policies.get(id)?.record.name };
 }
 
-type Link = { id: string; name: string };
-
-/** Links may name a policy by id or by name; both are answered, doubles are merged. */
-function resolveLinks(state: AclState, links: readonly Link[]): Result<Link[], string> {
-  const resolved = new Map<string, Link>();
-  for (const link of links) {
-    const id = link.id === "" ? state.policyNames.get(link.name.toLowerCase()) : link.id;
-    const policy = id === undefined ? undefined : state.policies.get(id)?.record;
-    if (policy === undefined)
-      return fail(
-        link.id === ""
-          ? `No such ACL policy with name "${link.name}"`
-          : `No such ACL policy with ID "${link.id}"`,
-      );
-    resolved.set(policy.id, { id: policy.id, name: policy.name });
-  }
-  return ok([...resolved.values()]);
+/** The roles, for links to them. */
+export function linkedRoles({ roles, roleNames }: AclState): Linked {
+  return { kind: "role", ids: roleNames, nameOf: (id) => roles.get(id)?.name };
 }
 
-function asRead(state: AclState, token: AclTokenRecord): AclTokenRecord {
-  const policies = token.policies.flatMap(({ id }) => {
-    const policy = state.policies.get(id)?.record;
-    return policy === undefined ? [] : [{ id, name: policy.name }];
-  });
-  return sameJson(policies, token.policies) ? token : { ...token, policies };
+/** The record with its links as they are now; itself if none has changed. */
+export function asRead<R extends AclRoleRecord | AclTokenRecord>(state: AclState, record: R): R {
+  const policies = presentLinks(record.policies, linkedPolicies(state));
+  const held = "roles" in record ? record.roles : undefined;
+  const roles = held && presentLinks(held, linkedRoles(state));
+  if (policies === record.policies && roles === held) return record;
+  return { ...record, policies, ...(roles === undefined ? {} : { roles }) };
 }
 
 /** Equal but for the indexes. */
-function sameFields(a: AclPolicyRecord | AclTokenRecord, b: object): boolean {
+export function sameFields(
+  a: AclPolicyRecord | AclRoleRecord | AclTokenRecord,
+  b: object,
+): boolean {
   const { createIndex, modifyIndex } = a;
   return sameJson(a, { ...b, createIndex, modifyIndex });
 }
 
-function touch(state: AclState, change: Change): void {
+/** To be called after every change. */
+export function touch(state: AclState, change: Change): void {
   state.index = change.index;
   state.version = {};
   change.topics.add("acl");

@@ -26,6 +26,11 @@ const orNull =
   (value) =>
     value === null || shape(value);
 
+const optional =
+  (shape: Shape): Shape =>
+  (value) =>
+    value === undefined || shape(value);
+
 // Plain loops: every entry of a log that is replayed passes through here.
 function listOf(shape: Shape): Shape {
   return (value) => {
@@ -144,13 +149,24 @@ const policy = record({
   datacenters: orNull(listOf(text)),
 });
 
+const links = listOf(record({ id: text, name: text }));
+const grants = {
+  policies: links,
+  serviceIdentities: optional(listOf(record({ serviceName: text, datacenters: listOf(text) }))),
+  nodeIdentities: optional(listOf(record({ nodeName: text, datacenter: text }))),
+};
+
+const role = record({ ...grants, id: text, name: text, description: text });
+
 const token = record({
+  ...grants,
   accessorId: text,
   secretId: text,
   description: text,
-  policies: listOf(record({ id: text, name: text })),
+  roles: optional(links),
   local: flag,
   createTimeMs: finite,
+  expirationTimeMs: optional(finite),
 });
 
 const coordinate = record({
@@ -202,6 +218,17 @@ const txnOperation: Shape = (value) =>
 
 const counter: Shape = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
 
+const autopilot = record({
+  cleanupDeadServers: flag,
+  lastContactThresholdMs: finite,
+  maxTrailingLogs: counter,
+  minQuorum: counter,
+  serverStabilizationTimeMs: finite,
+  redundancyZoneTag: text,
+  disableUpgradeMigration: flag,
+  upgradeVersionTag: text,
+});
+
 /** Shapes of the parts of records, for snapshots. */
 export const recordShapes = {
   node,
@@ -210,11 +237,13 @@ export const recordShapes = {
   query,
   session,
   policy,
+  role,
   token,
   coordinate,
   flags,
   base64,
   counter,
+  autopilot,
 };
 
 /** Shape of each command's body; `type` is checked by the codec. */
@@ -230,11 +259,15 @@ export const commandShapes: Readonly<Record<Command["type"], Shape>> = {
   "query-delete": record({ id: text }),
   "session-create": record({ session }),
   "session-destroy": record({ id: text }),
+  "autopilot-set": record({ config: autopilot, cas: orNull(counter) }),
   "acl-policy-set": record({ policy }),
   "acl-policy-delete": record({ id: text }),
   "acl-token-set": record({ token }),
   "acl-token-delete": record({ accessorId: text }),
   "acl-bootstrap": record({ token, resetIndex: integer }),
+  "acl-role-set": record({ role }),
+  "acl-role-delete": record({ id: text }),
+  "acl-tokens-reap": record({ accessorIds: listOf(text), expiredMs: finite }),
   coordinates: record({ updates: listOf(coordinate) }),
   kv: record({ operation: kvOperation }),
   "kv-reap": () => true,

@@ -8,6 +8,7 @@
  * node registration"), so that the HTTP layer passes it on unchanged with status 500.
  */
 import { fail, ok, type Result } from "../base.ts";
+import type { AutopilotFields } from "./autopilot.ts";
 import { commandShapes } from "./command-shapes.ts";
 import type { KvOperation } from "./kv-apply.ts";
 import type { TxnOperation } from "./txn.ts";
@@ -57,14 +58,29 @@ export type AclPolicyFields = {
   rules: string;
   datacenters: readonly string[] | null;
 };
-/** A token as it is set; `createTimeMs` is wall time since 1970. */
-export type AclTokenFields = {
+/** A link to a policy or a role: in a command one of the two may be "", in a record both are there. */
+export type AclLink = { readonly id: string; readonly name: string };
+/** Rights on a service of this name; no datacenters: in all. */
+export type AclServiceIdentity = { serviceName: string; datacenters: readonly string[] };
+/** Rights on a node of this name in one datacenter. */
+export type AclNodeIdentity = { nodeName: string; datacenter: string };
+/** Where a role or a token has its rights from; a member that is absent means none. */
+export type AclGrants = {
+  policies: readonly AclLink[];
+  serviceIdentities?: readonly AclServiceIdentity[];
+  nodeIdentities?: readonly AclNodeIdentity[];
+};
+/** A role as it is set. */
+export type AclRoleFields = AclGrants & { id: string; name: string; description: string };
+/** A token as it is set; times are ms of wall time since 1970, without the second it never expires. */
+export type AclTokenFields = AclGrants & {
   accessorId: string;
   secretId: string;
   description: string;
-  policies: readonly { id: string; name: string }[];
+  roles?: readonly AclLink[];
   local: boolean;
   createTimeMs: number;
+  expirationTimeMs?: number;
 };
 
 /** What a log entry may ask the state machine for. */
@@ -75,10 +91,16 @@ export type Command =
   | { type: "query-delete"; id: string }
   | { type: "session-create"; session: SessionFields }
   | { type: "session-destroy"; id: string }
+  /** All settings of autopilot; with `cas` only if they were last changed at that index. */
+  | { type: "autopilot-set"; config: AutopilotFields; cas: number | null }
   | { type: "acl-policy-set"; policy: AclPolicyFields }
   | { type: "acl-policy-delete"; id: string }
   | { type: "acl-token-set"; token: AclTokenFields }
   | { type: "acl-token-delete"; accessorId: string }
+  | { type: "acl-role-set"; role: AclRoleFields }
+  | { type: "acl-role-delete"; id: string }
+  /** Tokens whose time was over at `expiredMs`; those among them that expire later stay. */
+  | { type: "acl-tokens-reap"; accessorIds: readonly string[]; expiredMs: number }
   /** The first management token; again only with the reset index that the refusal named. */
   | { type: "acl-bootstrap"; token: AclTokenFields; resetIndex: number }
   /** Coordinates of nodes; of those that do not exist they are dropped. */
@@ -116,7 +138,11 @@ const KINDS: Readonly<Record<Command["type"], number>> = {
   "acl-token-set": 9,
   "acl-token-delete": 10,
   "acl-bootstrap": 11,
+  "acl-role-set": 30,
+  "acl-role-delete": 31,
+  "acl-tokens-reap": 32,
   epoch: 12,
+  "autopilot-set": 40,
   coordinates: 30,
   kv: 14,
   "kv-reap": 15,

@@ -3,12 +3,14 @@
  *   head     format, log index, epoch, indexes of the tables, log time
  *   service  lower-case name and index of a service, before its first instance
  *   n s c    a node, its instances, its checks: by node name, then by id
- *   session query policy token   records by id
+ *   session query policy role token   records by id
  *   coordinate   by node name, then by segment
+ *   autopilot    the settings
  *   kv kv-tombstone kv-delay   entries of the KV store, deletions, lock delays: by key
  *   end      number of rows before it
  */
-import type { AclPolicyRecord, AclTokenRecord } from "./acl-state.ts";
+import type { AclPolicyRecord, AclRoleRecord, AclTokenRecord } from "./acl-state.ts";
+import type { AutopilotRecord } from "./autopilot.ts";
 import type { CatalogIndexes } from "./catalog-tables.ts";
 import type { CheckFields, NodeFields, ServiceFields } from "./command.ts";
 import { recordShapes, type Shape } from "./command-shapes.ts";
@@ -53,7 +55,9 @@ export type Reading =
   | { kind: "c"; fields: CheckFields; stamps: Stamps }
   | { kind: "session"; record: SessionRecord }
   | { kind: "query"; record: QueryRecord }
+  | { kind: "autopilot"; record: AutopilotRecord }
   | { kind: "policy"; record: AclPolicyRecord }
+  | { kind: "role"; record: AclRoleRecord }
   | { kind: "token"; record: AclTokenRecord }
   | { kind: "coordinate"; record: CoordinateRecord }
   | { kind: "kv"; record: KvRecord }
@@ -107,8 +111,14 @@ export function checkRow(r: CheckRecord): Row {
 
 /** A record that stands for itself. */
 export const recordRow = (
-  kind: "session" | "query" | "policy" | "token",
-  record: SessionRecord | QueryRecord | AclPolicyRecord | AclTokenRecord,
+  kind: "autopilot" | "session" | "query" | "policy" | "role" | "token",
+  record:
+    | AutopilotRecord
+    | SessionRecord
+    | QueryRecord
+    | AclPolicyRecord
+    | AclRoleRecord
+    | AclTokenRecord,
 ): Row => [kind, record];
 
 /** Where a node stands. */
@@ -146,7 +156,9 @@ export function readRow(row: Row): Reading | undefined {
       return readCheck(row);
     case "session":
     case "query":
+    case "autopilot":
     case "policy":
+    case "role":
     case "token":
       return readRecord(row[0], row[1]);
     case "coordinate": {
@@ -276,7 +288,7 @@ function readKv(row: Row): Reading | undefined {
 }
 
 function readRecord(
-  kind: "session" | "query" | "policy" | "token",
+  kind: "autopilot" | "session" | "query" | "policy" | "role" | "token",
   record: unknown,
 ): Reading | undefined {
   if (!recordShapes[kind](record)) return undefined;

@@ -1,6 +1,7 @@
 /** The whole state as rows, consistent as of the call, and back. */
 import { fail, ok, type Result } from "../base.ts";
-import { createAclState, putPolicy, putToken, type AclState } from "./acl-state.ts";
+import { createAclState, putPolicy, putRole, putToken, type AclState } from "./acl-state.ts";
+import type { AutopilotRecord } from "./autopilot.ts";
 import { createTables, freezeNodes, type NodeEntry, type Tables } from "./catalog-tables.ts";
 import { restoreNode } from "./catalog.ts";
 import {
@@ -43,6 +44,8 @@ export type Contents = {
   acl: AclState;
   coordinates: Coordinates;
   kv: Kv;
+  /** null before the first entry. */
+  autopilot: AutopilotRecord | null;
 };
 
 /** What a new cluster holds. */
@@ -57,6 +60,7 @@ export function emptyContents(): Contents {
     acl: createAclState(),
     coordinates: createCoordinates(),
     kv: createKv(),
+    autopilot: null,
   };
 }
 
@@ -90,8 +94,10 @@ export function rowsOf(contents: Contents, epoch = contents.epoch): Iterable<Row
       [...acl.policies.values()].map(({ record }) => record),
       (policy) => policy.id,
     ),
+    ...byId("role", [...acl.roles.values()], (role) => role.id),
     ...byId("token", [...acl.tokens.values()], (token) => token.accessorId),
     ...coordinateRecords(contents.coordinates).map(coordinateRow),
+    ...(contents.autopilot === null ? [] : [recordRow("autopilot", contents.autopilot)]),
   ];
   return rows(head, nodes, serviceIndexes, records, kvRows(kv));
 }
@@ -248,10 +254,16 @@ class ContentsBuilder {
         const put = putQuery(queries, reading.record);
         return put.ok ? undefined : `damaged snapshot: query: ${put.error}`;
       }
+      case "autopilot":
+        this.#contents.autopilot = reading.record;
+        return undefined;
       case "policy": {
         const put = putPolicy(acl, reading.record);
         return put.ok ? undefined : `damaged snapshot: policy: ${put.error}`;
       }
+      case "role":
+        putRole(acl, reading.record);
+        return undefined;
       case "token":
         putToken(acl, reading.record);
         return undefined;

@@ -3,15 +3,11 @@
  * one. The same log gives the same state on every node, to the octet of its snapshot.
  */
 import { fail, ok, unreachable, type Result } from "../base.ts";
-import {
-  applyBootstrap,
-  applyPolicyDelete,
-  applyPolicySet,
-  applyTokenDelete,
-  applyTokenSet,
-  createAclReader,
-  type AclReader,
-} from "./acl-state.ts";
+import { applyPolicyDelete, applyPolicySet } from "./acl-policies.ts";
+import { applyRoleDelete, applyRoleSet } from "./acl-roles.ts";
+import { createAclReader, type AclReader } from "./acl-state.ts";
+import { applyBootstrap, applyTokenDelete, applyTokenSet, applyTokensReap } from "./acl-tokens.ts";
+import { applyAutopilot, defaultAutopilot, type AutopilotRecord } from "./autopilot.ts";
 import { catalogIndexOf, createNodeReads } from "./catalog-read.ts";
 import { applyDeregister, applyRegister } from "./catalog.ts";
 import { createChange, type Change } from "./change.ts";
@@ -45,6 +41,8 @@ export type Applied = {
 export type State = {
   readonly reader: CatalogReader;
   readonly acl: AclReader;
+  /** null before the first entry of a leader. */
+  readonly autopilot: AutopilotRecord | null;
   /** Highest epoch whose first entry was applied; 0 before any. */
   readonly epoch: number;
   /** Log time of the newest command: milliseconds since 1970; 0 before any. */
@@ -131,6 +129,11 @@ export function createState(): State {
             change,
           ),
         );
+      case "autopilot-set": {
+        const { record, result } = applyAutopilot(contents.autopilot, command, change);
+        contents.autopilot = record;
+        return result;
+      }
       case "acl-policy-set":
         return applyPolicySet(acl, command.policy, change);
       case "acl-policy-delete":
@@ -141,10 +144,17 @@ export function createState(): State {
         return applyTokenDelete(acl, command.accessorId, change);
       case "acl-bootstrap":
         return applyBootstrap(acl, command, change);
+      case "acl-role-set":
+        return applyRoleSet(acl, command.role, change);
+      case "acl-role-delete":
+        return applyRoleDelete(acl, command.id, change);
+      case "acl-tokens-reap":
+        return applyTokensReap(acl, command, change);
       case "epoch":
         if (command.epoch <= contents.epoch)
           return fail(`epoch ${command.epoch} is not above ${contents.epoch}`);
         contents.epoch = command.epoch;
+        contents.autopilot ??= defaultAutopilot(change.index);
         return ok(true);
       default:
         return unreachable(command);
@@ -168,6 +178,9 @@ export function createState(): State {
     acl: createAclReader(() => contents.acl),
     get epoch() {
       return contents.epoch;
+    },
+    get autopilot() {
+      return contents.autopilot;
     },
     get timeMs() {
       return contents.timeMs;

@@ -3,7 +3,8 @@ import t from "tap";
 import { createAcl, createAuthorizer, type AclSettings } from "../../src/cluster/acl.ts";
 import { parseHcl } from "../../src/cluster/acl-hcl.ts";
 import { createCovering, mergeRules, parseRules, type Rules } from "../../src/cluster/acl-rules.ts";
-import { GLOBAL_MANAGEMENT_ID, initialManagementCommand } from "../../src/cluster/acl-state.ts";
+import { GLOBAL_MANAGEMENT_ID } from "../../src/cluster/acl-state.ts";
+import { initialManagementCommand } from "../../src/cluster/acl-tokens.ts";
 import type { Command } from "../../src/cluster/command.ts";
 import { createLog } from "./state-fixtures.ts";
 
