@@ -210,12 +210,10 @@ const used = {
   "limits.kv_max_value_size": row("integer", 524_288, "Octets of a value in the KV store.", {
     min: 1,
     max: VALUE_OCTETS_MAX,
-    ...reload,
   }),
   "limits.txn_max_req_len": row("integer", 524_288, "Octets of the body of a transaction.", {
     min: 1,
     max: VALUE_OCTETS_MAX,
-    ...reload,
   }),
   default_query_time: row("durationMs", 300_000, "Hold of a blocking query without `wait`.", {
     flag: "-default-query-time",
