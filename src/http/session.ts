@@ -2,6 +2,7 @@
 import type { SessionFields } from "../cluster/command.ts";
 import type { Decoded } from "../cluster/decode.ts";
 import type { SessionRecord } from "../cluster/model.ts";
+import { compareText } from "../cluster/sorted.ts";
 import { formatDuration, parseDuration } from "../duration.ts";
 import { HttpError, route, type Call, type Reply, type Route } from "./call.ts";
 import { answerRead, parseReadOptions, passBarrier } from "./read.ts";
@@ -177,6 +178,7 @@ function answerSessions(
     look: () => ({
       value: [...reader.sessions()]
         .filter((session) => isWanted(session) && rights.sessionRead(session.node))
+        .sort((a, b) => compareText(a.id, b.id)) // as Consul's table has them
         .map(toSession),
     }),
   });
