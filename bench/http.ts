@@ -5,12 +5,11 @@
  */
 import { etcdGet, etcdPut } from "./etcd.ts";
 import { openConnection } from "./http-connection.ts";
-import { medianLoad, type HttpResult } from "./load.ts";
+import { inTurns, type Asked } from "./load.ts";
 import type { Server } from "./process.ts";
 import { absolute, ratio, type Row } from "./rows.ts";
 import { startEtcd, startHono, startWaypost, type Waypost } from "./servers.ts";
 
-const ROUNDS = 3;
 const KEYS = 1_000;
 const CHANGES = 2_000;
 
@@ -57,39 +56,21 @@ export async function http(): Promise<Row[]> {
   return rows;
 }
 
-/** Once to let the program compile itself, then the median. */
-async function warmed(server: Server, lua: string, connections: number): Promise<HttpResult> {
-  await medianLoad(server, lua, connections, 1);
-  return medianLoad(server, lua, connections, ROUNDS);
-}
-
 async function puts({ http: ours }: Waypost, etcd: Server): Promise<Row[]> {
-  const many = await warmed(ours, kvPutLua, 32);
-  const theirMany = await warmed(etcd, etcdPut, 32);
-  const one = await warmed(ours, kvPutLua, 1);
-  const theirOne = await warmed(etcd, etcdPut, 1);
-  const cpu = [many.cpuMicrosPerRequest, theirMany.cpuMicrosPerRequest] as const;
+  const asked = [
+    { server: ours, lua: kvPutLua },
+    { server: etcd, lua: etcdPut },
+  ];
+  const [many, theirMany] = await inTurns(asked, 32);
+  const [one, theirOne] = await inTurns(asked, 1);
+  const rates = [many!.perSecond, theirMany!.perSecond] as const;
+  const cpu = [many!.cpuMicrosPerRequest, theirMany!.cpuMicrosPerRequest] as const;
+  const singles = [one!.perSecond, theirOne!.perSecond] as const;
   const what = "KV put 200 B";
   return [
-    ratio(
-      `${what}, 32 connections`,
-      "/s",
-      many.perSecond,
-      "etcd",
-      theirMany.perSecond,
-      "at least",
-      1.5,
-    ),
+    ratio(`${what}, 32 connections`, "/s", rates[0], "etcd", rates[1], "at least", 1.5),
     ratio(`${what}, 32 connections`, "us CPU", cpu[0], "etcd", cpu[1], "at most", 0.5),
-    ratio(
-      `${what}, 1 connection`,
-      "/s",
-      one.perSecond,
-      "etcd",
-      theirOne.perSecond,
-      "at least",
-      1.2,
-    ),
+    ratio(`${what}, 1 connection`, "/s", singles[0], "etcd", singles[1], "at least", 1.2),
   ];
 }
 
@@ -106,28 +87,34 @@ async function reads(waypost: Waypost, etcd: Server): Promise<Row[]> {
   const path = "/v1/health/service/ten";
   const list: unknown = await (await fetch(`http://127.0.0.1:${httpPort}${path}`)).json();
   const hono = await startHono(list);
-  const get = await warmed(waypost.http, kvGetLua, 32);
-  const bareGet = await warmed(hono, kvGetLua, 32);
-  const theirs = await warmed(etcd, etcdGet, 32);
-  const health = await warmed(waypost.http, getLua(path), 32);
-  const bareHealth = await warmed(hono, getLua(path), 32);
+  const keys = [
+    { server: waypost.http, lua: kvGetLua },
+    { server: hono, lua: kvGetLua },
+    { server: etcd, lua: etcdGet },
+  ];
+  const lists = [waypost.http, hono].map((server) => ({ server, lua: getLua(path) }));
+  const costs = async (asked: readonly Asked[]) =>
+    (await inTurns(asked, 32)).map(({ cpuMicrosPerRequest }) => cpuMicrosPerRequest);
+  const [get, bareGet, theirs] = await costs(keys);
+  const [health, bareHealth] = await costs(lists);
   await hono.stop();
   const what = "health/service, 10 instances";
-  const cost = ({ cpuMicrosPerRequest }: HttpResult) => cpuMicrosPerRequest;
   return [
-    absolute("KV get, 32 connections", "us CPU", cost(get), 13),
-    ratio("KV get, 32 connections", "us CPU", cost(get), "etcd", cost(theirs), "at most", 0.5),
-    ratio("KV get, 32 connections", "us CPU", cost(get), hono.name, cost(bareGet), "at most", 1.45),
-    absolute(what, "us CPU", cost(health), 25),
-    ratio(what, "us CPU", cost(health), hono.name, cost(bareHealth), "at most", 1.93),
+    absolute("KV get, 32 connections", "us CPU", get!, 13),
+    ratio("KV get, 32 connections", "us CPU", get!, "etcd", theirs!, "at most", 0.5),
+    ratio("KV get, 32 connections", "us CPU", get!, hono.name, bareGet!, "at most", 1.45),
+    absolute(what, "us CPU", health!, 25),
+    ratio(what, "us CPU", health!, hono.name, bareHealth!, "at most", 1.93),
   ];
 }
 
 async function recurse(waypost: Waypost): Promise<Row[]> {
   for (let n = 0; n < KEYS; n++)
     await put(waypost.httpPort, `/v1/kv/tree/${String(n).padStart(6, "0")}`, "v".repeat(150));
-  const { cpuMicrosPerRequest } = await warmed(waypost.http, getLua("/v1/kv/tree/?recurse"), 32);
-  return [absolute("kv?recurse of 1,000 keys of 150 B", "us CPU", cpuMicrosPerRequest, 400)];
+  const asked = [{ server: waypost.http, lua: getLua("/v1/kv/tree/?recurse") }];
+  const [tree] = await inTurns(asked, 32);
+  const what = "kv?recurse of 1,000 keys of 150 B";
+  return [absolute(what, "us CPU", tree!.cpuMicrosPerRequest, 400)];
 }
 
 async function agentRegistrations({ http: ours }: Waypost, etcd: Server): Promise<Row[]> {
@@ -136,10 +123,14 @@ async function agentRegistrations({ http: ours }: Waypost, etcd: Server): Promis
     [1, 0.8],
     [32, 1.2],
   ] as const) {
-    const { perSecond } = await warmed(ours, agentRegisterLua, connections);
-    const theirs = await warmed(etcd, etcdPut, connections);
+    const asked = [
+      { server: ours, lua: agentRegisterLua },
+      { server: etcd, lua: etcdPut },
+    ];
+    const [mine, theirs] = await inTurns(asked, connections);
     const what = `agent/service/register, ${connections} connection${connections === 1 ? "" : "s"}`;
-    rows.push(ratio(what, "/s", perSecond, "etcd puts", theirs.perSecond, "at least", bar));
+    const rates = [mine!.perSecond, theirs!.perSecond] as const;
+    rows.push(ratio(what, "/s", rates[0], "etcd puts", rates[1], "at least", bar));
   }
   return rows;
 }

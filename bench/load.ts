@@ -89,16 +89,30 @@ export async function httpLoad(
 
 const SECONDS = Number(process.env["BENCH_SECONDS"] ?? 5);
 
-/** The run of middle rate among `rounds` runs of BENCH_SECONDS each. */
-export async function medianLoad(
-  server: Server,
-  lua: string,
+/** Who is asked for what. */
+export type Asked = { server: Server; lua: string };
+
+/** Medians of rate and CPU, each over all rounds. */
+export type Medians = { perSecond: number; cpuMicrosPerRequest: number };
+
+/**
+ * Each is asked once to let it compile itself, then all in turns, BENCH_SECONDS at a time, so that
+ * whatever else goes on here hits all alike. In the order given.
+ */
+export async function inTurns(
+  asked: readonly Asked[],
   connections: number,
-  rounds: number,
-): Promise<HttpResult> {
-  const results: HttpResult[] = [];
-  for (let round = 0; round < rounds; round++)
-    results.push(await httpLoad(server, { lua, connections, seconds: SECONDS }));
-  results.sort((a, b) => a.perSecond - b.perSecond);
-  return results[Math.floor(results.length / 2)]!;
+  rounds = 3,
+): Promise<Medians[]> {
+  const results: HttpResult[][] = asked.map(() => []);
+  for (let round = 0; round <= rounds; round++)
+    for (const [i, { server, lua }] of asked.entries()) {
+      const result = await httpLoad(server, { lua, connections, seconds: SECONDS });
+      if (round > 0) results[i]!.push(result);
+    }
+  const median = (list: number[]) => list.sort((a, b) => a - b)[Math.floor(list.length / 2)]!;
+  return results.map((list) => ({
+    perSecond: median(list.map(({ perSecond }) => perSecond)),
+    cpuMicrosPerRequest: median(list.map(({ cpuMicrosPerRequest }) => cpuMicrosPerRequest)),
+  }));
 }

@@ -1,10 +1,8 @@
 /** Rows on registrations: PUT /v1/catalog/register against puts on one etcd member, both fsynced. */
 import { etcdPut } from "./etcd.ts";
-import { medianLoad } from "./load.ts";
+import { inTurns } from "./load.ts";
 import { ratio, type Row } from "./rows.ts";
 import { startEtcd, startWaypost } from "./servers.ts";
-
-const ROUNDS = 3;
 
 // Each request registers a new instance on one of 1,000 nodes, about 200 octets of JSON.
 const registerLua = `
@@ -28,13 +26,15 @@ export async function registrations(): Promise<Row[]> {
     [1, 0.8],
     [32, 1.2],
   ] as const) {
-    await medianLoad(waypost.http, registerLua, connections, 1);
-    const ours = await medianLoad(waypost.http, registerLua, connections, ROUNDS);
-    const theirs = await medianLoad(etcd, etcdPut, connections, ROUNDS);
+    const asked = [
+      { server: waypost.http, lua: registerLua },
+      { server: etcd, lua: etcdPut },
+    ];
+    const [ours, theirs] = await inTurns(asked, connections);
     const what = `registrations, ${connections} connection${connections === 1 ? "" : "s"}`;
-    const rates = [ours.perSecond, theirs.perSecond] as const;
+    const rates = [ours!.perSecond, theirs!.perSecond] as const;
     rows.push(ratio(what, "/s", rates[0], "etcd puts", rates[1], "at least", rateBar));
-    const cpu = [ours.cpuMicrosPerRequest, theirs.cpuMicrosPerRequest] as const;
+    const cpu = [ours!.cpuMicrosPerRequest, theirs!.cpuMicrosPerRequest] as const;
     rows.push(ratio(what, "us CPU", cpu[0], "etcd puts", cpu[1], "at most", 0.5));
   }
   await etcd.stop();
