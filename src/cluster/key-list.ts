@@ -17,6 +17,9 @@ type Chunk<T> = {
   view: number;
 };
 
+/** Items that stood in a row in a list, and may be put back there. */
+export type Cut<T> = { readonly size: number; readonly chunks: readonly Chunk<T>[] };
+
 /** Items per chunk: a change moves at most this many pointers, or copies them for a snapshot. */
 const CHUNK_ITEMS = 512;
 
@@ -87,28 +90,48 @@ export class KeyList<T extends Keyed> {
     return held;
   }
 
-  /** Takes out all items whose key starts with the prefix and gives them back in order. */
-  removePrefix(prefix: string): T[] {
-    const removed = [...this.withPrefix(prefix)];
-    if (removed.length === 0) return removed;
-    this.#size -= removed.length;
+  /** Takes out all items whose key starts with the prefix: O(chunks), they move as they stand. */
+  cutPrefix(prefix: string): Cut<T> {
     const compare = comparisonFor(prefix);
     const first = this.#chunkOf(prefix, compare);
     let end = first;
+    const cut: Chunk<T>[] = [];
     const rest: Chunk<T>[] = [];
-    while (end < this.#chunks.length) {
+    for (; end < this.#chunks.length; end++) {
       const chunk = this.#chunks[end]!;
       const from = lowerBound(chunk.items, prefix, compare);
       const to = endOfPrefix(chunk.items, prefix, from);
       if (from === to) break;
-      end++;
-      if (to - from === chunk.items.length) continue;
+      if (to - from === chunk.items.length) {
+        cut.push(chunk);
+        continue;
+      }
+      cut.push(this.#chunk(chunk.items.slice(from, to)));
       this.#own(chunk).splice(from, to - from);
       chunk.stale = true;
       rest.push(chunk);
     }
     this.#chunks.splice(first, end - first, ...rest);
-    return removed;
+    const size = cut.reduce((sum, { items }) => sum + items.length, 0);
+    this.#size -= size;
+    return { size, chunks: cut };
+  }
+
+  /** Puts back what was cut; the list must be as it was just after the cut. */
+  putBack({ size, chunks }: Cut<T>): void {
+    const key = chunks[0]?.items[0]?.key;
+    if (key === undefined) return;
+    const compare = comparisonFor(key);
+    let at = this.#chunkOf(key, compare);
+    const chunk = this.#chunks[at];
+    const above = chunk === undefined ? 0 : lowerBound(chunk.items, key, compare);
+    if (chunk !== undefined && above > 0) {
+      this.#chunks.splice(++at, 0, this.#chunk(this.#own(chunk).splice(above)));
+      chunk.stale = true;
+    }
+    // Not as arguments of `splice`: there may be more than a call takes.
+    this.#chunks = this.#chunks.slice(0, at).concat(chunks, this.#chunks.slice(at));
+    this.#size += size;
   }
 
   /** Items whose key starts with the prefix, in order; valid until the next change. */

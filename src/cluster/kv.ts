@@ -5,7 +5,7 @@
  * Consul 1.10 agent/consul/state/{kvs,graveyard,delay}.go.
  */
 import type { Change } from "./change.ts";
-import { compareKeys, KeyList } from "./key-list.ts";
+import { compareKeys, KeyList, type Cut } from "./key-list.ts";
 import type { KvReader, KvRecord, Topic } from "./model.ts";
 
 /** A deletion that is remembered: of a key, and of all below a prefix (`treeIndex`, 0 if never). */
@@ -123,19 +123,35 @@ export function removeRecord(kv: Kv, record: KvRecord, change: Change): void {
 
 /** Takes out every record below the prefix; one tombstone stands for all. Nothing below it: nothing changes. */
 export function removeTree(kv: Kv, prefix: string, change: Change): void {
-  const removed = kv.records.removePrefix(prefix);
-  if (removed.length === 0) return;
-  for (const record of removed) hold(kv, record, undefined);
+  const cut = kv.records.cutPrefix(prefix);
+  if (cut.size === 0) return;
+  const locked = locksOf(kv, prefix, cut);
+  for (const record of locked) hold(kv, record, undefined);
   change.undo?.push(() => {
-    for (const record of removed) {
-      kv.records.put(record);
-      hold(kv, undefined, record);
-    }
+    kv.records.putBack(cut);
+    for (const record of locked) hold(kv, undefined, record);
   });
   // The empty prefix always answers with the table's index, and nothing is left below any other.
   if (prefix === "") replaceTombstones(kv, [], change);
   else bury(kv, prefix, true, change);
   touch(kv, `kv-tree:${prefix}`, change);
+}
+
+type Lock = Pick<KvRecord, "key" | "session">;
+
+/** Looks at what there is less of: what was cut, or all locks there are. */
+function locksOf({ held }: Kv, prefix: string, cut: Cut<KvRecord>): Lock[] {
+  let lockCount = 0;
+  for (const keys of held.values()) lockCount += keys.size;
+  const locks: Lock[] = [];
+  if (lockCount < cut.size) {
+    for (const [session, keys] of held)
+      for (const key of keys) if (key.startsWith(prefix)) locks.push({ key, session });
+  } else {
+    for (const { items } of cut.chunks)
+      for (const record of items) if (record.session !== "") locks.push(record);
+  }
+  return locks;
 }
 
 /** From now until the log time nobody may lock the key. */
@@ -228,7 +244,7 @@ function replaceTombstones(kv: Kv, kept: readonly Tombstone[], change: Change): 
 }
 
 /** Keeps the book of locks: `after` stands in the place of `before`. */
-function hold(kv: Kv, before: KvRecord | undefined, after: KvRecord | undefined): void {
+function hold(kv: Kv, before: Lock | undefined, after: Lock | undefined): void {
   const was = before?.session ?? "";
   const is = after?.session ?? "";
   if (was === is) return;
