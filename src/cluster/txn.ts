@@ -30,6 +30,13 @@ import {
 /** Operations of one transaction at most; Consul's `maxTxnOps`. */
 export const TXN_OPERATIONS_MAX = 64;
 
+/**
+ * Octets of keys and values that the results of one transaction may have, and 256 for each; beyond it
+ * the transaction fails. Ours: 64 reads of a tree would otherwise be 64 times the whole store.
+ */
+export const TXN_RESULT_OCTETS_MAX = 32 * 1024 * 1024;
+const RESULT_OVERHEAD_OCTETS = 256;
+
 /** An operation on a key. `index` and `session` are what a verb compares with; any verb may be there. */
 export type KvTxnOperation = KvFields & {
   type: "kv";
@@ -142,12 +149,29 @@ function runAll(
 ): TxnOutcome {
   const results: TxnResult[] = [];
   const errors: TxnError[] = [];
+  let octets = 0;
   for (const [opIndex, operation] of operations.entries()) {
     const done = run(reader, writer, operation);
     if (!done.ok) errors.push({ opIndex, what: done.error });
-    else for (const result of done.value) results.push(result);
+    else
+      for (const result of done.value) {
+        octets += octetsOf(result);
+        if (octets > TXN_RESULT_OCTETS_MAX) return { errors: [...errors, tooMuch(opIndex)] };
+        results.push(result);
+      }
   }
   return errors.length > 0 ? { errors } : { results };
+}
+
+/** About what a result takes in memory; values count where they are shown. */
+function octetsOf(result: TxnResult): number {
+  if (result.type !== "kv") return RESULT_OVERHEAD_OCTETS;
+  const { record, showsValue } = result;
+  return RESULT_OVERHEAD_OCTETS + record.key.length + (showsValue ? record.value.length : 0);
+}
+
+function tooMuch(opIndex: number): TxnError {
+  return { opIndex, what: `results are larger than ${TXN_RESULT_OCTETS_MAX} octets` };
 }
 
 /** The lines that the operation adds to the answer. */

@@ -34,6 +34,25 @@ t.test("a log entry holds every kind of operation", async (t) => {
   t.notOk(isReadable(txn({ ...kv("set", "a"), type: "toString" } as unknown as TxnOperation)));
 });
 
+t.test("results that are too large are an error, and nothing was done", async (t) => {
+  const state = createState();
+  const value = "A".repeat(1024 * 1024);
+  for (let index = 1; index <= 30; index++) {
+    const operation = { verb: "set", key: `k${index}`, value, flags: "0" } as const;
+    state.apply(index, { type: "kv", operation }, 1000);
+  }
+  const read = state.apply(31, txn(kv("get-tree", "k"), kv("set", "a")), 1000).result;
+  t.match(read, { value: { results: { length: 31 } } });
+  const { result } = state.apply(
+    32,
+    txn(kv("set", "b"), kv("get-tree", "k"), kv("get-tree", "k")),
+    1000,
+  );
+  const what = "results are larger than 33554432 octets";
+  t.same(result, { ok: true, value: { errors: [{ opIndex: 2, what }] } });
+  t.notOk(state.reader.kv.get("b"));
+});
+
 t.test("a failure that dropped tombstones for want of room brings them back", async (t) => {
   const [state, twin] = [createState(), createState()];
   const count = 65_536;
