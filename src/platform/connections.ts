@@ -1,17 +1,20 @@
 /**
- * `limits.http_max_conns_per_client`. Bun.serve accepts connections by itself and tells nobody, so they
- * are counted in the kernel's list: before a request is handled, unless that was done a moment ago, and
- * once a second for those who connect and say nothing.
+ * `limits.http_max_conns_per_client`. Bun.serve accepts connections by itself and tells nobody, so the
+ * kernel's list of them is read: before a request is handled, as far as time allows, and once a second
+ * for those who connect and say nothing. With few descriptors in all there is nothing to list.
  */
 import { unmappedText } from "../address.ts";
 import type { SocketAddress } from "../ports.ts";
 import type { Libc } from "./libc.ts";
-import { countDescriptors, listOwnSockets, type OwnSocket } from "./own-sockets.ts";
+import type { OwnSocket, OwnSockets } from "./own-sockets.ts";
 
-/** Shortest time between two looks, milliseconds; a look at too few descriptors to matter takes 3 µs. */
-const LOOK_MS = 5;
-/** A look may take this part of the time at most. */
-const LOOK_SHARE = 1 / 20;
+/** Shortest time between two looks at the number of descriptors, milliseconds. */
+const LOOK_MS = 0.25;
+/** Part of the time that may go into lists of connections; what may be saved up and borrowed, milliseconds. */
+const LIST_SHARE = 1 / 16;
+const LIST_SAVED_MS = 20;
+/** Borrowed only when descriptors have become more. */
+const LIST_BORROWED_MS = 200;
 /** Longest time between two looks. */
 export const IDLE_LOOK_MS = 1000;
 
@@ -42,18 +45,27 @@ export type ConnectionWatch = {
  */
 export function watchConnections(
   libc: Libc,
-  options: { plain(): ReadonlySet<number>; tls(): ReadonlySet<number>; limit(): number },
+  options: {
+    plain(): ReadonlySet<number>;
+    tls(): ReadonlySet<number>;
+    limit(): number;
+    sockets: OwnSockets;
+  },
 ): ConnectionWatch {
-  let nextLookMs = 0;
+  let lookedMs = 0;
+  let allowanceMs = LIST_SAVED_MS;
+  /** Descriptors at the last list. */
+  let listed = 0;
   let tooMany: ReadonlySet<string> = new Set();
   /** Connections of the last full count in the order they were first seen. */
   let known = new Map<string, true>();
 
-  function count(limit: number): void {
+  /** Cuts what is too many; gives the number of connections cut. */
+  function list(limit: number): number {
     const plain = options.plain();
     const tls = options.tls();
     const connections = new Map<string, OwnSocket>();
-    for (const socket of listOwnSockets(libc))
+    for (const socket of options.sockets.list())
       if (socket.peer !== null && (plain.has(socket.port) || tls.has(socket.port)))
         connections.set(keyOf(socket.peer), socket);
     const ordered = [
@@ -63,6 +75,7 @@ export function watchConnections(
     known = new Map(ordered.map((key) => [key, true]));
     const perClient = new Map<string, number>();
     const refused = new Set<string>();
+    let cut = 0;
     for (const key of ordered) {
       const { fd, port, peer } = connections.get(key)!; // `ordered` holds its keys
       const ordinal = (perClient.get(peer!.address) ?? 0) + 1;
@@ -72,25 +85,32 @@ export function watchConnections(
       if (plain.has(port)) libc.send(fd, answer, answer.length, MSG_DONTWAIT | MSG_NOSIGNAL);
       else if (!tooMany.has(key)) continue; // its request may be under way
       libc.shutdown(fd, SHUT_RDWR);
+      cut++;
     }
     tooMany = refused;
+    return cut;
   }
 
   function look(): void {
-    const startMs = performance.now();
+    const nowMs = performance.now();
+    allowanceMs = Math.min(LIST_SAVED_MS, allowanceMs + (nowMs - lookedMs) * LIST_SHARE);
+    lookedMs = nowMs;
     const limit = options.limit();
-    if (limit > 0 && countDescriptors() > limit) count(limit);
-    else if (known.size > 0) {
+    const count = limit === 0 ? 0 : options.sockets.count();
+    if (count <= limit) {
+      if (listed === 0) return;
       known = new Map();
       tooMany = new Set();
+      listed = 0;
+    } else if (allowanceMs > (count > listed ? -LIST_BORROWED_MS : 0)) {
+      listed = count - list(limit);
+      allowanceMs -= performance.now() - nowMs;
     }
-    const endMs = performance.now();
-    nextLookMs = endMs + Math.max(LOOK_MS, (endMs - startMs) / LOOK_SHARE);
   }
 
   return {
     refuses(client) {
-      if (performance.now() >= nextLookMs) look();
+      if (performance.now() >= lookedMs + LOOK_MS) look();
       if (tooMany.size === 0) return false;
       const at = client();
       return at !== null && tooMany.has(keyOf({ ...at, address: unmappedText(at.address) }));

@@ -3,10 +3,9 @@
  * listener stays readable, and the event loop would turn without end; so shortly before, the kernel is
  * told to drop what arrives at our TCP listeners, and what waits there already is hung up on.
  */
-import { closeSync, openSync } from "node:fs";
 import type { Log } from "../ports.ts";
 import type { Libc } from "./libc.ts";
-import { countDescriptors, listOwnSockets } from "./own-sockets.ts";
+import type { OwnSockets } from "./own-sockets.ts";
 import { createSynFilter } from "./syn-filter.ts";
 
 const SOCK_NONBLOCK_CLOEXEC = 0o2004000;
@@ -18,33 +17,33 @@ const RESERVE_MAX = 64;
 const HANGUPS_MAX = 8192;
 
 /** Opens and closes the listeners of the process. */
-export type DescriptorGate = { look(): void; close(): void };
+export type DescriptorGate = { look(): void };
 
 /** `limit`: descriptors that the process may have. */
 export function createDescriptorGate(
   libc: Libc,
-  { limit, log }: { limit: number; log: Log },
+  { limit, sockets, log }: { limit: number; sockets: OwnSockets; log: Log },
 ): DescriptorGate {
   const reserve = Math.min(RESERVE_MAX, Math.max(RESERVE_MIN, Math.floor(limit / 16)));
   const filter = createSynFilter(libc);
   let isClosed = false;
-  let spare = openSpare();
 
-  const listeners = () => listOwnSockets(libc).filter(({ listens }) => listens);
+  const listeners = () => sockets.list().filter(({ listens }) => listens);
   function drain(): void {
-    if (spare !== null) closeSync(spare);
-    for (const { fd } of listeners())
-      for (let i = 0; i < HANGUPS_MAX; i++) {
-        const accepted = libc.accept4(fd, null, null, SOCK_NONBLOCK_CLOEXEC);
-        if (accepted < 0) break;
-        libc.close(accepted);
-      }
-    spare = openSpare();
+    const fds = listeners().map(({ fd }) => fd);
+    sockets.withSpare(() => {
+      for (const fd of fds)
+        for (let i = 0; i < HANGUPS_MAX; i++) {
+          const accepted = libc.accept4(fd, null, null, SOCK_NONBLOCK_CLOEXEC);
+          if (accepted < 0) break;
+          libc.close(accepted);
+        }
+    });
   }
 
   return {
     look() {
-      const free = limit - countDescriptors();
+      const free = limit - sockets.count();
       if (free === -Infinity) return;
       if (free <= reserve && !isClosed) {
         isClosed = true;
@@ -58,18 +57,5 @@ export function createDescriptorGate(
         log("info", "new connections are taken again");
       }
     },
-    close() {
-      if (spare !== null) closeSync(spare);
-      spare = null;
-    },
   };
-}
-
-/** One that can be given up when all others are taken. */
-function openSpare(): number | null {
-  try {
-    return openSync("/dev/null", "r");
-  } catch {
-    return null;
-  }
 }

@@ -26,6 +26,7 @@ const signatures = {
   eventfd: { args: ["u32", INT], returns: INT },
   write: { args: [INT, PTR, "u64"], returns: INT },
   clock_gettime: { args: [INT, PTR], returns: INT },
+  statx: { args: [INT, PTR, INT, "u32", PTR], returns: INT },
   getrlimit: { args: [INT, PTR], returns: INT },
   __errno_location: { args: [], returns: PTR },
 } as const;

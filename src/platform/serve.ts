@@ -9,6 +9,7 @@ import type { HttpAddress, HttpsIdentity, SocketAddress } from "../ports.ts";
 import { IDLE_LOOK_MS, TOO_MANY, watchConnections, type ConnectionWatch } from "./connections.ts";
 import { createDescriptorGate } from "./descriptor-gate.ts";
 import { descriptorLimit, openLibc } from "./libc.ts";
+import { createOwnSockets } from "./own-sockets.ts";
 import { bindWithRights } from "./socket-rights.ts";
 import { beginTakeover } from "./takeover.ts";
 
@@ -155,8 +156,9 @@ function startWatch(
 ): Watch {
   const libc = openLibc();
   if (libc === null) return { refuses: () => false, stop() {} };
-  const connections = watchConnections(libc, { ...ports, limit: maxConnectionsPerClient });
-  const gate = createDescriptorGate(libc, { limit: descriptorLimit(libc), log });
+  const sockets = createOwnSockets(libc);
+  const connections = watchConnections(libc, { ...ports, limit: maxConnectionsPerClient, sockets });
+  const gate = createDescriptorGate(libc, { limit: descriptorLimit(libc), sockets, log });
   const timer = setInterval(() => {
     connections.look();
     gate.look();
@@ -165,7 +167,7 @@ function startWatch(
     refuses: connections.refuses,
     stop() {
       clearInterval(timer);
-      gate.close();
+      sockets.close();
     },
   };
 }

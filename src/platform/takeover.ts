@@ -1,7 +1,7 @@
 /** A listener hands its port to a successor on the same port, and not one connection is lost. */
 import { closeSync, openSync } from "node:fs";
 import { openLibc } from "./libc.ts";
-import { listOwnSockets } from "./own-sockets.ts";
+import { createOwnSockets } from "./own-sockets.ts";
 import { createSynFilter } from "./syn-filter.ts";
 
 /** Connections that were on their way to the old listener have this long to arrive; a longer round trip is cut. */
@@ -22,19 +22,22 @@ export function beginTakeover(ports: ReadonlySet<number>): Takeover | null {
   const filter = createSynFilter(libc);
   const isOurs = ({ listens, port }: { listens: boolean; port: number }) =>
     listens && ports.has(port);
-  const old = listOwnSockets(libc).filter(isOurs);
+  const sockets = createOwnSockets(libc);
+  const old = sockets.list().filter(isOurs);
   return {
     complete() {
       for (const { fd } of old) filter.attach(fd);
       setTimeout(() => {
         const idle = openSync("/dev/null", "r");
         const listening = new Set(
-          listOwnSockets(libc)
+          sockets
+            .list()
             .filter(isOurs)
             .map(({ fd }) => fd),
         );
         for (const { fd } of old) if (listening.has(fd)) libc.dup2(idle, fd);
         closeSync(idle);
+        sockets.close();
       }, ARRIVAL_MS);
     },
   };
