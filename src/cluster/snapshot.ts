@@ -86,37 +86,46 @@ export function rowsOf(contents: Contents, epoch = contents.epoch): Iterable<Row
       kvDropped: kv.droppedIndex,
     },
   };
+  const policies = [...acl.policies.values()].map(({ record }) => record);
   const records = [
-    ...byId("session", [...sessions.byId.values()], (session) => session.id),
-    ...byId("query", [...queries.byId.values()], (query) => query.id),
-    ...byId(
-      "policy",
-      [...acl.policies.values()].map(({ record }) => record),
-      (policy) => policy.id,
-    ),
-    ...byId("role", [...acl.roles.values()], (role) => role.id),
-    ...byId("token", [...acl.tokens.values()], (token) => token.accessorId),
-    ...coordinateRecords(contents.coordinates).map(coordinateRow),
-    ...(contents.autopilot === null ? [] : [recordRow("autopilot", contents.autopilot)]),
+    byId("session", [...sessions.byId.values()], (session) => session.id),
+    byId("query", [...queries.byId.values()], (query) => query.id),
+    byId("policy", policies, (policy) => policy.id),
+    byId("role", [...acl.roles.values()], (role) => role.id),
+    byId("token", [...acl.tokens.values()], (token) => token.accessorId),
+    coordinateRecords(contents.coordinates).map(coordinateRow),
+    contents.autopilot === null ? [] : [recordRow("autopilot", contents.autopilot)],
+    kvRows(kv),
   ];
-  return rows(head, nodes, serviceIndexes, records, kvRows(kv));
+  return rows(head, nodes, serviceIndexes, records);
 }
 
-function byId<R extends Parameters<typeof recordRow>[1]>(
+/** Characters of an id that sort roughly, so that no single sort is of many. */
+const ROUGH_CHARACTERS = 3;
+
+/** By id; the order is made piece by piece while the rows are drawn. */
+function* byId<R extends Parameters<typeof recordRow>[1]>(
   kind: Parameters<typeof recordRow>[0],
-  records: R[],
+  records: readonly R[],
   idOf: (record: R) => string,
-): Row[] {
-  records.sort((a, b) => (idOf(a) < idOf(b) ? -1 : 1));
-  return records.map((record) => recordRow(kind, record));
+): Generator<Row> {
+  const pieces = new Map<string, R[]>();
+  for (const record of records) {
+    const start = idOf(record).slice(0, ROUGH_CHARACTERS);
+    const piece = pieces.get(start);
+    if (piece === undefined) pieces.set(start, [record]);
+    else piece.push(record);
+  }
+  for (const start of [...pieces.keys()].sort())
+    for (const record of pieces.get(start)!.sort((a, b) => (idOf(a) < idOf(b) ? -1 : 1)))
+      yield recordRow(kind, record);
 }
 
 function* rows(
   head: Head,
   nodes: readonly NodeEntry[],
   serviceIndexes: Map<string, number>,
-  records: readonly Row[],
-  kv: Iterable<Row>,
+  records: readonly Iterable<Row>[],
 ): Generator<Row> {
   let count = 1;
   yield headRow(head);
@@ -136,12 +145,12 @@ function* rows(
     for (const check of nodeChecks) yield checkRow(check);
     for (const check of serviceChecks) yield checkRow(check);
   }
-  yield* records;
-  for (const row of kv) {
-    count++;
-    yield row;
-  }
-  yield endRow(count + records.length);
+  for (const rowsOfKind of records)
+    for (const row of rowsOfKind) {
+      count++;
+      yield row;
+    }
+  yield endRow(count);
 }
 
 /** The views are taken now, the rows made when they are drawn. */
@@ -187,6 +196,7 @@ type CheckReading = Extract<Reading, { kind: "c" }>;
 /** Takes rows and builds contents aside; nothing is in use before `finish` says that all is there. */
 class ContentsBuilder {
   readonly #contents = emptyContents();
+  /** Of the names whose first instance is still to come. */
   readonly #serviceIndexes = new Map<string, number>();
   #node: NodeReading | null = null;
   #services: ServiceReading[] = [];
@@ -219,11 +229,6 @@ class ContentsBuilder {
     [this.#contents.kv.index, this.#contents.kv.droppedIndex] = [kvIndex, kvDropped];
     this.#contents.coordinates.index = coordinates;
     tables.indexes = catalog;
-    for (const [lower, entry] of tables.services) {
-      const serviceIndex = this.#serviceIndexes.get(lower);
-      if (serviceIndex === undefined) return fail("damaged snapshot: service without an index");
-      entry.index = serviceIndex;
-    }
     [queries.index, sessions.index, acl.index, acl.bootstrapIndex] = [q, s, a, aclBootstrap];
     return ok({ ...this.#contents, index, epoch, timeMs });
   }
@@ -292,6 +297,15 @@ class ContentsBuilder {
     const { tables } = this.#contents;
     const entry = restoreNode(tables, node, this.#services, this.#checks);
     if (entry === undefined) return "damaged snapshot: node twice, or with parts that contradict";
+    for (const { fields } of this.#services) {
+      const lower = fields.service.toLowerCase();
+      const service = tables.services.get(lower)!;
+      // The first instance brings the index of its name, the others find it there.
+      const index = this.#serviceIndexes.get(lower) ?? service.index;
+      if (index === 0) return "damaged snapshot: service without an index";
+      service.index = index;
+      this.#serviceIndexes.delete(lower);
+    }
     this.#node = null;
     this.#services = [];
     this.#checks = [];
