@@ -8,7 +8,7 @@ import { testFiles } from "./folder.ts";
 const here = dirname(fileURLToPath(import.meta.url));
 
 /** Each file has a process of its own, in `npm test` (.taprc) or in a script of package.json. */
-const separate = ["platform", "program", "peers", "kill"];
+const separate = ["platform", "program", "peers", "kill", "fuzz"];
 
 t.test("every test file is run by something", async (t) => {
   for (const file of testFiles(here)) {

@@ -47,7 +47,10 @@ export async function startAgent(options: Options = {}) {
       return () => followers.delete(write);
     },
   };
-  const server = createServer({ ...options, more: agentRoutes(deps) });
+  const server = createServer({
+    ...options,
+    more: [...agentRoutes(deps), ...(options.more ?? [])],
+  });
   const own = describeOwnNode({
     name: "node-a",
     id: "aaaaaaaa-0000-4000-8000-000000000001",
