@@ -7,7 +7,7 @@
  * ACL commands; the error is the text that a client sees, prefix included ("apply failed: Missing
  * node registration"), so that the HTTP layer passes it on unchanged with status 500.
  */
-import { fail, ok, type Result } from "../base.ts";
+import { assert, fail, ok, type Result } from "../base.ts";
 import type { AutopilotFields } from "./autopilot.ts";
 import { commandShapes } from "./command-shapes.ts";
 import type { KvOperation } from "./kv-apply.ts";
@@ -143,12 +143,13 @@ const KINDS: Readonly<Record<Command["type"], number>> = {
   "acl-tokens-reap": 32,
   epoch: 12,
   "autopilot-set": 40,
-  coordinates: 30,
+  coordinates: 13,
   kv: 14,
   "kv-reap": 15,
   txn: 16,
 };
 const TYPES = new Map(Object.entries(KINDS).map(([type, kind]) => [kind, type]));
+assert(TYPES.size === Object.keys(KINDS).length, "every command has a number of its own");
 const HEADER_OCTETS = 2;
 
 const encoder = new TextEncoder();
