@@ -317,8 +317,16 @@ class NodeWriter {
 
   /** Takes away all services and checks. */
   clear(): void {
-    for (const check of this.draft.nodeChecks) this.removeCheck(check);
-    for (const service of this.draft.services) this.removeService(service);
+    const { draft } = this;
+    const { nodeChecks, serviceChecks, services } = draft;
+    // Emptied beforehand: one by one each list would be copied as often as it is long.
+    draft.nodeChecks = NOTHING;
+    for (const check of nodeChecks) this.removeCheck(check);
+    draft.serviceChecks = NOTHING;
+    draft.serviceChecksById = null;
+    for (const check of serviceChecks) this.removeCheck(check);
+    draft.services = NOTHING;
+    for (const service of services) this.removeService(service);
   }
 
   #broken(checkId: string): void {
