@@ -148,7 +148,7 @@ export function endLocks(kv: Kv, session: SessionRecord, change: Change): void {
   const keys = kv.held.get(session.id);
   if (keys === undefined) return;
   const delayMs = Math.min(session.lockDelayMs, LOCK_DELAY_MAX_MS);
-  for (const key of [...keys]) {
+  for (const key of keys) {
     const record = kv.records.get(key)!; // whoever is in the book of locks is there
     if (session.behavior === "delete") removeRecord(kv, record, change);
     else putRecord(kv, { ...record, session: "", modifyIndex: change.index }, change);

@@ -80,7 +80,7 @@ export function createSessionExpiry(): SessionExpiry {
     },
     nextMs: () => byTime.first()?.atMs,
     clear() {
-      for (const id of [...byId.keys()]) strike(id);
+      for (const id of byId.keys()) strike(id);
     },
   };
 }

@@ -63,11 +63,10 @@ export function applySessionDestroy(
 /** Ends the sessions whose node or bound check the command took away or found critical. */
 export function endBrokenSessions(sessions: Sessions, change: Change, ended: SessionEnded): void {
   for (const { node, checkId } of change.brokenChecks)
-    for (const session of [...(sessions.byNode.get(node) ?? [])])
+    for (const session of sessions.byNode.get(node) ?? [])
       if (boundChecks(session).includes(checkId)) end(sessions, session, change, ended);
   for (const node of change.removedNodes)
-    for (const session of [...(sessions.byNode.get(node) ?? [])])
-      end(sessions, session, change, ended);
+    for (const session of sessions.byNode.get(node) ?? []) end(sessions, session, change, ended);
 }
 
 /** Adds a session that a snapshot or a command brings. */

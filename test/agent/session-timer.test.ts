@@ -19,7 +19,12 @@ function start(refuse: () => boolean) {
     timer.touched(topics);
     return { outcome: "committed", index: state.reader.index, result };
   }
-  const timer = startSessionTimer({ reader: state.reader, propose, ...world });
+  const timer = startSessionTimer({
+    reader: state.reader,
+    propose,
+    clock: world.clock,
+    timers: world.timers,
+  });
   const create = (id: string, ttl: string) => timer.touched(run(session(id, "n", { ttl })).topics);
   return { world, state, run, proposed, propose, timer, create };
 }

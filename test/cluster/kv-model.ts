@@ -14,6 +14,13 @@ export type ModelRecord = {
   createIndex: number;
   modifyIndex: number;
 };
+/** What the model knows to do. */
+export type KvModelCommand = Extract<
+  Command,
+  {
+    type: "register" | "deregister" | "session-create" | "session-destroy" | "kv" | "kv-reap";
+  }
+>;
 type ModelSession = {
   id: string;
   node: string;
@@ -37,7 +44,7 @@ export class KvModel {
   #index = 0;
   #timeMs = 0;
 
-  apply(index: number, command: Command, timeMs: number): Answer {
+  apply(index: number, command: KvModelCommand, timeMs: number): Answer {
     this.#index = index;
     this.#timeMs = timeMs;
     switch (command.type) {
@@ -67,8 +74,6 @@ export class KvModel {
         this.deletions = this.deletions.filter((one) => timeMs < one.timeMs + 15 * 60_000);
         this.delays = this.delays.filter((one) => timeMs < one.untilMs);
         break;
-      default:
-        throw new Error(command.type);
     }
     this.#end(({ node, checks }) => this.#checksProblem(node, checks) !== undefined);
     return { ok: true, value: true };

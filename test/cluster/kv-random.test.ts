@@ -1,8 +1,8 @@
 // Keys, sessions, locks and time against a slow model, through snapshots in the middle.
 import t from "tap";
-import type { Command } from "../../src/cluster/command.ts";
+import type { KvOperation } from "../../src/cluster/kv-apply.ts";
 import { createState, type State } from "../../src/cluster/state.ts";
-import { KvModel, type ModelRecord } from "./kv-model.ts";
+import { KvModel, type KvModelCommand, type ModelRecord } from "./kv-model.ts";
 import { check, createPick, deregister, node, register, session } from "./state-fixtures.ts";
 
 const SEEDS = 25;
@@ -15,7 +15,7 @@ type Pick = (bound: number) => number;
 const sessionId = (n: number): string =>
   `22222222-0000-0000-0000-${n.toString(16).padStart(12, "0")}`;
 
-function randomCommand(pick: Pick, index: number, model: KvModel): Command {
+function randomCommand(pick: Pick, index: number, model: KvModel): KvModelCommand {
   const name = `n${pick(2)}`;
   const one = <T>(list: readonly T[]): T => list[pick(list.length)]!;
   const fields = { key: one(KEYS), value: one(["", "YQ==", "Yg=="]), flags: one(["0", "7"]) };
@@ -46,7 +46,7 @@ function randomCommand(pick: Pick, index: number, model: KvModel): Command {
   return kv({ verb: "delete-tree", key: one(PREFIXES) });
 }
 
-function kv(operation: Extract<Command, { type: "kv" }>["operation"]): Command {
+function kv(operation: KvOperation): KvModelCommand {
   return { type: "kv", operation };
 }
 

@@ -4,12 +4,13 @@ import { createChange } from "../../src/cluster/change.ts";
 import { createKv, kvIndexOf, type Kv } from "../../src/cluster/kv.ts";
 import { applyKv, endLocks, type KvOperation } from "../../src/cluster/kv-apply.ts";
 import type { SessionRecord } from "../../src/cluster/model.ts";
-import { createLog, createPick } from "./state-fixtures.ts";
+import { createLog, createPick, session } from "./state-fixtures.ts";
 
 const KEYS = ["a", "a/b", "a/b/c", "ab", "b"];
 const sessionOf = (id: string, behavior: "release" | "delete"): SessionRecord => ({
-  ...{ id, name: "", node: "n", lockDelayMs: 5000, behavior, ttl: "", nodeChecks: [] },
-  ...{ serviceChecks: null, checks: null, createIndex: 1, modifyIndex: 1 },
+  ...session(id, "n", { behavior, lockDelayMs: 5000 }).session,
+  createIndex: 1,
+  modifyIndex: 1,
 });
 const sessions = {
   byId: new Map(
