@@ -1,7 +1,9 @@
 /** GET /v1/agent/monitor: the log as an endless stream. */
+import { constants, createGzip } from "node:zlib";
 import type { Cancel, LogLevel } from "../ports.ts";
 import { requireAgentRead } from "./agent-rights.ts";
 import { HttpError, route, type Call, type Reply, type Route } from "./call.ts";
+import { takesGzip } from "./json.ts";
 
 const levels: Record<string, LogLevel> = {
   trace: "trace",
@@ -37,7 +39,38 @@ function answerMonitor(call: Call, deps: MonitorDeps, open: { count: number }): 
   open.count++;
   call.env.keepOpen();
   const stream = streamOfLog(deps, { level, json: call.has("logjson") }, () => open.count--);
-  return new Response(stream, { headers: call.empty().headers });
+  if (!takesGzip(call.request)) return new Response(stream, { headers: call.empty().headers });
+  // Unlike other answers also before it is long: nobody knows how long it will be.
+  call.setHeader("Content-Encoding", "gzip");
+  call.setHeader("Vary", "Accept-Encoding");
+  return new Response(gzipLines(stream), { headers: call.empty().headers });
+}
+
+/** Each line leaves as soon as it is written. */
+function gzipLines(lines: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
+  const gzip = createGzip({ flush: constants.Z_SYNC_FLUSH });
+  const reader = lines.getReader();
+  const compressed = gzip[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
+  // A line is read only when the one before has gone through.
+  const feed = async (): Promise<void> => {
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done || gzip.destroyed) return;
+      await new Promise((resolve) => gzip.write(value, resolve));
+    }
+  };
+  void feed();
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const next = await compressed.next();
+      if (next.done === true) controller.close();
+      else controller.enqueue(next.value);
+    },
+    async cancel() {
+      await reader.cancel();
+      gzip.destroy();
+    },
+  });
 }
 
 function streamOfLog(

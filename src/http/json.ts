@@ -61,7 +61,11 @@ export function indentJson(compact: string): string {
 
 /** Does the client take gzip, and is the body long enough? (UTF-16 units stand in for octets.) */
 export function isGzipWanted(body: string, request: Request): boolean {
-  if (body.length < gzipMinOctets) return false;
+  return body.length >= gzipMinOctets && takesGzip(request);
+}
+
+/** Does the client take gzip? */
+export function takesGzip(request: Request): boolean {
   const accepted = request.headers.get("Accept-Encoding");
   return accepted !== null && /(^|,)\s*gzip\s*(;\s*q=(0?\.0*[1-9]|1)|,|$)/.test(accepted);
 }

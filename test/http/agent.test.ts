@@ -1,3 +1,4 @@
+import { createGunzip } from "node:zlib";
 import t from "tap";
 import { startAgent } from "./agent-world.ts";
 import { settle, type Server } from "./harness.ts";
@@ -172,6 +173,29 @@ t.test("monitor streams lines, bounds its queue, ends with its reader", async (t
     status: 400,
     text: "Bad request: Unknown log level: bogus",
   });
+});
+
+t.test("monitor for clients that take gzip: each line at once", async (t) => {
+  const { server, followers } = await startAgent();
+  const response = await server.app.request("/v1/agent/monitor", {
+    headers: { "Accept-Encoding": "gzip" },
+  });
+  t.equal(response.headers.get("Content-Encoding"), "gzip");
+  const reader = response.body!.getReader();
+  const gunzip = createGunzip();
+  const lines = gunzip[Symbol.asyncIterator]();
+  const next = async () => {
+    gunzip.write((await reader.read()).value);
+    return String((await lines.next()).value);
+  };
+  t.equal(await next(), "\n");
+  const [write] = followers;
+  for (const line of ["one\n", "two\n"]) {
+    write!(line);
+    t.equal(await next(), line);
+  }
+  await reader.cancel();
+  t.equal(followers.size, 0);
 });
 
 // Rights of spec/http.md 17.10, with the texts recorded in acl-deny-agent-a.json.
