@@ -41,7 +41,9 @@ function read(call: Call, options: ReadOptions): Reply {
     showsConsistency: false,
     look() {
       const record = reader.kv.get(key);
-      return record === undefined ? { value: notFound, absent: true } : { value: record };
+      return record === undefined
+        ? { value: notFound, absent: true }
+        : { value: record, index: record.modifyIndex };
     },
     answer(value) {
       if (value === notFound) return call.empty(404);

@@ -117,7 +117,12 @@ export async function hold(
 }
 
 /** One look at the data. `absent`: what was asked for does not exist; while that lasts it is no answer for a waiter. */
-export type Look = { value: unknown; absent?: boolean };
+export type Look = {
+  value: unknown;
+  absent?: boolean;
+  /** What `indexOf` of the topics is, where the look has found it on its way. */
+  index?: number;
+};
 
 /** How a read is answered. */
 export type Read = {
@@ -147,11 +152,11 @@ export function answerRead(call: Call, options: ReadOptions, read: Read): Reply 
 }
 
 function answerPassed(call: Call, options: ReadOptions, read: Read): Reply {
-  const index = indexOf(call, read.topics);
-  const blocks = options.minIndex > 0 && index <= options.minIndex;
-  return blocks
-    ? answerLater(call, options, read)
-    : respond(call, options, read, index, read.look());
+  const { topics } = read;
+  if (options.minIndex > 0 && indexOf(call, topics) <= options.minIndex)
+    return answerLater(call, options, read);
+  const look = read.look();
+  return respond(call, options, read, look.index ?? indexOf(call, topics), look);
 }
 
 async function answerLater(call: Call, options: ReadOptions, read: Read): Promise<Response> {
