@@ -23,8 +23,8 @@ export type CatalogOperation = NodeOperation | ServiceOperation | CheckOperation
 
 /** The state machine of the commands of these names; a refusal changes nothing. */
 export type CatalogWriter = {
-  register(command: RegisterCommand): Result<true, string>;
-  deregister(command: DeregisterCommand): Result<true, string>;
+  register: (command: RegisterCommand) => Result<true, string>;
+  deregister: (command: DeregisterCommand) => Result<true, string>;
 };
 
 /** The node that the verb found or left; undefined where it deletes. No writer: it may only read. */
@@ -82,7 +82,7 @@ export function runCheck(
     what: onNode("check", check.checkId, node),
     held: find(),
     find,
-    set({ register }) {
+    set: ({ register }) => {
       if (reader.node(node) === undefined) return fail("Missing node registration");
       if (check.serviceId !== "" && reader.service(node, check.serviceId) === undefined)
         return fail("Missing service registration");
@@ -106,9 +106,9 @@ type Row<R> = {
   what: string;
   /** What stands under the operation's name: the `cas` verbs compare with it. */
   held: R | undefined;
-  find(): R | undefined;
-  set(writer: CatalogWriter): Result<true, string>;
-  remove(writer: CatalogWriter): Result<true, string>;
+  find: () => R | undefined;
+  set: (writer: CatalogWriter) => Result<true, string>;
+  remove: (writer: CatalogWriter) => Result<true, string>;
 };
 
 function runVerb<R extends { modifyIndex: number }>(

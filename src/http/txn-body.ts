@@ -186,8 +186,8 @@ function decodeValue(text: string): Buffer {
 
 function readUint64(value: unknown, member: string): bigint {
   if (value === null) return 0n;
-  const isWhole = typeof value === "string" || (Number.isSafeInteger(value) && Number(value) >= 0);
-  const parsed = isWhole ? parseUint64(String(value)) : undefined;
+  const digits = Number.isSafeInteger(value) ? JSON.stringify(value) : value;
+  const parsed = typeof digits === "string" ? parseUint64(digits) : undefined;
   if (parsed?.ok) return parsed.value;
   throw new HttpError(
     400,

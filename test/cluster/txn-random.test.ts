@@ -18,7 +18,7 @@ import {
   service,
   session,
 } from "./state-fixtures.ts";
-import { TxnModel } from "./txn-model.ts";
+import { TxnModel, type PlainCommand } from "./txn-model.ts";
 
 const SEEDS = 60;
 const COMMANDS = 80;
@@ -97,7 +97,11 @@ function randomOperation(pick: Pick, { catalog, keys }: TxnModel): TxnOperation 
   return { type: "check", verb, node: name, check: fields, index };
 }
 
-function randomCommand(pick: Pick, index: number, model: TxnModel): Command {
+function randomCommand(
+  pick: Pick,
+  index: number,
+  model: TxnModel,
+): PlainCommand | Extract<Command, { type: "txn" }> {
   const kind = pick(20);
   if (kind < 10) {
     const operations = Array.from({ length: 1 + pick(5) }, () => randomOperation(pick, model));
@@ -124,7 +128,8 @@ function randomCommand(pick: Pick, index: number, model: TxnModel): Command {
 }
 
 /** Everything that can be read, in an order of its own where there is none. */
-function lookAtAll({ reader, counts }: State): unknown {
+function lookAtAll(state: State): unknown {
+  const { reader } = state;
   const texts = (items: Iterable<unknown>) => [...items].map((item) => JSON.stringify(item)).sort();
   const topics = [
     ..."nodes services checks addresses queries sessions coordinates kv*".split(" "),
@@ -133,7 +138,7 @@ function lookAtAll({ reader, counts }: State): unknown {
     ...KEYS.flatMap((key) => [`kv:${key}`, `kv*${key}`]),
   ];
   return {
-    counts: counts(),
+    counts: state.counts(),
     indexes: topics.map((topic) => `${topic} ${reader.indexOf(topic)}`),
     nodes: [...reader.nodes()],
     ofNodes: NAMES.map((name) => [reader.servicesOfNode(name), reader.checksOfNode(name)]),
