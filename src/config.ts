@@ -75,7 +75,7 @@ export async function loadConfig(
   warnAboutServers(config, warnings);
   warnAboutFilters(config, warnings);
   const local = interfaceAddresses(machine.interfaces, machine.defaultInterface);
-  const addresses = resolveAddresses(config, local, warnings);
+  const addresses = withoutBareHttps(config, resolveAddresses(config, local, warnings), warnings);
   if (!addresses.ok) errors.push(...addresses.error);
   const https = addresses.ok ? findHttps(merged, config, addresses.value, errors) : undefined;
   if (addresses.ok) warnAboutHttp(config, addresses.value, { warnings, errors });
@@ -197,6 +197,22 @@ function warnAboutServers(config: Config, warnings: string[]): void {
     warnings.push(
       `node_name "${config.node_name}" cannot be found by DNS: use letters, digits and dashes, at most 63`,
     );
+}
+
+/**
+ * Consul opens HTTPS without certificate and key as well, and no client can shake hands there. The
+ * test servers of its own client libraries are configured so.
+ */
+function withoutBareHttps(
+  config: Config,
+  addresses: Result<Addresses, string[]>,
+  warnings: string[],
+): Result<Addresses, string[]> {
+  const isBare = config["tls.https.cert_file"] === "" && config["tls.https.key_file"] === "";
+  const isSecured = config["tls.https.verify_incoming"] || config.verify_incoming_https;
+  if (!addresses.ok || addresses.value.https.length === 0 || !isBare || isSecured) return addresses;
+  warnings.push("ports.https is set without a certificate: HTTPS is not offered");
+  return ok({ ...addresses.value, https: [] });
 }
 
 function findHttps(
