@@ -5,7 +5,8 @@
  *   requests  → HTTP app → propose → log engine → state machine → touched topics → DNS, waiters
  */
 import type { Result } from "./base.ts";
-import { aclSettings, consulFormSettings, dnsSettings } from "./agent/settings.ts";
+import { createAcls } from "./agent/acl.ts";
+import { consulFormSettings, dnsSettings } from "./agent/settings.ts";
 import { engineSettings, forwarderSettings } from "./agent/settings.ts";
 import {
   httpListenerSettings,
@@ -14,7 +15,6 @@ import {
   shownConfig,
 } from "./agent/settings.ts";
 import { ownMembers, ownStats } from "./agent/members.ts";
-import { ensureInitialManagement } from "./agent/initial-management.ts";
 import { createOwnEvents } from "./agent/own-events.ts";
 import { createReload } from "./agent/reload.ts";
 import { startKvReaper } from "./agent/kv-reaper.ts";
@@ -27,7 +27,6 @@ import { startCoordinates, type CoordinateUpdates } from "./agent/coordinate-upd
 import { createRequestCounts } from "./agent/request-counts.ts";
 import { startSessionTimer, type SessionTimer } from "./agent/session-timer.ts";
 import { catalogFigures, dnsTimings, localFigures, resolverFigures } from "./agent/figures.ts";
-import { createAcl } from "./cluster/acl.ts";
 import { createProbe } from "./cluster/checks/driver.ts";
 import { encode } from "./cluster/command.ts";
 import type { Engine } from "./cluster/engine.ts";
@@ -53,6 +52,7 @@ import {
 import { createForwarder } from "./forwarder/forward.ts";
 import type { ResolvConf } from "./forwarder/resolvconf.ts";
 import { agentRoutes } from "./http/agent.ts";
+import { tokenRoutes } from "./http/agent-token.ts";
 import { createHttpApp } from "./http/app.ts";
 import { createWaiters } from "./http/blocking.ts";
 import { collectHostInfo } from "./http/host/driver.ts";
@@ -199,9 +199,11 @@ async function build(
   });
   closers.push(() => engine.close());
   const propose = createPropose(() => engine, logTime);
-  const acl = createAcl(state.acl, aclSettings(config));
-  const asNewLeader = () => ensureInitialManagement(propose, state.acl, config, { random, clock });
-  await asNewLeader();
+  const tokensChanged = () => parts.resolver?.withdrawAll();
+  const about = { config, dataDir, reader: state.acl, propose, tokensChanged };
+  const acls = await createAcls({ ...about, clock, timers, random, log });
+  const { acl, asNewLeader } = acls;
+  closers.push(acls.stop);
   const sessions = startSessionTimer({ reader: state.reader, propose, clock, timers });
   parts.sessions = sessions;
   closers.push(sessions.stop);
@@ -380,6 +382,7 @@ async function build(
       leadership: () => engine.leadership(),
       acl,
       aclReader: state.acl,
+      bootstrapReset: acls.bootstrapReset,
       sessionExpiry: sessions.expiry,
       events,
       updateCoordinate: (update) => coordinates.update(update),
@@ -401,6 +404,7 @@ async function build(
     [
       ...snapshotRoutes(snapshots),
       ...operatorRoutes(operator),
+      ...tokenRoutes(acls),
       ...agentRoutes({
         local: local,
         members: (pool) => ownMembers(loaded, nodeId, pool),

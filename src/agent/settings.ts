@@ -154,8 +154,8 @@ export function localSettings({ config }: LoadedConfig): LocalSettings {
   };
 }
 
-/** ACLs: fixed until the next start. */
-export function aclSettings(config: Config): AclSettings {
+/** ACLs: fixed until the next start, but for the tokens, which are kept by acl-tokens.ts. */
+export function aclSettings(config: Config): Omit<AclSettings, "tokens"> {
   return {
     enabled: config["acl.enabled"],
     // The option table allows these two words only.
@@ -163,12 +163,6 @@ export function aclSettings(config: Config): AclSettings {
     enableKeyListPolicy: config["acl.enable_key_list_policy"],
     datacenter: config.datacenter,
     nodeName: config.node_name,
-    tokens: {
-      initialManagement: config["acl.tokens.initial_management"],
-      agentRecovery: config["acl.tokens.agent_recovery"],
-      default: config["acl.tokens.default"],
-      dns: config["acl.tokens.dns"],
-    },
   };
 }
 

@@ -6,7 +6,7 @@ import type { AclLink } from "./command.ts";
 export type Linked = {
   kind: "policy" | "role";
   /** Present name of an id. */
-  nameOf(id: string): string | undefined;
+  nameOf: (id: string) => string | undefined;
   /** Lower-case name → id. */
   ids: ReadonlyMap<string, string>;
 };

@@ -1,6 +1,7 @@
-import { accessBelow, createCovering, mergeRules } from "./acl-rules.ts";
+import { accessBelow, createCovering, mergeRules, rulesOf } from "./acl-rules.ts";
 import type { Access, Rules } from "./acl-rules.ts";
-import { ANONYMOUS_SECRET, type AclReader } from "./acl-state.ts";
+import { identityRules } from "./acl-identity.ts";
+import { ANONYMOUS_SECRET, isExpired, type AclReader, type AclTokenRecord } from "./acl-state.ts";
 
 /** What a caller may do; Consul 1.10 rule language. Each method answers for one exact name. */
 export type Authorizer = {
@@ -36,6 +37,8 @@ export type Acl = {
   readonly defaultPolicy: "allow" | "deny";
   /** Lists of keys need `list` on their prefix and are refused without it. */
   readonly enableKeyListPolicy: boolean;
+  /** Secret that stands for no token: acl.tokens.default; "" if there is none. */
+  readonly defaultToken: string;
   /** undefined or "": the default token if configured, else the anonymous token. "ACL not found" for an unknown secret. */
   authorizer(secretId: string | undefined): Authorizer | "ACL not found";
   /** For DNS: acl.tokens.dns, else acl.tokens.default, else anonymous. */
@@ -63,9 +66,13 @@ export type AclSettings = {
 /** Authorizers kept; all are forgotten when there are more tokens in use, or when ACLs change. */
 const AUTHORIZERS_MAX = 4096;
 
-/** Resolves tokens with the rules in the state. Consul 1.10 agent/consul/acl.go. */
-export function createAcl(reader: AclReader, settings: AclSettings): Acl {
-  const authorizers = new Map<string, Authorizer>();
+/** `untilMs`: ms since 1970 at which the token's time is over. */
+type Held = { authorizer: Authorizer; untilMs: number };
+
+/** Resolves tokens with the rules in the state. `wallMs` gives ms since 1970. Consul 1.10 agent/consul/acl.go. */
+export function createAcl(reader: AclReader, settings: AclSettings, wallMs: () => number): Acl {
+  const authorizers = new Map<string, Held>();
+  const recovery = recoveryAuthorizer(settings.nodeName);
   let version: object | undefined;
 
   function authorizer(secretId: string | undefined): Authorizer | "ACL not found" {
@@ -74,24 +81,23 @@ export function createAcl(reader: AclReader, settings: AclSettings): Acl {
     const secret = secretId || tokens.default || ANONYMOUS_SECRET;
     // Until the leader has made a token of it; from then on the state decides.
     if (secret === tokens.initialManagement && reader.bootstrapIndex === 0) return MANAGE_ALL;
-    if (secret === tokens.agentRecovery) return recoveryAuthorizer(settings.nodeName);
+    if (secret === tokens.agentRecovery) return recovery;
     if (version !== reader.version || authorizers.size > AUTHORIZERS_MAX) {
       authorizers.clear();
       version = reader.version;
     }
-    const known = authorizers.get(secret);
-    if (known !== undefined) return known;
-    const token = reader.tokenBySecret(secret);
-    if (token === undefined) return "ACL not found";
-    const rules = token.policies.flatMap(({ id }) => {
-      const datacenters = reader.policy(id)?.datacenters ?? [];
-      const here = datacenters.length === 0 || datacenters.includes(settings.datacenter);
-      const parsed = here ? reader.rules(id) : undefined;
-      return parsed === undefined ? [] : [parsed];
-    });
-    const created = createAuthorizer(mergeRules(rules), defaultPolicy);
-    authorizers.set(secret, created);
-    return created;
+    let held = authorizers.get(secret);
+    if (held === undefined) {
+      const token = reader.tokenBySecret(secret);
+      if (token === undefined || isExpired(token, wallMs())) return "ACL not found";
+      const rules = mergeRules(rulesOfToken(reader, token, settings.datacenter));
+      const untilMs = token.expirationTimeMs ?? Infinity;
+      held = { authorizer: createAuthorizer(rules, defaultPolicy), untilMs };
+      authorizers.set(secret, held);
+    }
+    // Most tokens never expire: nobody asks for the time on their behalf.
+    if (held.untilMs !== Infinity && held.untilMs <= wallMs()) return "ACL not found";
+    return held.authorizer;
   }
 
   return {
@@ -104,13 +110,29 @@ export function createAcl(reader: AclReader, settings: AclSettings): Acl {
     get enableKeyListPolicy() {
       return settings.enabled && settings.enableKeyListPolicy;
     },
+    get defaultToken() {
+      return settings.tokens.default;
+    },
     authorizer,
     dnsAuthorizer() {
       const found = authorizer(settings.tokens.dns);
       // A configured token that does not exist (any more) may see nothing.
-      return found === "ACL not found" ? createAuthorizer(mergeRules([]), "deny") : found;
+      return found === "ACL not found" ? NOBODY : found;
     },
   };
+}
+
+/** Rules of the token's policies and identities and of those of its roles, each policy once. */
+function rulesOfToken(reader: AclReader, token: AclTokenRecord, datacenter: string): Rules[] {
+  const roles = (token.roles ?? []).flatMap(({ id }) => reader.role(id) ?? []);
+  const grants = [token, ...roles];
+  const policyIds = new Set(grants.flatMap(({ policies }) => policies.map(({ id }) => id)));
+  const ofPolicies = [...policyIds].flatMap((id) => {
+    const datacenters = reader.policy(id)?.datacenters ?? [];
+    const here = datacenters.length === 0 || datacenters.includes(datacenter);
+    return (here ? reader.rules(id) : undefined) ?? [];
+  });
+  return [...ofPolicies, ...grants.flatMap((each) => identityRules(each, datacenter))];
 }
 
 /** Rights from rules; what no rule covers follows the default policy, but never `acl`. */
@@ -187,8 +209,10 @@ const MANAGE_ALL: Authorizer = {
   aclWrite: yes,
 };
 
+const NOBODY = createAuthorizer(mergeRules([]), "deny");
+
+/** Consul: any node may be read, this agent changed, and nothing else, whatever the default policy. */
 function recoveryAuthorizer(nodeName: string): Authorizer {
-  const nobody = createAuthorizer(mergeRules([]), "deny");
-  const here = (name: string) => name === nodeName;
-  return { ...nobody, agentRead: here, agentWrite: here, nodeRead: here };
+  const rules = rulesOf({ agent: { [nodeName]: "write" }, node_prefix: { "": "read" } });
+  return createAuthorizer(rules, "deny");
 }

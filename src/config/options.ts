@@ -177,6 +177,7 @@ const used = {
     words: ["allow", "deny"],
   }),
   "acl.enable_key_list_policy": row("boolean", false, "Lists of keys need `list` on the prefix."),
+  "acl.enable_token_persistence": row("boolean", false, "Keep tokens that are set at run time."),
   "acl.tokens.initial_management": secret("First management token."),
   "acl.tokens.agent_recovery": secret("Token for the agent API without servers."),
   "acl.tokens.default": secret("Token of requests without one."),

@@ -4,7 +4,7 @@ const cluster = "this version runs one server on its own";
 const mesh = "service mesh is left out";
 const enterprise = "this belongs to Consul Enterprise";
 const tls = "only the HTTP API speaks TLS yet";
-const acls = "only tokens of the configuration are checked yet";
+const ownEntries = "a server needs no token for its own entries";
 const push = "metrics are read from /metrics, not sent";
 const store = "the log is kept by another store";
 const local = "answers come from local state, never older than a cache";
@@ -90,21 +90,16 @@ const rows: Record<string, Row> = {
   auto_encrypt: ["anything", tls],
   auto_config: ["anything", tls],
   auto_reload_config: ["boolean", "reload with SIGHUP", { flag: "-auto-reload-config", ...off }],
-  "acl.down_policy": ["text", acls],
-  "acl.enable_token_persistence": ["boolean", acls, off],
-  "acl.enable_token_replication": ["boolean", acls, off],
-  "acl.policy_ttl": ["durationMs", acls],
-  "acl.role_ttl": ["durationMs", acls],
-  "acl.token_ttl": ["durationMs", acls],
+  "acl.down_policy": ["text", cluster],
+  "acl.enable_token_replication": ["boolean", cluster, off],
+  "acl.policy_ttl": ["durationMs", local],
+  "acl.role_ttl": ["durationMs", local],
+  "acl.token_ttl": ["durationMs", local],
   "acl.msp_disable_bootstrap": ["boolean", enterprise],
-  "acl.tokens.agent": [
-    "text",
-    "a server needs no token for its own entries",
-    { secret: true, silent: "" },
-  ],
+  "acl.tokens.agent": ["text", ownEntries, { secret: true, silent: "" }],
   "acl.tokens.replication": ["text", cluster, { secret: true, silent: "" }],
   "acl.tokens.managed_service_provider": ["anything", enterprise],
-  "acl.tokens.config_file_service_registration": ["text", acls, { secret: true }],
+  "acl.tokens.config_file_service_registration": ["text", ownEntries, { secret: true }],
   "dns_config.use_cache": ["boolean", local, always],
   "dns_config.cache_max_age": ["durationMs", local, { min: 0, ...always }],
   "dns_config.prefer_namespace": ["boolean", enterprise, off],

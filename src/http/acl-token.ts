@@ -1,9 +1,11 @@
 /** /v1/acl/token and tokens. */
-import type { AclTokenRecord } from "../cluster/acl-state.ts";
-import type { AclTokenFields } from "../cluster/command.ts";
+import { isExpired, type AclTokenRecord } from "../cluster/acl-state.ts";
+import type { AclGrants, AclTokenFields } from "../cluster/command.ts";
 import type { Decoded } from "../cluster/decode.ts";
 import { isUuid } from "../cluster/uuid.ts";
 import { formatDuration } from "../duration.ts";
+import { grantShapes, linksShape, readGrants, readLinks } from "./acl-grants.ts";
+import { showIdentities, showLinks } from "./acl-grants.ts";
 import { hashOf, requireAclRead, requireAclWrite } from "./acl-policy.ts";
 import { HttpError, type Call, type Reply } from "./call.ts";
 import { answerRead, parseReadOptions, passBarrier } from "./read.ts";
@@ -13,10 +15,8 @@ const tokenShape = {
     AccessorID: "string",
     SecretID: "string",
     Description: "string",
-    Policies: { list: { struct: { ID: "string", Name: "string" } } },
-    Roles: { list: "raw" },
-    ServiceIdentities: { list: "raw" },
-    NodeIdentities: { list: "raw" },
+    ...grantShapes,
+    Roles: linksShape,
     Local: "bool",
     AuthMethod: "string",
     ExpirationTime: "string",
@@ -37,35 +37,47 @@ const reservedPrefix = "00000000-0000-0000-0000-0000000000";
 /** What the secret is shown as to those who may read ACLs but not write them. */
 const hiddenSecret = "<hidden>";
 
+/** Bounds of a token's life, as Consul's acl.token_min_expiration_ttl and its maximum are by default. */
+const EXPIRATION_MIN_MS = 60_000;
+const EXPIRATION_MAX_MS = 24 * 3_600_000;
+
 /** A token as the API shows it. */
 export function toToken(token: AclTokenRecord, secretId: string = token.secretId) {
-  const { policies } = token;
+  const { description, policies, roles, serviceIdentities, nodeIdentities, local } = token;
   return {
     AccessorID: token.accessorId,
     SecretID: secretId,
-    Description: token.description,
-    ...(policies.length === 0
+    Description: description,
+    ...showLinks("Policies", policies),
+    ...showLinks("Roles", roles),
+    ...showIdentities(token),
+    Local: local,
+    ...(token.expirationTimeMs === undefined
       ? {}
-      : { Policies: policies.map(({ id, name }) => ({ ID: id, Name: name })) }),
-    Local: token.local,
+      : { ExpirationTime: new Date(token.expirationTimeMs).toISOString() }),
     CreateTime: new Date(token.createTimeMs).toISOString(),
-    Hash: hashOf([token.description, policies, token.local]),
+    Hash: hashOf([description, policies, roles, serviceIdentities, nodeIdentities, local]),
     CreateIndex: token.createIndex,
     ModifyIndex: token.modifyIndex,
   };
+}
+
+/** The token, unless its time is over: then it is as good as gone. */
+function alive(call: Call, token: AclTokenRecord | undefined): AclTokenRecord | undefined {
+  return token === undefined || isExpired(token, call.deps.clock.wallMs()) ? undefined : token;
 }
 
 function show(call: Call, token: AclTokenRecord) {
   return toToken(token, call.authorizer().aclWrite() ? token.secretId : hiddenSecret);
 }
 
-/** GET /v1/acl/tokens[?policy=<id>]. */
+/** GET /v1/acl/tokens[?policy=<id>][&role=<id>]. */
 export function listTokens(call: Call): Reply {
   const options = parseReadOptions(call);
   call.requireDatacenter();
   requireAclRead(call);
-  const policyId = call.query("policy");
-  const hasRole = call.query("role") !== ""; // no token has one
+  const policyId = call.query("policy").toLowerCase();
+  const roleId = call.query("role").toLowerCase();
   const { aclReader } = call.deps;
   return answerRead(call, options, {
     topics: ["acl"],
@@ -74,23 +86,24 @@ export function listTokens(call: Call): Reply {
       value: aclReader
         .tokens()
         .filter(({ policies }) => policyId === "" || policies.some(({ id }) => id === policyId))
-        .filter(() => !hasRole)
+        .filter(({ roles = [] }) => roleId === "" || roles.some(({ id }) => id === roleId))
+        .filter((token) => alive(call, token) !== undefined)
         .map((token) => show(call, token)),
     }),
   });
 }
 
-/** GET /v1/acl/token/self: the caller's own token, whatever its rights. */
+/** GET /v1/acl/token/self: the caller's own token, whatever its rights; who shows none has acl.tokens.default. */
 export function readOwnToken(call: Call): Reply {
   const options = parseReadOptions(call);
   call.requireDatacenter();
   const { aclReader } = call.deps;
-  const secretId = call.token();
+  const secretId = call.token() ?? call.deps.acl.defaultToken;
   return answerRead(call, options, {
     topics: ["acl"],
     showsConsistency: false,
     look() {
-      const token = secretId === undefined ? undefined : aclReader.tokenBySecret(secretId);
+      const token = secretId === "" ? undefined : alive(call, aclReader.tokenBySecret(secretId));
       if (token === undefined) throw new HttpError(403, "ACL not found");
       return { value: toToken(token) };
     },
@@ -102,7 +115,6 @@ export async function createToken(call: Call): Promise<Response> {
   const body = await call.readBody(tokenShape, decoding);
   call.requireDatacenter();
   requireAclWrite(call);
-  requireSupported(body);
   requireNewId(body.AccessorID, "AccessorID");
   requireNewId(body.SecretID, "SecretID");
   const { random, aclReader } = call.deps;
@@ -110,11 +122,12 @@ export async function createToken(call: Call): Promise<Response> {
   await passBarrier(call, "leader");
   if (aclReader.token(accessorId) !== undefined)
     throw new HttpError(500, "Invalid Token: AccessorID is already in use");
-  return setToken(call, {
-    ...toFields(call, body),
-    accessorId,
-    secretId: body.SecretID || random.uuid(),
-  });
+  if (body.AuthMethod !== "")
+    throw new HttpError(500, "AuthMethod field is disallowed outside of Login");
+  const times = readTimes(call, body);
+  requireNoRules(body);
+  const secretId = body.SecretID || random.uuid();
+  return setToken(call, { ...readFields(body), ...times, accessorId, secretId });
 }
 
 function requireNewId(id: string, name: string): void {
@@ -152,7 +165,7 @@ function readToken(call: Call, accessorId: string): Reply {
 
 /** Throws 403 `ACL not found`, as Consul does on reads and clones. */
 function requireToken(call: Call, accessorId: string): AclTokenRecord {
-  const token = call.deps.aclReader.token(accessorId);
+  const token = alive(call, call.deps.aclReader.token(accessorId));
   if (token === undefined) throw new HttpError(403, "ACL not found");
   return token;
 }
@@ -167,16 +180,23 @@ async function updateToken(call: Call, accessorId: string): Promise<Response> {
     throw new HttpError(400, "Bad request: Token Accessor ID in URL and payload do not match");
   call.requireDatacenter();
   requireAclWrite(call);
-  requireSupported(body);
   requireAccessor(accessorId);
   await passBarrier(call, "leader");
-  const held = call.deps.aclReader.token(accessorId);
+  const held = alive(call, call.deps.aclReader.token(accessorId));
   if (held === undefined)
     throw new HttpError(500, `Cannot find token ${JSON.stringify(accessorId)}`);
-  if (body.Local !== held.local)
-    throw new HttpError(500, `Cannot toggle local mode of ${accessorId}`);
   const secretId = body.SecretID || held.secretId;
-  return setToken(call, { ...toFields(call, body), accessorId, secretId });
+  if (secretId !== held.secretId)
+    throw new HttpError(500, "Changing a tokens SecretID is not permitted");
+  if (body.Local !== held.local)
+    throw new HttpError(500, `cannot toggle local mode of ${accessorId}`);
+  if (body.AuthMethod !== "") throw new HttpError(500, `Cannot change AuthMethod of ${accessorId}`);
+  const wanted = readExpirationTime(body);
+  if (body.ExpirationTTL !== 0 || (wanted !== undefined && wanted !== held.expirationTimeMs))
+    throw new HttpError(500, `Cannot change expiration time of ${accessorId}`);
+  requireNoRules(body);
+  const { createTimeMs } = held;
+  return setToken(call, { ...readFields(body), createTimeMs, accessorId, secretId });
 }
 
 async function cloneToken(call: Call, accessorId: string): Promise<Response> {
@@ -187,13 +207,15 @@ async function cloneToken(call: Call, accessorId: string): Promise<Response> {
   await passBarrier(call, "leader");
   const held = requireToken(call, accessorId);
   const { random, clock } = call.deps;
+  const createTimeMs = clock.wallMs();
+  if (held.expirationTimeMs !== undefined) requireLife(held.expirationTimeMs - createTimeMs);
+  const { createIndex: _, modifyIndex: __, ...fields } = held;
   return setToken(call, {
+    ...fields,
     accessorId: random.uuid(),
     secretId: random.uuid(),
     description: body.Description || held.description,
-    policies: held.policies,
-    local: held.local,
-    createTimeMs: clock.wallMs(),
+    createTimeMs,
   });
 }
 
@@ -209,35 +231,65 @@ async function deleteToken(call: Call, accessorId: string): Promise<Response> {
   return call.json(true);
 }
 
-/** What a token may not ask for here is refused, so that nobody relies on rights that would be missing. */
-function requireSupported(body: TokenBody): void {
-  if (body.Rules !== "" || body.Type !== "")
-    throw new HttpError(500, "Rules cannot be specified for this token");
-  const expires = body.ExpirationTTL !== 0 || body.ExpirationTime !== "";
-  if (body.ExpirationTTL < 0)
-    throw new HttpError(
-      500,
-      `Token Expiration TTL '${formatDuration(body.ExpirationTTL)}' should be > 0`,
-    );
-  const unsupported = expires
-    ? "an expiration"
-    : body.Roles?.length
-      ? "roles"
-      : body.ServiceIdentities?.length
-        ? "service identities"
-        : body.NodeIdentities?.length
-          ? "node identities"
-          : undefined;
-  if (unsupported !== undefined)
-    throw new HttpError(500, `Tokens with ${unsupported} are not supported by this version`);
+/** Rules and types are those of tokens before Consul 1.4. */
+function requireNoRules(body: TokenBody): void {
+  if (body.Rules !== "") throw new HttpError(500, "Rules cannot be specified for this token");
+  if (body.Type !== "") throw new HttpError(500, "Type cannot be specified for this token");
 }
 
-function toFields(call: Call, body: TokenBody): Omit<AclTokenFields, "accessorId" | "secretId"> {
+/** When the new token is made and when its time is over, if ever. Throws 500 with Consul's texts. */
+function readTimes(
+  call: Call,
+  body: TokenBody,
+): Pick<AclTokenFields, "createTimeMs" | "expirationTimeMs"> {
+  const createTimeMs = call.deps.clock.wallMs();
+  const { ExpirationTTL: ttlMs } = body;
+  const given = readExpirationTime(body);
+  if (ttlMs < 0)
+    throw new HttpError(500, `Token Expiration TTL '${formatDuration(ttlMs)}' should be > 0`);
+  if (ttlMs > 0 && given !== undefined)
+    throw new HttpError(500, "Token Expiration TTL and Expiration Time cannot both be set");
+  const expirationTimeMs = ttlMs > 0 ? createTimeMs + ttlMs : given;
+  if (expirationTimeMs === undefined) return { createTimeMs };
+  requireLife(expirationTimeMs - createTimeMs);
+  return { createTimeMs, expirationTimeMs };
+}
+
+function requireLife(lifeMs: number): void {
+  if (lifeMs < 0) throw new HttpError(500, "ExpirationTime cannot be before CreateTime");
+  const [bound, limitMs] =
+    lifeMs > EXPIRATION_MAX_MS ? ["more", EXPIRATION_MAX_MS] : ["less", EXPIRATION_MIN_MS];
+  if (lifeMs > EXPIRATION_MAX_MS || lifeMs < EXPIRATION_MIN_MS)
+    throw new HttpError(
+      500,
+      `ExpirationTime cannot be ${bound} than ${formatDuration(limitMs)} in the future (was ${formatDuration(lifeMs)})`,
+    );
+}
+
+/** A date and a time with its offset, RFC 3339. */
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/;
+
+/** Milliseconds since 1970; undefined if none is given. Throws 400. */
+function readExpirationTime({ ExpirationTime: text }: TokenBody): number | undefined {
+  if (text === "" || text.startsWith("0001-01-01T00:00:00")) return undefined;
+  const timeMs = TIME.test(text) ? Date.parse(text) : Number.NaN;
+  if (Number.isNaN(timeMs))
+    throw new HttpError(
+      400,
+      `${decoding.prefix}parsing time ${JSON.stringify(text)} as "2006-01-02T15:04:05Z07:00": cannot parse`,
+    );
+  return timeMs;
+}
+
+function readFields(
+  body: TokenBody,
+): AclGrants & Pick<AclTokenFields, "description" | "roles" | "local"> {
+  const roles = readLinks(body.Roles);
   return {
     description: body.Description,
-    policies: (body.Policies ?? []).map(({ ID, Name }) => ({ id: ID, name: Name })),
+    ...readGrants(body),
+    ...(roles.length === 0 ? {} : { roles }),
     local: body.Local,
-    createTimeMs: call.deps.clock.wallMs(),
   };
 }
 

@@ -1,8 +1,10 @@
-/** /v1/acl: which endpoints there are. Roles, identities and expiry of tokens are not among them. */
+/** /v1/acl: which endpoints there are. Auth methods and binding rules are not among them. */
 import type { AclTokenFields } from "../cluster/command.ts";
 import { GLOBAL_MANAGEMENT_ID, type AclTokenRecord } from "../cluster/acl-state.ts";
 import { answerPolicy, createPolicy, listPolicies, readPolicyByName } from "./acl-policy.ts";
+import { answerRole, createRole, listRoles, readRoleByName } from "./acl-role.ts";
 import { answerToken, createToken, listTokens, readOwnToken, toToken } from "./acl-token.ts";
+import { answerTokenRules, translateRules } from "./acl-translate.ts";
 import { route, type Call, type Method, type Reply, type Route } from "./call.ts";
 
 /** 401 `ACL support disabled` on all of them while ACLs are off. */
@@ -17,6 +19,14 @@ export function aclRoutes(): readonly Route[] {
     aclRoute(["PUT"], "/v1/acl/token", createToken),
     aclRoute(["GET"], "/v1/acl/token/self", readOwnToken),
     aclRoute(["GET", "PUT", "DELETE"], "/v1/acl/token/", answerToken),
+    aclRoute(["GET"], "/v1/acl/roles", listRoles),
+    aclRoute(["PUT"], "/v1/acl/role", createRole),
+    aclRoute(["GET", "PUT", "DELETE"], "/v1/acl/role/", answerRole),
+    aclRoute(["GET"], "/v1/acl/role/name/", readRoleByName),
+    aclRoute(["POST"], "/v1/acl/rules/translate", translateRules),
+    aclRoute(["GET"], "/v1/acl/rules/translate/", answerTokenRules),
+    aclRoute(["GET"], "/v1/acl/replication", answerReplication),
+    ...removedRoutes(),
   ];
 }
 
@@ -26,10 +36,43 @@ function aclRoute(methods: readonly Method[], path: string, handle: (call: Call)
   );
 }
 
-/** The first token, once in the life of a cluster. */
+/** Endpoints of ACLs before 1.4, as Consul 1.11 answers them. */
+function removedRoutes(): Route[] {
+  const answer = (call: Call) =>
+    call.text(410, `Endpoint ${call.path} for the legacy ACL system was removed in Consul 1.11.`);
+  return [
+    route(["PUT"], "/v1/acl/create", answer),
+    route(["PUT"], "/v1/acl/update", answer),
+    route(["PUT"], "/v1/acl/destroy/", answer),
+    route(["GET"], "/v1/acl/info/", answer),
+    route(["PUT"], "/v1/acl/clone/", answer),
+    route(["GET"], "/v1/acl/list", answer),
+  ];
+}
+
+/** One datacenter has nowhere to replicate from. Nothing secret, so nobody is refused, as in Consul. */
+function answerReplication(call: Call): Reply {
+  call.requireDatacenter();
+  const never = "0001-01-01T00:00:00Z";
+  return call.json({
+    Enabled: false,
+    Running: false,
+    SourceDatacenter: "",
+    ReplicationType: "",
+    ReplicatedIndex: 0,
+    ReplicatedRoleIndex: 0,
+    ReplicatedTokenIndex: 0,
+    LastSuccess: never,
+    LastError: never,
+  });
+}
+
+/** The first token, once in the life of a cluster; again for those who can write into its data directory. */
 async function bootstrap(call: Call): Promise<Response> {
   call.requireDatacenter();
-  const { random, clock } = call.deps;
+  const { random, clock, bootstrapReset, aclReader } = call.deps;
+  const isOver = aclReader.bootstrapIndex !== 0;
+  const resetIndex = isOver ? await bootstrapReset.read() : 0;
   const token: AclTokenFields = {
     accessorId: random.uuid(),
     secretId: random.uuid(),
@@ -39,10 +82,7 @@ async function bootstrap(call: Call): Promise<Response> {
     createTimeMs: clock.wallMs(),
   };
   // The state machine answers with the record, as command.ts says.
-  const made = (await call.propose({
-    type: "acl-bootstrap",
-    token,
-    resetIndex: 0,
-  })) as AclTokenRecord;
+  const made = (await call.propose({ type: "acl-bootstrap", token, resetIndex })) as AclTokenRecord;
+  if (isOver) await bootstrapReset.remove();
   return call.json({ ID: made.secretId, ...toToken(made) });
 }

@@ -61,11 +61,11 @@ export function agentRoutes(deps: AgentDeps): readonly Route[] {
     route(["GET"], "/v1/agent/members", (call) => answerMembers(call, deps)),
     route(["GET"], "/v1/agent/host", (call) => answerHost(call, deps)),
     route(["GET"], "/v1/agent/metrics", (call) => answerMetrics(call, deps)),
+    route(["GET"], "/v1/agent/version", answerVersion),
     route(["PUT"], "/v1/agent/reload", (call) => answerReload(call, deps)),
     route(["PUT"], "/v1/agent/leave", (call) => answerLeave(call, deps)),
     route(["PUT"], "/v1/agent/join/", answerJoin),
     route(["PUT"], "/v1/agent/force-leave/", (call) => answerForceLeave(call, deps)),
-    route(["PUT"], "/v1/agent/token/", answerToken),
     ...monitorRoutes(deps),
     ...[
       ...serviceRoutes(deps.local),
@@ -126,6 +126,13 @@ function answerMembers(call: Call, deps: AgentDeps): Reply {
   return call.json(members.filter(({ Name }) => rights.nodeRead(Name)));
 }
 
+/** Consul 1.12: the release whose interfaces are followed; there was no build of it. */
+function answerVersion(call: Call): Reply {
+  requireAgentRead(call);
+  const { version } = call.deps.info;
+  return call.json({ SHA: "", BuildDate: "0001-01-01T00:00:00Z", HumanVersion: version, FIPS: "" });
+}
+
 async function answerHost(call: Call, deps: AgentDeps): Promise<Response> {
   requireRight(call.authorizer().operatorRead());
   return call.json(await deps.hostInfo());
@@ -176,13 +183,4 @@ function answerForceLeave(call: Call, deps: AgentDeps): Reply {
   if (!deps.members("lan").some(({ Name }) => Name === call.argument))
     throw new HttpError(500, `agent: No node found with name '${call.argument}'`);
   return call.empty();
-}
-
-function answerToken(call: Call): Reply {
-  if (!call.deps.acl.enabled) throw new HttpError(401, "ACL support disabled");
-  requireAgentWrite(call);
-  throw new HttpError(
-    500,
-    "tokens cannot be changed at run time in this version, set acl.tokens in the configuration",
-  );
 }

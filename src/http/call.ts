@@ -73,6 +73,8 @@ export type HttpDeps = {
   acl: Acl;
   /** Policies and tokens, for /v1/acl. */
   aclReader: AclReader;
+  /** Index in the file that allows another ACL bootstrap, 0 if there is none; gone once it was used. */
+  bootstrapReset: { read(): Promise<number>; remove(): Promise<void> };
   /** The leader's book of session deadlines: PUT /v1/session/renew writes into it. */
   sessionExpiry: Pick<SessionExpiry, "renew">;
   events: EventBus;

@@ -2,7 +2,7 @@
 import type { AutopilotRecord } from "../cluster/autopilot.ts";
 import { formatDuration } from "../duration.ts";
 import { HttpError, route, type Call, type Route } from "./call.ts";
-import { admitOperator } from "./operator-rights.ts";
+import { admitAutopilot } from "./operator-rights.ts";
 
 /** What these routes need besides HttpDeps; agent.ts fills it in. */
 export type AutopilotDeps = {
@@ -26,7 +26,7 @@ export function autopilotRoutes(deps: AutopilotDeps): readonly Route[] {
 }
 
 async function answerSettings(call: Call, deps: AutopilotDeps): Promise<Response> {
-  await admitOperator(call, "read");
+  await admitAutopilot(call, "read");
   const record = deps.autopilot();
   // Before the first entry of a leader there are none.
   if (record === null) throw new HttpError(500, "No cluster leader");
@@ -70,7 +70,7 @@ async function answerSet(call: Call): Promise<Response> {
         `${prefix}json: cannot unmarshal number ${body[name]} into field ${name} of type uint`,
       );
   const cas = parseCas(call);
-  await admitOperator(call, "write");
+  await admitAutopilot(call, "write");
   const isDone = await call.propose({
     type: "autopilot-set",
     config: {
@@ -102,7 +102,7 @@ function parseCas(call: Call): number | null {
 
 /** 429 with the same body while the server is not healthy. */
 async function answerHealth(call: Call, deps: AutopilotDeps): Promise<Response> {
-  await admitOperator(call, "read");
+  await admitAutopilot(call, "read");
   const server = ownHealth(call, deps);
   const { Healthy } = server;
   const body = {
@@ -114,7 +114,7 @@ async function answerHealth(call: Call, deps: AutopilotDeps): Promise<Response> 
 }
 
 async function answerState(call: Call, deps: AutopilotDeps): Promise<Response> {
-  await admitOperator(call, "read");
+  await admitAutopilot(call, "read");
   const server = ownHealth(call, deps);
   const { nodeId, nodeName } = call.deps.info;
   const leads = call.deps.leadership().self;

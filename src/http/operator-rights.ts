@@ -4,10 +4,23 @@ import type { Call } from "./call.ts";
 import { parseConsistency, passBarrier } from "./read.ts";
 
 /** Refuses those who may not read or write as an operator; other datacenters do not exist. */
-export async function admitOperator(call: Call, right: "read" | "write"): Promise<void> {
+export function admitOperator(call: Call, right: "read" | "write"): Promise<void> {
+  return admit(call, right, undefined);
+}
+
+/** The same for autopilot, where Consul names what is missing. */
+export function admitAutopilot(call: Call, right: "read" | "write"): Promise<void> {
+  return admit(call, right, `Missing operator:${right} permissions`);
+}
+
+async function admit(
+  call: Call,
+  right: "read" | "write",
+  cause: string | undefined,
+): Promise<void> {
   const { consistency } = parseConsistency(call);
   call.requireDatacenter();
   const rights = call.authorizer();
-  requireRight(right === "read" ? rights.operatorRead() : rights.operatorWrite());
+  requireRight(right === "read" ? rights.operatorRead() : rights.operatorWrite(), cause);
   await passBarrier(call, consistency);
 }

@@ -279,7 +279,7 @@ function settings(over: Partial<AclSettings> = {}): AclSettings {
 t.test("tokens give the rights of their policies", async (t) => {
   const { state, run } = createLog();
   const own = settings();
-  const acl = createAcl(state.acl, own);
+  const acl = createAcl(state.acl, own, () => 0);
   const rights = (secret?: string) => {
     const found = acl.authorizer(secret);
     return found === "ACL not found" ? found : found.serviceRead("web");
@@ -323,7 +323,7 @@ t.test("tokens give the rights of their policies", async (t) => {
   t.same([recovery.agentWrite("edge-1"), recovery.agentWrite("edge-2")], [true, false]);
   t.same([recovery.nodeRead("edge-1"), recovery.serviceRead("web")], [true, false]);
 
-  const off = createAcl(state.acl, settings({ enabled: false }));
+  const off = createAcl(state.acl, settings({ enabled: false }), () => 0);
   const all = off.authorizer("whatever");
   t.ok(all !== "ACL not found" && all.aclWrite());
   t.equal(off.defaultPolicy, "allow");
@@ -331,7 +331,7 @@ t.test("tokens give the rights of their policies", async (t) => {
 
 t.test("an installed image replaces the rights", async (t) => {
   const { state, run } = createLog();
-  const acl = createAcl(state.acl, settings());
+  const acl = createAcl(state.acl, settings(), () => 0);
   const image = state.snapshot().chunks;
   const empty = [...image];
   run(policy(P1, "web", 'service "web" { policy = "read" }'));

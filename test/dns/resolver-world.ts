@@ -40,15 +40,19 @@ export function createWorld({ settings, acl, upstream }: WorldOptions = {}) {
   const resolver = createResolver({
     settings: now,
     catalog: state.reader,
-    acl: createAcl(state.acl, {
-      enableKeyListPolicy: false,
-      enabled: false,
-      defaultPolicy: "allow",
-      datacenter: now.datacenter,
-      nodeName: now.nodeName,
-      tokens: { initialManagement: "", agentRecovery: "", default: "", dns: "" },
-      ...acl,
-    }),
+    acl: createAcl(
+      state.acl,
+      {
+        enableKeyListPolicy: false,
+        enabled: false,
+        defaultPolicy: "allow",
+        datacenter: now.datacenter,
+        nodeName: now.nodeName,
+        tokens: { initialManagement: "", agentRecovery: "", default: "", dns: "" },
+        ...acl,
+      },
+      () => wallMs,
+    ),
     forward,
     resolveTarget: forward,
     table: bench.table,

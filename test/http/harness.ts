@@ -96,6 +96,7 @@ export type Pending = { isDone: boolean; answer: Promise<Answer> };
 export function createServer(
   options: {
     acl?: Partial<AclSettings>;
+    bootstrapReset?: HttpDeps["bootstrapReset"];
     settings?: Partial<HttpSettings>;
     barrier?: (mode: BarrierMode) => Promise<"ok" | "no leader">;
     leader?: () => string | undefined;
@@ -152,16 +153,24 @@ export function createServer(
       self: true,
       epoch: 1,
     }),
-    acl: createAcl(state.acl, {
-      enableKeyListPolicy: false,
-      enabled: false,
-      defaultPolicy: "allow",
-      datacenter: "dc1",
-      nodeName: "node-a",
-      tokens: { initialManagement: "", agentRecovery: "", default: "", dns: "" },
-      ...options.acl,
-    }),
+    acl: createAcl(
+      state.acl,
+      {
+        enableKeyListPolicy: false,
+        enabled: false,
+        defaultPolicy: "allow",
+        datacenter: "dc1",
+        nodeName: "node-a",
+        tokens: { initialManagement: "", agentRecovery: "", default: "", dns: "" },
+        ...options.acl,
+      },
+      world.clock.wallMs,
+    ),
     aclReader: state.acl,
+    bootstrapReset: options.bootstrapReset ?? {
+      read: () => Promise.resolve(0),
+      remove: () => Promise.resolve(),
+    },
     sessionExpiry: expiry,
     events,
     updateCoordinate: (update) => void propose({ type: "coordinates", updates: [update] }),
