@@ -118,7 +118,7 @@ t.test("names are brought into one form", async (t) => {
 t.test("HTTPS without a certificate is left out, half a pair is refused", async (t) => {
   const { addresses, warnings } = await loaded(t, { ports: { https: 8501 } });
   t.same(addresses.https, []);
-  t.match(warnings, [/^ports\.https is set without a certificate: HTTPS is not offered$/]);
+  t.ok(warnings.includes("ports.https is set without a certificate: HTTPS is not offered"));
   for (const more of [{ cert_file: "a" }, { key_file: "a" }, { verify_incoming_https: true }])
     await t.rejects(loaded(t, { ports: { https: 8501 }, ...more }), JSON.stringify(more));
 });
