@@ -2,6 +2,7 @@
 import { lstatSync, rmSync } from "node:fs";
 import http from "node:http";
 import { connect } from "node:net";
+import { assert } from "../base.ts";
 import type { RequestEnv } from "../http/call.ts";
 import type { HttpListeners, HttpStart } from "../http/listen.ts";
 import { cannotListen } from "../listening.ts";
@@ -72,6 +73,7 @@ class BunRequest implements RequestEnv {
  */
 export async function startHttp(options: HttpStart): Promise<HttpListeners> {
   const { identity } = options;
+  assert(identity !== undefined || options.https.length === 0, "HTTPS has a certificate");
   // Bun has it as a setting of the process, which the types of Node call read-only.
   (http as { maxHeaderSize: number }).maxHeaderSize = options.maxHeaderOctets;
   const plain: Server[] = [];

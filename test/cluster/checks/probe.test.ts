@@ -157,3 +157,37 @@ t.test("TCP: accepted, refused, unusable address", async (t) => {
   });
   t.match(await run({ TCP: "127.0.0.1:99999" }).result, { status: "critical" });
 });
+
+t.test("deny_link_local_checks", async (t) => {
+  const denying = createProbe({ denyLinkLocal: true });
+  const ask = async (body: Record<string, unknown>) => {
+    const parsed = parseCheck({ Name: "c", Interval: "10s", Timeout: "5s", ...body });
+    if (!parsed.ok) throw new Error(parsed.error.text);
+    return (await denying(parsed.value, 4096).result).output;
+  };
+  const denied = /link-local addresses are denied/;
+  for (const HTTP of [
+    "http://169.254.169.254/latest/meta-data",
+    "http://2852039166/", // the same as one number
+    "http://0xa9.0xfe.169.254/",
+    "http://[::ffff:169.254.169.254]/",
+    "http://[fe80::1]:8500/",
+    "https://169.254.0.1/",
+  ])
+    t.match(await ask({ HTTP }), denied, HTTP);
+  for (const TCP of ["169.254.169.254:80", "2852039166:80", "[fe80::1]:80"])
+    t.match(await ask({ TCP }), denied, TCP);
+  const server = createServer((request, response) => {
+    if (request.url === "/away") response.writeHead(302, { location: "http://169.254.169.254/" });
+    response.end();
+  });
+  t.teardown(() => server.close());
+  const port = await listen(server);
+  t.match(await ask({ HTTP: `http://127.0.0.1:${port}/away` }), denied, "after a redirect");
+  t.match(
+    await ask({ HTTP: `http://localhost:${port}/` }),
+    /200 OK/,
+    "others are reached, by name",
+  );
+  t.match(await ask({ TCP: `127.0.0.1:${port}` }), /Success/, "and by address");
+});
