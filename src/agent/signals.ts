@@ -24,6 +24,6 @@ export function listenToSignals(
       on.stop();
     }),
   );
-  cancels.push(signals.onSignal("SIGHUP", on.reload));
+  cancels.push(signals.onSignal("SIGHUP", () => on.reload()));
   return () => cancels.forEach((cancel) => cancel());
 }

@@ -28,14 +28,10 @@ export type Sha256 = { update(octets: Uint8Array): unknown; digest(): Uint8Array
 
 const VERSION = 1;
 const LF = 10;
-const START = Uint8Array.of(
-  ...[0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255], // deflate, extra field, no time, unknown system
-  ...[6, 0, 0x57, 0x50, 2, 0, VERSION, 0],
-);
-const END_BEFORE_HASH = Uint8Array.of(
-  ...[0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255],
-  ...[36, 0, 0x57, 0x53, 32, 0],
-);
+/** Deflate, with an extra field, without a time, from an unknown system. */
+const MEMBER = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255] as const;
+const START = Uint8Array.from([...MEMBER, 6, 0, 0x57, 0x50, 2, 0, VERSION, 0]);
+const END_BEFORE_HASH = Uint8Array.from([...MEMBER, 36, 0, 0x57, 0x53, 32, 0]);
 const HASH_OCTETS = 32;
 /** An empty deflate block, CRC-32 and length of no data. */
 const END_AFTER_HASH = Uint8Array.of(3, 0, 0, 0, 0, 0, 0, 0, 0, 0);

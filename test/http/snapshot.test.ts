@@ -290,7 +290,7 @@ t.test("only who manages ACLs; other datacenters and methods", async (t) => {
 t.test("a client that goes away frees its place, and places are few", async (t) => {
   const server = create();
   await fill(server);
-  const get = () =>
+  const get = async () =>
     server.app.fetch(new Request("http://x/v1/snapshot"), {
       client: { address: "127.0.0.1", port: 1 },
       keepOpen() {},

@@ -10,7 +10,7 @@ import type { KeyringOperation } from "../keyring.ts";
 export type PoolKeyring = {
   readonly pool: "lan" | "wan";
   /** Empty: no encryption. */
-  ring(): Keyring;
+  ring: () => Keyring;
   /** Resolves when the change is on the disk, if there is one; an error has changed nothing. */
   apply(operation: KeyringOperation, key: string): Promise<Result<void, string>>;
 };
@@ -26,7 +26,7 @@ export function loadKeyrings(options: {
   dataDir: string | undefined;
   encrypt: string;
   pools: readonly PoolKeyring["pool"][];
-  warn(message: string): void;
+  warn: (message: string) => void;
 }): Promise<PoolKeyring[]> {
   return Promise.all(options.pools.map((pool) => load(pool, options)));
 }

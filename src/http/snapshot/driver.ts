@@ -65,7 +65,7 @@ export type Upload = {
   head: ArchiveHead;
   /** Unpacked as it is drawn, once. */
   image: AsyncIterable<Uint8Array>;
-  discard(): Promise<void>;
+  discard: () => Promise<void>;
 };
 
 /**
