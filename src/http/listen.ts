@@ -13,8 +13,8 @@ export type HttpStart = {
   /** A longer header is refused with 431. */
   maxHeaderOctets: number;
   /** Connections that one address may have; 0: any number. */
-  maxConnectionsPerClient(): number;
-  fetch(request: Request, env: RequestEnv): Response | Promise<Response>;
+  maxConnectionsPerClient: () => number;
+  fetch: (request: Request, env: RequestEnv) => Response | Promise<Response>;
   log: Log;
 };
 

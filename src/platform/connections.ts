@@ -33,9 +33,9 @@ const answer = new TextEncoder().encode(
 /** Looks after the number of connections per client. */
 export type ConnectionWatch = {
   /** Whether the connection of a request is one too many; `client` is asked only when some are. */
-  refuses(client: () => SocketAddress | null): boolean;
+  refuses: (client: () => SocketAddress | null) => boolean;
   /** Counts now. */
-  look(): void;
+  look: () => void;
 };
 
 /**

@@ -12,7 +12,7 @@ export type SocketRights = { mode: string; user: string; group: string };
 export function bindWithRights<T>(
   path: string,
   { mode, user, group }: SocketRights,
-  { bind, undo }: { bind(): T; undo(bound: T): void },
+  { bind, undo }: { bind: () => T; undo: (bound: T) => void },
 ): T {
   const uid = user === "" ? -1 : idOf("user", user);
   const gid = group === "" ? -1 : idOf("group", group);

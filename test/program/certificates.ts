@@ -3,41 +3,28 @@ import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-const openssl = (directory: string, ...args: string[]) =>
-  execFileSync("openssl", args, { cwd: directory, stdio: "ignore" });
+/** Runs openssl with words that hold no blanks. */
+const openssl = (directory: string, line: string) =>
+  execFileSync("openssl", line.split(" "), { cwd: directory, stdio: "ignore" });
 
-const NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+const NEW_KEY = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
 
 /** `ca.pem`, `stranger.pem` (an authority of its own) and pairs of .pem and .key that `ca` signed. */
 export function makeCertificates(directory: string, names: readonly string[]): void {
   for (const name of ["ca", "stranger"])
     openssl(
       directory,
-      ...["req", "-x509", ...NEW_KEY, "-keyout", `${name}.key`, "-out", `${name}.pem`],
-      ...["-days", "30", "-subj", `/CN=${name}`],
+      `req -x509 ${NEW_KEY} -keyout ${name}.key -out ${name}.pem -days 30 -subj /CN=${name}`,
     );
   writeFileSync(
     join(directory, "san"),
     "subjectAltName=DNS:localhost,DNS:server.dc1.consul,IP:127.0.0.1",
   );
   for (const name of names) {
+    openssl(directory, `req ${NEW_KEY} -keyout ${name}.key -out ${name}.csr -subj /CN=${name}`);
     openssl(
       directory,
-      ...[
-        "req",
-        ...NEW_KEY,
-        "-keyout",
-        `${name}.key`,
-        "-out",
-        `${name}.csr`,
-        "-subj",
-        `/CN=${name}`,
-      ],
-    );
-    openssl(
-      directory,
-      ...["x509", "-req", "-in", `${name}.csr`, "-CA", "ca.pem", "-CAkey", "ca.key"],
-      ...["-CAcreateserial", "-days", "30", "-extfile", "san", "-out", `${name}.pem`],
+      `x509 -req -in ${name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile san -out ${name}.pem`,
     );
   }
 }
