@@ -1,7 +1,7 @@
 /**
  * `npm run bench [-- GROUP...]`: compares waypost with its peers on this machine in one run, prints
  * a table and writes bench/results/<time>.json. Groups: hits, forwarded, afresh, large,
- * registrations, http, waiters, kv-million, kv-million.
+ * registrations, http, waiters, kv-million.
  * BENCH_SECONDS (default 5) is the length of one load. Exit 1 when a row misses its bar.
  */
 import { execFileSync } from "node:child_process";
@@ -11,7 +11,6 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { catalogHits, computedAfresh, forwarded, large } from "./dns.ts";
 import { http } from "./http.ts";
-import { kvMillion } from "./kv-million.ts";
 import { kvMillion } from "./kv-million.ts";
 import { registrations } from "./registrations.ts";
 import { holds, table, type Row } from "./rows.ts";
@@ -24,7 +23,6 @@ const groups: Record<string, { needs: string[]; run: () => Promise<Row[]> }> = {
   large: { needs: ["dnsperf"], run: large },
   registrations: { needs: ["wrk", "etcd"], run: registrations },
   http: { needs: ["wrk", "etcd"], run: http },
-  "kv-million": { needs: [], run: kvMillion },
   "kv-million": { needs: [], run: kvMillion },
   waiters: { needs: ["dnsperf"], run: waiters },
 };
