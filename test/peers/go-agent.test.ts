@@ -329,7 +329,7 @@ t.test("ACLs with the token of the test servers", async (t) => {
     Description: "new",
   });
   t.match(updated.json, { Description: "new" });
-  const listed = listOf(await as("GET", "acl/policies")).map(({ Name }) => Name);
+  const listed = listOf(await as("GET", "acl/policies")).map(({ Name }) => String(Name));
   t.same(listed.toSorted(), ["global-management", "test-policy"]);
   const role = await as("PUT", "acl/role", {
     Name: "role",
