@@ -8,10 +8,10 @@ import { startProgram, type Program } from "../program.ts";
 const LIMIT_MS = 10_000;
 
 /** Blocked queries of the program, once they are `wanted` or the limit is over. */
-async function blockedQueries({ http }: Program, wanted: number): Promise<number> {
+async function blockedQueries(program: Program, wanted: number): Promise<number> {
   const deadline = Date.now() + LIMIT_MS;
   for (;;) {
-    const { text } = await http("GET", "/metrics");
+    const { text } = await program.http("GET", "/metrics");
     const count = Number(/^waypost_http_blocked_queries (\d+)$/m.exec(text)?.[1]);
     if (count === wanted || Date.now() > deadline) return count;
     await sleep(20);
