@@ -73,6 +73,13 @@ const ESCAPES: Readonly<Record<string, string>> = {
   "\\": "\\",
 };
 
+const [TAB, LF, CR, BLANK, QUOTE, HASH] = [9, 10, 13, 32, 34, 35];
+const [STAR, SLASH, BACKSLASH, BOM] = [42, 47, 92, 0xfeff];
+
+/** Sticky: they match where `lastIndex` says. */
+const NAME = /[A-Za-z_][\w.-]*/y;
+const WORD = /[-\w.+]+/y;
+
 class Parser {
   readonly #text: string;
   #at = 0;
@@ -117,6 +124,7 @@ class Parser {
       if (c === "{") break;
       if (c === undefined) throw this.#error(`expected '=' or '{' after '${names.at(-1)!}'`);
       names.push(this.#name());
+      if (names.length > DEPTH_MAX) throw this.#error("a block has too many labels");
     }
     this.#at++;
     let body: HclValue = this.#members();
@@ -128,12 +136,13 @@ class Parser {
       body = labelled;
     }
     const held = object[names[0]!];
-    object[names[0]!] = Array.isArray(held) ? [...held, body] : [body];
+    if (Array.isArray(held)) held.push(body);
+    else object[names[0]!] = [body];
   }
 
   #name(): string {
     if (this.#text[this.#at] === '"') return this.#string();
-    const name = this.#take(/[A-Za-z_][\w.-]*/y);
+    const name = this.#take(NAME);
     if (name === undefined)
       throw this.#error(`expected a name, found '${this.#text[this.#at] ?? ""}'`);
     return name;
@@ -152,7 +161,7 @@ class Parser {
       return [object];
     }
     if (this.#text.startsWith("<<", this.#at)) return this.#heredoc();
-    const word = this.#take(/[-\w.+]+/y);
+    const word = this.#take(WORD);
     if (word === "true" || word === "false") return word === "true";
     if (word === undefined || !/^-?(0x[0-9a-fA-F]+|\d+(\.\d+)?([eE][-+]?\d+)?)$/.test(word))
       throw this.#error(`unknown value '${word ?? c ?? ""}'`);
@@ -177,15 +186,19 @@ class Parser {
   }
 
   #string(): string {
-    let text = "";
-    for (this.#at++; ; this.#at++) {
-      const c = this.#text[this.#at];
-      if (c === undefined || c === "\n") throw this.#error("literal not terminated");
-      if (c === '"') break;
-      text += c === "\\" ? this.#escape() : c;
+    const text = this.#text;
+    let value = "";
+    for (let start = ++this.#at; ; this.#at++) {
+      const code = text.charCodeAt(this.#at);
+      if (this.#at >= text.length || code === LF) throw this.#error("literal not terminated");
+      if (code === QUOTE) {
+        value += text.slice(start, this.#at++);
+        return value;
+      }
+      if (code !== BACKSLASH) continue;
+      value += text.slice(start, this.#at) + this.#escape();
+      start = this.#at + 1;
     }
-    this.#at++;
-    return text;
   }
 
   #escape(): string {
@@ -223,21 +236,35 @@ class Parser {
     return lines.map((line) => `${line}\n`).join("");
   }
 
+  /** Blanks and comments. By character codes: it runs before every token of what may be a long text. */
   #skipBlank(): void {
+    const text = this.#text;
     for (;;) {
-      if (this.#take(/[ \t\r\n\ufeff]+/y) !== undefined) continue;
-      if (this.#take(/#[^\n]*|\/\/[^\n]*/y) !== undefined) continue;
-      if (!this.#text.startsWith("/*", this.#at)) return;
-      const end = this.#text.indexOf("*/", this.#at + 2);
-      if (end === -1) throw this.#error("comment not terminated");
-      this.#at = end + 2;
+      const code = text.charCodeAt(this.#at);
+      if (code === BLANK || code === LF || code === CR || code === TAB || code === BOM) this.#at++;
+      else if (code === HASH || (code === SLASH && text.charCodeAt(this.#at + 1) === SLASH))
+        this.#skipTo("\n", text.length);
+      else if (code === SLASH && text.charCodeAt(this.#at + 1) === STAR) {
+        this.#at += 2;
+        this.#skipTo("*/", undefined);
+        this.#at += 2;
+      } else return;
     }
+  }
+
+  /** Goes to the next `end`, or to `otherwise`; without either it is a comment that does not end. */
+  #skipTo(end: string, otherwise: number | undefined): void {
+    const found = this.#text.indexOf(end, this.#at);
+    const at = found === -1 ? otherwise : found;
+    if (at === undefined) throw this.#error("comment not terminated");
+    this.#at = at;
   }
 
   #take(pattern: RegExp): string | undefined {
     pattern.lastIndex = this.#at;
-    const [found] = pattern.exec(this.#text) ?? [];
-    this.#at += found?.length ?? 0;
+    if (!pattern.test(this.#text)) return undefined;
+    const found = this.#text.slice(this.#at, pattern.lastIndex);
+    this.#at = pattern.lastIndex;
     return found;
   }
 

@@ -1,5 +1,6 @@
 /** Rules of ACLs before Consul 1.4, whose names all were prefixes, in the current form. */
 import { fail, ok, type Result } from "../base.ts";
+import { RULES_LENGTH_MAX } from "./acl-rules.ts";
 import { parseHcl, type HclObject, type HclValue } from "./acl-hcl.ts";
 
 /** Blocks whose names were prefixes; scalars and everything else stay as they are. */
@@ -10,6 +11,8 @@ const PREFIXED = new Set(["agent", "event", "key", "node", "query", "service", "
  * `key_prefix` does now. Comments are lost. Consul 1.10 acl.TranslateLegacyRules.
  */
 export function translateLegacyRules(text: string): Result<string, string> {
+  if (text.length > RULES_LENGTH_MAX)
+    return fail(`Failed to parse rules: longer than ${RULES_LENGTH_MAX} characters`);
   const tree = parseHcl(text);
   if (!tree.ok) return fail(`Failed to parse rules: ${tree.error}`);
   const items = Object.entries(tree.value).flatMap(([name, value]) =>
