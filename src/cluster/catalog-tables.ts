@@ -6,6 +6,7 @@ import { AddressIndex } from "./address-index.ts";
 import type { Undo } from "./change.ts";
 import type { CheckRecord, NodeRecord, ServiceRecord } from "./model.ts";
 import { createShared, type Shared } from "./records.ts";
+import { noteServiceIndex, type ServiceIndexViews } from "./service-indexes.ts";
 import {
   compareText,
   findSorted,
@@ -62,6 +63,8 @@ export type Tables = {
   serviceAddresses: AddressIndex<InstanceKey, ServiceRecord>;
   /** By lower-case name. */
   services: Map<string, ServiceEntry>;
+  /** Of the snapshots that are being drawn. */
+  serviceIndexViews: ServiceIndexViews;
   /**
    * Per status but passing (which nearly all checks have): lower-case names of the nodes that have
    * such checks, and how many. Counting is cheap when checks flap; order is made when asked for.
@@ -96,6 +99,7 @@ export function createTables(): Tables {
     nodeAddresses: new AddressIndex(compareNodes),
     serviceAddresses: new AddressIndex(compareInstances),
     services: new Map(),
+    serviceIndexViews: new Set(),
     byStatus: new Map(),
     counts: { services: 0, checks: 0 },
     indexes: {
@@ -296,7 +300,10 @@ function dropServiceIndexes(
   if (leavesName) {
     entry.instances.remove(held);
     entry.names = null;
-    if (entry.instances.size === 0) tables.services.delete(lower);
+    if (entry.instances.size === 0) {
+      noteServiceIndex(tables.serviceIndexViews, lower, entry.index);
+      tables.services.delete(lower);
+    }
   }
   const leavesAddress = held.address !== "" && held.address !== successor?.address;
   if (leavesAddress) tables.serviceAddresses.remove(held.address, held);

@@ -32,6 +32,7 @@ import { metadataProblem } from "./metadata.ts";
 import type { CheckRecord, NodeRecord, ServiceRecord } from "./model.ts";
 import { checkRecord, nodeRecord, serviceRecord, validWeights, type Stamps } from "./records.ts";
 import { sameCheck, sameMap, sameNode, sameService } from "./same.ts";
+import { noteServiceIndex } from "./service-indexes.ts";
 import { NOTHING } from "./sorted.ts";
 
 /** Holder of the tables: an installed snapshot swaps them, so nobody keeps them. */
@@ -358,6 +359,9 @@ class NodeWriter {
     undo?.push(() => {
       entry.index = was;
     });
+    const { serviceIndexViews } = this.#tables;
+    if (serviceIndexViews.size > 0)
+      noteServiceIndex(serviceIndexViews, entry.topic.slice("service:".length), was);
     entry.index = index;
     topics.add(entry.topic);
   }

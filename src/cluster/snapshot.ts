@@ -30,6 +30,7 @@ import {
   type Head,
   type Reading,
 } from "./snapshot-rows.ts";
+import { viewServiceIndexes } from "./service-indexes.ts";
 import type { Rest } from "./time-slices.ts";
 
 /** Everything that a log makes. */
@@ -68,8 +69,7 @@ export function emptyContents(): Contents {
 export function rowsOf(contents: Contents, epoch = contents.epoch): Iterable<Row> {
   // Only lists are copied here: records never change, and node entries not from now on.
   const nodes = freezeNodes(contents.tables);
-  const serviceIndexes = new Map<string, number>();
-  for (const [lower, entry] of contents.tables.services) serviceIndexes.set(lower, entry.index);
+  const indexOfService = viewServiceIndexes(contents.tables);
   const { sessions, queries, acl, kv } = contents;
   const head: Head = {
     index: contents.index,
@@ -97,7 +97,7 @@ export function rowsOf(contents: Contents, epoch = contents.epoch): Iterable<Row
     contents.autopilot === null ? [] : [recordRow("autopilot", contents.autopilot)],
     kvRows(kv),
   ];
-  return rows(head, nodes, serviceIndexes, records);
+  return rows(head, nodes, indexOfService, records);
 }
 
 /** Characters of an id that sort roughly, so that no single sort is of many. */
@@ -124,21 +124,21 @@ function* byId<R extends Parameters<typeof recordRow>[1]>(
 function* rows(
   head: Head,
   nodes: readonly NodeEntry[],
-  serviceIndexes: Map<string, number>,
+  indexOfService: (lower: string) => number | undefined,
   records: readonly Iterable<Row>[],
 ): Generator<Row> {
   let count = 1;
+  const named = new Set<string>();
   yield headRow(head);
   for (const { record, index, services, nodeChecks, serviceChecks } of nodes) {
     count += 1 + services.length + nodeChecks.length + serviceChecks.length;
     yield nodeRow(record, index);
     for (const service of services) {
       const lower = service.service.toLowerCase();
-      const serviceIndex = serviceIndexes.get(lower);
-      if (serviceIndex !== undefined) {
-        serviceIndexes.delete(lower);
+      if (!named.has(lower)) {
+        named.add(lower);
         count++;
-        yield serviceIndexRow(lower, serviceIndex);
+        yield serviceIndexRow(lower, indexOfService(lower) ?? 0);
       }
       yield serviceRow(service);
     }
