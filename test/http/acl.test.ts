@@ -1,0 +1,201 @@
+// /v1/acl where the recorded scenarios are silent: expiry, clones, links, resets, what is gone.
+import t from "tap";
+import { createServer, type Server } from "./harness.ts";
+
+const ROOT = "aaaaaaaa-0000-4000-8000-00000000000a";
+const ANONYMOUS = "00000000-0000-0000-0000-000000000002";
+const hour = 3_600_000;
+
+function create(options: Parameters<typeof createServer>[0] = {}) {
+  const tokens = { initialManagement: ROOT, agentRecovery: "", default: "", dns: "" };
+  const acl = { enabled: true, defaultPolicy: "deny" as const, tokens, ...options.acl };
+  const server = createServer({ ...options, acl });
+  const as = (secret: string) => (method: string, path: string, body?: unknown) =>
+    server.ask(method, path, {
+      headers: { "X-Consul-Token": secret },
+      ...(body === undefined ? {} : { body }),
+    });
+  return { server, as, admin: as(ROOT), tokens };
+}
+
+type Token = { AccessorID: string; SecretID: string; ExpirationTime?: string; CreateTime: string };
+const tokenOf = (answer: { json: unknown }): Token => answer.json as Token; // the shape is asserted below
+
+const nowMs = (server: Server): number => server.world.clock.wallMs();
+
+t.test("ExpirationTTL and ExpirationTime", async (t) => {
+  const { server, admin } = create();
+  const at = (ms: number) => new Date(nowMs(server) + ms).toISOString();
+  const refused: [unknown, number, string][] = [
+    [
+      { ExpirationTTL: "59s" },
+      500,
+      "ExpirationTime cannot be less than 1m0s in the future (was 59s)",
+    ],
+    [
+      { ExpirationTTL: "24h1s" },
+      500,
+      "ExpirationTime cannot be more than 24h0m0s in the future (was 24h0m1s)",
+    ],
+    [{ ExpirationTTL: "-5s" }, 500, "Token Expiration TTL '-5s' should be > 0"],
+    [
+      { ExpirationTTL: "1h", ExpirationTime: at(hour) },
+      500,
+      "Token Expiration TTL and Expiration Time cannot both be set",
+    ],
+    [{ ExpirationTime: at(-hour) }, 500, "ExpirationTime cannot be before CreateTime"],
+    [
+      { ExpirationTime: at(2 * 24 * hour) },
+      500,
+      "ExpirationTime cannot be more than 24h0m0s in the future (was 48h0m0s)",
+    ],
+    [{ Type: "client" }, 500, "Type cannot be specified for this token"],
+    [{ AuthMethod: "m" }, 500, "AuthMethod field is disallowed outside of Login"],
+  ];
+  for (const [body, status, text] of refused)
+    t.match(await admin("PUT", "/v1/acl/token", body), { status, text }, text);
+  t.match(await admin("PUT", "/v1/acl/token", { ExpirationTime: "tomorrow" }), {
+    status: 400,
+    text: /^Bad request: Token decoding failed: parsing time "tomorrow"/,
+  });
+  const made = tokenOf(await admin("PUT", "/v1/acl/token", { ExpirationTTL: "1m" }));
+  t.equal(made.ExpirationTime, at(60_000));
+  const given = await admin("PUT", "/v1/acl/token", { ExpirationTime: at(hour) });
+  t.equal(tokenOf(given).ExpirationTime, at(hour));
+  const zero = await admin("PUT", "/v1/acl/token", { ExpirationTime: "0001-01-01T00:00:00Z" });
+  t.notOk(tokenOf(zero).ExpirationTime, "Go's zero time is none");
+});
+
+t.test("an expired token is as good as gone, and its life cannot be changed", async (t) => {
+  const { server, admin, as } = create();
+  const made = tokenOf(await admin("PUT", "/v1/acl/token", { ExpirationTTL: "1h" }));
+  const path = `/v1/acl/token/${made.AccessorID}`;
+  const refusal = { status: 500, text: `Cannot change expiration time of ${made.AccessorID}` };
+  t.match(await admin("PUT", path, { ExpirationTTL: "2h" }), refusal);
+  t.match(await admin("PUT", path, { ExpirationTime: new Date(0).toISOString() }), refusal);
+  const same = await admin("PUT", path, { ExpirationTime: made.ExpirationTime, Description: "d" });
+  t.match(same.json, { Description: "d", ExpirationTime: made.ExpirationTime });
+  const clone = tokenOf(await admin("PUT", `${path}/clone`, {}));
+  t.equal(clone.ExpirationTime, made.ExpirationTime, "a clone lives as long");
+  t.equal((await as(made.SecretID)("GET", "/v1/acl/token/self")).status, 200);
+  const count = async () => ((await admin("GET", "/v1/acl/tokens")).json as unknown[]).length;
+  const before = await count();
+
+  server.world.nowMs += hour - 30_000;
+  t.match(await admin("PUT", `${path}/clone`, {}), { status: 500, text: /less than 1m0s/ });
+  server.world.nowMs += 30_000;
+  const gone = { status: 403, text: "ACL not found" };
+  t.match(await as(made.SecretID)("GET", "/v1/acl/token/self"), gone);
+  t.match(await as(made.SecretID)("GET", "/v1/catalog/nodes"), gone);
+  t.match(await admin("GET", path), gone);
+  t.match(await admin("PUT", `${path}/clone`, {}), gone);
+  t.match(await admin("PUT", path, {}), {
+    status: 500,
+    text: `Cannot find token "${made.AccessorID}"`,
+  });
+  t.equal(await count(), before - 2);
+});
+
+t.test("tokens and roles by what they link to; secrets for those who may write", async (t) => {
+  const { admin, as } = create();
+  const idOf = async (path: string, body: unknown) =>
+    (Object((await admin("PUT", path, body)).json) as { ID: string }).ID;
+  const policy = await idOf("/v1/acl/policy", { Name: "p", Rules: 'acl = "read"' });
+  const role = await idOf("/v1/acl/role", { Name: "r", Policies: [{ ID: policy.toUpperCase() }] });
+  await idOf("/v1/acl/role", { Name: "other" });
+  const linked = tokenOf(await admin("PUT", "/v1/acl/token", { Policies: [{ Name: "p" }] }));
+  const member = tokenOf(await admin("PUT", "/v1/acl/token", { Roles: [{ ID: role }] }));
+  const accessors = async (path: string) =>
+    ((await admin("GET", path)).json as Token[]).map(({ AccessorID }) => AccessorID);
+  t.same(await accessors(`/v1/acl/tokens?policy=${policy}`), [linked.AccessorID]);
+  t.same(await accessors(`/v1/acl/tokens?role=${role}`), [member.AccessorID]);
+  t.same(await accessors(`/v1/acl/tokens?role=${role}&policy=${policy}`), []);
+  const roles = await admin("GET", `/v1/acl/roles?policy=${policy}`);
+  t.match(roles.json, [{ ID: role }]);
+  t.equal((roles.json as unknown[]).length, 1);
+
+  const reader = as(member.SecretID); // its right comes through the role
+  const seen = await reader("GET", `/v1/acl/token/${linked.AccessorID}`);
+  t.match(seen.json, { SecretID: "<hidden>" });
+  t.match((await reader("GET", "/v1/acl/token/self")).json, { SecretID: member.SecretID });
+  t.equal((await reader("PUT", "/v1/acl/role", { Name: "x" })).text, "Permission denied");
+});
+
+t.test("self without a token is acl.tokens.default; anonymous has none", async (t) => {
+  const { server, admin, tokens } = create();
+  const made = tokenOf(await admin("PUT", "/v1/acl/token", {}));
+  const self = () => server.ask("GET", "/v1/acl/token/self");
+  t.match(await self(), { status: 403, text: "ACL not found" });
+  tokens.default = made.SecretID;
+  t.match((await self()).json, { AccessorID: made.AccessorID });
+});
+
+t.test("a second bootstrap needs the index in the file, which is used up", async (t) => {
+  let [file, removed] = [0, 0];
+  const bootstrapReset = {
+    read: () => Promise.resolve(file),
+    remove: () => Promise.resolve(void removed++),
+  };
+  const { server } = create({ bootstrapReset });
+  const boot = () => server.ask("PUT", "/v1/acl/bootstrap");
+  const first = await boot();
+  t.equal(first.status, 200);
+  const refused = await boot();
+  t.match(refused, { status: 403, text: /^Permission denied: .*\(reset index: \d+\)$/ });
+  const index = Number(/\d+/.exec(refused.text)![0]);
+  file = index + 1;
+  t.match(await boot(), {
+    status: 500,
+    text: `Invalid bootstrap reset index (specified ${index + 1}, reset index: ${index})`,
+  });
+  t.equal(removed, 0);
+  file = index;
+  const again = await boot();
+  t.equal(again.status, 200);
+  t.not(tokenOf(again).SecretID, tokenOf(first).SecretID);
+  t.equal(removed, 1);
+  const stale = await boot();
+  t.match(stale, { status: 500, text: /^Invalid bootstrap reset index/ }, "the index has moved on");
+});
+
+t.test("translation of legacy rules, and what is left of the legacy endpoints", async (t) => {
+  const { server, admin } = create();
+  t.match(await admin("POST", "/v1/acl/rules/translate", "key {"), {
+    status: 400,
+    text: /^Bad request: Failed to parse rules: /,
+  });
+  const path = "/v1/acl/rules/translate/";
+  t.match(await admin("GET", path), { status: 400, text: "Bad request: Missing token ID" });
+  t.match(await admin("GET", `${path}${ROOT}`), { status: 403, text: "ACL not found" });
+  t.match(await admin("GET", path + ANONYMOUS), {
+    status: 500,
+    text: "The specified token does not have any rules to translate",
+  });
+  for (const [method, gone] of [
+    ["PUT", "create"],
+    ["PUT", "update"],
+    ["PUT", "destroy/x"],
+    ["GET", "info/x"],
+    ["PUT", "clone/x"],
+    ["GET", "list"],
+  ] as const)
+    t.match(await server.ask(method, `/v1/acl/${gone}`), {
+      status: 410,
+      text: `Endpoint /v1/acl/${gone} for the legacy ACL system was removed in Consul 1.11.`,
+    });
+  for (const left of ["login", "logout", "auth-methods", "binding-rules"])
+    t.match(await server.ask("GET", `/v1/acl/${left}`), { status: 404, text: "" }, left);
+});
+
+t.test("waiters of roles and tokens wake when ACLs change", async (t) => {
+  const { server, admin } = create();
+  // Index 1 stands for "nothing yet", too.
+  for (const Name of ["a", "b"]) await admin("PUT", "/v1/acl/policy", { Name });
+  const first = await admin("GET", "/v1/acl/roles");
+  const index = first.headers.get("X-Consul-Index");
+  const waiting = server.start("GET", `/v1/acl/roles?index=${index}&wait=1m`, {
+    headers: { "X-Consul-Token": ROOT },
+  });
+  await admin("PUT", "/v1/acl/role", { Name: "r" });
+  t.match((await waiting.answer).json, [{ Name: "r" }]);
+});
