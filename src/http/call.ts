@@ -13,6 +13,7 @@ import type { Waiters } from "./blocking.ts";
 import { BODY_OCTETS_MAX, parseFirstJson, readBounded } from "./body.ts";
 import type { Edge } from "./edge.ts";
 import { noHeaders, type HeaderSet } from "./header-stock.ts";
+import { noteRefusals } from "./noted.ts";
 import { gzipText, isGzipWanted, renderJson } from "./json.ts";
 
 /** Options that a reload may change; hand out the same object until it does. */
@@ -188,6 +189,7 @@ export class Call {
   #headers: Record<string, string> | null = null;
   #headerSet: HeaderSet = noHeaders;
   #authorizer: Authorizer | null = null;
+  #isFiltered = false;
 
   constructor(
     deps: HttpDeps,
@@ -257,8 +259,18 @@ export class Call {
 
   /** What the caller may do. Throws 403 `ACL not found` for an unknown secret. */
   authorizer(): Authorizer {
-    this.#authorizer ??= this.authorizerOf(this.deps.acl.enabled ? this.token() : undefined);
+    this.#authorizer ??= this.#resolveAuthorizer();
     return this.#authorizer;
+  }
+
+  /** Consul tells that a list was filtered only to those who come with a token. */
+  #resolveAuthorizer(): Authorizer {
+    const { acl } = this.deps;
+    if (!acl.enabled) return this.authorizerOf(undefined);
+    const secret = this.token() ?? acl.defaultToken;
+    const rights = this.authorizerOf(secret);
+    if (secret === "" || this.method !== "GET") return rights;
+    return noteRefusals(rights, () => (this.#isFiltered = true));
   }
 
   /** What the holder of another secret may do. Throws 403 `ACL not found` for an unknown one. */
@@ -378,6 +390,8 @@ export class Call {
   }
 
   #respond(status: number, body: string | Uint8Array<ArrayBuffer> | null, type: string): Response {
+    if (this.#isFiltered && (status === 200 || status === 404))
+      this.setHeader("X-Consul-Results-Filtered-By-ACLs", "true");
     const response = new Response(body, {
       status,
       headers: this.#edge.stock(type, this.#headerSet),

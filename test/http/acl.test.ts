@@ -199,3 +199,38 @@ t.test("waiters of roles and tokens wake when ACLs change", async (t) => {
   await admin("PUT", "/v1/acl/role", { Name: "r" });
   t.match((await waiting.answer).json, [{ Name: "r" }]);
 });
+
+t.test(
+  "an answer from which something was left out says so to those who show a token",
+  async (t) => {
+    const { server, admin, as } = create();
+    const register = (Node: string) =>
+      admin("PUT", "/v1/catalog/register", {
+        Node,
+        Address: "10.0.0.1",
+        Service: { Service: "web" },
+      });
+    await register("a");
+    await register("b");
+    await admin("PUT", "/v1/kv/k", "v");
+    const Rules = 'node "a" { policy = "read" } service_prefix "" { policy = "read" }';
+    await admin("PUT", "/v1/acl/policy", { Name: "half", Rules });
+    const half = tokenOf(await admin("PUT", "/v1/acl/token", { Policies: [{ Name: "half" }] }));
+    const rows: [path: string, isFiltered: boolean][] = [
+      ["/v1/catalog/nodes", true],
+      ["/v1/health/service/web", true],
+      ["/v1/catalog/node/a", false],
+      ["/v1/catalog/services", false],
+      ["/v1/kv/?keys", true],
+      ["/v1/kv/k?recurse", true],
+      ["/v1/kv/k", false], // refused
+    ];
+    for (const [path, isFiltered] of rows) {
+      const header = async (ask: ReturnType<typeof as>) =>
+        (await ask("GET", path)).headers.get("X-Consul-Results-Filtered-By-ACLs");
+      t.equal(await header(as(half.SecretID)), isFiltered ? "true" : null, path);
+      t.equal(await header(admin), null, `${path}: management`);
+      t.equal(await header((method) => server.ask(method, path)), null, `${path}: nobody`);
+    }
+  },
+);
