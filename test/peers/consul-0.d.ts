@@ -6,5 +6,6 @@ declare module "consul-0" {
   type Options = { host: string; port: string; promisify: boolean };
   type LockOptions = { key: string; value?: string; session?: object; lockretrytime?: string };
 
-  export default function createClient(options: Options): { lock(options: LockOptions): Lock };
+  function createClient(options: Options): { lock(options: LockOptions): Lock };
+  export = createClient;
 }
