@@ -28,7 +28,8 @@ export async function readBounded(
  * The first JSON value of `body`; what follows it is ignored. The error is `EOF` for an empty body,
  * else a sentence about the syntax in the runtime's words.
  */
-export function parseFirstJson(body: string): Result<unknown, string> {
+export function parseFirstJson(text: string): Result<unknown, string> {
+  const body = surrogate.test(text) ? text.replace(escapes, pairSurrogates) : text;
   try {
     return ok(JSON.parse(body));
   } catch (whole) {
@@ -41,6 +42,17 @@ export function parseFirstJson(body: string): Result<unknown, string> {
       return fail(syntaxError(first));
     }
   }
+}
+
+/** Half of a character outside of the basic plane, escaped. */
+const surrogate = /\\u[dD][89a-fA-F]/;
+/** Every escape of a JSON text; the first group is the half that completes another. */
+const escapes =
+  /\\u[dD][89abAB][\da-fA-F]{2}(\\u[dD][c-fC-F][\da-fA-F]{2})?|\\u[dD][c-fC-F][\da-fA-F]{2}|\\[^]/g;
+
+/** Half a character is none: it could not be stored, nor read by others. Go puts U+FFFD there. */
+function pairSurrogates(escape: string, second: string | undefined): string {
+  return second === undefined && surrogate.test(escape) ? "\\ufffd" : escape;
 }
 
 /** Go names no position in its message either; the parser's own words differ between runtimes. */

@@ -17,6 +17,21 @@ t.test("the first value counts", async (t) => {
   for (const [body, value] of cases) t.same(parseFirstJson(body), { ok: true, value }, body);
 });
 
+t.test("half a character becomes U+FFFD, as in Go", async (t) => {
+  const texts: [string, string][] = [
+    ['"\\ud83d\\ude00"', "\u{1f600}"],
+    ['"\\uD83D\\uDE00"', "\u{1f600}"],
+    ['"\\ud800"', "\ufffd"],
+    ['"\\udc00\\ud800x"', "\ufffd\ufffdx"],
+    ['"\\ud83d\\ud83d\\ude00"', "\ufffd\u{1f600}"],
+    ['"\\\\ud800"', "\\ud800"],
+    ['"\\"\\ud800\\n"', '"\ufffd\n'],
+  ];
+  for (const [body, value] of texts) t.same(parseFirstJson(body), { ok: true, value }, body);
+  const named = parseFirstJson('{"\\udfff":1}');
+  t.same(named, { ok: true, value: { "\ufffd": 1 } });
+});
+
 t.test("no value", async (t) => {
   for (const body of ["", " \n"]) t.same(parseFirstJson(body), { ok: false, error: "EOF" });
   for (const body of ["{", "{oops", "[1", '"x', "}", "nope", "{} ".slice(0, 1), '{"a":}', "'x'"])
