@@ -4,6 +4,7 @@ import { createLocalAgent, type LocalAgent } from "../../src/cluster/local-agent
 import { noFiles } from "../../src/cluster/local-store.ts";
 import { describeOwnNode } from "../../src/cluster/own-node.ts";
 import { agentRoutes, type AgentDeps, type Member } from "../../src/http/agent.ts";
+import { tokenRoutes } from "../../src/http/agent-token.ts";
 import { collectHostInfo } from "../../src/http/host/driver.ts";
 import { createServer } from "./harness.ts";
 
@@ -49,7 +50,11 @@ export async function startAgent(options: Options = {}) {
   };
   const server = createServer({
     ...options,
-    more: [...agentRoutes(deps), ...(options.more ?? [])],
+    more: [
+      ...agentRoutes(deps),
+      ...tokenRoutes({ setToken: async (name) => void done.push(`token ${name}`) }),
+      ...(options.more ?? []),
+    ],
   });
   const own = describeOwnNode({
     name: "node-a",

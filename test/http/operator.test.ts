@@ -94,6 +94,7 @@ t.test("rights", async (t) => {
   const tokens = { initialManagement: secret, agentRecovery: "", default: "", dns: "" };
   const acl = { enabled: true, defaultPolicy: "deny" as const, tokens };
   const server = await create({ encrypt: a, acl: { acl } });
+  const missing = "Permission denied: Missing operator";
   const refused: [string, string, number, string][] = [
     ["GET", keyringPath, 500, "Reading keyring denied by ACLs"],
     ["POST", keyringPath, 500, "Modifying keyring denied due to ACLs"],
@@ -101,10 +102,10 @@ t.test("rights", async (t) => {
     ["DELETE", "/v1/operator/raft/peer?id=x", 403, "Permission denied"],
     ["POST", "/v1/operator/raft/transfer-leader", 403, "Permission denied"],
     ["GET", "/v1/operator/usage", 403, "Permission denied"],
-    ["GET", "/v1/operator/autopilot/configuration", 403, "Permission denied"],
-    ["PUT", "/v1/operator/autopilot/configuration", 403, "Permission denied"],
-    ["GET", "/v1/operator/autopilot/health", 403, "Permission denied"],
-    ["GET", "/v1/operator/autopilot/state", 403, "Permission denied"],
+    ["GET", "/v1/operator/autopilot/configuration", 403, `${missing}:read permissions`],
+    ["PUT", "/v1/operator/autopilot/configuration", 403, `${missing}:write permissions`],
+    ["GET", "/v1/operator/autopilot/health", 403, `${missing}:read permissions`],
+    ["GET", "/v1/operator/autopilot/state", 403, `${missing}:read permissions`],
   ];
   for (const [method, path, status, text] of refused) {
     const body = method === "GET" || method === "DELETE" ? {} : { body: {} };
