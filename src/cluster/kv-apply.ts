@@ -8,7 +8,7 @@ import type { Change } from "./change.ts";
 import { delayKey, isDelayed, putRecord, removeRecord, removeTree, type Kv } from "./kv.ts";
 import type { KvRecord, SessionRecord } from "./model.ts";
 import type { Sessions } from "./sessions.ts";
-import { isUuid } from "./uuid.ts";
+import { idProblem } from "./uuid.ts";
 
 /** What a write brings: see KvRecord. */
 export type KvFields = Pick<KvRecord, "key" | "value" | "flags">;
@@ -113,10 +113,9 @@ export function unlockKey(
 const sessionIdOf = ({ session }: { session: string }) => session.toLowerCase();
 
 function unknownSession(id: string): string {
-  if (isUuid(id)) return `invalid session ${JSON.stringify(id)}`;
-  return `failed session lookup: index error: ${
-    id.length === 36 ? `Invalid UUID: ${JSON.stringify(id)}` : "UUID must be 36 characters"
-  }`;
+  const problem = idProblem(id);
+  if (problem !== undefined) return `failed session lookup: ${problem}`;
+  return `invalid session ${JSON.stringify(id)}`;
 }
 
 /** Deletes, lock included. */

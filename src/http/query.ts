@@ -96,7 +96,7 @@ async function update(call: Call, id: string): Promise<Response> {
   const rights = call.authorizer();
   const query = toFields(body, id);
   requireWrite(rights, query);
-  requireUuid(id);
+  requireUuid(id, "prepared query");
   await passBarrier(call, "leader");
   requireWrite(rights, requireQuery(call, id));
   requireValid(query);
@@ -107,7 +107,7 @@ async function update(call: Call, id: string): Promise<Response> {
 async function remove(call: Call, id: string): Promise<Response> {
   call.requireDatacenter();
   const rights = call.authorizer();
-  requireUuid(id);
+  requireUuid(id, "prepared query");
   await passBarrier(call, "leader");
   requireWrite(rights, requireQuery(call, id));
   await call.propose({ type: "query-delete", id });
@@ -206,7 +206,7 @@ function answerList(call: Call): Reply {
 
 function answerOne(call: Call, id: string): Reply {
   const { options, rights } = beginRead(call);
-  requireUuid(id);
+  requireUuid(id, "prepared query");
   const { reader } = call.deps;
   return answerRead(call, options, {
     topics: ["queries"],

@@ -1,6 +1,6 @@
 /** /v1/session. Consul 1.10; spec/http.md section 9. */
 import type { SessionFields } from "../cluster/command.ts";
-import type { Decoded } from "../cluster/decode.ts";
+import { decodeShape, type Decoded } from "../cluster/decode.ts";
 import type { SessionRecord } from "../cluster/model.ts";
 import { compareText } from "../cluster/sorted.ts";
 import { formatDuration, parseDuration } from "../duration.ts";
@@ -26,8 +26,10 @@ const serfCheck = "serfHealth";
 const defaultLockDelayMs = 15_000;
 /** Consul's `SessionTTLMax`. */
 const maxTtlMs = 24 * 3_600_000;
-/** A LockDelay given as a smaller number counts seconds, else nanoseconds. */
+/** A LockDelay of less counts seconds, else nanoseconds. */
 const leastNanoseconds = 1000;
+/** A LockDelay that is longer is stored as this: clients read 64 bits, and 285 years will do. */
+const mostNanoseconds = 9e18;
 
 const sessionShape = {
   struct: {
@@ -46,7 +48,7 @@ const sessionShape = {
 type SessionBody = Decoded<typeof sessionShape>;
 
 async function create(call: Call): Promise<Response> {
-  const body = await call.readBody(sessionShape, { unknown: undefined, whenEmpty: "zero" });
+  const body = await readSession(call);
   const lockDelayMs = parseLockDelay(body.LockDelay);
   call.requireDatacenter();
   const node = body.Node ?? call.deps.info.nodeName;
@@ -69,13 +71,36 @@ async function create(call: Call): Promise<Response> {
   return call.json({ ID: session.id });
 }
 
+async function readSession(call: Call): Promise<SessionBody> {
+  const value = call.hasEmptyBody() ? null : await call.readJson();
+  const decoded = decodeShape(sessionShape, withoutNullLists(value), { unknown: undefined });
+  if (!decoded.ok) throw new HttpError(400, `Request decode failed: ${decoded.error}`);
+  return decoded.value;
+}
+
+/** Go's decoder begins with the defaults: a list that is null takes them away, one that is absent does not. */
+function withoutNullLists(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  const members = Object.entries(value).map(([key, member]): [string, unknown] => [
+    key,
+    member === null && /^(node)?checks$/i.test(key) ? [] : member,
+  ]);
+  return Object.fromEntries(members);
+}
+
+/** A text below the threshold counts seconds too: Consul looks at it after parsing. */
 function parseLockDelay(given: unknown): number {
   if (given === null) return defaultLockDelayMs;
-  if (typeof given === "number")
-    return given < leastNanoseconds ? given * 1000 : Math.floor(given) / 1e6;
-  const parsed = typeof given === "string" ? parseDuration(given) : undefined;
-  if (parsed?.ok) return parsed.value;
-  throw new HttpError(400, `Request decode failed: ${parsed?.error ?? "invalid LockDelay"}`);
+  let nanoseconds: number;
+  if (typeof given === "number") nanoseconds = Math.trunc(given);
+  else {
+    const parsed = typeof given === "string" ? parseDuration(given) : undefined;
+    if (!parsed?.ok)
+      throw new HttpError(400, `Request decode failed: ${parsed?.error ?? "invalid LockDelay"}`);
+    nanoseconds = Math.round(parsed.value * 1e6);
+  }
+  if (nanoseconds < leastNanoseconds) nanoseconds *= 1e9;
+  return Math.max(-mostNanoseconds, Math.min(nanoseconds, mostNanoseconds)) / 1e6;
 }
 
 /** Throws 500 for a TTL that Consul refuses. */
@@ -109,7 +134,7 @@ function checksOf(
 
 function requireSession(call: Call): string {
   if (call.argument === "") throw new HttpError(400, "Missing session");
-  requireUuid(call.argument);
+  requireUuid(call.argument, "session");
   call.requireDatacenter();
   return call.argument.toLowerCase();
 }

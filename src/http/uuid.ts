@@ -1,9 +1,10 @@
-import { isUuid } from "../cluster/uuid.ts";
+import { idProblem, isUuid } from "../cluster/uuid.ts";
 import { HttpError } from "./call.ts";
 
 /** Throws 500 for an id in a path that is not a UUID, as Consul's indexes do. */
-export function requireUuid(text: string): void {
-  if (!isUuid(text)) throw new HttpError(500, `index error: ${JSON.stringify(text)} is not a UUID`);
+export function requireUuid(text: string, what: "session" | "prepared query"): void {
+  const problem = idProblem(text);
+  if (problem !== undefined) throw new HttpError(500, `failed ${what} lookup: ${problem}`);
 }
 
 /** What is wrong with the id of a node, in the words of Consul and its UUID parser; undefined: nothing. */

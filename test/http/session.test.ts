@@ -11,6 +11,12 @@ const delays: [unknown, number][] = [
   [1000, 1000],
   [8_192_000_003, 8_192_000_003],
   [8_192_000_007, 8_192_000_007],
+  [1.9, 1_000_000_000],
+  [-5, -5_000_000_000],
+  ["20ns", 20_000_000_000],
+  ["0s", 0],
+  [1e30, 9e18],
+  ["-2540400h", -9e18],
 ];
 
 t.test("a lock delay is shown to the nanosecond", async (t) => {
@@ -21,6 +27,29 @@ t.test("a lock delay is shown to the nanosecond", async (t) => {
     const { ID } = (await server.ask("PUT", "/v1/session/create", { body })).json as { ID: string };
     const { text } = await server.ask("GET", `/v1/session/info/${ID}`);
     t.match(text, `"LockDelay":${shown},`, String(LockDelay));
+  }
+});
+
+// spec/http.md 9.2; encoding/json sets a list that is null to nil, whatever it was before.
+const checks: [body: object, NodeChecks: string[] | undefined, Checks?: string[]][] = [
+  [{}, ["serfHealth"]],
+  [{ Checks: [] }, []],
+  [{ checks: null }, []],
+  [{ NodeChecks: null }, []],
+  [{ NodeChecks: null, Checks: ["ttl"] }, []],
+  [{ Checks: ["ttl"] }, ["serfHealth"], ["ttl"]],
+  [{ NodeChecks: ["ttl"], Checks: ["serfHealth"] }, ["ttl"]],
+];
+t.test("which checks a session is bound to", async (t) => {
+  const server = createServer();
+  const Checks = ["serfHealth", "ttl"].map((Name) => ({ Name, Status: "passing" }));
+  const node = { Node: "n1", Address: "10.0.0.1", Checks };
+  await server.ask("PUT", "/v1/catalog/register", { body: node });
+  for (const [given, NodeChecks, Checks] of checks) {
+    const body = { Node: "n1", ...given };
+    const { ID } = (await server.ask("PUT", "/v1/session/create", { body })).json as { ID: string };
+    const [session] = (await server.ask("GET", `/v1/session/info/${ID}`)).json as object[];
+    t.match(session, { NodeChecks, Checks }, JSON.stringify(given));
   }
 });
 
