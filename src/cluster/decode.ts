@@ -2,6 +2,9 @@ import { fail, ok, type Result } from "../base.ts";
 import { parseDuration } from "../duration.ts";
 import { JSON_DEPTH_MAX, nestedAtMost } from "./command-shapes.ts";
 
+/** A duration is a 64-bit number of nanoseconds, as Go's. JSON may name larger ones: 1e400 is read as Infinity. */
+const NANOSECONDS_END = 2 ** 63;
+
 /**
  * What a JSON value is decoded into, in the manner of Go's encoding/json, which Consul's API shows:
  * keys match without regard to case, absent members and `null` give the zero value, unknown keys
@@ -115,11 +118,11 @@ function decode(
   }
   if (shape === "float") {
     if (!given) return 0;
-    return typeof value === "number" ? value : wrong("float64");
+    return Number.isFinite(value) ? value : wrong("float64");
   }
   if (shape === "duration") {
     if (!given) return 0;
-    if (typeof value === "number") return value / 1e6;
+    if (typeof value === "number" && Math.abs(value) < NANOSECONDS_END) return value / 1e6;
     if (typeof value !== "string") return wrong("duration");
     const parsed = parseDuration(value);
     if (parsed.ok) return parsed.value;

@@ -5,6 +5,7 @@
 import t from "tap";
 import type { AclSettings } from "../../src/cluster/acl.ts";
 import { startAgent } from "../http/agent-world.ts";
+import type { Answer } from "../http/harness.ts";
 import { bounded } from "./limit.ts";
 import { createSource, seed } from "./random.ts";
 import { createRequests, hasBrokenEscape, type FuzzRequest, type FuzzRoute } from "./requests.ts";
@@ -48,15 +49,15 @@ async function send(
   request: FuzzRequest,
 ) {
   const { method, path, headers, body } = request;
-  let isDone = false;
-  const answer = server.ask(method, path, { headers, ...(body === undefined ? {} : { body }) });
-  const ended = answer.finally(() => (isDone = true));
-  for (let turn = 0; turn < TURNS && !isDone; turn++) {
+  let ended: PromiseSettledResult<Answer> | undefined;
+  const sent = server.ask(method, path, { headers, ...(body === undefined ? {} : { body }) });
+  void Promise.allSettled([sent]).then(([result]) => (ended = result));
+  for (let turn = 0; turn < TURNS && ended === undefined; turn++) {
     await new Promise((next) => setImmediate(next));
     if (turn % 10 === 9) server.world.advance(HOLD_MS);
   }
-  if (!isDone) throw new Error("no answer, whatever time passes");
-  return ended;
+  if (ended === undefined) throw new Error("no answer, whatever time passes");
+  return sent;
 }
 
 for (const [what, acl] of Object.entries(acls))
