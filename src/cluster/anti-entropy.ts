@@ -30,7 +30,9 @@ export function commandsForTouched(
   for (const id of touched.services) {
     const service = state.services.get(id);
     if (service) writer.writeService(service.fields);
-    else if (id !== CONSUL_SERVICE_ID && reader.service(node, id)) {
+    else if (id === CONSUL_SERVICE_ID) {
+      if (own.server) writer.writeService(own.server.service);
+    } else if (reader.service(node, id)) {
       removed.add(id);
       writer.commands.push({ type: "deregister", node, serviceId: id, checkId: "" });
     }
@@ -38,7 +40,7 @@ export function commandsForTouched(
   for (const id of touched.checks) {
     const check = state.checks.get(id);
     if (check) writer.writeCheck(check);
-    else if (id !== SERF_CHECK_ID) writer.removeCheck(id, removed);
+    else writer.removeCheck(id, removed);
   }
   return writer.finish();
 }
@@ -67,8 +69,7 @@ export function commandsForAll(
     writer.commands.push({ type: "deregister", node, serviceId: id, checkId: "" });
   }
   for (const { checkId } of reader.checksOfNode(node))
-    if (!state.checks.has(checkId) && checkId !== SERF_CHECK_ID)
-      writer.removeCheck(checkId, removed);
+    if (!state.checks.has(checkId)) writer.removeCheck(checkId, removed);
   return writer.finish();
 }
 
@@ -131,12 +132,17 @@ function createWriter(state: LocalState, own: OwnNode, reader: Reader) {
     commands,
     writeService,
     writeCheckFields,
-    /** While an output is deferred, the catalog's output counts as ours. */
+    /**
+     * While an output is deferred, the catalog's output counts as ours. The cluster's own check is not
+     * for local ones of its name: the node would count as dead.
+     */
     writeCheck({ fields, isOutputDeferred }: LocalCheck): void {
+      if (fields.checkId === SERF_CHECK_ID) return;
       const record = isOutputDeferred ? reader.check(node, fields.checkId) : undefined;
       writeCheckFields(record === undefined ? fields : { ...fields, output: record.output });
     },
     removeCheck(checkId: string, removedServices: ReadonlySet<string>): void {
+      if (checkId === SERF_CHECK_ID) return;
       const record = reader.check(node, checkId);
       if (record === undefined || removedServices.has(record.serviceId)) return;
       commands.push({ type: "deregister", node, serviceId: "", checkId });
