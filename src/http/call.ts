@@ -188,6 +188,7 @@ export class Call {
   #parameters: readonly (readonly [string, string])[];
   #headers: Record<string, string> | null = null;
   #headerSet: HeaderSet = noHeaders;
+  #index = 0;
   #authorizer: Authorizer | null = null;
   #isFiltered = false;
 
@@ -356,6 +357,11 @@ export class Call {
     this.#headerSet = set;
   }
 
+  /** X-Consul-Index of the answer; a positive number. */
+  setIndex(index: number): void {
+    this.#index = index;
+  }
+
   /** `value` as JSON, with Go's escapes; `?pretty` indents by four. */
   json(value: unknown, status = 200): Reply {
     const pretty = this.#parameters.length > 0 && this.has("pretty");
@@ -394,7 +400,7 @@ export class Call {
       this.setHeader("X-Consul-Results-Filtered-By-ACLs", "true");
     const response = new Response(body, {
       status,
-      headers: this.#edge.stock(type, this.#headerSet),
+      headers: this.#edge.stock(type, this.#headerSet, this.#index),
     });
     if (this.#headers !== null)
       for (const name of Object.keys(this.#headers))

@@ -2,7 +2,7 @@
 import { LRUCache } from "lru-cache";
 import { assert } from "../base.ts";
 import { isInside, parseNetwork } from "../config/network.ts";
-import { createHeaderStock, type HeaderSet } from "./header-stock.ts";
+import { createHeaderStock, type HeaderStock } from "./header-stock.ts";
 import type { HttpDeps, HttpSettings } from "./call.ts";
 import { createGuard, type Guard } from "./guard.ts";
 
@@ -13,7 +13,7 @@ const maxSeenReads = 4096;
 export type Edge = {
   readonly settings: HttpSettings;
   /** Headers of the answers of routes, with those that every one of them has. */
-  readonly stock: (type: string, set: HeaderSet) => Headers;
+  readonly stock: HeaderStock;
   /** On answers outside the routes: 404, `/`. */
   readonly bareHeaders: Readonly<Record<string, string>>;
   isBlocked(path: string): boolean;

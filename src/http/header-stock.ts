@@ -7,10 +7,26 @@ export type HeaderSet = Readonly<Record<string, string>>;
 export const noHeaders: HeaderSet = {};
 
 /**
- * Gives the Headers of an answer of this type ("": no Content-Type) with this set; `always` comes with
- * each. To be copied, never changed. Holds one object per type and set that the code names.
+ * The Headers of an answer of this type ("": no Content-Type) with this set, and with X-Consul-Index
+ * unless `index` is 0. To be copied before the next call, which may give the same object another index.
  */
-export function createHeaderStock(always: HeaderSet): (type: string, set: HeaderSet) => Headers {
+export type HeaderStock = (type: string, set: HeaderSet, index: number) => Headers;
+
+/** A stock whose answers all have `always`. Holds two objects per type and set that the code names. */
+export function createHeaderStock(always: HeaderSet): HeaderStock {
+  const plain = createShelf(always);
+  const indexed = createShelf(always);
+
+  return (type, set, index) => {
+    if (index === 0) return plain(type, set);
+    const headers = indexed(type, set);
+    // Here and not on the copy: the headers of a Response become an object only when somebody looks.
+    headers.set("X-Consul-Index", String(index));
+    return headers;
+  };
+}
+
+function createShelf(always: HeaderSet): (type: string, set: HeaderSet) => Headers {
   const bySet = new Map<HeaderSet, Map<string, Headers>>();
 
   return (type, set) => {

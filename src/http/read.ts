@@ -215,7 +215,7 @@ export function setReadHeaders(
   knownLeader?: boolean,
   shown?: Consistency,
 ): void {
-  call.setHeader("X-Consul-Index", String(Math.max(1, index)));
+  call.setIndex(Math.max(1, index));
   setLeaderHeaders(call, knownLeader, shown);
 }
 

@@ -8,12 +8,20 @@ export class ServeMux<T> implements Router<T> {
   readonly #exact = new Map<string, Result<T>>();
   /** By path with its slash. */
   readonly #subtrees = new Map<string, Result<T>>();
+  /** Subtrees of two segments under which no other path stands: found without a look at the rest. */
+  readonly #whole = new Map<string, Result<T>>();
+  /** The first two segments of every path, with the slash after them. */
+  readonly #begun = new Set<string>();
   /** Slashes of the deepest subtree: a path is never searched further down. */
   #maxSlashes = 0;
 
   /** A subtree's path ends in "/*", as hono writes it; its handler also gets the path without the slash. */
   add(_method: string, path: string, handler: T): void {
     const result: Result<T> = [[[handler, {}]]];
+    const beginning = path.slice(0, endOfTwo(path));
+    if (this.#begun.has(beginning)) this.#whole.delete(beginning);
+    else if (path === `${beginning}*`) this.#whole.set(beginning, result);
+    if (beginning !== "") this.#begun.add(beginning);
     if (!path.endsWith("/*")) {
       this.#exact.set(path, result);
       return;
@@ -26,6 +34,8 @@ export class ServeMux<T> implements Router<T> {
   }
 
   match(_method: string, path: string): Result<T> {
+    const whole = this.#whole.get(path.slice(0, endOfTwo(path)));
+    if (whole !== undefined) return whole;
     const exact = this.#exact.get(path);
     if (exact !== undefined) return exact;
     let slash = 0;
@@ -40,4 +50,9 @@ export class ServeMux<T> implements Router<T> {
     }
     return this.#none;
   }
+}
+
+/** Where the third slash ends, 0 if there is none. */
+function endOfTwo(path: string): number {
+  return path.indexOf("/", path.indexOf("/", 1) + 1) + 1;
 }
