@@ -6,104 +6,48 @@
  */
 import type { Result } from "./base.ts";
 import { createAcls } from "./agent/acl.ts";
-import { consulFormSettings, dnsSettings } from "./agent/settings.ts";
-import { engineSettings, forwarderSettings } from "./agent/settings.ts";
+import { openCatalogLog } from "./agent/catalog-log.ts";
+import { createConfiguration } from "./agent/configuration.ts";
+import { startCoordinates, type CoordinateUpdates } from "./agent/coordinate-updates.ts";
+import { startDns } from "./agent/dns.ts";
+import { createForwarding } from "./agent/forwarding.ts";
+import { startKvReaper } from "./agent/kv-reaper.ts";
+import { ownMembers, ownStats } from "./agent/members.ts";
+import { startMetrics } from "./agent/metrics.ts";
+import { createOperator } from "./agent/operator.ts";
+import { createOwnEvents } from "./agent/own-events.ts";
+import { startSessionTimer, type SessionTimer } from "./agent/session-timer.ts";
 import {
+  dnsSettings,
+  forwarderSettings,
   httpListenerSettings,
   httpSettings,
   localSettings,
   shownConfig,
 } from "./agent/settings.ts";
-import { ownMembers, ownStats } from "./agent/members.ts";
-import { createOwnEvents } from "./agent/own-events.ts";
-import { createReload } from "./agent/reload.ts";
-import { startKvReaper } from "./agent/kv-reaper.ts";
-import { createLogTime, createMachine, createPropose } from "./agent/replica.ts";
 import { listenToSignals } from "./agent/signals.ts";
-import { createOperator } from "./agent/operator.ts";
 import { createSnapshots } from "./agent/snapshots.ts";
-import { followUpstreams } from "./agent/follow-upstreams.ts";
-import { startCoordinates, type CoordinateUpdates } from "./agent/coordinate-updates.ts";
-import { createRequestCounts } from "./agent/request-counts.ts";
-import { startSessionTimer, type SessionTimer } from "./agent/session-timer.ts";
-import { catalogFigures, dnsTimings, localFigures, resolverFigures } from "./agent/figures.ts";
+import type { AgentStart, Platform } from "./agent/start.ts";
 import { createProbe } from "./cluster/checks/driver.ts";
-import { encode } from "./cluster/command.ts";
-import type { Engine } from "./cluster/engine.ts";
 import { createLocalAgent, type LocalAgent } from "./cluster/local-agent.ts";
 import { noFiles } from "./cluster/local-store.ts";
 import { createLocalFiles, loadNodeId } from "./cluster/local/driver.ts";
-import { createMemoryStore } from "./cluster/single/memory.ts";
-import { createSingleEngine } from "./cluster/single/driver.ts";
 import { describeOwnNode } from "./cluster/own-node.ts";
-import { createState } from "./cluster/state.ts";
-import { createRest } from "./cluster/time-slices.ts";
-import { differences, type LoadedConfig } from "./config.ts";
-import type { Resolve } from "./dns/answer.ts";
-import { startTcpFront } from "./dns/driver.ts";
-import type { StartDnsFront } from "./dns/front.ts";
-import { createResolver, type Resolver } from "./dns/resolve.ts";
-import { startOnSamePorts } from "./dns/same-ports.ts";
-import {
-  createDatagramExchanges,
-  createTcpExchanges,
-  watchResolvConf,
-} from "./forwarder/driver.ts";
-import { createForwarder } from "./forwarder/forward.ts";
-import type { ResolvConf } from "./forwarder/resolvconf.ts";
+import type { Resolver } from "./dns/resolve.ts";
 import { agentRoutes } from "./http/agent.ts";
 import { tokenRoutes } from "./http/agent-token.ts";
 import { createHttpApp } from "./http/app.ts";
 import { createWaiters } from "./http/blocking.ts";
 import { collectHostInfo } from "./http/host/driver.ts";
-import type { HttpListeners, StartHttp } from "./http/listen.ts";
+import type { HttpListeners } from "./http/listen.ts";
 import { operatorRoutes } from "./http/operator.ts";
 import { snapshotRoutes } from "./http/snapshot.ts";
-import type { Follower } from "./log.ts";
-import { createExposition } from "./metrics.ts";
-import { createConsulForm } from "./metrics/consul.ts";
-import type { Sources } from "./metrics/family.ts";
-import { measureLateness } from "./metrics/lateness.ts";
-import { processFigures } from "./metrics/process.ts";
-import type { Cancel, Clock, Exchanges, Log, LogLevel, LogStore } from "./ports.ts";
-import type { Random, SocketAddress, Timers } from "./ports.ts";
-import { consulVersion, version } from "./version.ts";
-
-/** What only the runtime can do. */
-export type Platform = {
-  clock: Clock;
-  timers: Timers;
-  random: Random;
-  processorCount: number;
-  hostname: string;
-  startDnsFront: StartDnsFront;
-  /** null: not available here, use sockets of the runtime. */
-  createExchanges(log: Log): Exchanges | null;
-  openStore(directory: string, warn: (message: string) => void): LogStore;
-  startHttp: StartHttp;
-  /** Ends the process at once. */
-  exit(code: number): never;
-  onSignal(signal: "SIGINT" | "SIGTERM" | "SIGHUP", listener: () => void): Cancel;
-};
-
-/** How the command line starts an agent; see main.ts. */
-export type AgentStart = {
-  loaded: LoadedConfig;
-  log: Log;
-  /** Changes the least severe level that is written. */
-  setLogLevel(level: LogLevel): void;
-  /** For agent/monitor. */
-  followLog: (follower: Follower) => Cancel;
-  /** Reads the same files and flags again; the error side has one sentence per mistake. */
-  reload(): Promise<Result<LoadedConfig, string[]>>;
-  /** The servers of a resolv.conf that are not this agent itself. */
-  serversOf: (conf: ResolvConf) => SocketAddress[];
-};
+import type { SocketAddress } from "./ports.ts";
+import { consulVersion } from "./version.ts";
 
 /** Exit codes as Consul's: a server that is stopped by a signal ends with 1, one that left with 0. */
 const STOPPED = 1;
 const LEFT = 0;
-const STORE_FAILED = 1;
 
 type Closer = () => Promise<void> | void;
 
@@ -146,23 +90,21 @@ async function build(
   closers: Closer[],
   end: (code: number) => void,
 ): Promise<void> {
-  const { clock, timers, random } = platform;
-  const { log } = start;
-  let loaded = start.loaded;
+  const { clock, timers, random, hostname } = platform;
+  const { log, loaded } = start;
   const { config, addresses } = loaded;
+  const configuration = createConfiguration(start);
 
   // Catalog and log.
   const dataDir = loaded.dev ? undefined : config.data_dir;
   const nodeId = await loadNodeId(dataDir, config.node_id, random);
-  const store =
-    dataDir === undefined
-      ? createMemoryStore()
-      : platform.openStore(dataDir, (message) => log("warn", message));
-  const state = createState();
+  const serverAddress = `${bracketed(addresses.advertise)}:${config["ports.server"]}`;
   const waiters = createWaiters({ clock, timers });
-  const machine = createMachine(
-    state,
-    {
+  const catalogLog = await openCatalogLog({
+    config,
+    dataDir,
+    serverAddress,
+    on: {
       // While the log is replayed nobody has read anything yet: there is nothing to call.
       touched(topics) {
         parts.resolver?.touch(topics);
@@ -179,106 +121,46 @@ async function build(
         parts.coordinates?.touched(["nodes"]);
       },
     },
-    createRest({ clock, timers }),
-  );
-  const logTime = createLogTime(clock, state);
-  const serverAddress = `${bracketed(addresses.advertise)}:${config["ports.server"]}`;
-  const engine: Engine = await createSingleEngine({
-    store,
-    machine,
-    clock,
-    timers,
+    platform,
     log,
-    leader: serverAddress,
-    ...engineSettings(config),
-    epochCommand: (epoch) => encode({ type: "epoch", epoch }, logTime.begin()),
-    onFailure(reason) {
-      log("error", "the store failed; nothing can be acknowledged any more", { reason });
-      platform.exit(STORE_FAILED);
-    },
   });
+  const { state, machine, engine, logTime, propose } = catalogLog;
+  const { reader } = state;
   closers.push(() => engine.close());
-  const propose = createPropose(() => engine, logTime);
+
+  // Rights, and what the leader removes when its time is over.
   const tokensChanged = () => parts.resolver?.withdrawAll();
   const about = { config, dataDir, reader: state.acl, propose, tokensChanged };
   const acls = await createAcls({ ...about, clock, timers, random, log });
-  const { acl, asNewLeader } = acls;
+  const { acl } = acls;
   closers.push(acls.stop);
-  const sessions = startSessionTimer({ reader: state.reader, propose, clock, timers });
+  const sessions = startSessionTimer({ reader, propose, clock, timers });
   parts.sessions = sessions;
   closers.push(sessions.stop);
-  closers.push(startKvReaper({ kv: state.reader.kv, propose, logTime, timers }));
+  closers.push(startKvReaper({ kv: reader.kv, propose, logTime, timers }));
 
-  // Names outside the domain.
-  const udp =
-    (config.batched_system_calls ? platform.createExchanges(log) : null) ??
-    createDatagramExchanges(random);
-  const tcp = createTcpExchanges();
-  const forwarder = createForwarder({
-    settings: forwarderSettings(loaded),
-    clock,
-    timers,
-    random,
-    udp,
-    tcp,
-  });
-  closers.push(() => {
-    forwarder.close();
-    udp.close();
-    tcp.close();
-  });
+  // DNS, and names outside the domain.
+  const forwarding = createForwarding(loaded, platform, log);
+  closers.push(forwarding.close);
+  const { forwarder } = forwarding;
+  const dns = await startDns({ loaded, platform, log, catalog: reader, acl, engine, forwarder });
+  closers.push(dns.close);
+  parts.resolver = dns.resolver;
 
-  // DNS.
-  const workerCount = config.workers || Math.max(1, Math.floor(platform.processorCount / 2));
-  // The resolver needs the table of this front: who asks in between is left to ask again.
-  const resolve: Resolve = (question, reply) =>
-    parts.resolver === undefined ? reply(null) : parts.resolver.resolve(question, reply);
-  const { udp: front, tcp: tcpFront } = await startOnSamePorts(addresses.dns, {
-    udp: (listen) =>
-      platform.startDnsFront({
-        listen,
-        workerCount,
-        tableOctets: config.answer_table_size,
-        batchedSystemCalls: config.batched_system_calls,
-        resolve,
-        log,
-      }),
-    tcp: (listen) => startTcpFront({ listen, resolve, clock, timers, log }),
-  });
-  closers.push(async () => {
-    await tcpFront.close();
-    await front.close();
-  });
-  const resolver = createResolver({
-    settings: dnsSettings(loaded),
-    catalog: state.reader,
-    acl,
-    forward: forwarder.forward,
-    resolveTarget: forwarder.forwardFirstReply,
-    table: front.table,
-    clock: front.clock,
-    wallMs: () => clock.wallMs(),
-    random: () => random.uint32(),
-    freshness: () => ({ leader: engine.leadership().self, ageMs: 0 }),
-  });
-  parts.resolver = resolver;
-
-  // This agent's own services and checks.
-  const own = () => {
-    const { config: now } = loaded;
-    return describeOwnNode({
+  // This agent's own services and checks, coordinate and events.
+  const own = () =>
+    describeOwnNode({
       name: config.node_name,
       id: nodeId,
       advertiseAddress: addresses.advertise,
       advertiseWanAddress: addresses.advertiseWan,
-      nodeMeta: now.node_meta,
+      nodeMeta: configuration.now().config.node_meta,
       server: { port: config["ports.server"], version: consulVersion },
     });
-  };
   let localNow = localSettings(loaded);
   const local = createLocalAgent({
     own,
-    reader: state.reader,
+    reader,
     propose,
     files: dataDir === undefined ? noFiles : createLocalFiles(dataDir),
     probe: createProbe({ denyLinkLocal: config.deny_link_local_checks }),
@@ -292,91 +174,59 @@ async function build(
   });
   parts.local = local;
   closers.push(() => local.stop());
-  const coordinates = startCoordinates({ loaded, reader: state.reader, propose, timers, log });
+  const coordinates = startCoordinates({ loaded, reader, propose, timers, log });
   parts.coordinates = coordinates;
   closers.push(coordinates.stop);
   const events = createOwnEvents({ nodeName: config.node_name, local, random, waiters });
   engine.onLeadership(({ leader }) => {
-    resolver.withdrawAll();
+    dns.resolver.withdrawAll();
     local.leadershipChanged(leader !== undefined);
   });
 
   // Reload: the same files and flags once more.
-  let httpNow = httpSettings(loaded, platform.hostname);
-  function apply(next: LoadedConfig): void {
-    loaded = next;
-    resolver.reload(dnsSettings(next));
-    forwarder.reload(forwarderSettings(next));
-    httpNow = httpSettings(next, platform.hostname);
-    localNow = localSettings(next);
-    start.setLogLevel(next.config.log_level as LogLevel); // one of the words of its row
-  }
-  const upstreams = followUpstreams({
-    watch: watchResolvConf,
-    serversOf: start.serversOf,
-    onServers: (servers) => apply({ ...loaded, upstreams: servers }),
-    onProblem: (problem) => log("warn", problem),
+  let httpNow = httpSettings(loaded, hostname);
+  const { reload, stop: stopFollowing } = configuration.follow({
+    changed(next) {
+      dns.resolver.reload(dnsSettings(next));
+      forwarder.reload(forwarderSettings(next));
+      httpNow = httpSettings(next, hostname);
+      localNow = localSettings(next);
+    },
+    async reloaded(next) {
+      await local.reload(next);
+      if (next.https !== undefined) parts.http?.renew(next.https);
+    },
   });
-  closers.push(upstreams.stop);
-  upstreams.follow(config);
-  const reload = createReload(async () => {
-    const next = await start.reload();
-    if (!next.ok) {
-      log("error", "reload refused; the old configuration stays", {
-        errors: next.error.join("; "),
-      });
-      return { ok: false, error: next.error.join("\n") };
-    }
-    const { needRestart } = differences(loaded.config, next.value.config);
-    for (const key of needRestart)
-      log("warn", `${key} has changed; it takes effect at the next start`);
-    for (const warning of next.value.warnings)
-      if (!loaded.warnings.includes(warning)) log("warn", warning); // the others were said before
-    apply(next.value);
-    upstreams.follow(next.value.config);
-    await local.reload(next.value);
-    if (next.value.https !== undefined) parts.http?.renew(next.value.https);
-    log("info", "configuration reloaded");
-    return { ok: true, value: undefined };
-  });
+  closers.push(stopFollowing);
   parts.reload = reload;
 
   // Metrics.
-  const lateness = measureLateness(clock, timers);
-  closers.push(lateness.stop);
-  const requests = createRequestCounts();
-  const figures: Sources = {
-    version,
-    workers: () => front.workerCount,
-    dns: () => front.counters(),
-    table: () => front.table.stats(),
-    resolver: () => resolverFigures(resolver),
-    tcp: () => tcpFront.counters,
-    forwarder: () => forwarder.stats(),
-    catalog: () => catalogFigures(state),
-    local: () => localFigures(local),
-    log: () => engine.stats(),
-    http: requests.read,
-    blockedQueries: () => waiters.count,
-    lateness: lateness.read,
-    process: processFigures,
-  };
-  const exposition = createExposition(figures, { clock, timers });
-  const consulForm = createConsulForm(figures, {
-    ...consulFormSettings(loaded, platform.hostname),
-    timings: () => dnsTimings(resolver),
-    httpTimes: requests.takeTimes,
-    clock,
-    timers,
-  });
-  closers.push(consulForm.stop);
+  const counted = { state, engine, dns, forwarder, local, waiters };
+  const metrics = startMetrics({ loaded, platform, ...counted });
+  closers.push(metrics.stop);
 
   // HTTP.
   const operator = await createOperator({ state, engine, config, dataDir, clock, log });
+  const { asNewLeader } = acls;
   const snapshots = createSnapshots({ machine, engine, folder: dataDir, asNewLeader });
+  const agent = agentRoutes({
+    local,
+    members: (pool) => ownMembers(configuration.now(), nodeId, pool),
+    nodeMeta: () => configuration.now().config.node_meta,
+    primaryDatacenter: config.primary_datacenter,
+    debugConfig: () => shownConfig(configuration.now().config),
+    stats: () => ownStats(configuration.now(), engine),
+    reload,
+    leave: () => end(LEFT),
+    hostInfo: () => collectHostInfo(dataDir ?? ".", clock.wallMs()),
+    metricsSnapshot: metrics.consulForm,
+    prometheusRetentionMs: () => config["telemetry.prometheus_retention_time"],
+    prometheusText: metrics.exposition,
+    followLog: start.followLog,
+  });
   const app = createHttpApp(
     {
-      reader: state.reader,
+      reader,
       propose,
       barrier: (mode) => engine.barrier(mode),
       leadership: () => engine.leadership(),
@@ -398,34 +248,15 @@ async function build(
       },
       settings: () => httpNow,
       log,
-      exposition,
-      onAnswer: requests.count,
+      exposition: metrics.exposition,
+      onAnswer: metrics.countRequest,
     },
-    [
-      ...snapshotRoutes(snapshots),
-      ...operatorRoutes(operator),
-      ...tokenRoutes(acls),
-      ...agentRoutes({
-        local: local,
-        members: (pool) => ownMembers(loaded, nodeId, pool),
-        nodeMeta: () => loaded.config.node_meta,
-        primaryDatacenter: config.primary_datacenter,
-        debugConfig: () => shownConfig(loaded.config),
-        stats: () => ownStats(loaded, engine),
-        reload,
-        leave: () => end(LEFT),
-        hostInfo: () => collectHostInfo(dataDir ?? ".", clock.wallMs()),
-        metricsSnapshot: consulForm.read,
-        prometheusRetentionMs: () => config["telemetry.prometheus_retention_time"],
-        prometheusText: exposition,
-        followLog: start.followLog,
-      }),
-    ],
+    [...snapshotRoutes(snapshots), ...operatorRoutes(operator), ...tokenRoutes(acls), ...agent],
   );
   await local.start(loaded);
   const http = await platform.startHttp({
     ...httpListenerSettings(loaded),
-    maxConnectionsPerClient: () => loaded.config["limits.http_max_conns_per_client"],
+    maxConnectionsPerClient: () => configuration.now().config["limits.http_max_conns_per_client"],
     fetch: (request, env) => app.fetch(request, env),
     log,
   });
@@ -435,11 +266,11 @@ async function build(
     return http.stop();
   });
   log("info", "ready", {
-    dns: front.addresses.map(printed).join(" "),
+    dns: dns.udp.addresses.map(printed).join(" "),
     http: http.http.map(printed).join(" "),
     ...(http.https.length > 0 ? { https: http.https.map(printed).join(" ") } : {}),
-    workers: front.workerCount,
-    index: state.reader.index,
+    workers: dns.udp.workerCount,
+    index: reader.index,
   });
 }
 

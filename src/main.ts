@@ -2,7 +2,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { parseAgentFlags, agentFlagHelp } from "./config/flags.ts";
 import { readMachine } from "./config/machine.ts";
 import { loadConfig, resolvConfServers, type LoadedConfig, type Sources } from "./config.ts";
-import type { AgentStart } from "./agent.ts";
+import type { AgentStart } from "./agent/start.ts";
 import { fail, ok, type Result } from "./base.ts";
 import { emptyLayer } from "./config/read.ts";
 import { openLogFile } from "./log-file.ts";

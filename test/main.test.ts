@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import type { AgentStart } from "../src/agent.ts";
+import type { AgentStart } from "../src/agent/start.ts";
 import { main, type RunAgent } from "../src/main.ts";
 import { consulVersion, version } from "../src/version.ts";
 import { temporaryDirectory } from "./temporary-directory.ts";

@@ -10,14 +10,19 @@ import type { Clock } from "../ports.ts";
 export type Machine = StateMachine & { save(): Snapshot };
 
 /**
- * The engine's view of `state`. `touched` hears what each entry touched before its proposer is
- * answered; `replaced` that a snapshot took the place of everything. An entry that cannot be read
- * was written by a newer version: it throws, because to leave it out would be to diverge. Images are
- * drawn and built in slices; between them `rest` is asked.
+ * `touched` hears what each entry touched before its proposer is answered; `replaced` that a
+ * snapshot took the place of everything.
+ */
+export type MachineEvents = { touched(topics: readonly Topic[]): void; replaced(): void };
+
+/**
+ * The engine's view of `state`. An entry that cannot be read was written by a newer version: it
+ * throws, because to leave it out would be to diverge. Images are drawn and built in slices; between
+ * them `rest` is asked.
  */
 export function createMachine(
   state: State,
-  on: { touched(topics: readonly Topic[]): void; replaced(): void },
+  on: MachineEvents,
   rest: Rest = () => undefined,
 ): Machine {
   let term = 0;

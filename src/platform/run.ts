@@ -1,7 +1,8 @@
 /** The agent on this runtime: everything that only Bun can do, put together. */
 import { randomUUID } from "node:crypto";
 import { availableParallelism, hostname } from "node:os";
-import { runAgent, type AgentStart, type Platform } from "../agent.ts";
+import { runAgent } from "../agent.ts";
+import type { AgentStart, Platform } from "../agent/start.ts";
 import type { Clock, Random, Timers } from "../ports.ts";
 import { startDnsFront } from "./front.ts";
 import { startHttp } from "./serve.ts";

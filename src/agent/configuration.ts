@@ -1,0 +1,69 @@
+/** The configuration in force: read again on demand, its upstream servers taken from a file that changes. */
+import { fail, ok, type Result } from "../base.ts";
+import { differences, type LoadedConfig } from "../config.ts";
+import { watchResolvConf } from "../forwarder/driver.ts";
+import type { Cancel, LogLevel } from "../ports.ts";
+import { followUpstreams } from "./follow-upstreams.ts";
+import { createReload } from "./reload.ts";
+import type { AgentStart } from "./start.ts";
+
+/** What is in force now, and how it comes to be another. */
+export type Configuration = {
+  now(): LoadedConfig;
+  /** From here on `forwarder.resolv_conf` is watched and reloads are possible. Call once. */
+  follow(on: ConfigurationEvents): Following;
+};
+
+/** What those do who live by the configuration. */
+export type ConfigurationEvents = {
+  /** Another one is in force. */
+  changed(next: LoadedConfig): void;
+  /** Files and flags were read again; called after `changed`, and the reload waits for it. */
+  reloaded(next: LoadedConfig): Promise<void>;
+};
+
+/** `reload` reads files and flags once more; the error is a text for whoever asked, and is in the log already. */
+export type Following = { reload: () => Promise<Result<void, string>>; stop: Cancel };
+
+/** Begins with what the agent was started with. */
+export function createConfiguration(start: AgentStart): Configuration {
+  const { log } = start;
+  let loaded = start.loaded;
+  return {
+    now: () => loaded,
+    follow(on) {
+      function apply(next: LoadedConfig): void {
+        loaded = next;
+        start.setLogLevel(next.config.log_level as LogLevel); // one of the words of its row
+        on.changed(next);
+      }
+      const upstreams = followUpstreams({
+        watch: watchResolvConf,
+        serversOf: start.serversOf,
+        onServers: (servers) => apply({ ...loaded, upstreams: servers }),
+        onProblem: (problem) => log("warn", problem),
+      });
+      upstreams.follow(loaded.config);
+      const reload = createReload(async () => {
+        const next = await start.reload();
+        if (!next.ok) {
+          log("error", "reload refused; the old configuration stays", {
+            errors: next.error.join("; "),
+          });
+          return fail(next.error.join("\n"));
+        }
+        const { needRestart } = differences(loaded.config, next.value.config);
+        for (const key of needRestart)
+          log("warn", `${key} has changed; it takes effect at the next start`);
+        for (const warning of next.value.warnings)
+          if (!loaded.warnings.includes(warning)) log("warn", warning); // the others were said before
+        apply(next.value);
+        upstreams.follow(next.value.config);
+        await on.reloaded(next.value);
+        log("info", "configuration reloaded");
+        return ok(undefined);
+      });
+      return { reload, stop: upstreams.stop };
+    },
+  };
+}

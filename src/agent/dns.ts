@@ -1,0 +1,75 @@
+/** DNS as it stands in front of catalog and forwarder: listeners with their answer table, and the resolver. */
+import type { Acl } from "../cluster/acl.ts";
+import type { Engine } from "../cluster/engine.ts";
+import type { CatalogReader } from "../cluster/model.ts";
+import type { LoadedConfig } from "../config.ts";
+import type { Resolve } from "../dns/answer.ts";
+import { startTcpFront } from "../dns/driver.ts";
+import type { DnsFront } from "../dns/front.ts";
+import { createResolver, type Resolver } from "../dns/resolve.ts";
+import { startOnSamePorts } from "../dns/same-ports.ts";
+import type { Forwarder } from "../forwarder/forward.ts";
+import type { Log } from "../ports.ts";
+import { dnsSettings } from "./settings.ts";
+import type { Platform } from "./start.ts";
+
+/** What answers questions. */
+export type Dns = {
+  resolver: Resolver;
+  udp: DnsFront;
+  tcp: Awaited<ReturnType<typeof startTcpFront>>;
+  close: () => Promise<void>;
+};
+
+/** Listens on all DNS addresses, or rejects and listens on none. */
+export async function startDns(deps: {
+  loaded: LoadedConfig;
+  platform: Platform;
+  log: Log;
+  catalog: CatalogReader;
+  acl: Acl;
+  engine: Pick<Engine, "leadership">;
+  forwarder: Forwarder;
+}): Promise<Dns> {
+  const { loaded, platform, log, catalog, acl, engine, forwarder } = deps;
+  const { config, addresses } = loaded;
+  const { clock, timers, random } = platform;
+  const workerCount = config.workers || Math.max(1, Math.floor(platform.processorCount / 2));
+  let resolver: Resolver | undefined;
+  // The resolver needs the table of this front: who asks in between is left to ask again.
+  const resolve: Resolve = (question, reply) =>
+    resolver === undefined ? reply(null) : resolver.resolve(question, reply);
+  const { udp, tcp } = await startOnSamePorts(addresses.dns, {
+    udp: (listen) =>
+      platform.startDnsFront({
+        listen,
+        workerCount,
+        tableOctets: config.answer_table_size,
+        batchedSystemCalls: config.batched_system_calls,
+        resolve,
+        log,
+      }),
+    tcp: (listen) => startTcpFront({ listen, resolve, clock, timers, log }),
+  });
+  resolver = createResolver({
+    settings: dnsSettings(loaded),
+    catalog,
+    acl,
+    forward: forwarder.forward,
+    resolveTarget: forwarder.forwardFirstReply,
+    table: udp.table,
+    clock: udp.clock,
+    wallMs: () => clock.wallMs(),
+    random: () => random.uint32(),
+    freshness: () => ({ leader: engine.leadership().self, ageMs: 0 }),
+  });
+  return {
+    resolver,
+    udp,
+    tcp,
+    async close() {
+      await tcp.close();
+      await udp.close();
+    },
+  };
+}

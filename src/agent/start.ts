@@ -1,0 +1,40 @@
+/** What an agent is started with: the runtime's side (src/platform) and the command line's (main.ts). */
+import type { Result } from "../base.ts";
+import type { LoadedConfig } from "../config.ts";
+import type { StartDnsFront } from "../dns/front.ts";
+import type { ResolvConf } from "../forwarder/resolvconf.ts";
+import type { StartHttp } from "../http/listen.ts";
+import type { Follower } from "../log.ts";
+import type { Cancel, Clock, Exchanges, Log, LogLevel, LogStore } from "../ports.ts";
+import type { Random, SocketAddress, Timers } from "../ports.ts";
+
+/** What only the runtime can do. */
+export type Platform = {
+  clock: Clock;
+  timers: Timers;
+  random: Random;
+  processorCount: number;
+  hostname: string;
+  startDnsFront: StartDnsFront;
+  /** null: not available here, use sockets of the runtime. */
+  createExchanges(log: Log): Exchanges | null;
+  openStore(directory: string, warn: (message: string) => void): LogStore;
+  startHttp: StartHttp;
+  /** Ends the process at once. */
+  exit(code: number): never;
+  onSignal(signal: "SIGINT" | "SIGTERM" | "SIGHUP", listener: () => void): Cancel;
+};
+
+/** How the command line starts an agent; see main.ts. */
+export type AgentStart = {
+  loaded: LoadedConfig;
+  log: Log;
+  /** Changes the least severe level that is written. */
+  setLogLevel(level: LogLevel): void;
+  /** For agent/monitor. */
+  followLog: (follower: Follower) => Cancel;
+  /** Reads the same files and flags again; the error side has one sentence per mistake. */
+  reload(): Promise<Result<LoadedConfig, string[]>>;
+  /** The servers of a resolv.conf that are not this agent itself. */
+  serversOf: (conf: ResolvConf) => SocketAddress[];
+};
