@@ -264,8 +264,6 @@ export function refusalOfCheck(
     if (!settings.enableScriptChecks && !settings.enableLocalScriptChecks)
       return "Scripts are disabled on this agent; to enable, configure 'enable_script_checks' or 'enable_local_script_checks' to true";
   }
-  if (kind === "http" && !/^https?:\/\//i.test(check.http))
-    return `Check ${JSON.stringify(check.name)} has an HTTP address without http:// or https://: ${check.http}`;
   if (kind === "ttl" || kind === "http" || kind === "tcp" || kind === "alias") return undefined;
   return `Checks of type ${JSON.stringify(kind)} are not supported; supported are http, tcp, ttl and alias`;
 }

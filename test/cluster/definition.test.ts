@@ -134,6 +134,12 @@ t.test("ids and names of the checks of a service", async (t) => {
   ]);
 });
 
+t.test("Connect and Proxy are objects, whatever is in them", async (t) => {
+  t.ok(parseService({ Name: "web", Connect: { Native: true }, Proxy: null }).ok);
+  for (const wrong of [{ Connect: 5 }, { Proxy: [] }, { Proxy: "x" }])
+    t.match(parseService({ Name: "web", ...wrong }), { ok: false, error: { status: 400 } });
+});
+
 t.test("intervals and types as the catalog shows them", async (t) => {
   const check = parseCheck({ Name: "c", HTTP: "http://h/", Interval: "90s", Timeout: "1500ms" });
   t.ok(check.ok);
@@ -222,7 +228,7 @@ t.test("kinds without a runner are refused, never accepted and not run", async (
   t.match(refusal({ Args: ["true"] }, "api", all), /^Checks of type "script" are not supported/);
   t.match(refusal({ GRPC: "h:1" }, "api"), /^Checks of type "grpc" are not supported/);
   t.match(refusal({ H2PING: "h:1" }, "api"), /^Checks of type "h2ping" are not supported/);
-  t.match(refusal({ HTTP: "h:1/x" }, "api"), /without http:\/\/ or https:\/\/: h:1\/x/);
+  t.equal(refusal({ HTTP: "h:1/x" }, "api"), undefined, "it will run, and say what is wrong");
   t.equal(refusal({ TCP: "h:1" }, "api"), undefined);
 });
 

@@ -102,17 +102,20 @@ t.test("deregistration removes service, checks and files; unknown ids are fine",
   );
 });
 
-t.test("what the cluster says of a server is not for local entries of the same names", async (t) => {
-  const world = await started();
-  await world.check({ Name: "serfHealth", TTL: "30s" });
-  await world.register({ Name: "consul", Port: 1 });
-  t.equal(inCatalog(world, "serfHealth"), "passing Agent alive and reachable");
-  t.match(world.reader.service(node, "consul"), { port: 1 });
-  await world.agent.deregisterCheck("serfHealth");
-  await world.agent.deregisterService("consul");
-  t.equal(inCatalog(world, "serfHealth"), "passing Agent alive and reachable");
-  t.match(world.reader.service(node, "consul"), { port: 8300 }, "there again at once");
-});
+t.test(
+  "what the cluster says of a server is not for local entries of the same names",
+  async (t) => {
+    const world = await started();
+    await world.check({ Name: "serfHealth", TTL: "30s" });
+    await world.register({ Name: "consul", Port: 1 });
+    t.equal(inCatalog(world, "serfHealth"), "passing Agent alive and reachable");
+    t.match(world.reader.service(node, "consul"), { port: 1 });
+    await world.agent.deregisterCheck("serfHealth");
+    await world.agent.deregisterService("consul");
+    t.equal(inCatalog(world, "serfHealth"), "passing Agent alive and reachable");
+    t.match(world.reader.service(node, "consul"), { port: 8300 }, "there again at once");
+  },
+);
 
 t.test("a check needs its service", async (t) => {
   const world = await started();

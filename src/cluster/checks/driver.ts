@@ -133,19 +133,20 @@ async function follow(
   limits: Limits,
   signal: AbortSignal,
 ): Promise<Answer> {
+  if (!URL.canParse(check.http)) throw new Error('unsupported protocol scheme ""');
   let url = new URL(check.http);
   let method = firstMethod;
   let { body } = check;
   const first = url.host;
   for (let redirects = 0; ; redirects++) {
+    if (url.protocol !== "http:" && url.protocol !== "https:")
+      throw new Error(`unsupported protocol scheme ${JSON.stringify(url.protocol.slice(0, -1))}`);
     const headers = headersOf(check, url.host === first);
     const answer = await send(check, { url, method, headers, body }, limits, signal);
     const isRedirect = [301, 302, 303, 307, 308].includes(answer.status);
     if (!isRedirect || answer.location === undefined || check.disableRedirects) return answer;
     if (redirects + 1 >= MAX_REDIRECTS) throw new Error("stopped after 10 redirects");
     url = new URL(answer.location, url);
-    if (url.protocol !== "http:" && url.protocol !== "https:")
-      throw new Error(`unsupported protocol scheme ${JSON.stringify(url.protocol.slice(0, -1))}`);
     if (answer.status >= 307) continue; // method and body stay, RFC 9110 sections 15.4.8 and 15.4.9
     if (method !== "HEAD") method = "GET";
     body = "";

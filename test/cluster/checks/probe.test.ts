@@ -138,6 +138,18 @@ t.test("HTTP: nobody there, nobody answers, stopped meanwhile", async (t) => {
   t.match(await run({ HTTP: "http://127.0.0.1:99999/" }).result, { status: "critical" });
 });
 
+t.test("HTTP: an address that is none is taken, and the check says why it fails", async (t) => {
+  for (const [address, scheme] of [
+    ["nonsense", ""],
+    ["localhost:8080/health", "localhost"],
+    ["ftp://h/", "ftp"],
+  ])
+    t.same(await run({ HTTP: address }).result, {
+      status: "critical",
+      output: `Get "${address}": unsupported protocol scheme "${scheme}"`,
+    });
+});
+
 t.test("TCP: accepted, refused, unusable address", async (t) => {
   const server = createTcpServer();
   const port = await listen(server);
