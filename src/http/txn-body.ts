@@ -105,7 +105,17 @@ function parseBody(text: string): readonly (OperationBody | null)[] {
   if (!wideNumber.test(text)) return plain;
   // Only keys have numbers of 64 bits; elsewhere what came must stay what it was.
   const exact = decodeBody(text.replace(wideNumbers, '$1"$2"'));
-  return plain.map((operation, i) => operation && { ...operation, KV: exact[i]?.KV ?? null });
+  return plain.map((operation, i) => {
+    const [rounded, KV] = [operation?.KV, exact[i]?.KV];
+    if (operation === null || !rounded || !KV) return operation;
+    const Flags = exactOf(rounded.Flags, KV.Flags);
+    return { ...operation, KV: { ...rounded, Flags, Index: exactOf(rounded.Index, KV.Index) } };
+  });
+}
+
+/** A text that was one before is none of the numbers. */
+function exactOf(rounded: unknown, exact: unknown): unknown {
+  return typeof rounded === "number" && typeof exact === "string" ? BigInt(exact) : rounded;
 }
 
 /**
@@ -186,11 +196,12 @@ function decodeValue(text: string): Buffer {
 
 function readUint64(value: unknown, member: string): bigint {
   if (value === null) return 0n;
-  const digits = Number.isSafeInteger(value) ? JSON.stringify(value) : value;
-  const parsed = typeof digits === "string" ? parseUint64(digits) : undefined;
+  const isWhole = typeof value === "bigint" || Number.isSafeInteger(value);
+  const parsed = isWhole ? parseUint64(String(value)) : undefined;
   if (parsed?.ok) return parsed.value;
+  const shown = typeof value === "bigint" ? String(value) : JSON.stringify(value);
   throw new HttpError(
     400,
-    `${badBody}json: cannot unmarshal ${JSON.stringify(value)} into field KV.${member} of type uint64`,
+    `${badBody}json: cannot unmarshal ${shown} into field KV.${member} of type uint64`,
   );
 }

@@ -24,6 +24,13 @@ const refusals: [string, unknown, number, string][] = [
   ["negative flags", [kv("set", "a", { Flags: -1 })], 400, `${bad}json: cannot unmarshal -1`],
   ["flags with a fraction", [kv("set", "a", { Flags: 0.5 })], 400, `${bad}json: cannot unm`],
   ["flags of 65 bits", '[{"KV":{"Flags":18446744073709551616}}]', 400, `${bad}json: cannot`],
+  ["flags as text", [kv("set", "a", { Flags: "5" })], 400, `${bad}json: cannot unmarshal "5"`],
+  [
+    "an index as text",
+    '[{"KV":{"Index":"18446744073709551615","Flags":18446744073709551615}}]',
+    400,
+    `${bad}json: cannot unmarshal "18446744073709551615" into field KV.Index`,
+  ],
   ["flags as a list", [kv("set", "a", { Flags: [] })], 400, `${bad}json: cannot unmarshal []`],
   ["a port as text", [{ Service: { Service: { Port: "80" } } }], 400, `${bad}json: cannot`],
   [
