@@ -5,6 +5,7 @@ import type { AclPolicyFields } from "../cluster/command.ts";
 import { isUuid } from "../cluster/uuid.ts";
 import { HttpError, type Call, type Reply } from "./call.ts";
 import { answerRead, parseReadOptions, passBarrier } from "./read.ts";
+import { requireAclRead, requireAclWrite } from "./rights.ts";
 
 const policyShape = {
   struct: {
@@ -41,16 +42,6 @@ function toPolicy(policy: AclPolicyRecord, isListed: boolean) {
     CreateIndex: policy.createIndex,
     ModifyIndex: policy.modifyIndex,
   };
-}
-
-/** Throws 403 unless the caller may read ACLs. */
-export function requireAclRead(call: Call): void {
-  if (!call.authorizer().aclRead()) throw new HttpError(403, "Permission denied");
-}
-
-/** Throws 403 unless the caller may write ACLs. */
-export function requireAclWrite(call: Call): void {
-  if (!call.authorizer().aclWrite()) throw new HttpError(403, "Permission denied");
 }
 
 /** GET /v1/acl/policies. */

@@ -3,9 +3,10 @@ import type { AclRoleRecord } from "../cluster/acl-state.ts";
 import type { Decoded } from "../cluster/decode.ts";
 import { isUuid } from "../cluster/uuid.ts";
 import { grantShapes, readGrants, showIdentities, showLinks } from "./acl-grants.ts";
-import { hashOf, requireAclRead, requireAclWrite } from "./acl-policy.ts";
+import { hashOf } from "./acl-policy.ts";
 import { HttpError, type Call, type Reply } from "./call.ts";
 import { answerRead, parseReadOptions, passBarrier } from "./read.ts";
+import { requireAclRead, requireAclWrite } from "./rights.ts";
 
 const roleShape = {
   struct: {

@@ -6,9 +6,10 @@ import { isUuid } from "../cluster/uuid.ts";
 import { formatDuration } from "../duration.ts";
 import { grantShapes, linksShape, readGrants, readLinks } from "./acl-grants.ts";
 import { showIdentities, showLinks } from "./acl-grants.ts";
-import { hashOf, requireAclRead, requireAclWrite } from "./acl-policy.ts";
+import { hashOf } from "./acl-policy.ts";
 import { HttpError, type Call, type Reply } from "./call.ts";
 import { answerRead, parseReadOptions, passBarrier } from "./read.ts";
+import { requireAclRead, requireAclWrite } from "./rights.ts";
 
 const tokenShape = {
   struct: {

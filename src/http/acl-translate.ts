@@ -1,7 +1,7 @@
 /** /v1/acl/rules/translate: rules of ACLs before Consul 1.4 in the current form. */
 import { translateLegacyRules } from "../cluster/acl-legacy.ts";
-import { requireAclRead } from "./acl-policy.ts";
 import { HttpError, type Call, type Reply } from "./call.ts";
+import { requireAclRead } from "./rights.ts";
 
 /** POST: the body's rules. Who may not read ACLs is refused, so that strangers cannot make work. */
 export async function translateRules(call: Call): Promise<Response> {

@@ -2,9 +2,9 @@
 import { healthOfService, worstStatus, type AggregatedStatus } from "../cluster/local.ts";
 import type { LocalCheck, LocalService } from "../cluster/local.ts";
 import type { LocalAgent } from "../cluster/local-agent.ts";
-import { requireRight } from "./agent-rights.ts";
 import { shownService } from "./agent-service.ts";
 import { HttpError, route, type Call, type Reply, type Route } from "./call.ts";
+import { requireRight } from "./rights.ts";
 
 /** Routes by id and by name. */
 export function localHealthRoutes(local: LocalAgent): readonly Route[] {

@@ -1,11 +1,6 @@
-/** What the agent routes have in common: rights with Consul's texts, and the end of an operation. */
+/** What the agent routes have in common: rights, and the end of an operation. */
 import { HttpError, type Call, type Reply } from "./call.ts";
-
-/** 403 `Permission denied`, with the cause if there is one to tell. */
-export function requireRight(isAllowed: boolean, cause?: string): void {
-  if (!isAllowed)
-    throw new HttpError(403, `Permission denied${cause === undefined ? "" : `: ${cause}`}`);
-}
+import { requireRight } from "./rights.ts";
 
 /** 403 unless the caller may read this agent. */
 export function requireAgentRead(call: Call): void {

@@ -6,10 +6,11 @@ import type { Cancel, LogLevel } from "../ports.ts";
 import { checkRoutes } from "./agent-check.ts";
 import { localHealthRoutes } from "./agent-health.ts";
 import { monitorRoutes } from "./agent-monitor.ts";
-import { requireAgentRead, requireAgentWrite, requireRight } from "./agent-rights.ts";
+import { requireAgentRead, requireAgentWrite } from "./agent-rights.ts";
 import { serviceRoutes } from "./agent-service.ts";
 import { HttpError, route, type Call, type Reply, type Route } from "./call.ts";
 import { toCoordinate } from "./coordinate.ts";
+import { requireRight } from "./rights.ts";
 
 /** One member of the gossip pool as agent/members shows it. Status: 1 alive, 2 leaving, 3 left, 4 failed. */
 export type Member = {

@@ -7,6 +7,7 @@ import type { CatalogReader } from "../cluster/model.ts";
 import { sameNode } from "../cluster/same.ts";
 import { HttpError, type Call } from "./call.ts";
 import { checkShape, serviceShape, toCheckFields, toServiceFields } from "./catalog-body.ts";
+import { requireRight } from "./rights.ts";
 import { nodeIdProblem } from "./uuid.ts";
 
 const registerShape = {
@@ -106,20 +107,20 @@ function requireRightsToRegister(
   const held = reader.node(name);
   const changesNode =
     held === undefined || (!command.skipNodeUpdate && !sameNode(held, command.node));
-  if (changesNode && !rights.nodeWrite(name)) throw denied();
+  requireRight(!changesNode || rights.nodeWrite(name));
   if (service !== null) {
-    if (!rights.serviceWrite(service.service)) throw denied();
+    requireRight(rights.serviceWrite(service.service));
     const replaced = reader.service(name, service.id);
-    if (replaced !== undefined && !rights.serviceWrite(replaced.service)) throw denied();
+    requireRight(replaced === undefined || rights.serviceWrite(replaced.service));
   }
   for (const { serviceId, checkId } of command.checks) {
     if (serviceId === "") {
-      if (!rights.nodeWrite(name)) throw denied();
+      requireRight(rights.nodeWrite(name));
     } else if (serviceId !== service?.id) {
       const other = reader.service(name, serviceId);
       if (other === undefined)
         throw new HttpError(500, `Unknown service '${serviceId}' for check '${checkId}'`);
-      if (!rights.serviceWrite(other.service)) throw denied();
+      requireRight(rights.serviceWrite(other.service));
     }
   }
 }
@@ -147,14 +148,10 @@ function requireRightsToDeregister(
   if (what.serviceId !== "") {
     const service = reader.service(what.node, what.serviceId);
     if (service === undefined) throw new HttpError(500, `Unknown service '${what.serviceId}'`);
-    if (!rights.serviceWrite(service.service)) throw denied();
+    requireRight(rights.serviceWrite(service.service));
   } else if (what.checkId !== "") {
     const check = reader.check(what.node, what.checkId);
     if (check === undefined) throw new HttpError(500, `Unknown check '${what.checkId}'`);
-    if (check.serviceId === "" || !rights.serviceWrite(check.serviceName)) throw denied();
-  } else throw denied();
-}
-
-function denied(): HttpError {
-  return new HttpError(403, "Permission denied");
+    requireRight(check.serviceId !== "" && rights.serviceWrite(check.serviceName));
+  } else requireRight(false);
 }

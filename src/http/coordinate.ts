@@ -3,6 +3,7 @@ import { DIMENSIONS, originCoordinate } from "../cluster/coordinates.ts";
 import type { Coordinate, CoordinateRecord } from "../cluster/model.ts";
 import { HttpError, route, type Call, type Reply, type Route } from "./call.ts";
 import { answerRead } from "./read.ts";
+import { requireRight } from "./rights.ts";
 import { beginRead } from "./select.ts";
 
 /** All routes; with `disable_coordinates` each of them refuses. */
@@ -56,7 +57,7 @@ function answerNodes(call: Call): Reply {
 
 async function answerNode(call: Call): Promise<Response> {
   const { options, rights } = beginRead(call);
-  if (!rights.nodeRead(call.argument)) throw new HttpError(403, "Permission denied");
+  requireRight(rights.nodeRead(call.argument));
   const { coordinates } = call.deps.reader;
   let found: CoordinateRecord[] = [];
   const answer = await answerRead(call, options, {
@@ -110,7 +111,7 @@ async function update(call: Call): Promise<Response> {
   if (![...vec, error, adjustment, height].every(Number.isFinite))
     throw new HttpError(500, "invalid coordinate");
   if (vec.length !== DIMENSIONS) throw new HttpError(500, "incompatible coordinate");
-  if (!call.authorizer().nodeWrite(Node)) throw new HttpError(403, "Permission denied");
+  requireRight(call.authorizer().nodeWrite(Node));
   call.deps.updateCoordinate({ node: Node, segment: Segment, coordinate });
   return call.empty();
 }

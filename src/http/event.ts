@@ -2,6 +2,7 @@
 import { filterProblem, type UserEvent } from "../cluster/events.ts";
 import { HttpError, route, type Call, type Route } from "./call.ts";
 import { hold, parseReadOptions } from "./read.ts";
+import { requireRight } from "./rights.ts";
 
 /** PUT /v1/event/fire/<name> and GET /v1/event/list. */
 export function eventRoutes(): readonly Route[] {
@@ -24,7 +25,7 @@ async function fire(call: Call): Promise<Response> {
   const problem = filterProblem(fields);
   if (problem !== undefined) throw new HttpError(500, problem);
   call.requireDatacenter();
-  if (!call.authorizer().eventWrite(name)) throw new HttpError(403, "Permission denied");
+  requireRight(call.authorizer().eventWrite(name));
   const fired = call.deps.events.fire(fields);
   if (!fired.ok) throw new HttpError(500, fired.error);
   // The time is that of delivery, which Consul does not wait for.

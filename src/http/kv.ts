@@ -5,6 +5,7 @@ import type { KvRecord } from "../cluster/model.ts";
 import { HttpError, route, type Call, type Reply, type Route } from "./call.ts";
 import { renderRecords } from "./kv-json.ts";
 import { answerRead, parseReadOptions, type ReadOptions } from "./read.ts";
+import { requireRight } from "./rights.ts";
 import { parseUint64 } from "./uint64.ts";
 
 /** GET, PUT, DELETE /v1/kv/<key>. */
@@ -33,7 +34,7 @@ function read(call: Call, options: ReadOptions): Reply {
   }
   const key = requireKey(call);
   call.requireDatacenter();
-  if (!call.authorizer().keyRead(key)) throw denied();
+  requireRight(call.authorizer().keyRead(key));
   const { reader } = call.deps;
   const isRaw = call.parameters.length > 0 && call.has("raw");
   return answerRead(call, options, {
@@ -87,7 +88,7 @@ function readKeys(call: Call, options: ReadOptions): Reply {
 function requireList(call: Call): Authorizer {
   call.requireDatacenter();
   const rights = call.authorizer();
-  if (call.deps.acl.enableKeyListPolicy && !rights.keyList(call.argument)) throw denied();
+  requireRight(!call.deps.acl.enableKeyListPolicy || rights.keyList(call.argument));
   return rights;
 }
 
@@ -155,7 +156,7 @@ async function write(call: Call, operation: KvOperation): Promise<Response> {
     operation.verb === "delete-tree"
       ? rights.keyWritePrefix(operation.key)
       : rights.keyWrite(operation.key);
-  if (!isAllowed) throw denied();
+  requireRight(isAllowed);
   return call.json(await call.propose({ type: "kv", operation }));
 }
 
@@ -200,8 +201,4 @@ function requireFitting(call: Call): void {
       `Request body(${announced} bytes) too large, max size: ${most} bytes. ` +
         "See https://www.consul.io/docs/agent/options.html#kv_max_value_size.",
     );
-}
-
-function denied(): HttpError {
-  return new HttpError(403, "Permission denied");
 }

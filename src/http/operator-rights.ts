@@ -1,7 +1,7 @@
 /** What all routes of /v1/operator ask first. */
-import { requireRight } from "./agent-rights.ts";
 import type { Call } from "./call.ts";
 import { parseConsistency, passBarrier } from "./read.ts";
+import { requireRight } from "./rights.ts";
 
 /** Refuses those who may not read or write as an operator; other datacenters do not exist. */
 export function admitOperator(call: Call, right: "read" | "write"): Promise<void> {

@@ -16,6 +16,7 @@ import {
   setReadHeaders,
 } from "./read.ts";
 import { parseBoolean } from "./boolean.ts";
+import { requireRight } from "./rights.ts";
 import { beginRead } from "./select.ts";
 import { toHealthCheck, toNode, toNodeService, toQuery } from "./shapes.ts";
 import { requireUuid } from "./uuid.ts";
@@ -126,8 +127,7 @@ function hasAclName({ name, template }: QueryFields): boolean {
 }
 
 function requireWrite(rights: Authorizer, query: QueryFields): void {
-  if (hasAclName(query) && !rights.queryWrite(query.name))
-    throw new HttpError(403, "Permission denied");
+  requireRight(!hasAclName(query) || rights.queryWrite(query.name));
 }
 
 function toFields(body: QueryBody, id: string): QueryFields {
@@ -215,8 +215,7 @@ function answerOne(call: Call, id: string): Reply {
       const query = reader.query(id);
       if (query === undefined) throw new HttpError(404, "Query not found");
       // Whoever knows the id of a query without a name may see it.
-      if (hasAclName(query) && !mayRead(query, rights))
-        throw new HttpError(403, "Permission denied");
+      requireRight(!hasAclName(query) || mayRead(query, rights));
       return { value: [show(query, rights)] };
     },
   });
@@ -234,7 +233,7 @@ async function explain(call: Call, idOrName: string): Promise<Response> {
   const { options, rights } = beginRead(call);
   await passBarrier(call, options.consistency);
   const query = resolve(call, idOrName);
-  if (!mayRead(query, rights)) throw new HttpError(403, "Permission denied");
+  requireRight(mayRead(query, rights));
   setReadHeaders(call, 1);
   call.setHeader("X-Consul-Effective-Consistency", options.consistency);
   return call.json({ Query: show(query, rights) });

@@ -6,6 +6,7 @@ import { compareText } from "../cluster/sorted.ts";
 import { formatDuration, parseDuration } from "../duration.ts";
 import { HttpError, route, type Call, type Reply, type Route } from "./call.ts";
 import { answerRead, parseReadOptions, passBarrier } from "./read.ts";
+import { requireRight } from "./rights.ts";
 import { beginRead } from "./select.ts";
 import { toSession } from "./shapes.ts";
 import { requireUuid } from "./uuid.ts";
@@ -53,7 +54,7 @@ async function create(call: Call): Promise<Response> {
   call.requireDatacenter();
   const node = body.Node ?? call.deps.info.nodeName;
   if (node === "") throw new HttpError(500, "Must provide Node");
-  if (!call.authorizer().sessionWrite(node)) throw new HttpError(403, "Permission denied");
+  requireRight(call.authorizer().sessionWrite(node));
   const behavior = body.Behavior === "" ? "release" : body.Behavior;
   if (behavior !== "release" && behavior !== "delete")
     throw new HttpError(500, `Invalid Behavior setting '${behavior}'`);
@@ -140,7 +141,7 @@ function requireSession(call: Call): string {
 }
 
 function requireWrite(call: Call, session: SessionRecord): void {
-  if (!call.authorizer().sessionWrite(session.node)) throw new HttpError(403, "Permission denied");
+  requireRight(call.authorizer().sessionWrite(session.node));
 }
 
 async function destroy(call: Call): Promise<Response> {

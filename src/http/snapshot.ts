@@ -1,9 +1,9 @@
 /** /v1/snapshot: the whole state as a file, and back. Consul 1.10 semantics; the file is ours. */
 import type { Outcome, Snapshot } from "../cluster/engine.ts";
 import { version } from "../version.ts";
-import { requireRight } from "./agent-rights.ts";
 import { HttpError, route, type Call, type Route } from "./call.ts";
 import { parseConsistency, passBarrier, setReadHeaders } from "./read.ts";
+import { requireRight } from "./rights.ts";
 import { packArchive, receiveArchive } from "./snapshot/driver.ts";
 
 /** Files being saved at the same time: each keeps what has changed since its start in memory. */
