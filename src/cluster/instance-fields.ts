@@ -15,8 +15,8 @@ export const instanceMembers = {
   SocketPath: "string",
   Weights: { pointer: { struct: { Passing: "int", Warning: "int" } } },
   EnableTagOverride: "bool",
-  Proxy: { map: "raw" },
-  Connect: { map: "raw" },
+  Proxy: "raw",
+  Connect: "raw",
 } as const;
 
 type InstanceBody = Decoded<{ struct: typeof instanceMembers }>;

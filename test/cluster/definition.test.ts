@@ -134,12 +134,6 @@ t.test("ids and names of the checks of a service", async (t) => {
   ]);
 });
 
-t.test("Connect and Proxy are objects, whatever is in them", async (t) => {
-  t.ok(parseService({ Name: "web", Connect: { Native: true }, Proxy: null }).ok);
-  for (const wrong of [{ Connect: 5 }, { Proxy: [] }, { Proxy: "x" }])
-    t.match(parseService({ Name: "web", ...wrong }), { ok: false, error: { status: 400 } });
-});
-
 t.test("intervals and types as the catalog shows them", async (t) => {
   const check = parseCheck({ Name: "c", HTTP: "http://h/", Interval: "90s", Timeout: "1500ms" });
   t.ok(check.ok);
