@@ -4,14 +4,13 @@
  * JSON.stringify and a search for Go's escapes take.
  */
 import type { KvRecord } from "../cluster/model.ts";
-import { renderJson } from "./json.ts";
+import { JsonText, renderJson } from "./json.ts";
 
-/** A list of records; `isPretty` indents by four and ends the line. */
-export function renderRecords(records: readonly KvRecord[], isPretty: boolean): string {
-  if (isPretty) return renderPretty(records);
+/** A list of records. */
+export function renderRecords(records: readonly KvRecord[]): JsonText {
   let text = "[";
   for (let i = 0; i < records.length; i++) text += (i === 0 ? "" : ",") + renderRecord(records[i]!);
-  return `${text}]`;
+  return new JsonText(`${text}]`);
 }
 
 /** One record. Value is base64 and Flags are digits: neither needs an escape. */
@@ -20,18 +19,6 @@ export function renderRecord(record: KvRecord): string {
   return `{"LockIndex":${lockIndex},"Key":${quoteKey(key)},"Flags":${flags},"Value":${
     value === "" ? "null" : `"${value}"`
   },${session === "" ? "" : `"Session":"${session}",`}"CreateIndex":${createIndex},"ModifyIndex":${modifyIndex}}`;
-}
-
-function renderPretty(records: readonly KvRecord[]): string {
-  const items = records.map((record) => {
-    const members = renderRecord({ ...record, key: "" })
-      .slice(1, -1)
-      .split(",")
-      .map((member) => member.replace(":", ": "));
-    members[1] = `"Key": ${quoteKey(record.key)}`;
-    return `    {\n        ${members.join(",\n        ")}\n    }`;
-  });
-  return `[\n${items.join(",\n")}\n]\n`;
 }
 
 /** Nearly every key is of characters that stand for themselves. */

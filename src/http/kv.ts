@@ -49,7 +49,7 @@ function read(call: Call, options: ReadOptions): Reply {
     answer(value) {
       if (value === notFound) return call.empty(404);
       const record = value as KvRecord; // what `look` has found
-      return isRaw ? answerRaw(call, record) : answerRecords(call, [record]);
+      return isRaw ? answerRaw(call, record) : call.json(renderRecords([record]));
     },
   });
 }
@@ -64,7 +64,7 @@ function readTree(call: Call, options: ReadOptions): Reply {
     look: () => ({ value: readable(reader.kv.list(prefix), rights) }),
     answer(value) {
       const records = value as readonly KvRecord[]; // what `look` has found
-      return records.length === 0 ? call.empty(404) : answerRecords(call, records);
+      return records.length === 0 ? call.empty(404) : call.json(renderRecords(records));
     },
   });
 }
@@ -107,11 +107,6 @@ function cutKeys(records: readonly KvRecord[], prefix: string, separator: string
     keys.add(at < 0 ? key : key.slice(0, at + separator.length));
   }
   return [...keys];
-}
-
-function answerRecords(call: Call, records: readonly KvRecord[]): Reply {
-  const isPretty = call.parameters.length > 0 && call.has("pretty");
-  return call.jsonText(renderRecords(records, isPretty));
 }
 
 /** With headers that keep a browser from running what somebody stored. */
