@@ -9,7 +9,7 @@ import type { QueryRecord, SessionRecord } from "./model.ts";
 import { compileTemplate, type Template } from "./query-template.ts";
 import { sameQuery } from "./same.ts";
 import type { Sessions } from "./sessions.ts";
-import { isUuid } from "./uuid.ts";
+import { idProblem, isUuid } from "./uuid.ts";
 
 /** Prepared queries and what finds them. */
 export type Queries = {
@@ -96,7 +96,7 @@ export function resolveQuery(
   queries: Queries,
   idOrName: string,
 ): Result<QueryRecord | undefined, string> {
-  const byId = isUuid(idOrName) ? queries.byId.get(idOrName) : undefined;
+  const byId = isUuid(idOrName) ? queries.byId.get(idOrName.toLowerCase()) : undefined;
   if (byId !== undefined)
     return byId.template.type === ""
       ? ok(byId)
@@ -130,6 +130,8 @@ function nameProblem(
 
 function sessionProblem(sessions: Sessions, query: QueryFields): string | undefined {
   if (query.session === "" || sessions.byId.has(query.session)) return undefined;
+  const problem = idProblem(query.session);
+  if (problem !== undefined) return `failed session lookup: ${problem}`;
   return `invalid session "${query.session}"`;
 }
 

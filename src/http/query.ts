@@ -19,7 +19,7 @@ import { parseBoolean } from "./boolean.ts";
 import { requireRight } from "./rights.ts";
 import { beginRead } from "./select.ts";
 import { toHealthCheck, toNode, toNodeService, toQuery } from "./shapes.ts";
-import { requireUuid } from "./uuid.ts";
+import { foldUuid, requireUuid } from "./uuid.ts";
 
 /** GET and POST /v1/query; GET, PUT, DELETE /v1/query/<id>; GET .../execute and .../explain. */
 export function queryRoutes(): readonly Route[] {
@@ -40,9 +40,10 @@ function methodsOf(argument: string): readonly Method[] {
 }
 
 function answerSpecific(call: Call): Reply {
-  const [, id = "", action] = /^(.*?)(?:\/(execute|explain))?$/s.exec(call.argument)!;
-  if (action === "execute") return execute(call, id);
-  if (action === "explain") return explain(call, id);
+  const [, named = "", action] = /^(.*?)(?:\/(execute|explain))?$/s.exec(call.argument)!;
+  if (action === "execute") return execute(call, named);
+  if (action === "explain") return explain(call, named);
+  const id = foldUuid(named);
   if (call.method === "PUT") return update(call, id);
   return call.method === "DELETE" ? remove(call, id) : answerOne(call, id);
 }
@@ -135,7 +136,7 @@ function toFields(body: QueryBody, id: string): QueryFields {
   return {
     id,
     name: body.Name,
-    session: body.Session,
+    session: foldUuid(body.Session),
     token: body.Token,
     template: {
       type: Template.Type,
@@ -191,12 +192,12 @@ function mayRead(query: QueryRecord, rights: Authorizer): boolean {
 }
 
 function answerList(call: Call): Reply {
-  const { options, rights } = beginRead(call);
+  const options = beginRead(call);
   const { reader } = call.deps;
   return answerRead(call, options, {
     topics: ["queries"],
     showsConsistency: true,
-    look: () => ({
+    look: (rights) => ({
       value: [...reader.queries()]
         .filter((query) => mayRead(query, rights))
         .map((query) => show(query, rights)),
@@ -205,13 +206,13 @@ function answerList(call: Call): Reply {
 }
 
 function answerOne(call: Call, id: string): Reply {
-  const { options, rights } = beginRead(call);
+  const options = beginRead(call);
   requireUuid(id, "prepared query");
   const { reader } = call.deps;
   return answerRead(call, options, {
     topics: ["queries"],
     showsConsistency: true,
-    look() {
+    look(rights) {
       const query = reader.query(id);
       if (query === undefined) throw new HttpError(404, "Query not found");
       // Whoever knows the id of a query without a name may see it.
@@ -230,9 +231,10 @@ function resolve(call: Call, idOrName: string): QueryRecord {
 }
 
 async function explain(call: Call, idOrName: string): Promise<Response> {
-  const { options, rights } = beginRead(call);
+  const options = beginRead(call);
   await passBarrier(call, options.consistency);
   const query = resolve(call, idOrName);
+  const rights = call.authorizer();
   requireRight(mayRead(query, rights));
   setReadHeaders(call, 1);
   call.setHeader("X-Consul-Effective-Consistency", options.consistency);
@@ -245,7 +247,10 @@ async function execute(call: Call, idOrName: string): Promise<Response> {
   const limit = parseLimit(call.query("limit"));
   const connect = call.query("connect");
   if (connect !== "" && parseBoolean(connect) === undefined)
-    throw new HttpError(500, `Error parsing 'connect' value: ${JSON.stringify(connect)}`);
+    throw new HttpError(
+      500,
+      `Error parsing 'connect' value: strconv.ParseBool: parsing ${JSON.stringify(connect)}: invalid syntax`,
+    );
   call.requireDatacenter();
   const caller = call.authorizer();
   await passBarrier(call, options.consistency);
@@ -291,9 +296,11 @@ function clientAddress(call: Call): string | undefined {
   return address && formatAddress(unmapped(address));
 }
 
-/** 0: no limit. */
+/** 0: no limit. Errors are those of Go's strconv.Atoi. */
 function parseLimit(text: string): number {
   if (text === "") return 0;
-  if (!/^[+-]?\d+$/.test(text)) throw new HttpError(500, `Bad limit: ${JSON.stringify(text)}`);
+  const problem = `Bad limit: strconv.Atoi: parsing ${JSON.stringify(text)}: `;
+  if (!/^[+-]?\d+$/.test(text)) throw new HttpError(500, `${problem}invalid syntax`);
+  if (Math.abs(Number(text)) >= 2 ** 63) throw new HttpError(500, `${problem}value out of range`);
   return Number(text);
 }

@@ -7,6 +7,11 @@ export function requireUuid(text: string, what: "session" | "prepared query"): v
   if (problem !== undefined) throw new HttpError(500, `failed ${what} lookup: ${problem}`);
 }
 
+/** UUIDs are kept in lower case and found in any; a text that is none stays as it is. */
+export function foldUuid(text: string): string {
+  return isUuid(text) ? text.toLowerCase() : text;
+}
+
 /** What is wrong with the id of a node, in the words of Consul and its UUID parser; undefined: nothing. */
 export function nodeIdProblem(id: string): string | undefined {
   if (isUuid(id)) return undefined;

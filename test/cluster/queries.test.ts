@@ -100,7 +100,7 @@ t.test("lookup: id, exact name, longest prefix, catch-all; case ignored", async 
   run(query("11111111-0000-0000-0000-000000000003", "Geo-Web-", { template: prefix }));
   const rows: [string, string | undefined][] = [
     [Q1, "Exact"],
-    [Q1.toUpperCase(), undefined],
+    [Q1.toUpperCase(), "Exact"],
     ["EXACT", "Exact"],
     ["exactly", undefined],
     ["geo-", "geo-"],

@@ -92,3 +92,45 @@ t.test("renewing a session moves its deadline", async (t) => {
   t.match(renewed.json, [{ ID, TTL: "10s", LockDelay: 15_000_000_000 }]);
   t.equal(renewed.headers.get("X-Consul-Index"), null);
 });
+
+t.test("a query is found by its id in any case; a session too", async (t) => {
+  const server = createServer();
+  await registerService(server, "n1", "web");
+  const made = await server.ask("PUT", "/v1/session/create", {
+    body: { Node: "n1", NodeChecks: [] },
+  });
+  const Session = (made.json as { ID: string }).ID.toUpperCase();
+  const body = { Session, Service: { Service: "web" } };
+  const { ID } = (await server.ask("POST", "/v1/query", { body })).json as { ID: string };
+  const upper = `/v1/query/${ID.toUpperCase()}`;
+  t.match((await server.ask("GET", upper)).json, [{ ID, Session: Session.toLowerCase() }]);
+  t.equal((await server.ask("GET", `${upper}/execute`)).status, 200);
+  t.equal((await server.ask("PUT", upper, { body: { ...body, Name: "w" } })).status, 200);
+  t.match((await server.ask("GET", "/v1/query")).json, [{ ID, Name: "w" }]);
+  await server.ask("PUT", `/v1/session/destroy/${Session}`);
+  t.equal((await server.ask("GET", upper)).status, 404, "gone with its session");
+});
+
+t.test("what cannot be read is told in Go's words", async (t) => {
+  const server = createServer();
+  const web = { Name: "w", Service: { Service: "web" } };
+  await server.ask("POST", "/v1/query", { body: web });
+  const problems: [string, string][] = [
+    ["limit=x", 'Bad limit: strconv.Atoi: parsing "x": invalid syntax'],
+    ["limit=1.5", 'Bad limit: strconv.Atoi: parsing "1.5": invalid syntax'],
+    [
+      "limit=9223372036854775808",
+      'Bad limit: strconv.Atoi: parsing "9223372036854775808": value out of range',
+    ],
+    [
+      "connect=maybe",
+      `Error parsing 'connect' value: strconv.ParseBool: parsing "maybe": invalid syntax`,
+    ],
+  ];
+  for (const [parameter, text] of problems)
+    t.match(await server.ask("GET", `/v1/query/w/execute?${parameter}`), { status: 500, text });
+  t.match(await server.ask("POST", "/v1/query", { body: { ...web, Name: "x", Session: "mine" } }), {
+    status: 500,
+    text: "raft apply failed: failed session lookup: index error: UUID must be 36 characters",
+  });
+});
