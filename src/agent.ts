@@ -30,8 +30,9 @@ import { createSnapshots } from "./agent/snapshots.ts";
 import type { AgentStart, Platform } from "./agent/start.ts";
 import { createProbe } from "./cluster/checks/driver.ts";
 import { createLocalAgent, type LocalAgent } from "./cluster/local-agent.ts";
-import { noFiles } from "./cluster/local-store.ts";
-import { createLocalFiles, loadNodeId } from "./cluster/local/driver.ts";
+import { createLocalJournal } from "./cluster/journal/driver.ts";
+import { noJournal } from "./cluster/local-store.ts";
+import { loadNodeId } from "./cluster/local/driver.ts";
 import { describeOwnNode } from "./cluster/own-node.ts";
 import type { Resolver } from "./dns/resolve.ts";
 import { agentRoutes } from "./http/agent.ts";
@@ -162,7 +163,7 @@ async function build(
     own,
     reader,
     propose,
-    files: dataDir === undefined ? noFiles : createLocalFiles(dataDir),
+    journal: dataDir === undefined ? noJournal : createLocalJournal(dataDir, { timers, log }),
     probe: createProbe({ denyLinkLocal: config.deny_link_local_checks }),
     settings: () => localNow,
     memberCount: () => 1,

@@ -38,13 +38,12 @@ import {
   encodeCheck,
   encodeService,
   encodeStatus,
-  type LocalFiles,
+  type LocalJournal,
   type StoredKind,
 } from "./local-store.ts";
 import type { CatalogReader, Topic } from "./model.ts";
 import type { OwnNode } from "./own-node.ts";
 import { createSyncer } from "./sync.ts";
-import { createWriteBehind } from "./write-behind.ts";
 
 /** Options that a reload may change. */
 export type LocalSettings = ScriptSettings & {
@@ -69,8 +68,8 @@ export type LocalAgentDeps = {
   reader: CatalogReader;
   /** Encodes and proposes; resolves after the command is durable and applied here. */
   propose(command: Command): Promise<Outcome>;
-  /** createLocalFiles(dataDir) of local/driver.ts, or noFiles. */
-  files: LocalFiles;
+  /** createLocalJournal(...) of journal/driver.ts, or noJournal. */
+  journal: LocalJournal;
   /** createProbe() of checks/driver.ts. */
   probe: Probe;
   settings(): LocalSettings;
@@ -145,9 +144,6 @@ const MAX_ALIAS_PASSES = 8;
 export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
   const state = newLocalState();
   const { clock, timers, random, log } = deps;
-  const writes = createWriteBehind();
-  /** Entries that have a file, as `kind/id`; others need no removal. */
-  const stored = new Set<string>();
   const deferred = new Map<string, Cancel>();
   let reaper: Cancel = () => {};
   let isStopped = false;
@@ -204,19 +200,19 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
           touches = true;
           break;
         case "save-service":
-          work.push(save("services", id, encodeService(state.services.get(id)!), true));
+          work.push(save("services", id, encodeService(state.services.get(id)!)));
           break;
         case "save-check":
-          work.push(save("checks", id, encodeCheck(state.checks.get(id)!), true));
+          work.push(save("checks", id, encodeCheck(state.checks.get(id)!)));
           break;
         case "drop-service":
-          work.push(drop("services", id));
+          work.push(deps.journal.remove("services", id));
           break;
         case "drop-check":
-          work.push(drop("checks", id));
+          work.push(deps.journal.remove("checks", id));
           break;
         case "drop-status":
-          work.push(drop("checks/state", id));
+          work.push(deps.journal.remove("checks/state", id));
           break;
         case "service-changed":
           deps.wake([localTopic(id)]);
@@ -235,14 +231,8 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
     return touches;
   }
 
-  function save(kind: StoredKind, id: string, text: string, isDurable: boolean): Promise<void> {
-    stored.add(`${kind}/${id}`);
-    return writes.put(`${kind}/${id}`, () => deps.files.write(kind, id, text, isDurable));
-  }
-
-  function drop(kind: StoredKind, id: string): Promise<void> {
-    if (!stored.delete(`${kind}/${id}`)) return Promise.resolve();
-    return writes.put(`${kind}/${id}`, () => deps.files.remove(kind, id));
+  function save(kind: StoredKind, id: string, text: string): Promise<void> {
+    return deps.journal.put({ kind, id, text }, true);
   }
 
   function startCheck(id: string, check: CheckDefinition | null): void {
@@ -327,18 +317,18 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
       return loading;
     },
     async start(config) {
-      const restored = await restoreLocal(state, {
-        files: deps.files,
+      const entries = await deps.journal.load();
+      const outputs = restoreLocal(state, {
+        entries,
         configure: () => configure(config),
         refusalOf: (check) => refusal([check], "api"),
         nowMs: clock.wallMs(),
         log,
       });
-      for (const name of restored.stored) stored.add(name);
       reaper = timers.after(REAP_INTERVAL_MS, reap);
       loading = undefined;
       loaded();
-      await perform(restored.outputs);
+      await perform(outputs);
       await syncer.syncAll();
     },
     async reload(config) {
@@ -367,7 +357,7 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
       const expiresMs = clock.wallMs() + runners.ttls.update(id, kept)!;
       // Not durable: the next update, a moment later, would replace it anyway.
       const text = encodeStatus({ checkId: id, status, output: kept, expiresMs });
-      const saved = save("checks/state", id, text, false);
+      const saved = deps.journal.put({ kind: "checks/state", id, text }, false);
       return Promise.allSettled([saved, perform(update(id, status, kept))]).then(([file]) => {
         if (file.status === "rejected")
           log("error", "TTL state not kept on disk", { check: id, error: String(file.reason) });
@@ -400,7 +390,7 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
       reaper();
       for (const cancel of deferred.values()) cancel();
       await syncer.close();
-      await writes.settled();
+      await deps.journal.close();
     },
   };
 

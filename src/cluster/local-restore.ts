@@ -7,19 +7,19 @@ import {
   decodeCheck,
   decodeService,
   decodeStatus,
-  type LocalFiles,
+  type StoredEntry,
   type StoredKind,
 } from "./local-store.ts";
 
 /**
- * Configuration first, then services, checks, TTL states from disk. Configuration wins over a file
- * of the same id, and the file goes. A file that cannot be read or does not fit stays where it is
- * and is named in the log; nothing is lost silently. Source: Consul's loadServices and loadChecks.
+ * Configuration first, then services, checks, TTL states of `entries`. Configuration wins over an
+ * entry of the same id, and the entry goes. One that does not fit stays where it is and is named in
+ * the log; nothing is lost silently. Source: Consul's loadServices and loadChecks.
  */
-export async function restoreLocal(
+export function restoreLocal(
   state: LocalState,
   from: {
-    files: LocalFiles;
+    entries: readonly StoredEntry[];
     /** Registers what the configuration says. */
     configure(): LocalOutput[];
     /** Why a check cannot run here; undefined if it can. */
@@ -28,14 +28,12 @@ export async function restoreLocal(
     nowMs: number;
     log: Log;
   },
-): Promise<{ outputs: LocalOutput[]; stored: string[] }> {
-  const { files, log } = from;
-  const stored: string[] = [];
+): LocalOutput[] {
+  const { entries, log } = from;
   const outputs = from.configure();
 
-  for (const service of await load(files, "services", decodeService, log)) {
+  for (const service of load(entries, "services", decodeService, log)) {
     const { id } = service.fields;
-    stored.push(`services/${id}`);
     const present = state.services.get(id);
     if (present?.source === "api") continue; // registered while we were reading: that is newer
     if (present) {
@@ -47,9 +45,8 @@ export async function restoreLocal(
     outputs.push(...withoutSaves(registerService(state, { ...service, checks: [] }, options)));
   }
 
-  for (const check of await load(files, "checks", decodeCheck, log)) {
+  for (const check of load(entries, "checks", decodeCheck, log)) {
     const id = check.fields.checkId;
-    stored.push(`checks/${id}`);
     const present = state.checks.get(id);
     if (present?.source === "api") continue;
     if (present) {
@@ -70,9 +67,8 @@ export async function restoreLocal(
     }
   }
 
-  for (const last of await load(files, "checks/state", decodeStatus, log)) {
+  for (const last of load(entries, "checks/state", decodeStatus, log)) {
     const id = last.checkId;
-    stored.push(`checks/state/${id}`);
     const check = state.checks.get(id);
     const isTtl = check?.definition && kindOfCheck(check.definition) === "ttl";
     if (!isTtl || last.expiresMs < from.nowMs) {
@@ -83,7 +79,7 @@ export async function restoreLocal(
     const { status, output } = last;
     state.checks.set(id, { ...check, fields: { ...check.fields, status, output } });
   }
-  return { outputs, stored };
+  return outputs;
 }
 
 /** What is on disk already is not written again. */
@@ -91,17 +87,17 @@ function withoutSaves(outputs: LocalOutput[]): LocalOutput[] {
   return outputs.filter(({ type }) => type !== "save-service" && type !== "save-check");
 }
 
-async function load<T>(
-  files: LocalFiles,
+function load<T>(
+  entries: readonly StoredEntry[],
   kind: StoredKind,
   decode: (text: string) => Result<T, string>,
   log: Log,
-): Promise<T[]> {
+): T[] {
   const loaded: T[] = [];
-  for (const { name, content } of await files.list(kind)) {
-    const decoded = content.ok ? decode(content.value) : content;
+  for (const { id, text } of entries.filter((entry) => entry.kind === kind)) {
+    const decoded = decode(text);
     if (decoded.ok) loaded.push(decoded.value);
-    else log("error", `cannot use ${name}, it is left as it is: ${decoded.error}`);
+    else log("error", `cannot use ${kind}/${id}, it is left as it is: ${decoded.error}`);
   }
   return loaded;
 }

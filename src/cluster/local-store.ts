@@ -1,6 +1,6 @@
 /**
- * What of the local services and checks is kept on disk, as text. The format is Consul's (one JSON
- * file per entry), so that an agent that takes over a Consul agent's directory finds its services.
+ * What of the local services and checks is kept on disk, as text. The JSON is that of Consul's files,
+ * so that an agent that takes over a Consul agent's directory finds its services.
  */
 import { fail, ok, type Result } from "../base.ts";
 import { formatDuration } from "../duration.ts";
@@ -11,30 +11,58 @@ import { serviceCheckShape } from "./definition-shapes.ts";
 import { instanceMembers, nullIfEmpty, toInstanceFields } from "./instance-fields.ts";
 import type { LocalCheck, LocalService } from "./local.ts";
 
-/** The three folders below the data directory. */
+/** What is kept; Consul has a folder below the data directory for each. */
 export type StoredKind = "services" | "checks" | "checks/state";
 
+/** One service, check or TTL state; `text` is JSON in one line. */
+export type StoredEntry = { kind: StoredKind; id: string; text: string };
+
 /**
- * Files of one agent, one per entry. `write` and `remove` reject with an error that names the path;
- * calls for the same entry are made one after the other (see createWriteBehind).
+ * Entries of one agent. Changes are done in the order in which they were asked for; `put` and
+ * `remove` resolve when the change is on disk and reject with an error that names the file. After an
+ * error the change stays wanted: it gets there with the next one or a later try.
  */
-export type LocalFiles = {
-  /** All entries; `name` is the path for messages. Unreadable files come with an error instead. */
-  list(kind: StoredKind): Promise<{ name: string; content: Result<string, string> }[]>;
-  /** Replaces the entry at once (temporary file, rename); `isDurable`: also after a power failure. */
-  write(kind: StoredKind, id: string, text: string, isDurable: boolean): Promise<void>;
-  /** Removes the entry; no error if there is none. */
+export type LocalJournal = {
+  /** All entries. Rejects when they cannot be read. */
+  load(): Promise<StoredEntry[]>;
+  /** Adds or replaces; `isDurable`: it survives a power failure, not only the end of the program. */
+  put(entry: StoredEntry, isDurable: boolean): Promise<void>;
+  /** No error if there is none. */
   remove(kind: StoredKind, id: string): Promise<void>;
+  /** Waits for what is under way. */
+  close(): Promise<void>;
 };
 
-/** Files that keep nothing, for agents without a data directory (`-dev`). */
-export const noFiles: LocalFiles = {
-  list: () => Promise.resolve([]),
-  write: () => Promise.resolve(),
+/** A journal that keeps nothing, for agents without a data directory (`-dev`). */
+export const noJournal: LocalJournal = {
+  load: () => Promise.resolve([]),
+  put: () => Promise.resolve(),
   remove: () => Promise.resolve(),
+  close: () => Promise.resolve(),
 };
 
-/** Text of a file in `services`. */
+/** The entry in a file that Consul, or a waypost without a journal, left. The error says what is wrong. */
+export function takeOver(kind: StoredKind, content: string): Result<StoredEntry, string> {
+  const id = idIn(kind, content);
+  if (!id.ok) return id;
+  const text = JSON.stringify(JSON.parse(content));
+  return ok({ kind, id: id.value, text });
+}
+
+function idIn(kind: StoredKind, content: string): Result<string, string> {
+  if (kind === "services") {
+    const service = decodeService(content);
+    return service.ok ? ok(service.value.fields.id) : service;
+  }
+  if (kind === "checks") {
+    const check = decodeCheck(content);
+    return check.ok ? ok(check.value.fields.checkId) : check;
+  }
+  const status = decodeStatus(content);
+  return status.ok ? ok(status.value.checkId) : status;
+}
+
+/** Text of a service. */
 export function encodeService({ fields, token }: LocalService): string {
   const tagged = Object.entries(fields.taggedAddresses ?? {}).map(
     ([tag, { address, port }]) => [tag, { Address: address, Port: port }] as const,
@@ -77,7 +105,7 @@ export function decodeService(text: string): Result<Omit<LocalService, "source">
   return ok({ fields: { ...fields, taggedAddresses: nullIfEmpty(fields.taggedAddresses) }, token });
 }
 
-/** Text of a file in `checks`; the status in it is for readers, `decodeCheck` passes it over. */
+/** Text of a check; the status in it is for readers, `decodeCheck` passes it over. */
 export function encodeCheck({ fields, definition, token }: LocalCheck): string {
   const check = {
     CheckID: fields.checkId,
@@ -171,7 +199,7 @@ export function decodeCheck(text: string): Result<StoredCheck, string> {
 /** The last update of a TTL check; it counts until `expiresMs` (wall clock). */
 export type StoredStatus = { checkId: string; status: string; output: string; expiresMs: number };
 
-/** Text of a file in `checks/state`; it holds whole seconds. */
+/** Text of a TTL state; it holds whole seconds. */
 export function encodeStatus({ checkId, status, output, expiresMs }: StoredStatus): string {
   const expires = Math.floor(expiresMs / 1000);
   return JSON.stringify({ CheckID: checkId, Output: output, Status: status, Expires: expires });

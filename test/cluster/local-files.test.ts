@@ -1,44 +1,8 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { createLocalFiles, loadNodeId } from "../../src/cluster/local/driver.ts";
+import { loadNodeId } from "../../src/cluster/local/driver.ts";
 import { decodeCheck, decodeService } from "../../src/cluster/local-store.ts";
-import { createWriteBehind } from "../../src/cluster/write-behind.ts";
-
-t.test("entries are written, listed, replaced and removed", async (t) => {
-  const dataDir = t.testdir();
-  const files = createLocalFiles(dataDir);
-  t.same(await files.list("services"), []);
-  await files.write("services", "web/../1", "one", true);
-  await files.write("services", "web/../1", "two", true);
-  await files.write("checks/state", "c", "state", false);
-  const [entry] = await files.list("services");
-  t.same(entry?.content, { ok: true, value: "two" });
-  t.match(entry?.name, /services\/[0-9a-f]{64}$/, "named by the hash of the id");
-  t.equal(statSync(entry!.name).mode & 0o777, 0o600, "tokens are for the owner alone");
-  t.same(await files.list("checks"), [], "the folder of states is no check");
-  t.equal((await files.list("checks/state")).length, 1);
-  await files.remove("services", "web/../1");
-  await files.remove("services", "web/../1");
-  t.same(await files.list("services"), []);
-});
-
-t.test("what a kill left half-written is cleared away", async (t) => {
-  const dataDir = t.testdir({ services: { "abc.tmp": "{" } });
-  t.same(await createLocalFiles(dataDir).list("services"), []);
-  t.same(readdirSync(join(dataDir, "services")), []);
-});
-
-t.test("errors name the path", async (t) => {
-  const dataDir = t.testdir({ services: "a file, not a folder" });
-  const files = createLocalFiles(dataDir);
-  await t.rejects(files.write("services", "a", "x", true), {
-    message: /services\/[0-9a-f]+: ENOTDIR/,
-  });
-  mkdirSync(join(dataDir, "checks"));
-  writeFileSync(join(dataDir, "checks", "x"), "");
-  t.match(await files.list("checks"), [{ content: { ok: true, value: "" } }]);
-});
 
 t.test("node id: configured, kept, made once, never guessed", async (t) => {
   const dataDir = join(t.testdir(), "data");
@@ -77,34 +41,4 @@ t.test("files that a Consul agent left are understood", async (t) => {
   });
   for (const text of ["", "{", "[]", "null", "7", "{}", '{"Service":{"ID":5}}'])
     t.match(decodeService(text), { ok: false }, JSON.stringify(text));
-});
-
-t.test("writes of one entry follow each other, only the newest waits", async (t) => {
-  const writes = createWriteBehind();
-  const done: string[] = [];
-  const open: (() => void)[] = [];
-  const work = (name: string) => () =>
-    new Promise<void>((resolve) =>
-      open.push(() => {
-        done.push(name);
-        resolve();
-      }),
-    );
-  const all = ["1", "2", "3"].map((name) => writes.put("a", work(name)));
-  const other = writes.put("b", work("other"));
-  t.equal(open.length, 2, "one per name");
-  open[1]!();
-  await other;
-  open[0]!();
-  await all[0];
-  await new Promise((resolve) => setImmediate(resolve));
-  open[2]!();
-  await Promise.all(all);
-  t.same(done, ["other", "1", "3"], "the second was overtaken");
-
-  const failing = writes.put("c", () => Promise.reject(new Error("disk full")));
-  const after = writes.put("c", () => Promise.resolve());
-  await t.rejects(failing, { message: "disk full" });
-  await after;
-  await writes.settled();
 });

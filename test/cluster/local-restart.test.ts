@@ -64,7 +64,7 @@ t.test("what survives a restart", async (t) => {
   t.notOk(world.disk.has("checks/state/nodeck"));
 });
 
-t.test("damaged files are named, left alone, and harm nobody else", async (t) => {
+t.test("entries that do not fit are named, left alone, and harm nobody else", async (t) => {
   const world = await started();
   await world.register({ Name: "good" });
   await world.register({ Name: "bad", Check: { TTL: "5s" } });

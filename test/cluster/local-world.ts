@@ -10,32 +10,33 @@ import {
   type LocalConfig,
   type LocalSettings,
 } from "../../src/cluster/local-agent.ts";
-import type { LocalFiles } from "../../src/cluster/local-store.ts";
+import type { LocalJournal, StoredKind } from "../../src/cluster/local-store.ts";
 import { describeOwnNode } from "../../src/cluster/own-node.ts";
 import { createState } from "../../src/cluster/state.ts";
-import { ok } from "../../src/base.ts";
 
 export type Disk = Map<string, string>;
 
-/** Files in a map, keyed `kind/id`. `broken`: every write fails with this text. */
-function createDiskFiles(disk: Disk, broken: () => string | undefined): LocalFiles {
+/** A journal in a map, keyed `kind/id`. `broken`: every change fails with this text. */
+function createDiskJournal(disk: Disk, broken: () => string | undefined): LocalJournal {
+  const change = (run: () => void): Promise<void> => {
+    const problem = broken();
+    if (problem !== undefined) return Promise.reject(new Error(problem));
+    run();
+    return Promise.resolve();
+  };
   return {
-    list: (kind) =>
+    load: () =>
       Promise.resolve(
-        [...disk]
-          .filter(([name]) => name.slice(0, name.lastIndexOf("/")) === kind)
-          .map(([name, text]) => ({ name, content: ok(text) })),
+        [...disk].map(([name, text]) => {
+          const slash = name.lastIndexOf("/");
+          const id = name.slice(slash + 1).replaceAll("%2F", "/");
+          return { kind: name.slice(0, slash) as StoredKind, id, text };
+        }),
       ),
-    write(kind, id, text) {
-      const problem = broken();
-      if (problem !== undefined) return Promise.reject(new Error(problem));
-      disk.set(`${kind}/${id.replaceAll("/", "%2F")}`, text);
-      return Promise.resolve();
-    },
-    remove(kind, id) {
-      disk.delete(`${kind}/${id.replaceAll("/", "%2F")}`);
-      return Promise.resolve();
-    },
+    put: ({ kind, id, text }) =>
+      change(() => void disk.set(`${kind}/${id.replaceAll("/", "%2F")}`, text)),
+    remove: (kind, id) => change(() => void disk.delete(`${kind}/${id.replaceAll("/", "%2F")}`)),
+    close: () => Promise.resolve(),
   };
 }
 
@@ -106,7 +107,7 @@ export function createLocalWorld(options: Partial<LocalSettings> & { seed?: numb
       own: () => ownNode,
       reader: state.reader,
       propose,
-      files: createDiskFiles(disk, () => brokenDisk),
+      journal: createDiskJournal(disk, () => brokenDisk),
       probe: (check: CheckDefinition) => ({
         result: Promise.resolve(
           probeResults.get(check.name) ?? { status: "critical", output: "nobody there" },

@@ -1,7 +1,7 @@
 /** The HTTP application with the routes of /v1/agent, over a local agent that knows no network. */
 import { ok } from "../../src/base.ts";
 import { createLocalAgent, type LocalAgent } from "../../src/cluster/local-agent.ts";
-import { noFiles } from "../../src/cluster/local-store.ts";
+import { noJournal } from "../../src/cluster/local-store.ts";
 import { describeOwnNode } from "../../src/cluster/own-node.ts";
 import { agentRoutes, type AgentDeps, type Member } from "../../src/http/agent.ts";
 import { tokenRoutes } from "../../src/http/agent-token.ts";
@@ -68,7 +68,7 @@ export async function startAgent(options: Options = {}) {
     own: () => own,
     reader: server.state.reader,
     propose: (command) => server.propose(command),
-    files: noFiles,
+    journal: noJournal,
     probe: () => ({ result: new Promise(() => {}), cancel: () => {} }),
     settings: () => ({
       checkUpdateIntervalMs: 0,

@@ -1,5 +1,5 @@
 /** Local services of the real program: what was acknowledged survives a kill, damage is named. */
-import { appendFileSync, readdirSync, truncateSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import t, { type Test } from "tap";
 import { startProgram, type Program } from "../program.ts";
@@ -37,22 +37,50 @@ t.test(
   },
 );
 
-t.test("a damaged file is named in the log and left alone; the others load", async (t) => {
-  let program = await startProgram(t);
-  const folder = join(program.dataDir, "services");
-  await program.http("PUT", "/v1/agent/service/register", { Name: "bad" });
-  const [file] = readdirSync(folder);
-  await program.http("PUT", "/v1/agent/service/register", { Name: "good" });
-  await program.end("SIGTERM");
-  const path = join(folder, file!);
-  truncateSync(path, 10);
-  appendFileSync(path, "\u0000");
+const bodyOf = (id: string) =>
+  JSON.stringify({
+    Token: "",
+    Service: { ID: id, Service: id, Tags: ["kept"], Port: 80, Weights: { Passing: 1, Warning: 1 } },
+    Source: "remote",
+  });
 
+t.test("files of Consul are taken over once; one that is damaged is named and left", async (t) => {
+  let program = await startProgram(t);
+  await program.end("SIGTERM");
+  const folder = join(program.dataDir, "services");
+  mkdirSync(folder);
+  writeFileSync(join(folder, "good"), bodyOf("good"));
+  writeFileSync(join(folder, "bad"), bodyOf("bad").slice(0, 20));
   program = await restarted(t, program);
-  const local = JSON.parse((await program.http("GET", "/v1/agent/services")).text) as object;
-  t.same(Object.keys(local), ["good"]);
-  t.match(program.output(), new RegExp(`\\[ERROR\\] cannot use ${path}, it is left as it is`));
-  t.ok(readdirSync(folder).includes(file!));
+  const ids = async () =>
+    Object.keys(JSON.parse((await program.http("GET", "/v1/agent/services")).text) as object);
+  t.same(await ids(), ["good"]);
+  t.match(program.output(), `[ERROR] cannot use ${folder}/bad, it is left as it is`);
+  t.same(readdirSync(folder), ["bad"]);
+
+  await program.http("PUT", "/v1/agent/service/deregister/good");
+  writeFileSync(join(folder, "bad"), bodyOf("bad"));
+  await program.end("SIGKILL");
+  program = await restarted(t, program);
+  t.same(await ids(), [], "never a second time");
+  t.match(program.output(), "files of local services are not read");
+  t.equal((await program.http("GET", "/v1/catalog/service/good")).text, "[]");
+});
+
+t.test("a damaged journal ends the start with the reason", async (t) => {
+  const program = await startProgram(t);
+  for (const name of ["one", "two", "three"])
+    await program.http("PUT", "/v1/agent/service/register", { Name: name });
+  await program.end("SIGKILL");
+  const path = join(program.dataDir, "local/journal");
+  writeFileSync(path, readFileSync(path, "utf8").replace('"two"', '"tow"'));
+  await t.rejects(
+    restarted(t, program),
+    /ended at start \(1\)[^]*local\/journal: line 3 does not match its checksum[^]*restore [^]* or move it aside/,
+  );
+  renameSync(dirname(path), `${dirname(path)}.damaged`);
+  const next = await restarted(t, program);
+  t.equal((await next.http("GET", "/v1/agent/services")).text, "{}");
 });
 
 t.test("a check from configuration finds the port of this very program", async (t) => {

@@ -1,45 +1,32 @@
-/** Files of the local services and checks, and of the node id, below the data directory. */
-import { createHash } from "node:crypto";
+/** Files of an agent below its data directory: the node id, and what Consul left of local services. */
 import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fail, ok, type Result } from "../../base.ts";
 import type { Random } from "../../ports.ts";
-import type { LocalFiles, StoredKind } from "../local-store.ts";
+import type { StoredKind } from "../local-store.ts";
 import { isUuid } from "../uuid.ts";
-import { createWriteBehind } from "../write-behind.ts";
 
 /** Files that were being written when the program was killed. */
 const TEMPORARY = ".tmp";
 
+/** A file below `services` or `checks`; `name` is its path. */
+export type OldFile = { kind: StoredKind; name: string; content: Result<string, string> };
+
 /**
- * One file per entry, named by the SHA-256 of its id as Consul does, readable by the owner alone
- * (they hold tokens). A write goes to a temporary file that is renamed, so a reader, and a restart
- * after a kill, sees the old content or the new one. Errors of `write` and `remove` name the path.
+ * The files of local services, checks and TTL states, one per entry, as Consul and earlier versions
+ * kept them; half-written ones are removed. Unreadable ones come with an error instead.
  */
-export function createLocalFiles(dataDir: string): LocalFiles {
-  const folderOf = (kind: StoredKind) => join(dataDir, kind);
-  const pathOf = (kind: StoredKind, id: string) =>
-    join(folderOf(kind), createHash("sha256").update(id).digest("hex"));
-  return {
-    async list(kind) {
-      const folder = folderOf(kind);
-      const names = await readdir(folder, { withFileTypes: true }).catch(absent([]));
-      const listed: { name: string; content: Result<string, string> }[] = [];
-      for (const entry of names) {
-        const name = join(folder, entry.name);
-        if (entry.name.endsWith(TEMPORARY)) await rm(name, { force: true });
-        else if (entry.isFile()) listed.push({ name, content: await readText(name) });
-      }
-      return listed;
-    },
-    async write(kind, id, text, isDurable) {
-      await writeAtomically(folderOf(kind), pathOf(kind, id), text, isDurable);
-    },
-    async remove(kind, id) {
-      const path = pathOf(kind, id);
-      await rm(path, { force: true }).catch(named(path));
-    },
-  };
+export async function readOldFiles(dataDir: string): Promise<OldFile[]> {
+  const files: OldFile[] = [];
+  for (const kind of ["services", "checks", "checks/state"] as const) {
+    const folder = join(dataDir, kind);
+    for (const entry of await readdir(folder, { withFileTypes: true }).catch(absent([]))) {
+      const name = join(folder, entry.name);
+      if (entry.name.endsWith(TEMPORARY)) await rm(name, { force: true });
+      else if (entry.isFile()) files.push({ kind, name, content: await readText(name) });
+    }
+  }
+  return files;
 }
 
 async function readText(path: string): Promise<Result<string, string>> {
@@ -73,7 +60,7 @@ async function writeAtomically(
       await writeFileSynced(temporary, text, isDurable);
     });
     await rename(temporary, path);
-    if (isDurable) await folderSyncs.put(folder, () => syncFolder(folder));
+    if (isDurable) await syncFolder(folder);
   } catch (error) {
     named(path)(error);
   }
@@ -89,11 +76,8 @@ async function writeFileSynced(path: string, text: string, isDurable: boolean): 
   }
 }
 
-/** One sync of a folder serves all who renamed in it before it began. */
-const folderSyncs = createWriteBehind();
-
-/** Without this a rename may be lost with the power (fsync(2)). */
-async function syncFolder(folder: string): Promise<void> {
+/** Makes the names in a folder durable: without it a rename may be lost with the power (fsync(2)). */
+export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, "r");
   try {
     await handle.sync();
