@@ -48,12 +48,14 @@ function toPolicy(policy: AclPolicyRecord, isListed: boolean) {
 export function listPolicies(call: Call): Reply {
   const options = parseReadOptions(call);
   call.requireDatacenter();
-  requireAclRead(call);
   const { aclReader } = call.deps;
   return answerRead(call, options, {
     topics: ["acl"],
     showsConsistency: false,
-    look: () => ({ value: aclReader.policies().map((policy) => toPolicy(policy, true)) }),
+    look() {
+      requireAclRead(call);
+      return { value: aclReader.policies().map((policy) => toPolicy(policy, true)) };
+    },
   });
 }
 
@@ -66,11 +68,11 @@ export function readPolicyByName(call: Call): Reply {
 function readOne(call: Call, find: () => AclPolicyRecord | undefined): Reply {
   const options = parseReadOptions(call);
   call.requireDatacenter();
-  requireAclRead(call);
   return answerRead(call, options, {
     topics: ["acl"],
     showsConsistency: false,
     look() {
+      requireAclRead(call);
       const policy = find();
       if (policy === undefined) throw new HttpError(403, "ACL not found");
       return { value: toPolicy(policy, false) };

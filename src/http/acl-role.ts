@@ -40,17 +40,17 @@ function toRole(role: AclRoleRecord) {
 export function listRoles(call: Call): Reply {
   const options = parseReadOptions(call);
   call.requireDatacenter();
-  requireAclRead(call);
   const policyId = call.query("policy").toLowerCase();
   return answerRead(call, options, {
     topics: ["acl"],
     showsConsistency: false,
-    look: () => ({
-      value: call.deps.aclReader
+    look() {
+      requireAclRead(call);
+      const roles = call.deps.aclReader
         .roles()
-        .filter(({ policies }) => policyId === "" || policies.some(({ id }) => id === policyId))
-        .map(toRole),
-    }),
+        .filter(({ policies }) => policyId === "" || policies.some(({ id }) => id === policyId));
+      return { value: roles.map(toRole) };
+    },
   });
 }
 
@@ -64,11 +64,11 @@ export function readRoleByName(call: Call): Reply {
 function readOne(call: Call, find: () => AclRoleRecord | undefined): Reply {
   const options = parseReadOptions(call);
   call.requireDatacenter();
-  requireAclRead(call);
   return answerRead(call, options, {
     topics: ["acl"],
     showsConsistency: false,
     look() {
+      requireAclRead(call);
       const role = find();
       return role === undefined ? { value: null, absent: true } : { value: toRole(role) };
     },

@@ -76,21 +76,21 @@ function show(call: Call, token: AclTokenRecord) {
 export function listTokens(call: Call): Reply {
   const options = parseReadOptions(call);
   call.requireDatacenter();
-  requireAclRead(call);
   const policyId = call.query("policy").toLowerCase();
   const roleId = call.query("role").toLowerCase();
   const { aclReader } = call.deps;
   return answerRead(call, options, {
     topics: ["acl"],
     showsConsistency: false,
-    look: () => ({
-      value: aclReader
+    look() {
+      requireAclRead(call);
+      const tokens = aclReader
         .tokens()
         .filter(({ policies }) => policyId === "" || policies.some(({ id }) => id === policyId))
         .filter(({ roles = [] }) => roleId === "" || roles.some(({ id }) => id === roleId))
-        .filter((token) => alive(call, token) !== undefined)
-        .map((token) => show(call, token)),
-    }),
+        .filter((token) => alive(call, token) !== undefined);
+      return { value: tokens.map((token) => show(call, token)) };
+    },
   });
 }
 
@@ -155,12 +155,14 @@ export function answerToken(call: Call): Reply {
 function readToken(call: Call, accessorId: string): Reply {
   const options = parseReadOptions(call);
   call.requireDatacenter();
-  requireAclRead(call);
-  requireAccessor(accessorId);
   return answerRead(call, options, {
     topics: ["acl"],
     showsConsistency: false,
-    look: () => ({ value: show(call, requireToken(call, accessorId)) }),
+    look() {
+      requireAclRead(call);
+      requireAccessor(accessorId);
+      return { value: show(call, requireToken(call, accessorId)) };
+    },
   });
 }
 

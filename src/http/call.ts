@@ -258,10 +258,16 @@ export class Call {
     return scheme?.toLowerCase() === "bearer" && secret ? secret : undefined;
   }
 
-  /** What the caller may do. Throws 403 `ACL not found` for an unknown secret. */
+  /** What the caller may do; not to be kept over a wait. Throws 403 `ACL not found` for an unknown secret. */
   authorizer(): Authorizer {
     this.#authorizer ??= this.#resolveAuthorizer();
     return this.#authorizer;
+  }
+
+  /** To be called after every wait: the token's rights, or the token, may be gone. The next look asks again. */
+  forgetAuthorizer(): void {
+    this.#authorizer = null;
+    this.#isFiltered = false;
   }
 
   /** Consul tells that a list was filtered only to those who come with a token. */

@@ -22,14 +22,14 @@ export function catalogRoutes(): readonly Route[] {
 }
 
 function answerNodes(call: Call): Reply {
-  const { options, rights } = beginRead(call);
+  const options = beginRead(call);
   const passes = filterOf(call, nodeFields);
   const isWanted = nodeMetaFilter(call);
   const { reader, info } = call.deps;
   return answerRead(call, options, {
     topics: ["nodes"],
     showsConsistency: true,
-    look() {
+    look(rights) {
       const nodes: ReturnType<typeof toNode>[] = [];
       for (const node of reader.nodes()) {
         if ((isWanted && !isWanted(node)) || !rights.nodeRead(node.node)) continue;
@@ -42,14 +42,14 @@ function answerNodes(call: Call): Reply {
 }
 
 function answerServices(call: Call): Reply {
-  const { options, rights } = beginRead(call);
+  const options = beginRead(call);
   const isWanted = nodeMetaFilter(call);
   const { reader } = call.deps;
   return answerRead(call, options, {
     topics: isWanted === undefined ? ["services"] : ["services", "nodes"],
     showsConsistency: true,
     cacheable: true,
-    look() {
+    look(rights) {
       const names = isWanted === undefined ? reader.serviceNames() : serviceNamesOn(call, isWanted);
       // fromEntries, so that a service named "__proto__" is a member like any other
       return {
@@ -78,14 +78,14 @@ function serviceNamesOn(
 }
 
 function answerService(call: Call): Reply {
-  const { options, rights } = beginRead(call, "service name");
+  const options = beginRead(call, "service name");
   const passes = filterOf(call, serviceNodeFields);
   const { datacenter } = call.deps.info;
   return answerRead(call, options, {
     topics: [`service:${call.argument.toLowerCase()}`],
     showsConsistency: true,
     cacheable: true,
-    look: () => ({
+    look: (rights) => ({
       value: selectInstances(call, call.argument, rights)
         .map(({ node, service }) => toServiceNode(node, service, datacenter))
         .filter(passes),
@@ -115,13 +115,13 @@ function answerNodeServices(call: Call): Reply {
 
 /** `show` gets undefined for a node that does not exist or that the caller may not read. */
 function answerNodeRead(call: Call, show: (found: NodeWithServices | undefined) => unknown): Reply {
-  const { options, rights } = beginRead(call, "node name");
+  const options = beginRead(call, "node name");
   const passes = filterOf(call, nodeServiceFields);
   const { reader, info } = call.deps;
   return answerRead(call, options, {
     topics: [`node:${call.argument.toLowerCase()}`],
     showsConsistency: true,
-    look() {
+    look(rights) {
       const node = reader.node(call.argument);
       if (node === undefined || !rights.nodeRead(node.node)) return { value: show(undefined) };
       const held = reader.servicesOfNode(node.node);

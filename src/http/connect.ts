@@ -5,7 +5,7 @@ import { beginRead } from "./select.ts";
 
 /** Nothing is connect-capable here: always empty, for a service that exists and for one that does not. */
 export function answerConnect(call: Call): Reply {
-  const { options } = beginRead(call, "service name");
+  const options = beginRead(call, "service name");
   return answerRead(call, options, {
     topics: [`service:${call.argument.toLowerCase()}`],
     showsConsistency: true,

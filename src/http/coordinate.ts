@@ -42,12 +42,12 @@ function answerDatacenters(call: Call): Reply {
 const topics = ["coordinates"];
 
 function answerNodes(call: Call): Reply {
-  const { options, rights } = beginRead(call);
+  const options = beginRead(call);
   const { coordinates } = call.deps.reader;
   return answerRead(call, options, {
     topics,
     showsConsistency: false,
-    look: () => ({
+    look: (rights) => ({
       value: inSegment(call, coordinates.all())
         .filter(({ node }) => rights.nodeRead(node))
         .map(toNodeCoordinate),
@@ -56,14 +56,14 @@ function answerNodes(call: Call): Reply {
 }
 
 async function answerNode(call: Call): Promise<Response> {
-  const { options, rights } = beginRead(call);
-  requireRight(rights.nodeRead(call.argument));
+  const options = beginRead(call);
   const { coordinates } = call.deps.reader;
   let found: CoordinateRecord[] = [];
   const answer = await answerRead(call, options, {
     topics,
     showsConsistency: false,
-    look() {
+    look(rights) {
+      requireRight(rights.nodeRead(call.argument));
       found = inSegment(call, [...(coordinates.of(call.argument)?.values() ?? [])]);
       return { value: found.map(toNodeCoordinate) };
     },

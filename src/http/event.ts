@@ -36,12 +36,13 @@ async function fire(call: Call): Promise<Response> {
 async function answerList(call: Call): Promise<Response> {
   const { waitMs } = parseReadOptions(call);
   const wanted = BigInt(call.query("index") || 0);
-  const rights = call.authorizer();
   const name = call.query("name");
-  const look = () =>
-    call.deps.events
+  const look = () => {
+    const rights = call.authorizer();
+    return call.deps.events
       .list()
       .filter((event) => rights.eventRead(event.name) && (name === "" || event.name === name));
+  };
   const { maxQueryTimeMs } = call.settings;
   const holdMs = waitMs > 0 ? Math.min(waitMs, maxQueryTimeMs) : maxQueryTimeMs;
   const untilMs = call.deps.clock.monotonicMs() + holdMs;

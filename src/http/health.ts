@@ -1,4 +1,5 @@
 /** /v1/health: checks by node, service and state, and instances with their health. */
+import type { Authorizer } from "../cluster/acl.ts";
 import type { CheckRecord } from "../cluster/model.ts";
 import { parseBoolean } from "./boolean.ts";
 import { healthCheckFields, healthServiceFields } from "./fields.ts";
@@ -23,23 +24,22 @@ export function healthRoutes(): readonly Route[] {
 
 function answerNode(call: Call): Reply {
   const { reader } = call.deps;
-  return answerChecksOf(call, "node name", `node:${call.argument.toLowerCase()}`, () => {
-    const rights = call.authorizer();
-    return reader.checksOfNode(call.argument).filter((check) => mayReadCheck(rights, check));
-  });
+  return answerChecksOf(call, "node name", `node:${call.argument.toLowerCase()}`, (rights) =>
+    reader.checksOfNode(call.argument).filter((check) => mayReadCheck(rights, check)),
+  );
 }
 
 function answerChecks(call: Call): Reply {
   const { reader } = call.deps;
-  return answerChecksOf(call, "service name", `service:${call.argument.toLowerCase()}`, () =>
-    selectChecks(call, reader.checksOfService(call.argument), call.authorizer()),
+  return answerChecksOf(call, "service name", `service:${call.argument.toLowerCase()}`, (rights) =>
+    selectChecks(call, reader.checksOfService(call.argument), rights),
   );
 }
 
 function answerState(call: Call): Reply {
   const { reader } = call.deps;
-  return answerChecksOf(call, "check state", "checks", () =>
-    selectChecks(call, reader.checksInState(call.argument), call.authorizer()),
+  return answerChecksOf(call, "check state", "checks", (rights) =>
+    selectChecks(call, reader.checksInState(call.argument), rights),
   );
 }
 
@@ -48,14 +48,14 @@ function answerChecksOf(
   call: Call,
   what: string,
   topic: string,
-  select: () => readonly CheckRecord[],
+  select: (rights: Authorizer) => readonly CheckRecord[],
 ): Reply {
-  const { options } = beginRead(call, what);
+  const options = beginRead(call, what);
   const passes = filterOf(call, healthCheckFields);
   return answerRead(call, options, {
     topics: [topic],
     showsConsistency: true,
-    look: () => ({ value: select().map(toHealthCheck).filter(passes) }),
+    look: (rights) => ({ value: select(rights).map(toHealthCheck).filter(passes) }),
   });
 }
 
@@ -86,7 +86,7 @@ function toHealthEntry({ node, service, checks }: Instance, datacenter: string) 
 }
 
 function answerService(call: Call, textOf: (instances: readonly Instance[]) => string): Reply {
-  const { options, rights } = beginRead(call, "service name");
+  const options = beginRead(call, "service name");
   const passes = filterOf(call, healthServiceFields);
   const isFiltered = call.query("filter") !== "";
   const passing = onlyPassing(call);
@@ -96,7 +96,7 @@ function answerService(call: Call, textOf: (instances: readonly Instance[]) => s
     showsConsistency: true,
     cacheable: true,
     streamed: true,
-    look() {
+    look(rights) {
       const instances: Instance[] = [];
       for (const { node, service } of selectInstances(call, call.argument, rights)) {
         const checks = reader.checksOfInstance(node.node, service.id);

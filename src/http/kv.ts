@@ -34,13 +34,13 @@ function read(call: Call, options: ReadOptions): Reply {
   }
   const key = requireKey(call);
   call.requireDatacenter();
-  requireRight(call.authorizer().keyRead(key));
   const { reader } = call.deps;
   const isRaw = call.parameters.length > 0 && call.has("raw");
   return answerRead(call, options, {
     topics: [`kv:${key}`],
     showsConsistency: false,
-    look() {
+    look(rights) {
+      requireRight(rights.keyRead(key));
       const record = reader.kv.get(key);
       return record === undefined
         ? { value: notFound, absent: true }
@@ -55,13 +55,12 @@ function read(call: Call, options: ReadOptions): Reply {
 }
 
 function readTree(call: Call, options: ReadOptions): Reply {
-  const rights = requireList(call);
+  call.requireDatacenter();
   const prefix = call.argument;
-  const { reader } = call.deps;
   return answerRead(call, options, {
     topics: [`kv*${prefix}`],
     showsConsistency: false,
-    look: () => ({ value: readable(reader.kv.list(prefix), rights) }),
+    look: (rights) => ({ value: readable(call, rights) }),
     answer(value) {
       const records = value as readonly KvRecord[]; // what `look` has found
       return records.length === 0 ? call.empty(404) : call.json(renderRecords(records));
@@ -70,14 +69,13 @@ function readTree(call: Call, options: ReadOptions): Reply {
 }
 
 function readKeys(call: Call, options: ReadOptions): Reply {
-  const rights = requireList(call);
+  call.requireDatacenter();
   const prefix = call.argument;
   const separator = call.query(call.has("separator") ? "separator" : "seperator");
-  const { reader } = call.deps;
   return answerRead(call, options, {
     topics: [`kv*${prefix}`],
     showsConsistency: false,
-    look: () => ({ value: cutKeys(readable(reader.kv.list(prefix), rights), prefix, separator) }),
+    look: (rights) => ({ value: cutKeys(readable(call, rights), prefix, separator) }),
     answer(value) {
       const keys = value as readonly string[]; // what `look` has found
       return keys.length === 0 && prefix !== "" ? call.empty(404) : call.json(keys);
@@ -85,16 +83,13 @@ function readKeys(call: Call, options: ReadOptions): Reply {
   });
 }
 
-function requireList(call: Call): Authorizer {
-  call.requireDatacenter();
-  const rights = call.authorizer();
-  requireRight(!call.deps.acl.enableKeyListPolicy || rights.keyList(call.argument));
-  return rights;
-}
-
-function readable(records: Iterable<KvRecord>, rights: Authorizer): KvRecord[] {
+/** Throws 403 where lists need a right of their own. */
+function readable(call: Call, rights: Authorizer): KvRecord[] {
+  const { acl, reader } = call.deps;
+  requireRight(!acl.enableKeyListPolicy || rights.keyList(call.argument));
   const found: KvRecord[] = [];
-  for (const record of records) if (rights.keyRead(record.key)) found.push(record);
+  for (const record of reader.kv.list(call.argument))
+    if (rights.keyRead(record.key)) found.push(record);
   return found;
 }
 

@@ -1,4 +1,5 @@
 /** Reads of the catalog: consistency, blocking, the answer's X-Consul headers. Consul 1.10 semantics. */
+import type { Authorizer } from "../cluster/acl.ts";
 import type { Topic } from "../cluster/model.ts";
 import { parseDuration } from "../duration.ts";
 import type { Woken } from "./blocking.ts";
@@ -99,7 +100,10 @@ export function holdUntilMs(call: Call, waitMs: number): number {
   return clock.monotonicMs() + holdMs + jitterMs;
 }
 
-/** Waits for a topic on behalf of `call`; throws 503 when too many wait already. */
+/**
+ * Waits for a topic on behalf of `call`, whose rights have to be asked for anew afterwards; throws
+ * 503 when too many wait already.
+ */
 export async function hold(
   call: Call,
   topics: readonly Topic[],
@@ -108,6 +112,7 @@ export async function hold(
   call.env.keepOpen();
   const woken = await call.deps.waiters.wait(topics, untilMs, call.request.signal);
   call.env.letIdle();
+  call.forgetAuthorizer();
   if (woken === "full")
     throw new HttpError(
       503,
@@ -128,8 +133,11 @@ export type Look = {
 export type Read = {
   /** What the look depends on; the answer's index is the largest of theirs. */
   topics: readonly Topic[];
-  /** Synchronous: its value may hold live lists of the catalog. */
-  look(): Look;
+  /**
+   * Synchronous: its value may hold live lists of the catalog. `rights` are the caller's at this
+   * moment; throws 403 where they do not reach.
+   */
+  look(rights: Authorizer): Look;
   /** Makes the answer of the value, when that is not simply its JSON; the headers of reads are set. */
   answer?(value: unknown): Reply;
   /** Sends X-Consul-Effective-Consistency (catalog, health and query reads do). */
@@ -155,7 +163,7 @@ function answerPassed(call: Call, options: ReadOptions, read: Read): Reply {
   const { topics } = read;
   if (options.minIndex > 0 && indexOf(call, topics) <= options.minIndex)
     return answerLater(call, options, read);
-  const look = read.look();
+  const look = read.look(call.authorizer());
   return respond(call, options, read, look.index ?? indexOf(call, topics), look);
 }
 
@@ -165,7 +173,7 @@ async function answerLater(call: Call, options: ReadOptions, read: Read): Promis
   let wasAbsent = false;
   for (;;) {
     const index = indexOf(call, read.topics);
-    const look = read.look();
+    const look = read.look(call.authorizer());
     if (look.absent === true) {
       if (wasAbsent) minIndex = Math.max(minIndex, index);
       wasAbsent = true;
@@ -173,7 +181,7 @@ async function answerLater(call: Call, options: ReadOptions, read: Read): Promis
     if (index > minIndex) return respond(call, options, read, index, look);
     const woken = await hold(call, read.topics, untilMs);
     if (woken !== "changed") {
-      const now = woken === "gone" ? look : read.look();
+      const now = woken === "gone" ? look : read.look(call.authorizer());
       return respond(call, options, read, indexOf(call, read.topics), now);
     }
   }

@@ -10,15 +10,13 @@ import { parseReadOptions, type ReadOptions } from "./read.ts";
  * What every read checks first, in Consul's order: its parameters, that the path names something
  * (`argument` says what; undefined: the path has none), the datacenter, the token.
  */
-export function beginRead(
-  call: Call,
-  argument?: string,
-): { options: ReadOptions; rights: Authorizer } {
+export function beginRead(call: Call, argument?: string): ReadOptions {
   const options = parseReadOptions(call);
   if (argument !== undefined && call.argument === "")
     throw new HttpError(400, `Missing ${argument}`);
   call.requireDatacenter();
-  return { options, rights: call.authorizer() };
+  call.authorizer();
+  return options;
 }
 
 /** `?filter=`; throws 500 with Consul's text, also when nothing would be filtered. */

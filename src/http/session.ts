@@ -168,12 +168,11 @@ async function renew(call: Call): Promise<Response> {
 function answerInfo(call: Call): Reply {
   const options = parseReadOptions(call);
   const id = requireSession(call);
-  const rights = call.authorizer();
   const { reader } = call.deps;
   return answerRead(call, options, {
     topics: ["sessions"],
     showsConsistency: false,
-    look() {
+    look(rights) {
       const session = reader.session(id);
       if (session === undefined) return { value: [], absent: true };
       return { value: rights.sessionRead(session.node) ? [toSession(session)] : [] };
@@ -196,12 +195,12 @@ function answerSessions(
   isWanted: (session: SessionRecord) => boolean,
   what?: string,
 ): Reply {
-  const { options, rights } = beginRead(call, what);
+  const options = beginRead(call, what);
   const { reader } = call.deps;
   return answerRead(call, options, {
     topics: ["sessions"],
     showsConsistency: false,
-    look: () => ({
+    look: (rights) => ({
       value: [...reader.sessions()]
         .filter((session) => isWanted(session) && rights.sessionRead(session.node))
         .sort((a, b) => compareText(a.id, b.id)) // as Consul's table has them
