@@ -32,8 +32,8 @@ const refused: { when: string; body: unknown; status: number; text: string | Reg
   {
     when: "a number out of range",
     body: '{"Node":"n1","Coord":{"Vec":[1e999,0,0,0,0,0,0,0]}}',
-    status: 500,
-    text: "invalid coordinate",
+    status: 400,
+    text: "Request decode failed: json: cannot unmarshal number into field Coord.Vec[0]",
   },
   {
     when: "a text as number",

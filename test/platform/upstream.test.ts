@@ -81,7 +81,9 @@ scenario("a thousand questions one after the other, with pauses", async (t, host
     t.ok((await host.call<number>("relay", upstream.at, 1)) < 1000, "woken from sleep");
   }
   t.equal(await host.call("openCount"), 0);
-  t.equal(await host.call("descriptors"), before, "one socket served them all");
+  // What the start has left open for a moment may be gone by now.
+  const after = await host.call<number>("descriptors");
+  t.ok(after <= before, `one socket served them all: ${before} descriptors, then ${after}`);
 });
 
 /** The system's ephemeral range, from which it draws. */
