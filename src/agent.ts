@@ -194,6 +194,7 @@ async function build(
       localNow = localSettings(next);
     },
     async reloaded(next) {
+      acls.reloadTokens(next.config);
       await local.reload(next);
       if (next.https !== undefined) parts.http?.renew(next.https);
     },

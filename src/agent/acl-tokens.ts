@@ -1,11 +1,13 @@
 /**
  * The agent's own tokens: those of the configuration, replaced at run time by PUT /v1/agent/token.
  * With acl.enable_token_persistence the latter are kept in `<data_dir>/acl-tokens.json` and win over
- * the configuration at the next start, as in Consul, whose file has the same form.
+ * the configuration at reloads and the next start, as in Consul, whose file has the same form; without
+ * it they last until then.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { AclSettings } from "../cluster/acl.ts";
+import { sameJson } from "../cluster/same.ts";
 import { absent, writeAtomically } from "../cluster/local/driver.ts";
 import type { Config } from "../config/options.ts";
 import type { TokenName } from "../http/agent-token.ts";
@@ -17,6 +19,8 @@ export type AgentTokens = {
   readonly current: AclSettings["tokens"];
   /** In use at once; resolves when it is on disk too, if it has to be. Rejects if it cannot be written. */
   set: (name: TokenName, secret: string) => Promise<void>;
+  /** Takes those of a configuration that was read again; what is kept of the run time wins. */
+  reload: (config: Config) => void;
 };
 
 const NAMES: readonly TokenName[] = [
@@ -40,9 +44,7 @@ export async function loadAgentTokens(deps: {
   const { config, dataDir, log } = deps;
   const current: AclSettings["tokens"] = {
     initialManagement: config["acl.tokens.initial_management"],
-    agentRecovery: config["acl.tokens.agent_recovery"],
-    default: config["acl.tokens.default"],
-    dns: config["acl.tokens.dns"],
+    ...configured(config),
   };
   // One server writes its own entries without a token and replicates from nobody: the others are only kept.
   const use = (name: TokenName, secret: string) => {
@@ -53,22 +55,25 @@ export async function loadAgentTokens(deps: {
   const isKept = config["acl.enabled"] && config["acl.enable_token_persistence"];
   const path = isKept && dataDir !== undefined ? join(dataDir, "acl-tokens.json") : undefined;
   const persisted = path === undefined ? {} : await readPersisted(path);
-  for (const name of NAMES) {
-    const secret = persisted[name];
-    if (secret === undefined) continue;
-    if (isConfigured(config, name))
-      log("warn", `acl.tokens.${name} is not used: the one that was set at run time is kept`);
-    use(name, secret);
-  }
+  const usePersisted = (over: Config) => {
+    for (const name of NAMES) {
+      const secret = persisted[name];
+      if (secret === undefined) continue;
+      if (isConfigured(over, name))
+        log("warn", `acl.tokens.${name} is not used: the one that was set at run time is kept`);
+      use(name, secret);
+    }
+  };
+  usePersisted(config);
   let written = Promise.resolve();
   return {
     current,
     set(name, secret) {
       use(name, secret);
-      if (secret === "") delete persisted[name];
-      else persisted[name] = secret;
       deps.changed();
       if (path === undefined || dataDir === undefined) return Promise.resolve();
+      if (secret === "") delete persisted[name];
+      else persisted[name] = secret;
       const text = `${JSON.stringify(persisted)}\n`;
       // One after the other: the file ends as the last of them says.
       written = written
@@ -76,6 +81,21 @@ export async function loadAgentTokens(deps: {
         .then(() => writeAtomically(dataDir, path, text, true));
       return written;
     },
+    reload(next) {
+      const before = { ...current };
+      Object.assign(current, configured(next));
+      usePersisted(next);
+      if (!sameJson(before, current)) deps.changed();
+    },
+  };
+}
+
+/** The tokens that a reload may change: the first management token is made once. */
+function configured(config: Config): Omit<AclSettings["tokens"], "initialManagement"> {
+  return {
+    agentRecovery: config["acl.tokens.agent_recovery"],
+    default: config["acl.tokens.default"],
+    dns: config["acl.tokens.dns"],
   };
 }
 

@@ -21,6 +21,7 @@ const REAP_MAX = 256;
 export type Acls = Pick<HttpDeps, "bootstrapReset"> & {
   acl: Acl;
   setToken: AgentTokens["set"];
+  reloadTokens: AgentTokens["reload"];
   /** To be called where a state without the initial management token may have been taken over. */
   asNewLeader: () => Promise<void>;
   stop: Cancel;
@@ -47,6 +48,7 @@ export async function createAcls(deps: {
   return {
     acl: createAcl(reader, settings, () => clock.wallMs()),
     setToken: tokens.set,
+    reloadTokens: tokens.reload,
     asNewLeader,
     bootstrapReset: createBootstrapReset(dataDir),
     stop: config["acl.enabled"] ? startTokenReaper({ reader, propose, clock, timers }) : () => {},

@@ -179,9 +179,9 @@ const used = {
   "acl.enable_key_list_policy": row("boolean", false, "Lists of keys need `list` on the prefix."),
   "acl.enable_token_persistence": row("boolean", false, "Keep tokens that are set at run time."),
   "acl.tokens.initial_management": secret("First management token."),
-  "acl.tokens.agent_recovery": secret("Token for the agent API without servers."),
-  "acl.tokens.default": secret("Token of requests without one."),
-  "acl.tokens.dns": secret("Token of DNS lookups; empty: the default token."),
+  "acl.tokens.agent_recovery": secret("Token for the agent API without servers.", reload),
+  "acl.tokens.default": secret("Token of requests without one.", reload),
+  "acl.tokens.dns": secret("Token of DNS lookups; empty: the default token.", reload),
   check_update_interval: row("durationMs", 300_000, "Wait before a new output alone is written.", {
     min: 0,
   }),
@@ -321,8 +321,8 @@ const used = {
   }),
 } as const satisfies Record<string, Option>;
 
-function secret(doc: string): Option<"text"> {
-  return row("text", "", doc, { secret: true });
+function secret(doc: string, more: More = {}): Option<"text"> {
+  return row("text", "", doc, { secret: true, ...more });
 }
 
 /** Keys of the options that do something. */

@@ -86,6 +86,57 @@ t.test("tokens set at run time count at once, also in DNS, and after a restart",
   await t.rejects(broken, /acl-tokens\.json does not hold tokens; restore it, or remove it/);
 });
 
+for (const isKept of [true, false])
+  t.test(`tokens of the configuration are read again, kept ones win: ${isKept}`, async (t) => {
+    const one = "11111111-0000-4000-8000-000000000001";
+    const two = "22222222-0000-4000-8000-000000000002";
+    const configured = (tokens: Record<string, string>) => ({
+      acl: {
+        ...acl,
+        enable_token_persistence: isKept,
+        tokens: { initial_management: ROOT, ...tokens },
+      },
+    });
+    const program = await startProgram(t, configured({}));
+    const Rules = 'node_prefix "" { policy = "read" } service_prefix "" { policy = "read" }';
+    await admin(program, "PUT", "/v1/acl/policy", { Name: "see", Rules });
+    for (const SecretID of [one, two])
+      await admin(program, "PUT", "/v1/acl/token", {
+        SecretID,
+        Description: SecretID,
+        Policies: [{ Name: "see" }],
+      });
+    const client = await udpClient(program.dnsPort);
+    t.teardown(() => client.close());
+    let questions = 0;
+    const addresses = async () => {
+      const reply = await client.ask(query(++questions, "n1.node.consul"));
+      if (reply === undefined) throw new Error("no reply");
+      return decode(reply).answers?.length ?? 0;
+    };
+    const own = async () => {
+      const { status, text } = await program.http("GET", "/v1/acl/token/self");
+      return status === 200 ? JSON.parse(text).Description : status;
+    };
+    const reload = () => admin(program, "PUT", "/v1/agent/reload");
+
+    t.same([await own(), await addresses(), await addresses()], [403, 0, 0]);
+    program.configure(configured({ default: one, agent_recovery: two }));
+    await reload();
+    t.same([await own(), await addresses()], [one, 1], "DNS has not kept its denial");
+    t.equal((await program.http("GET", `/v1/agent/self?token=${two}`)).status, 200);
+    await admin(program, "PUT", "/v1/agent/token/default", { Token: two });
+    t.equal(await own(), two);
+    await reload();
+    t.equal(await own(), isKept ? two : one);
+    program.configure(configured({}));
+    await reload();
+    t.same([await own(), await addresses()], isKept ? [two, 1] : [403, 0]);
+    t.equal(/acl\.tokens\.default is not used/.test(program.output()), isKept);
+    t.notMatch(program.output(), /acl\.tokens\.default has changed/);
+    await program.end("SIGTERM");
+  });
+
 t.test("acl-bootstrap-reset in the data directory allows one more bootstrap", async (t) => {
   const program = await startProgram(t, { acl: { enabled: true, default_policy: "deny" } });
   const boot = () => program.http("PUT", "/v1/acl/bootstrap");
