@@ -13,6 +13,8 @@ const unitNanoseconds: Record<string, number> = {
 };
 
 const maxNanoseconds = 2n ** 63n;
+/** A longer text is invalid. Go reads any; the work for a client's body must not grow with it. */
+const maxCharacters = 256;
 const nanosecondsPerMs = 1_000_000n;
 
 /**
@@ -21,6 +23,8 @@ const nanosecondsPerMs = 1_000_000n;
  * `time: missing unit in duration "5"`. Source: Go `time.ParseDuration`.
  */
 export function parseDuration(text: string): Result<number, string> {
+  if (text.length > maxCharacters)
+    return fail(`time: invalid duration ${JSON.stringify(`${text.slice(0, maxCharacters)}...`)}`);
   const invalid = fail(`time: invalid duration ${JSON.stringify(text)}`);
   const negative = text.startsWith("-");
   let rest = negative || text.startsWith("+") ? text.slice(1) : text;

@@ -49,6 +49,8 @@ const refused: [text: string, error: string][] = [
   ["5d", 'time: unknown unit "d" in duration "5d"'],
   ["5 s", 'time: unknown unit " s" in duration "5 s"'],
   ["5constructor", 'time: unknown unit "constructor" in duration "5constructor"'],
+  ["9".repeat(1000), `time: invalid duration "${"9".repeat(256)}..."`],
+  ["1ns".repeat(1000), `time: invalid duration "${"1ns".repeat(86).slice(0, 256)}..."`],
   ["3000000h", 'time: invalid duration "3000000h"'],
   ["9223372036854775808ns", 'time: invalid duration "9223372036854775808ns"'],
 ];
