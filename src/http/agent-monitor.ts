@@ -5,14 +5,14 @@ import { requireAgentRead } from "./agent-rights.ts";
 import { HttpError, route, type Call, type Reply, type Route } from "./call.ts";
 import { takesGzip } from "./json.ts";
 
-const levels: Record<string, LogLevel> = {
-  trace: "trace",
-  debug: "debug",
-  info: "info",
-  warn: "warn",
-  err: "error",
-  error: "error",
-};
+const levels = new Map<string, LogLevel>([
+  ["trace", "trace"],
+  ["debug", "debug"],
+  ["info", "info"],
+  ["warn", "warn"],
+  ["err", "error"],
+  ["error", "error"],
+]);
 
 /** Streams open at the same time; the next one is refused with 503. */
 const MAX_MONITORS = 16;
@@ -32,7 +32,7 @@ export function monitorRoutes(deps: MonitorDeps): readonly Route[] {
 function answerMonitor(call: Call, deps: MonitorDeps, open: { count: number }): Reply {
   requireAgentRead(call);
   const word = call.query("loglevel") || "info";
-  const level = levels[word.toLowerCase()];
+  const level = levels.get(word.toLowerCase());
   if (level === undefined) throw new HttpError(400, `Bad request: Unknown log level: ${word}`);
   if (open.count >= MAX_MONITORS)
     throw new HttpError(503, `${MAX_MONITORS} monitors are open on this agent, try again later`);
