@@ -6,8 +6,12 @@ import { createHeaderStock, type HeaderStock } from "./header-stock.ts";
 import type { HttpDeps, HttpSettings } from "./call.ts";
 import { createGuard, type Guard } from "./guard.ts";
 
-/** `?cached` reads remembered for their X-Cache header; the least recently used one is forgotten. */
+/**
+ * `?cached` reads remembered for their X-Cache header, and the characters of their keys together; the
+ * least recently used ones are forgotten.
+ */
 const maxSeenReads = 4096;
+const maxSeenCharacters = 2 ** 20;
 
 /** Derived settings of the HTTP side. */
 export type Edge = {
@@ -28,7 +32,11 @@ export type Edge = {
 /** A getter for the edge of the current settings; it rebuilds only when the settings object changed. */
 export function createEdge(deps: HttpDeps): () => Edge {
   let current: Edge | undefined;
-  const seenReads = new LRUCache<string, true>({ max: maxSeenReads });
+  const seenReads = new LRUCache<string, true>({
+    max: maxSeenReads,
+    maxSize: maxSeenCharacters,
+    sizeCalculation: (_, key) => key.length,
+  });
   return () => {
     const settings = deps.settings();
     if (current === undefined || current.settings !== settings)

@@ -2,8 +2,9 @@
 import { isIP } from "node:net";
 import { isLoopback } from "../address.ts";
 
-/** Host names judged before, with the verdict; when full, all are forgotten. */
+/** Hosts judged before, with the verdict; when full, all are forgotten. Longer ones are no names of anybody. */
 const maxJudged = 1024;
+const maxHostCharacters = 300;
 
 /** What the guard goes by. */
 export type GuardOptions = {
@@ -44,6 +45,7 @@ export function createGuard(options: GuardOptions): Guard {
   const everybody = options.allowedHosts.length > 0;
   const judge = (host: string): HostVerdict => {
     const verdict = judgeHost(host, options);
+    if (host.length > maxHostCharacters) return verdict;
     if (judged.size >= maxJudged) judged.clear();
     judged.set(host, verdict);
     return verdict;

@@ -49,10 +49,13 @@ async function answerSave(
   call.setHeader("Content-Type", "application/x-gzip");
   open.saves++;
   let isOpen = true;
-  const body = streamOf(packArchive(head, chunks), () => {
+  const end = () => {
     if (isOpen) open.saves--;
     isOpen = false;
-  });
+  };
+  // A client that goes away before the first octet leaves a stream that nobody draws from or cancels.
+  call.request.signal.addEventListener("abort", end);
+  const body = streamOf(packArchive(head, chunks), end);
   return new Response(body, { headers: call.empty().headers });
 }
 
