@@ -3,17 +3,18 @@ import type { Authorizer } from "../cluster/acl.ts";
 import type { KvOperation } from "../cluster/kv-apply.ts";
 import type { KvRecord } from "../cluster/model.ts";
 import { HttpError, route, type Call, type Reply, type Route } from "./call.ts";
-import { renderRecords } from "./kv-json.ts";
+import { createListTexts, type ListTexts } from "./kv-json.ts";
 import { answerRead, parseReadOptions, type ReadOptions } from "./read.ts";
 import { requireRight } from "./rights.ts";
 import { parseUint64 } from "./uint64.ts";
 
 /** GET, PUT, DELETE /v1/kv/<key>. */
 export function kvRoutes(): readonly Route[] {
-  return [route(["GET", "PUT", "DELETE"], "/v1/kv/", serveKey)];
+  const texts = createListTexts();
+  return [route(["GET", "PUT", "DELETE"], "/v1/kv/", (call) => serveKey(call, texts))];
 }
 
-function serveKey(call: Call): Reply {
+function serveKey(call: Call, texts: ListTexts): Reply {
   const options = parseReadOptions(call);
   switch (call.method) {
     case "PUT":
@@ -21,16 +22,16 @@ function serveKey(call: Call): Reply {
     case "DELETE":
       return remove(call);
     default:
-      return read(call, options);
+      return read(call, options, texts);
   }
 }
 
 const notFound = Symbol("not found");
 
-function read(call: Call, options: ReadOptions): Reply {
+function read(call: Call, options: ReadOptions, texts: ListTexts): Reply {
   if (call.parameters.length > 0) {
     if (call.has("keys")) return readKeys(call, options);
-    if (call.has("recurse")) return readTree(call, options);
+    if (call.has("recurse")) return readTree(call, options, texts);
   }
   const key = requireKey(call);
   call.requireDatacenter();
@@ -49,12 +50,12 @@ function read(call: Call, options: ReadOptions): Reply {
     answer(value) {
       if (value === notFound) return call.empty(404);
       const record = value as KvRecord; // what `look` has found
-      return isRaw ? answerRaw(call, record) : call.json(renderRecords([record]));
+      return isRaw ? answerRaw(call, record) : call.json(texts([record]));
     },
   });
 }
 
-function readTree(call: Call, options: ReadOptions): Reply {
+function readTree(call: Call, options: ReadOptions, texts: ListTexts): Reply {
   call.requireDatacenter();
   const prefix = call.argument;
   return answerRead(call, options, {
@@ -63,7 +64,7 @@ function readTree(call: Call, options: ReadOptions): Reply {
     look: (rights) => ({ value: readable(call, rights) }),
     answer(value) {
       const records = value as readonly KvRecord[]; // what `look` has found
-      return records.length === 0 ? call.empty(404) : call.json(renderRecords(records));
+      return records.length === 0 ? call.empty(404) : call.json(texts(records));
     },
   });
 }
