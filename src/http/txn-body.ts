@@ -196,7 +196,8 @@ function decodeValue(text: string): Buffer {
 
 function readUint64(value: unknown, member: string): bigint {
   if (value === null) return 0n;
-  const isWhole = typeof value === "bigint" || Number.isSafeInteger(value);
+  const isWhole =
+    typeof value === "bigint" || (typeof value === "number" && Number.isSafeInteger(value));
   const parsed = isWhole ? parseUint64(String(value)) : undefined;
   if (parsed?.ok) return parsed.value;
   const shown = typeof value === "bigint" ? String(value) : JSON.stringify(value);

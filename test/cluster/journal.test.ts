@@ -44,11 +44,12 @@ function createDisk() {
 type Model = Map<string, string>;
 const modelOf = (entries: Iterable<StoredEntry>): Model =>
   new Map([...entries].map(({ kind, id, text }) => [`${kind} ${id}`, text]));
-const shown = (model: Model) => JSON.stringify([...model].toSorted());
+const shown = (model: Model) => JSON.stringify([...model].toSorted(([a], [b]) => (a < b ? -1 : 1)));
 
 /** One life after the other on one disk; the model is the list of states after each change. */
 function createWorld(source: Source) {
-  const { below, once } = source;
+  const below = (count: number) => source.below(count);
+  const once = (count: number) => source.once(count);
   const disk = createDisk();
   let core = createCore<() => void>(limits, null);
   /** `states[0]` is what the life began with. */
