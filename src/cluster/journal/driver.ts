@@ -33,6 +33,7 @@ export function createLocalJournal(
   /** What was asked for before the journal was read; each has somebody who waits. */
   const early: ((core: Core<Settle>) => void)[] = [];
   let retry: Cancel | undefined;
+  let isTurning = false;
   let isClosed = false;
 
   function loaded(): Promise<Core<Settle>> {
@@ -91,8 +92,15 @@ export function createLocalJournal(
     return new Promise((resolve, reject) => {
       const settle: Settle = (outcome) => (outcome.ok ? resolve() : reject(outcome.error));
       const run = (of: Core<Settle>): void => {
-        if (change(of, wanted, settle)) turn(of);
-        else resolve();
+        if (!change(of, wanted, settle)) resolve();
+        // A service and its checks are asked for one after the other: one write has them all.
+        else if (!isTurning) {
+          isTurning = true;
+          queueMicrotask(() => {
+            isTurning = false;
+            turn(of);
+          });
+        }
       };
       if (core !== undefined) return run(core);
       early.push(run);
@@ -167,6 +175,7 @@ export function createLocalJournal(
     put: (entry, isDurable) => ask({ ...entry, isDurable }),
     remove: (kind, id) => ask({ kind, id, text: null, isDurable: true }),
     async close() {
+      await Promise.resolve(); // what was asked for in this turn is begun
       await working;
       isClosed = true;
       retry?.();
