@@ -368,15 +368,10 @@ export class Call {
     this.#index = index;
   }
 
-  /** `value` as JSON, with Go's escapes; `?pretty` indents by four. */
+  /** `value` (also a JsonText) as JSON, with Go's escapes; `?pretty` indents by four. */
   json(value: unknown, status = 200): Reply {
     const pretty = this.#parameters.length > 0 && this.has("pretty");
     return this.#finish(status, renderJson(value, pretty), "application/json");
-  }
-
-  /** JSON text that is printed already, with Go's escapes and as `?pretty` asks. */
-  jsonText(body: string): Reply {
-    return this.#finish(200, body, "application/json");
   }
 
   /** Octets as they are; gzip is not for them. */

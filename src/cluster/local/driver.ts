@@ -42,11 +42,7 @@ async function readText(path: string): Promise<Result<string, string>> {
  * a restart after a kill, sees the old content or the new one. `isDurable`: it also survives the power.
  * Only the owner may read the file. Rejects with an Error that names the path.
  */
-export /**
- * Writes a file of the owner alone by renaming a finished one; the folder is made if it is missing.
- * With `isDurable` it is on disk when the promise resolves. Rejects with an error that names the path.
- */
-async function writeAtomically(
+export async function writeAtomically(
   folder: string,
   path: string,
   text: string,
