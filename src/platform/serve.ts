@@ -264,15 +264,20 @@ function tooMany(): Response {
   return new Response(TOO_MANY, { status: 429, headers });
 }
 
+const dotSpellings = [".", "%2e", "%2E"];
+/** Segments that are resolved as `.` or `..` (URL standard), whose dots may be escaped. */
+const dotSegments = dotSpellings.flatMap((dot) => ["", ...dotSpellings].map((more) => dot + more));
+
 /**
  * Targets with a `.` or `..` segment. The URL of a request comes with such segments resolved, but the
- * routes of Bun match the target as it was sent. Other requests do not become slower by any measure.
+ * routes of Bun match the target as it was sent. Every other request takes 0.2 µs more for it (of 7.5,
+ * a bare server with these routes against one without the escaped spellings, wrk, 32 connections).
  */
 function dotRoutes<H>(handler: H): Record<string, H> {
   const routes: Record<string, H> = {};
   for (let depth = 0; depth < maxDotDepth; depth++) {
     const before = Array.from({ length: depth }, (_, i) => `/:segment${i}`).join("");
-    for (const dots of [".", ".."]) {
+    for (const dots of dotSegments) {
       routes[`${before}/${dots}`] = handler;
       routes[`${before}/${dots}/*`] = handler;
     }

@@ -73,6 +73,14 @@ t.test("raw requests", async (t) => {
       "PUT /v1/x/../catalog/deregister HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}",
       /^HTTP\/1.1 301 .*\r\nLocation: \/v1\/catalog\/deregister\r\n/s,
     ],
+    [
+      "PUT /v1/kv/a/%2E/b HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}",
+      /^HTTP\/1.1 301 .*\r\nLocation: \/v1\/kv\/a\/b\r\n/s,
+    ],
+    [
+      "PUT /v1/kv/.%2e/agent/leave HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}",
+      /^HTTP\/1.1 301 .*\r\nLocation: \/v1\/agent\/leave\r\n/s,
+    ],
     ["GET /v1/..x/y. HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", /^HTTP\/1.1 404 /],
     ["GET /v1/status/leader HTTP/1.0\r\n\r\n", /^HTTP\/1.. 200 /],
     ["GET /v1/status/leader HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n", /^HTTP\/1.1 400 /],
