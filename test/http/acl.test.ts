@@ -1,22 +1,10 @@
 // /v1/acl where the recorded scenarios are silent: expiry, clones, links, resets, what is gone.
 import t from "tap";
-import { createServer, type Server } from "./harness.ts";
+import { createGuarded, denying, ROOT } from "./guarded.ts";
+import type { Server } from "./harness.ts";
 
-const ROOT = "aaaaaaaa-0000-4000-8000-00000000000a";
 const ANONYMOUS = "00000000-0000-0000-0000-000000000002";
 const hour = 3_600_000;
-
-function create(options: Parameters<typeof createServer>[0] = {}) {
-  const tokens = { initialManagement: ROOT, agentRecovery: "", default: "", dns: "" };
-  const acl = { enabled: true, defaultPolicy: "deny" as const, tokens, ...options.acl };
-  const server = createServer({ ...options, acl });
-  const as = (secret: string) => (method: string, path: string, body?: unknown) =>
-    server.ask(method, path, {
-      headers: { "X-Consul-Token": secret },
-      ...(body === undefined ? {} : { body }),
-    });
-  return { server, as, admin: as(ROOT), tokens };
-}
 
 type Token = { AccessorID: string; SecretID: string; ExpirationTime?: string; CreateTime: string };
 const tokenOf = (answer: { json: unknown }): Token => answer.json as Token; // the shape is asserted below
@@ -24,7 +12,7 @@ const tokenOf = (answer: { json: unknown }): Token => answer.json as Token; // t
 const nowMs = (server: Server): number => server.world.clock.wallMs();
 
 t.test("ExpirationTTL and ExpirationTime", async (t) => {
-  const { server, admin } = create();
+  const { server, admin } = createGuarded();
   const at = (ms: number) => new Date(nowMs(server) + ms).toISOString();
   const refused: [unknown, number, string][] = [
     [
@@ -67,7 +55,7 @@ t.test("ExpirationTTL and ExpirationTime", async (t) => {
 });
 
 t.test("an expired token is as good as gone, and its life cannot be changed", async (t) => {
-  const { server, admin, as } = create();
+  const { server, admin, as } = createGuarded();
   const made = tokenOf(await admin("PUT", "/v1/acl/token", { ExpirationTTL: "1h" }));
   const path = `/v1/acl/token/${made.AccessorID}`;
   const refusal = { status: 500, text: `Cannot change expiration time of ${made.AccessorID}` };
@@ -97,7 +85,7 @@ t.test("an expired token is as good as gone, and its life cannot be changed", as
 });
 
 t.test("tokens and roles by what they link to; secrets for those who may write", async (t) => {
-  const { admin, as } = create();
+  const { admin, as } = createGuarded();
   const idOf = async (path: string, body: unknown) =>
     (Object((await admin("PUT", path, body)).json) as { ID: string }).ID;
   const policy = await idOf("/v1/acl/policy", { Name: "p", Rules: 'acl = "read"' });
@@ -122,7 +110,8 @@ t.test("tokens and roles by what they link to; secrets for those who may write",
 });
 
 t.test("self without a token is acl.tokens.default; anonymous has none", async (t) => {
-  const { server, admin, tokens } = create();
+  const { tokens } = denying();
+  const { server, admin } = createGuarded({ acl: { tokens } });
   const made = tokenOf(await admin("PUT", "/v1/acl/token", {}));
   const self = () => server.ask("GET", "/v1/acl/token/self");
   t.match(await self(), { status: 403, text: "ACL not found" });
@@ -136,7 +125,7 @@ t.test("a second bootstrap needs the index in the file, which is used up", async
     read: () => Promise.resolve(file),
     remove: () => Promise.resolve(void removed++),
   };
-  const { server } = create({ bootstrapReset });
+  const { server } = createGuarded({ bootstrapReset });
   const boot = () => server.ask("PUT", "/v1/acl/bootstrap");
   const first = await boot();
   t.equal(first.status, 200);
@@ -159,7 +148,7 @@ t.test("a second bootstrap needs the index in the file, which is used up", async
 });
 
 t.test("translation of legacy rules, and what is left of the legacy endpoints", async (t) => {
-  const { server, admin } = create();
+  const { server, admin } = createGuarded();
   t.match(await admin("POST", "/v1/acl/rules/translate", "key {"), {
     status: 400,
     text: /^Bad request: Failed to parse rules: /,
@@ -188,7 +177,7 @@ t.test("translation of legacy rules, and what is left of the legacy endpoints", 
 });
 
 t.test("waiters of roles and tokens wake when ACLs change", async (t) => {
-  const { server, admin } = create();
+  const { server, admin } = createGuarded();
   // Index 1 stands for "nothing yet", too.
   for (const Name of ["a", "b"]) await admin("PUT", "/v1/acl/policy", { Name });
   const first = await admin("GET", "/v1/acl/roles");
@@ -203,7 +192,7 @@ t.test("waiters of roles and tokens wake when ACLs change", async (t) => {
 t.test(
   "an answer from which something was left out says so to those who show a token",
   async (t) => {
-    const { server, admin, as } = create();
+    const { server, admin, as } = createGuarded();
     const register = (Node: string) =>
       admin("PUT", "/v1/catalog/register", {
         Node,

@@ -1,8 +1,8 @@
 // A read that waits is answered with the rights its token has by then, as Consul resolves it anew at every look.
 import t from "tap";
-import { createServer, settle, type AskOptions } from "./harness.ts";
+import { createGuarded } from "./guarded.ts";
+import { settle } from "./harness.ts";
 
-const ROOT = "aaaaaaaa-0000-4000-8000-00000000000a";
 const SECRET = "bbbbbbbb-0000-4000-8000-00000000000b";
 const ACCESSOR = "cccccccc-0000-4000-8000-00000000000c";
 const WAIT_MS = 10_000;
@@ -14,14 +14,10 @@ const everything = ["key", "node", "service", "session", "event", "query", "agen
 
 /** A server with one of each thing; the token SECRET may read all of them. */
 async function world() {
-  const tokens = { initialManagement: ROOT, agentRecovery: "", default: "", dns: "" };
-  const server = createServer({
-    acl: { enabled: true, defaultPolicy: "deny", enableKeyListPolicy: false, tokens },
-  });
+  const guarded = createGuarded();
+  const { server } = guarded;
   const admin = async (method: string, path: string, body?: unknown) => {
-    const how: AskOptions = { headers: { "X-Consul-Token": ROOT } };
-    if (body !== undefined) how.body = body;
-    const answer = await server.ask(method, path, how);
+    const answer = await guarded.admin(method, path, body);
     if (answer.status !== 200) throw new Error(`${method} ${path}: ${answer.text}`);
     return answer.json as { ID: string };
   };

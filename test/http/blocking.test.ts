@@ -1,6 +1,6 @@
 import t from "tap";
-import type { Command } from "../../src/cluster/command.ts";
 import { createWaiters } from "../../src/http/blocking.ts";
+import { node, register, service } from "../cluster/state-fixtures.ts";
 import { createServer, registerService, settle, World, type Server } from "./harness.ts";
 
 const indexOf = (answer: { headers: Headers }) => Number(answer.headers.get("X-Consul-Index"));
@@ -167,7 +167,7 @@ t.test("no wake-up is lost between a look and its wait", async (t) => {
       if (!(await until(server, haveNews))) break; // a poller hangs
       // Microtasks from now: while the pollers come back, look, and begin to wait.
       await pause(60);
-      void server.propose(registration(`n${count}`));
+      void server.propose(register(node(`n${count}`), service("web")));
       await Promise.resolve();
     }
     t.equal(await until(server, () => seen.every((n) => n >= goal)), true, `seed ${seed}`);
@@ -176,30 +176,6 @@ t.test("no wake-up is lost between a look and its wait", async (t) => {
     await pollers;
   }
 });
-
-function registration(node: string): Command {
-  return {
-    type: "register",
-    skipNodeUpdate: false,
-    node: { node, id: "", address: "10.0.0.1", taggedAddresses: null, meta: null },
-    service: {
-      id: "web",
-      service: "web",
-      kind: "",
-      tags: [],
-      address: "",
-      taggedAddresses: null,
-      meta: null,
-      port: 0,
-      socketPath: "",
-      weights: { passing: 1, warning: 1 },
-      enableTagOverride: false,
-      proxy: null,
-      connect: null,
-    },
-    checks: [],
-  };
-}
 
 /** Lets others run until the condition holds; false if it has not after many turns. */
 async function until({ world }: Server, condition: () => boolean): Promise<boolean> {

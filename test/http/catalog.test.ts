@@ -1,5 +1,6 @@
 import t from "tap";
 import type { Outcome } from "../../src/cluster/engine.ts";
+import { createGuarded, ROOT } from "./guarded.ts";
 import { createServer, registerService, type Server } from "./harness.ts";
 
 const node = { Node: "n1", Address: "10.0.0.1" };
@@ -150,23 +151,10 @@ t.test("names that JavaScript treats as special are names", async (t) => {
   t.equal((await server.ask("GET", "/v1/catalog/service/constructor")).text, "[]");
 });
 
-const master = "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb";
-const denying = {
-  acl: {
-    enabled: true,
-    defaultPolicy: "deny" as const,
-    tokens: { initialManagement: master, agentRecovery: "", default: "", dns: "" },
-  },
-};
-
 /** A server that denies by default, with a token that has these rules. */
 async function withToken(rules: string): Promise<{ server: Server; secret: string }> {
-  const server = createServer(denying);
-  const headers = { "X-Consul-Token": master };
-  const ask = (path: string, body: unknown) => server.ask("PUT", path, { headers, body });
-  await ask("/v1/acl/policy", { Name: "p", Rules: rules });
-  const token = await ask("/v1/acl/token", { Policies: [{ Name: "p" }] });
-  await ask("/v1/catalog/register", {
+  const { server, admin, tokenWith } = createGuarded();
+  await admin("PUT", "/v1/catalog/register", {
     ...node,
     Service: { Service: "web" },
     Checks: [
@@ -174,8 +162,8 @@ async function withToken(rules: string): Promise<{ server: Server; secret: strin
       { Name: "nc", Status: "passing" },
     ],
   });
-  await ask("/v1/catalog/register", { ...node, Service: { Service: "hidden" } });
-  return { server, secret: (token.json as { SecretID: string }).SecretID };
+  await admin("PUT", "/v1/catalog/register", { ...node, Service: { Service: "hidden" } });
+  return { server, secret: await tokenWith(rules) };
 }
 
 // spec/http.md 17.3 and 17.10.
@@ -202,7 +190,7 @@ t.test("reads show what the token may see", async (t) => {
   ];
   for (const [path, some, all] of table) {
     t.same(new Set(await seen(path, secret)), new Set(some), path);
-    t.same(new Set(await seen(path, master)), new Set(all), `${path} as manager`);
+    t.same(new Set(await seen(path, ROOT)), new Set(all), `${path} as manager`);
     t.same(await seen(path, undefined), [], `${path} as nobody`);
   }
   t.equal((await server.ask("GET", "/v1/catalog/node/n1")).json, null);

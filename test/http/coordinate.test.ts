@@ -1,4 +1,5 @@
 import t from "tap";
+import { createGuarded } from "./guarded.ts";
 import { createServer, registerService } from "./harness.ts";
 
 const coord = (x: number) => ({
@@ -109,30 +110,24 @@ t.test("lists: by node, by segment, blocking", async (t) => {
 });
 
 t.test("rights", async (t) => {
-  const master = "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb";
-  const tokens = { initialManagement: master, agentRecovery: "", default: "", dns: "" };
-  const server = createServer({ acl: { enabled: true, defaultPolicy: "deny", tokens } });
-  const ask = (method: string, path: string, token: string, body?: unknown) =>
-    server.ask(method, path, { headers: { "X-Consul-Token": token }, body });
+  const { as, admin, tokenWith } = createGuarded();
   const rules = 'node "n1" { policy = "write" } node "n2" { policy = "read" }';
-  await ask("PUT", "/v1/acl/policy", master, { Name: "p", Rules: rules });
-  const made = await ask("PUT", "/v1/acl/token", master, { Policies: [{ Name: "p" }] });
-  const { SecretID } = made.json as { SecretID: string };
+  const ask = as(await tokenWith(rules));
   for (const Node of ["n1", "n2", "n3"]) {
-    await ask("PUT", "/v1/catalog/register", master, { Node, Address: "10.0.0.1" });
+    await admin("PUT", "/v1/catalog/register", { Node, Address: "10.0.0.1" });
     const body = { Node, Coord: coord(1) };
-    const answer = await ask("PUT", "/v1/coordinate/update", SecretID, body);
+    const answer = await ask("PUT", "/v1/coordinate/update", body);
     t.equal(answer.status, Node === "n1" ? 200 : 403, `update of ${Node}`);
-    await ask("PUT", "/v1/coordinate/update", master, body);
+    await admin("PUT", "/v1/coordinate/update", body);
   }
-  const { json } = await ask("GET", "/v1/coordinate/nodes", SecretID);
+  const { json } = await ask("GET", "/v1/coordinate/nodes");
   t.same(
     (json as { Node: string }[]).map(({ Node }) => Node),
     ["n1", "n2"],
     "filtered",
   );
-  t.equal((await ask("GET", "/v1/coordinate/node/n2", SecretID)).status, 200);
-  const refused = await ask("GET", "/v1/coordinate/node/n3", SecretID);
+  t.equal((await ask("GET", "/v1/coordinate/node/n2")).status, 200);
+  const refused = await ask("GET", "/v1/coordinate/node/n3");
   t.same([refused.status, refused.text], [403, "Permission denied"]);
-  t.equal((await ask("GET", "/v1/coordinate/datacenters", "")).status, 200, "needs none");
+  t.equal((await as("")("GET", "/v1/coordinate/datacenters")).status, 200, "needs none");
 });

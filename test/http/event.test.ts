@@ -1,4 +1,5 @@
 import t from "tap";
+import { createGuarded } from "./guarded.ts";
 import { createServer, settle } from "./harness.ts";
 
 type Listed = { ID: string; Name: string; LTime: number };
@@ -81,22 +82,16 @@ t.test("blocking holds only while the index is equal", async (t) => {
 });
 
 t.test("rights", async (t) => {
-  const master = "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb";
-  const tokens = { initialManagement: master, agentRecovery: "", default: "", dns: "" };
-  const server = createServer({ acl: { enabled: true, defaultPolicy: "deny", tokens } });
-  const ask = (method: string, path: string, token: string, body?: unknown) =>
-    server.ask(method, path, { headers: { "X-Consul-Token": token }, body });
+  const { server, as, admin, tokenWith } = createGuarded();
   const rules = 'event "a" { policy = "write" } event "b" { policy = "read" }';
-  await ask("PUT", "/v1/acl/policy", master, { Name: "p", Rules: rules });
-  const made = await ask("PUT", "/v1/acl/token", master, { Policies: [{ Name: "p" }] });
-  const { SecretID } = made.json as { SecretID: string };
+  const ask = as(await tokenWith(rules));
   for (const name of ["a", "b", "c"]) {
-    const answer = await ask("PUT", `/v1/event/fire/${name}`, SecretID);
+    const answer = await ask("PUT", `/v1/event/fire/${name}`);
     t.equal(answer.status, name === "a" ? 200 : 403, name);
     if (name !== "a") t.equal(answer.text, "Permission denied");
-    if (name !== "a") await ask("PUT", `/v1/event/fire/${name}`, master);
+    if (name !== "a") await admin("PUT", `/v1/event/fire/${name}`);
   }
-  const list = await ask("GET", "/v1/event/list", SecretID);
+  const list = await ask("GET", "/v1/event/list");
   const events = list.json as Listed[];
   t.same(
     events.map(({ Name }) => Name),

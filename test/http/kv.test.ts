@@ -1,5 +1,6 @@
 // /v1/kv where the recorded scenarios are silent: exact octets, order, limits, rights, holds.
 import t from "tap";
+import { createGuarded, ROOT } from "./guarded.ts";
 import { createServer, settle, type Server } from "./harness.ts";
 
 const put = (server: Server, path: string, body = "x", headers = {}) =>
@@ -91,24 +92,13 @@ t.test("a value has its limit, which a reload changes", async (t) => {
 });
 
 t.test("a list needs the list policy where that is enabled", async (t) => {
-  const management = "99999999-0000-0000-0000-000000000001";
-  const tokens = { initialManagement: management, agentRecovery: "", default: "", dns: "" };
-  const server = createServer({
-    acl: { enabled: true, defaultPolicy: "deny", enableKeyListPolicy: true, tokens },
+  const { server, tokenWith } = createGuarded({ acl: { enableKeyListPolicy: true } });
+  const root = { "X-Consul-Token": ROOT };
+  const makeToken = async (rules: string): Promise<Record<string, string>> => ({
+    "X-Consul-Token": await tokenWith(rules),
   });
-  const root = { "X-Consul-Token": management };
-  const makeToken = async (name: string, Rules: string): Promise<Record<string, string>> => {
-    const how = { headers: root, body: { Name: name, Rules } };
-    await server.ask("PUT", "/v1/acl/policy", how);
-    const made = await server.ask("PUT", "/v1/acl/token", {
-      headers: root,
-      body: { Policies: [{ Name: name }] },
-    });
-    return { "X-Consul-Token": (made.json as { SecretID: string }).SecretID };
-  };
-  const reader = await makeToken("reader", 'key_prefix "a/" { policy = "read" }');
+  const reader = await makeToken('key_prefix "a/" { policy = "read" }');
   const lister = await makeToken(
-    "lister",
     'key_prefix "a/" { policy = "list" } key "a/2" { policy = "deny" }',
   );
   for (const key of ["a/1", "a/2", "b"]) await put(server, key, "x", root);

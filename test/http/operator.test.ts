@@ -2,6 +2,7 @@
 import t from "tap";
 import { loadKeyrings } from "../../src/cluster/keyring/driver.ts";
 import { operatorRoutes } from "../../src/http/operator.ts";
+import { denying, ROOT } from "./guarded.ts";
 import { createServer, registerService, type Server } from "./harness.ts";
 
 const key = (octet: number, octets = 16) => Buffer.alloc(octets, octet).toString("base64");
@@ -90,10 +91,7 @@ t.test("keyring: without encryption it says so", async (t) => {
 });
 
 t.test("rights", async (t) => {
-  const secret = "11111111-1111-4000-8000-000000000001";
-  const tokens = { initialManagement: secret, agentRecovery: "", default: "", dns: "" };
-  const acl = { enabled: true, defaultPolicy: "deny" as const, tokens };
-  const server = await create({ encrypt: a, acl: { acl } });
+  const server = await create({ encrypt: a, acl: { acl: denying() } });
   const missing = "Permission denied: Missing operator";
   const refused: [string, string, number, string][] = [
     ["GET", keyringPath, 500, "Reading keyring denied by ACLs"],
@@ -112,7 +110,7 @@ t.test("rights", async (t) => {
     const answer = await server.ask(method, path, body);
     t.same([answer.status, answer.text], [status, text], `${method} ${path}`);
   }
-  const list = await server.ask("GET", `${keyringPath}?token=${secret}`);
+  const list = await server.ask("GET", `${keyringPath}?token=${ROOT}`);
   t.equal(list.status, 200);
 });
 

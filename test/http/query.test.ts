@@ -1,37 +1,18 @@
 import t from "tap";
+import { createGuarded, ROOT } from "./guarded.ts";
 import { createServer, registerService } from "./harness.ts";
-
-const master = "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb";
 
 // spec/http.md 17.10 and section 14: lists are filtered, tokens hidden, execution filtered by Token.
 t.test("queries under ACLs", async (t) => {
-  const server = createServer({
-    acl: {
-      enabled: true,
-      defaultPolicy: "deny",
-      tokens: { initialManagement: master, agentRecovery: "", default: "", dns: "" },
-    },
-  });
+  const { server, admin, tokenWith } = createGuarded();
   const as = (token: string) => ({ "X-Consul-Token": token });
-  const make = async (rules: string, name: string) => {
-    await server.ask("PUT", "/v1/acl/policy", {
-      headers: as(master),
-      body: { Name: name, Rules: rules },
-    });
-    const body = { Policies: [{ Name: name }] };
-    const token = await server.ask("PUT", "/v1/acl/token", { headers: as(master), body });
-    return (token.json as { SecretID: string }).SecretID;
-  };
-  const writer = await make('query_prefix "q-" { policy = "write" }', "writer");
-  const reader = await make('query_prefix "" { policy = "read" }', "reader");
-  const viewer = await make(
+  const writer = await tokenWith('query_prefix "q-" { policy = "write" }');
+  const reader = await tokenWith('query_prefix "" { policy = "read" }');
+  const viewer = await tokenWith(
     'service_prefix "" { policy = "read" } node_prefix "" { policy = "read" }',
-    "viewer",
   );
-  await server.ask("PUT", "/v1/catalog/register", {
-    headers: as(master),
-    body: { Node: "n1", Address: "10.0.0.1", Service: { Service: "web" } },
-  });
+  const service = { Service: "web" };
+  await admin("PUT", "/v1/catalog/register", { Node: "n1", Address: "10.0.0.1", Service: service });
   const create = (token: string, body: object) =>
     server.ask("POST", "/v1/query", { headers: as(token), body });
   const web = { Service: { Service: "web" } };
@@ -46,7 +27,7 @@ t.test("queries under ACLs", async (t) => {
     (
       (await server.ask("GET", "/v1/query", { headers: as(token) })).json as { Token: string }[]
     ).map(({ Token }) => Token);
-  t.same(await list(master), [viewer, ""]);
+  t.same(await list(ROOT), [viewer, ""]);
   t.same(await list(reader), ["<hidden>", ""]);
   t.same(await list(viewer), []);
   t.equal((await server.ask("GET", `/v1/query/${id}`, { headers: as(viewer) })).status, 403);

@@ -13,6 +13,7 @@ import { snapshotRoutes } from "../../src/http/snapshot.ts";
 import { packArchive } from "../../src/http/snapshot/driver.ts";
 import { createPick } from "../cluster/state-fixtures.ts";
 import { temporaryDirectory } from "../temporary-directory.ts";
+import { denying, ROOT } from "./guarded.ts";
 import { createServer, type Server } from "./harness.ts";
 
 const MUTATIONS = Number(process.env["FUZZ_SNAPSHOTS"] ?? 1000);
@@ -265,22 +266,15 @@ t.test("a bomb of one endless frame, one endless line, too much of a good thing"
 });
 
 t.test("only who manages ACLs; other datacenters and methods", async (t) => {
-  const secret = "11111111-1111-4000-8000-000000000001";
-  const server = create({
-    acl: {
-      enabled: true,
-      defaultPolicy: "allow",
-      tokens: { initialManagement: secret, agentRecovery: "", default: "", dns: "" },
-    },
-  });
+  const server = create({ acl: { ...denying(), defaultPolicy: "allow" } });
   for (const method of ["GET", "PUT"]) {
     const refused = await server.ask(method, "/v1/snapshot");
     t.same([refused.status, refused.text], [403, "Permission denied"], method);
     const unknown = await server.ask(method, "/v1/snapshot?token=nobody");
     t.same([unknown.status, unknown.text], [403, "ACL not found"], method);
   }
-  t.equal((await server.ask("GET", `/v1/snapshot?token=${secret}`)).status, 200);
-  const dc = await server.ask("GET", `/v1/snapshot?dc=mars&token=${secret}`);
+  t.equal((await server.ask("GET", `/v1/snapshot?token=${ROOT}`)).status, 200);
+  const dc = await server.ask("GET", `/v1/snapshot?dc=mars&token=${ROOT}`);
   t.same([dc.status, dc.text], [500, "No path to datacenter"]);
   t.equal((await server.ask("GET", "/v1/snapshot?stale&consistent")).status, 400);
   const post = await server.ask("POST", "/v1/snapshot");

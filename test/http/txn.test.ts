@@ -1,4 +1,6 @@
 import t from "tap";
+import { check as checkFields, service as serviceFields } from "../cluster/state-fixtures.ts";
+import { createGuarded, ROOT } from "./guarded.ts";
 import { createServer, registerService, settle, type Server } from "./harness.ts";
 
 const put = (server: Server, body: unknown, path = "/v1/txn", headers = {}) =>
@@ -162,41 +164,12 @@ t.test("a delete without an id takes nothing with it", async (t) => {
     { type: "check", verb: "delete", node: "n1", index: 0 },
   ]) {
     // Past the checks of a request: a log may hold anything.
-    const service = { ...serviceFields, id: "" };
-    const command = { type: "txn", operations: [{ ...operation, service, check: checkFields }] };
+    const parts = { service: serviceFields("web", { id: "" }), check: checkFields("") };
+    const command = { type: "txn", operations: [{ ...operation, ...parts }] };
     await server.propose(command as unknown as Parameters<Server["propose"]>[0]);
   }
   t.equal(server.state.reader.servicesOfNode("n1").length, 1);
 });
-
-const serviceFields = {
-  id: "web",
-  service: "web",
-  kind: "",
-  tags: [],
-  address: "",
-  taggedAddresses: null,
-  meta: null,
-  port: 0,
-  socketPath: "",
-  weights: { passing: 1, warning: 1 },
-  enableTagOverride: false,
-  proxy: null,
-  connect: null,
-};
-const checkFields = {
-  checkId: "",
-  name: "",
-  status: "",
-  notes: "",
-  output: "",
-  serviceId: "",
-  type: "",
-  interval: "",
-  timeout: "",
-  exposedPort: 0,
-  definition: {},
-};
 
 t.test("readers wake after a success and sleep through a failure", async (t) => {
   const server = createServer();
@@ -257,24 +230,15 @@ t.test(
   },
 );
 
-const master = "aaaaaaaa-0000-4000-8000-000000000001";
-
 /** A server that denies by default, and a way to ask with these rules. */
-async function guarded() {
-  const tokens = { initialManagement: master, agentRecovery: "", default: "", dns: "" };
-  const server = createServer({ acl: { enabled: true, defaultPolicy: "deny", tokens } });
-  const as = (secret: string) => ({ "X-Consul-Token": secret });
-  let number = 0;
-  async function asking(Rules: string) {
-    const Name = `p${number++}`;
-    const headers = as(master);
-    await server.ask("PUT", "/v1/acl/policy", { headers, body: { Name, Rules } });
-    const body = { Policies: [{ Name }] };
-    const token = await server.ask("PUT", "/v1/acl/token", { headers, body });
-    const secret = (token.json as { SecretID: string }).SecretID;
-    return (operations: unknown[]) => put(server, operations, "/v1/txn", as(secret));
-  }
-  return { server, asking, all: (body: unknown[]) => put(server, body, "/v1/txn", as(master)) };
+function guarded() {
+  const { server, tokenWith } = createGuarded();
+  const asking = async (rules: string) => {
+    const headers = { "X-Consul-Token": await tokenWith(rules) };
+    return (operations: unknown[]) => put(server, operations, "/v1/txn", headers);
+  };
+  const all = (body: unknown[]) => put(server, body, "/v1/txn", { "X-Consul-Token": ROOT });
+  return { server, asking, all };
 }
 
 const service = (Verb: string, ID: string, Service: string) => ({
@@ -285,7 +249,7 @@ const check = (Verb: string, CheckID: string, ServiceID = "") => ({
 });
 
 t.test("rights are those on what stands in the catalog", async (t) => {
-  const { asking, all } = await guarded();
+  const { asking, all } = guarded();
   const made = await all([
     { Node: { Verb: "set", Node: { Node: "n1", Address: "10.0.0.1" } } },
     service("set", "web1", "web"),
@@ -339,6 +303,6 @@ t.test("rights are those on what stands in the catalog", async (t) => {
       { Results: null, Errors: [{ OpIndex: 1, What: "Permission denied" }] },
       name,
     );
-  const unknown = await put((await guarded()).server, [], "/v1/txn", { "X-Consul-Token": "x" });
+  const unknown = await put(guarded().server, [], "/v1/txn", { "X-Consul-Token": "x" });
   t.same([unknown.status, unknown.text], [403, "ACL not found"]);
 });
