@@ -18,6 +18,8 @@ const SYNC_RETRY_MS = 15_000;
 const LEADER_SPREAD_MS = 3_000;
 /** Proposals of one round that are under way at the same time. */
 const MAX_PROPOSALS = 128;
+/** Rounds under way at the same time; what is touched then waits until one of them has ended. */
+const MAX_ROUNDS = 64;
 /** Up to this many members the interval is not scaled. */
 const SCALE_THRESHOLD = 128;
 
@@ -60,41 +62,123 @@ export function scaleFactor(members: number): number {
   return Math.ceil(Math.log2(members) - Math.log2(SCALE_THRESHOLD)) + 1;
 }
 
+/** Name of a comparison of everything; others are `service:ID` and `check:ID`. */
+const ALL = "all";
+
+type Waiting = { ended: Promise<void>; follow: (round: Promise<void>) => void };
+
+type Touched = { services: Set<string>; checks: Set<string> };
+
 /** `state` is read at the time of each round. */
 export function createSyncer(state: LocalState, deps: SyncDeps): Syncer {
-  let touched = { services: new Set<string>(), checks: new Set<string>() };
+  let touched: Touched = { services: new Set(), checks: new Set() };
   let wantsAll = false;
   let isClosed = false;
-  let current: Promise<void> | undefined;
-  let queued: Promise<void> | undefined;
+  const rounds = new Set<Promise<void>>();
+  /** Services and checks of the rounds under way, by name. */
+  const busy = new Set<string>();
+  let isAllUnderWay = false;
+  /** Who waits for what could not begin, by name; "all": a comparison of everything. */
+  const waiting = new Map<string, Waiting>();
+  /** Touched since the last flush: whoever flushes waits for these. */
+  let fresh: string[] = [];
   let periodic: Cancel = () => {};
   let retry: Cancel | undefined;
   const randomBelow = (limitMs: number) => (deps.random.uint32() / 2 ** 32) * limitMs;
 
-  /** One round at a time: the difference is taken from the catalog, so it must show the last round. */
+  /**
+   * Rounds of different services run side by side, so that those who register share a write of the
+   * log. Of the same one they follow each other: the difference is taken from the catalog, so it must
+   * show the last round. A comparison of everything runs alone.
+   */
   function flush(): Promise<void> {
-    if (isClosed) return current ?? Promise.resolve();
-    if (current === undefined) {
-      current = round().finally(() => (current = undefined));
-      return current;
+    const mine = fresh;
+    fresh = [];
+    if (isClosed) return settled();
+    const begun = begin();
+    const waits = mine.filter(isLeft).map(waitFor);
+    if (begun) waits.push(begun);
+    return waits.length === 1 ? waits[0]! : Promise.all(waits).then(() => undefined);
+  }
+
+  function isLeft(name: string): boolean {
+    if (name === ALL) return wantsAll;
+    const id = name.slice(name.indexOf(":") + 1);
+    return (name.startsWith("service:") ? touched.services : touched.checks).has(id);
+  }
+
+  /** Ends with the round that takes it. */
+  function waitFor(name: string): Promise<void> {
+    let wait = waiting.get(name);
+    if (wait === undefined) {
+      let follow: Waiting["follow"] = () => {};
+      const ended = new Promise<void>((resolve) => (follow = resolve));
+      waiting.set(name, (wait = { ended, follow }));
     }
-    queued ??= current.then(() => {
-      queued = undefined;
-      return flush();
+    return wait.ended;
+  }
+
+  function begin(): Promise<void> | undefined {
+    if (isAllUnderWay || rounds.size >= MAX_ROUNDS || (wantsAll && rounds.size > 0))
+      return undefined;
+    const all = wantsAll;
+    const [now, names] = take(all);
+    if (!all && now.services.size + now.checks.size === 0) return undefined;
+    for (const name of names) busy.add(name);
+    isAllUnderWay = all;
+    wantsAll = false;
+    const ended = round(now, all).finally(() => {
+      rounds.delete(ended);
+      for (const name of names) busy.delete(name);
+      if (all) isAllUnderWay = false;
+      if (waiting.size > 0) begin();
     });
-    return queued;
+    rounds.add(ended);
+    for (const name of all ? [...waiting.keys()] : names) {
+      waiting.get(name)?.follow(ended);
+      waiting.delete(name);
+    }
+    return ended;
+  }
+
+  /** What may be written now, and what nobody else may write meanwhile. */
+  function take(all: boolean): [Touched, string[]] {
+    const before = touched;
+    touched = { services: new Set(), checks: new Set() };
+    if (all) return [before, []];
+    const now: Touched = { services: new Set(), checks: new Set() };
+    const names: string[] = [];
+    for (const kind of ["services", "checks"] as const)
+      for (const id of before[kind]) {
+        const own = kind === "services" ? [`service:${id}`] : namesOfCheck(id);
+        const isBusy = own.some((name) => busy.has(name));
+        (isBusy ? touched : now)[kind].add(id);
+        if (!isBusy) names.push(...own);
+      }
+    return [now, names];
+  }
+
+  /** A check and the service it belongs to, here and in the catalog. */
+  function namesOfCheck(id: string): string[] {
+    const here = state.checks.get(id)?.fields.serviceId;
+    const there = deps.reader.check(deps.own().node.node, id)?.serviceId;
+    const names = [`check:${id}`];
+    if (here) names.push(`service:${here}`);
+    if (there && there !== here) names.push(`service:${there}`);
+    return names;
+  }
+
+  async function settled(): Promise<void> {
+    while (rounds.size > 0) await Promise.all(rounds);
   }
 
   function syncAll(): Promise<void> {
     wantsAll = true;
+    fresh.push(ALL);
     return flush();
   }
 
-  async function round(): Promise<void> {
-    const now = touched;
-    const all = wantsAll;
-    touched = { services: new Set(), checks: new Set() };
-    wantsAll = false;
+  async function round(now: Touched, all: boolean): Promise<void> {
     const commands = all
       ? compareAll(now)
       : commandsForTouched(state, deps.own(), deps.reader, now);
@@ -114,7 +198,7 @@ export function createSyncer(state: LocalState, deps: SyncDeps): Syncer {
     scheduleRetry();
   }
 
-  function compareAll(now: typeof touched): Command[] {
+  function compareAll(now: Touched): Command[] {
     const own = deps.own();
     for (const [id, fields] of overriddenTags(state, own, deps.reader, now))
       deps.onOverride(id, fields);
@@ -151,8 +235,14 @@ export function createSyncer(state: LocalState, deps: SyncDeps): Syncer {
   }
 
   return {
-    touchService: (id) => void touched.services.add(id),
-    touchCheck: (id) => void touched.checks.add(id),
+    touchService(id) {
+      touched.services.add(id);
+      fresh.push(`service:${id}`);
+    },
+    touchCheck(id) {
+      touched.checks.add(id);
+      fresh.push(`check:${id}`);
+    },
     flush,
     syncAll,
     leadershipChanged(hasLeader) {
@@ -168,7 +258,7 @@ export function createSyncer(state: LocalState, deps: SyncDeps): Syncer {
       isClosed = true;
       periodic();
       retry?.();
-      await current;
+      await settled();
     },
     get pending() {
       return touched.services.size + touched.checks.size;

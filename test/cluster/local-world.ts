@@ -149,6 +149,11 @@ export function createLocalWorld(options: Partial<LocalSettings> & { seed?: numb
     uint32,
     breakDisk: (problem: string | undefined) => void (brokenDisk = problem),
     hold: () => void (held ??= []),
+    /** The proposal that waits longest goes on; the others stay held. */
+    async releaseOne() {
+      held?.shift()?.();
+      await settle();
+    },
     async release() {
       const waiting = held ?? [];
       held = undefined;

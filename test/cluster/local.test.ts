@@ -287,6 +287,47 @@ t.test("a change during a write under way is written after it", async (t) => {
   t.same(services(world), ["consul", "web"]);
 });
 
+t.test("writes of different services go side by side, of the same one in turn", async (t) => {
+  const world = await started();
+  const before = world.proposed.length;
+  const done: string[] = [];
+  const note = (what: string, work: Promise<unknown>) => work.then(() => void done.push(what));
+  world.hold();
+  const work = [
+    note("a", world.register({ Name: "a", Check: { TTL: "1h" } })),
+    note("b", world.register({ Name: "b", Port: 1 })),
+    note("b2", world.register({ Name: "b", Port: 2 })),
+    note("check of a", world.agent.updateTtl("service:a", "passing", "up")),
+    note("c", world.register({ Name: "c" })),
+    note("b gone", world.agent.deregisterService("b")),
+  ];
+  await world.pass(0);
+  t.equal(world.proposed.length - before, 3, "a, b and c are under way");
+  await world.releaseOne();
+  t.same(done, ["a"], "whoever is written does not wait for others");
+  await world.releaseOne();
+  t.same(done, ["a", "b"]);
+  await world.release();
+  await Promise.all(work);
+  t.same(services(world), ["a", "c", "consul"]);
+  t.equal(inCatalog(world, "service:a"), "passing up");
+});
+
+t.test("a full comparison waits for what is under way, and the rest for it", async (t) => {
+  const world = await started();
+  world.hold();
+  const first = world.register({ Name: "a" });
+  world.edit({ type: "deregister", node: "node-a", serviceId: "", checkId: "" });
+  const all = world.agent.reload({ services: [], checks: [] });
+  await world.pass(0);
+  const second = world.register({ Name: "b" });
+  await world.pass(0);
+  t.match(world.proposed.at(-1), { service: { id: "a" } }, "b waits");
+  await world.release();
+  await Promise.all([first, all, second]);
+  t.same(services(world), ["a", "b", "consul"]);
+});
+
 t.test("aliases follow service and node, not themselves; cycles end", async (t) => {
   const world = await started();
   await world.register({ Name: "web", Check: { TTL: "1h", Name: "web up" } });
