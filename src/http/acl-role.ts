@@ -1,12 +1,11 @@
 /** /v1/acl/role and roles. */
 import type { AclRoleRecord } from "../cluster/acl-state.ts";
 import type { Decoded } from "../cluster/decode.ts";
-import { isUuid } from "../cluster/uuid.ts";
 import { grantShapes, readGrants, showIdentities, showLinks } from "./acl-grants.ts";
-import { hashOf } from "./acl-policy.ts";
-import { HttpError, type Call, type Reply } from "./call.ts";
-import { answerRead, parseReadOptions, passBarrier } from "./read.ts";
-import { requireAclRead, requireAclWrite } from "./rights.ts";
+import type { NamedKind } from "./acl-named.ts";
+import { answerAclRead, hashOf } from "./acl-read.ts";
+import type { Call, Reply } from "./call.ts";
+import { requireAclRead } from "./rights.ts";
 
 const roleShape = {
   struct: {
@@ -38,85 +37,39 @@ function toRole(role: AclRoleRecord) {
 
 /** GET /v1/acl/roles[?policy=<id>]. */
 export function listRoles(call: Call): Reply {
-  const options = parseReadOptions(call);
-  call.requireDatacenter();
   const policyId = call.query("policy").toLowerCase();
-  return answerRead(call, options, {
-    topics: ["acl"],
-    showsConsistency: false,
-    look() {
-      requireAclRead(call);
-      const roles = call.deps.aclReader
-        .roles()
-        .filter(({ policies }) => policyId === "" || policies.some(({ id }) => id === policyId));
-      return { value: roles.map(toRole) };
-    },
+  return answerAclRead(call, () => {
+    requireAclRead(call);
+    const found = call.deps.aclReader
+      .roles()
+      .filter(({ policies }) => policyId === "" || policies.some(({ id }) => id === policyId));
+    return { value: found.map(toRole) };
   });
 }
 
-/** GET /v1/acl/role/name/<name>. */
-export function readRoleByName(call: Call): Reply {
-  if (call.argument === "") throw new HttpError(400, "Bad request: Missing role Name");
-  return readOne(call, () => call.deps.aclReader.roleByName(call.argument));
-}
-
-/** Of an unknown role Consul says 404 with an empty body; policies and tokens are 403. */
-function readOne(call: Call, find: () => AclRoleRecord | undefined): Reply {
-  const options = parseReadOptions(call);
-  call.requireDatacenter();
-  return answerRead(call, options, {
-    topics: ["acl"],
-    showsConsistency: false,
-    look() {
-      requireAclRead(call);
-      const role = find();
-      return role === undefined ? { value: null, absent: true } : { value: toRole(role) };
-    },
-    answer: (role) => (role === null ? call.empty(404) : call.json(role)),
-  });
-}
-
-/** PUT /v1/acl/role. */
-export async function createRole(call: Call): Promise<Response> {
-  const body = await call.readBody(roleShape, decoding);
-  if (body.ID !== "")
-    throw new HttpError(400, "Bad request: Role ID in URL and payload do not match");
-  call.requireDatacenter();
-  requireAclWrite(call);
-  return setRole(call, body, call.deps.random.uuid());
-}
-
-/** GET, PUT, DELETE /v1/acl/role/<id>. */
-export function answerRole(call: Call): Reply {
-  const id = call.argument.toLowerCase();
-  if (id === "") throw new HttpError(400, "Bad request: Missing role ID");
-  if (call.method === "GET") return readOne(call, () => call.deps.aclReader.role(id));
-  return call.method === "PUT" ? updateRole(call, id) : deleteRole(call, id);
-}
-
-async function updateRole(call: Call, id: string): Promise<Response> {
-  const body = await call.readBody(roleShape, decoding);
-  if (body.ID !== "" && body.ID.toLowerCase() !== id)
-    throw new HttpError(400, "Bad request: Role ID in URL and payload do not match");
-  call.requireDatacenter();
-  requireAclWrite(call);
-  if (!isUuid(id)) throw new HttpError(500, "Role ID invalid UUID");
-  await passBarrier(call, "leader");
-  if (call.deps.aclReader.role(id) === undefined)
-    throw new HttpError(500, `cannot find role ${id}`);
-  return setRole(call, body, id);
-}
-
-async function setRole(call: Call, body: Decoded<typeof roleShape>, id: string): Promise<Response> {
-  const role = { id, name: body.Name, description: body.Description, ...readGrants(body) };
-  // The state machine answers with the record, as command.ts says.
-  const made = (await call.propose({ type: "acl-role-set", role })) as AclRoleRecord;
-  return call.json(toRole(made));
-}
-
-async function deleteRole(call: Call, id: string): Promise<Response> {
-  call.requireDatacenter();
-  requireAclWrite(call);
-  await call.propose({ type: "acl-role-delete", id });
-  return call.json(true);
-}
+/** /v1/acl/role. */
+export const roles: NamedKind<Decoded<typeof roleShape>, AclRoleRecord> = {
+  title: "Role",
+  refusalOfId: "Role ID in URL and payload do not match",
+  readBody: (call) => call.readBody(roleShape, decoding),
+  byId: (reader, id) => reader.role(id),
+  byName: (reader, name) => reader.roleByName(name),
+  /** Of an unknown role Consul says 404 with an empty body; policies and tokens are 403. */
+  show: (call, find) =>
+    answerAclRead(
+      call,
+      () => {
+        requireAclRead(call);
+        const role = find();
+        return role === undefined ? { value: null, absent: true } : { value: toRole(role) };
+      },
+      (role) => (role === null ? call.empty(404) : call.json(role)),
+    ),
+  async set(call, body, id) {
+    const role = { id, name: body.Name, description: body.Description, ...readGrants(body) };
+    // The state machine answers with the record, as command.ts says.
+    const made = (await call.propose({ type: "acl-role-set", role })) as AclRoleRecord;
+    return call.json(toRole(made));
+  },
+  removal: (id) => ({ type: "acl-role-delete", id }),
+};

@@ -6,9 +6,9 @@ import { isUuid } from "../cluster/uuid.ts";
 import { formatDuration } from "../duration.ts";
 import { grantShapes, linksShape, readGrants, readLinks } from "./acl-grants.ts";
 import { showIdentities, showLinks } from "./acl-grants.ts";
-import { hashOf } from "./acl-policy.ts";
+import { answerAclRead, hashOf } from "./acl-read.ts";
 import { HttpError, type Call, type Reply } from "./call.ts";
-import { answerRead, parseReadOptions, passBarrier } from "./read.ts";
+import { passBarrier } from "./read.ts";
 import { requireAclRead, requireAclWrite } from "./rights.ts";
 
 const tokenShape = {
@@ -74,40 +74,28 @@ function show(call: Call, token: AclTokenRecord) {
 
 /** GET /v1/acl/tokens[?policy=<id>][&role=<id>]. */
 export function listTokens(call: Call): Reply {
-  const options = parseReadOptions(call);
-  call.requireDatacenter();
   const policyId = call.query("policy").toLowerCase();
   const roleId = call.query("role").toLowerCase();
   const { aclReader } = call.deps;
-  return answerRead(call, options, {
-    topics: ["acl"],
-    showsConsistency: false,
-    look() {
-      requireAclRead(call);
-      const tokens = aclReader
-        .tokens()
-        .filter(({ policies }) => policyId === "" || policies.some(({ id }) => id === policyId))
-        .filter(({ roles = [] }) => roleId === "" || roles.some(({ id }) => id === roleId))
-        .filter((token) => alive(call, token) !== undefined);
-      return { value: tokens.map((token) => show(call, token)) };
-    },
+  return answerAclRead(call, () => {
+    requireAclRead(call);
+    const tokens = aclReader
+      .tokens()
+      .filter(({ policies }) => policyId === "" || policies.some(({ id }) => id === policyId))
+      .filter(({ roles = [] }) => roleId === "" || roles.some(({ id }) => id === roleId))
+      .filter((token) => alive(call, token) !== undefined);
+    return { value: tokens.map((token) => show(call, token)) };
   });
 }
 
 /** GET /v1/acl/token/self: the caller's own token, whatever its rights; who shows none has acl.tokens.default. */
 export function readOwnToken(call: Call): Reply {
-  const options = parseReadOptions(call);
-  call.requireDatacenter();
   const { aclReader } = call.deps;
   const secretId = call.token() ?? call.deps.acl.defaultToken;
-  return answerRead(call, options, {
-    topics: ["acl"],
-    showsConsistency: false,
-    look() {
-      const token = secretId === "" ? undefined : alive(call, aclReader.tokenBySecret(secretId));
-      if (token === undefined) throw new HttpError(403, "ACL not found");
-      return { value: toToken(token) };
-    },
+  return answerAclRead(call, () => {
+    const token = secretId === "" ? undefined : alive(call, aclReader.tokenBySecret(secretId));
+    if (token === undefined) throw new HttpError(403, "ACL not found");
+    return { value: toToken(token) };
   });
 }
 
@@ -153,16 +141,10 @@ export function answerToken(call: Call): Reply {
 }
 
 function readToken(call: Call, accessorId: string): Reply {
-  const options = parseReadOptions(call);
-  call.requireDatacenter();
-  return answerRead(call, options, {
-    topics: ["acl"],
-    showsConsistency: false,
-    look() {
-      requireAclRead(call);
-      requireAccessor(accessorId);
-      return { value: show(call, requireToken(call, accessorId)) };
-    },
+  return answerAclRead(call, () => {
+    requireAclRead(call);
+    requireAccessor(accessorId);
+    return { value: show(call, requireToken(call, accessorId)) };
   });
 }
 

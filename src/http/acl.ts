@@ -1,8 +1,9 @@
 /** /v1/acl: which endpoints there are. Auth methods and binding rules are not among them. */
 import type { AclTokenFields } from "../cluster/command.ts";
 import { GLOBAL_MANAGEMENT_ID, type AclTokenRecord } from "../cluster/acl-state.ts";
-import { answerPolicy, createPolicy, listPolicies, readPolicyByName } from "./acl-policy.ts";
-import { answerRole, createRole, listRoles, readRoleByName } from "./acl-role.ts";
+import { answerNamed, createNamed, readByName } from "./acl-named.ts";
+import { listPolicies, policies } from "./acl-policy.ts";
+import { listRoles, roles } from "./acl-role.ts";
 import { answerToken, createToken, listTokens, readOwnToken, toToken } from "./acl-token.ts";
 import { answerTokenRules, translateRules } from "./acl-translate.ts";
 import { route, type Call, type Method, type Reply, type Route } from "./call.ts";
@@ -12,17 +13,17 @@ export function aclRoutes(): readonly Route[] {
   return [
     aclRoute(["PUT"], "/v1/acl/bootstrap", bootstrap),
     aclRoute(["GET"], "/v1/acl/policies", listPolicies),
-    aclRoute(["PUT"], "/v1/acl/policy", createPolicy),
-    aclRoute(["GET", "PUT", "DELETE"], "/v1/acl/policy/", answerPolicy),
-    aclRoute(["GET"], "/v1/acl/policy/name/", readPolicyByName),
+    aclRoute(["PUT"], "/v1/acl/policy", (call) => createNamed(call, policies)),
+    aclRoute(["GET", "PUT", "DELETE"], "/v1/acl/policy/", (call) => answerNamed(call, policies)),
+    aclRoute(["GET"], "/v1/acl/policy/name/", (call) => readByName(call, policies)),
     aclRoute(["GET"], "/v1/acl/tokens", listTokens),
     aclRoute(["PUT"], "/v1/acl/token", createToken),
     aclRoute(["GET"], "/v1/acl/token/self", readOwnToken),
     aclRoute(["GET", "PUT", "DELETE"], "/v1/acl/token/", answerToken),
     aclRoute(["GET"], "/v1/acl/roles", listRoles),
-    aclRoute(["PUT"], "/v1/acl/role", createRole),
-    aclRoute(["GET", "PUT", "DELETE"], "/v1/acl/role/", answerRole),
-    aclRoute(["GET"], "/v1/acl/role/name/", readRoleByName),
+    aclRoute(["PUT"], "/v1/acl/role", (call) => createNamed(call, roles)),
+    aclRoute(["GET", "PUT", "DELETE"], "/v1/acl/role/", (call) => answerNamed(call, roles)),
+    aclRoute(["GET"], "/v1/acl/role/name/", (call) => readByName(call, roles)),
     aclRoute(["POST"], "/v1/acl/rules/translate", translateRules),
     aclRoute(["GET"], "/v1/acl/rules/translate/", answerTokenRules),
     aclRoute(["GET"], "/v1/acl/replication", answerReplication),
