@@ -304,17 +304,22 @@ export class Call {
     return readWhole(this.request, read, (octets) => octets);
   }
 
-  /** The body's first JSON value; throws 400 `<prefix><what is wrong>`. */
-  async readJson(prefix = "Request decode failed: "): Promise<unknown> {
-    const parsed = parseFirstJson(await this.readText());
+  /**
+   * The body's first JSON value; throws 400 `<prefix><what is wrong>`. `whenEmpty`: "zero" takes an
+   * empty body for null, the default is an error.
+   */
+  async readJson({
+    prefix = "Request decode failed: ",
+    whenEmpty = "error",
+  }: BodyOptions = {}): Promise<unknown> {
+    const text = await this.readText();
+    if (text === "" && whenEmpty === "zero") return null;
+    const parsed = parseFirstJson(text);
     if (!parsed.ok) throw new HttpError(400, prefix + parsed.error);
     return parsed.value;
   }
 
-  /**
-   * The body decoded by a shape; throws 400 `<prefix><what is wrong>`. `whenEmpty`: "zero" takes an
-   * empty body for the zero value, the default is an error.
-   */
+  /** The same decoded by a shape; null is the zero value. */
   readBody<const S extends Shape>(shape: S, options: BodyOptions = {}): Promise<Decoded<S>> {
     return this.#decodeBody(shape, options);
   }
@@ -323,16 +328,10 @@ export class Call {
     shape: Shape,
     { prefix = "Request decode failed: ", whenEmpty = "error", ...options }: BodyOptions,
   ): Promise<never> {
-    const isZero = whenEmpty === "zero" && this.hasEmptyBody();
-    const value = isZero ? null : await this.readJson(prefix);
+    const value = await this.readJson({ prefix, whenEmpty });
     const decoded = decode(shape, value, "unknown" in options ? options : undefined);
     if (!decoded.ok) throw new HttpError(400, prefix + decoded.error);
     return decoded.value;
-  }
-
-  /** True for `Content-Length: 0` or no body at all. */
-  hasEmptyBody(): boolean {
-    return this.header("Content-Length") === "0" || this.request.body === null;
   }
 
   /**

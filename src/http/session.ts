@@ -73,7 +73,7 @@ async function create(call: Call): Promise<Response> {
 }
 
 async function readSession(call: Call): Promise<SessionBody> {
-  const value = call.hasEmptyBody() ? null : await call.readJson();
+  const value = await call.readJson({ whenEmpty: "zero" });
   const decoded = decodeShape(sessionShape, withoutNullLists(value), { unknown: undefined });
   if (!decoded.ok) throw new HttpError(400, `Request decode failed: ${decoded.error}`);
   return decoded.value;

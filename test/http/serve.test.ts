@@ -81,6 +81,10 @@ t.test("raw requests", async (t) => {
       "PUT /v1/kv/.%2e/agent/leave HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}",
       /^HTTP\/1.1 301 .*\r\nLocation: \/v1\/agent\/leave\r\n/s,
     ],
+    [
+      "PUT /v1/session/create HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+      /^HTTP\/1.1 200 /,
+    ],
     ["GET /v1/..x/y. HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", /^HTTP\/1.1 404 /],
     ["GET /v1/status/leader HTTP/1.0\r\n\r\n", /^HTTP\/1.. 200 /],
     ["GET /v1/status/leader HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n", /^HTTP\/1.1 400 /],
