@@ -196,7 +196,7 @@ const kvShapes: Readonly<Record<KvOperation["verb"], Shape>> = {
 };
 
 /** One write of the KV store. */
-export const kvOperation: Shape = (value) =>
+const kvOperation: Shape = (value) =>
   isPlain(value) &&
   typeof value["verb"] === "string" &&
   Object.hasOwn(kvShapes, value["verb"]) &&

@@ -34,7 +34,7 @@ export const TXN_OPERATIONS_MAX = 64;
  * Octets of keys and values that the results of one transaction may have, and 256 for each; beyond it
  * the transaction fails. Ours: 64 reads of a tree would otherwise be 64 times the whole store.
  */
-export const TXN_RESULT_OCTETS_MAX = 32 * 1024 * 1024;
+const TXN_RESULT_OCTETS_MAX = 32 * 1024 * 1024;
 const RESULT_OVERHEAD_OCTETS = 256;
 
 /** An operation on a key. `index` and `session` are what a verb compares with; any verb may be there. */

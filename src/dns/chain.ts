@@ -12,7 +12,7 @@ import type { Client } from "../ports.ts";
 /** Lookups inside our domains for one question (Consul `maxRecursionLevelDefault`). */
 export const CHAIN_LEVELS = 3;
 /** Foreign names asked for one question; further ones stay bare. Bounds what one packet can cause. */
-export const MAX_FOREIGN_NAMES = 20;
+const MAX_FOREIGN_NAMES = 20;
 
 /** The records behind host names outside our domains, for one question. */
 export type ForeignNames = {

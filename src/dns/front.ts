@@ -1,5 +1,5 @@
 /** The DNS listeners as the agent sees them: types only. src/platform implements UDP, dns/driver.ts TCP. */
-import type { Cancel, Log, SocketAddress } from "../ports.ts";
+import type { Log, SocketAddress } from "../ports.ts";
 import type { AnswerTable, Resolve, SharedClock } from "./answer.ts";
 
 /** Where to listen and who answers what the table does not hold. */
@@ -55,5 +55,4 @@ export type StartDnsFront = (options: DnsFrontOptions) => Promise<DnsFront>;
 export type TcpFront = {
   addresses: readonly SocketAddress[];
   close(): Promise<void>;
-  onClosed?: Cancel;
 };

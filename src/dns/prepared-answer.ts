@@ -17,9 +17,9 @@ import {
 } from "./size.ts";
 
 /** Orders prepared of an answer whose records differ in size; each begins with another record. */
-export const MAX_VARIANTS = 8;
+const MAX_VARIANTS = 8;
 /** How long such an answer stands before the choice is made anew. */
-export const VARIANTS_LIFE_MS = 1000;
+const VARIANTS_LIFE_MS = 1000;
 /** OPT without options. */
 const OPT_OCTETS = 11;
 /** Larger answers are computed for each question: the table has better use for the room. */

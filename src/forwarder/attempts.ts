@@ -8,9 +8,9 @@ import { encodeQuery, type Query } from "./query.ts";
 import { noteSilence, takeProbe, type Server } from "./upstreams.ts";
 
 /** A client gives up after 3 to 5 s; all servers together get this long (a longer `timeoutMs` wins). */
-export const TOTAL_MS = 3000;
+const TOTAL_MS = 3000;
 /** A server that is known to be dead may hold up a question this long, and only if no good one is left. */
-export const PROBE_PATIENCE_MS = 80;
+const PROBE_PATIENCE_MS = 80;
 /** How long the reply to such a question is listened for, so that its return is noticed. */
 const PROBE_LISTEN_MS = 2000;
 /** The only server is asked a second time if its time allows: one lost datagram should not fail a question. */

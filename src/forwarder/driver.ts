@@ -19,7 +19,7 @@ const PORT_ATTEMPTS = 8;
 /** Datagram sockets at a time, half of a usual limit of descriptors; one more fails with TOO_MANY_SOCKETS. */
 export const MAX_DATAGRAM_SOCKETS = 512;
 /** Connections at a time; one more fails with TOO_MANY_SOCKETS. */
-export const MAX_TCP_CONNECTIONS = 256;
+const MAX_TCP_CONNECTIONS = 256;
 
 /**
  * Datagram exchanges over node:dgram, for platforms without batched system calls and for tests. Each

@@ -28,7 +28,7 @@ import { matchReply } from "./query.ts";
 import { notePlain, noteReply } from "./upstreams.ts";
 
 /** Messages that look like guesses before the question moves to TCP (PowerDNS gives up after one). */
-export const MAX_NEAR_MISSES = 5;
+const MAX_NEAR_MISSES = 5;
 
 /** BADVERS is RCODE 0 with an extended part of 1 (RFC 6891 6.1.3). */
 const BADVERS = 16;

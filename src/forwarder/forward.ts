@@ -35,7 +35,7 @@ const LIMIT_REGAIN = 0.1;
 /** Clients waiting for one question. When full, a new one is REFUSED. */
 export const MAX_WAITERS_PER_QUESTION = 512;
 /** Clients that joined questions of others, in all. When full, a new one is REFUSED. */
-export const MAX_WAITERS = 16384;
+const MAX_WAITERS = 16384;
 
 export type Forwarder = {
   /** For clients' questions: an RCODE other than NOERROR and NXDOMAIN leads to the next server. */

@@ -52,7 +52,7 @@ export type Server = {
  * Questions that may be spent on a dead server: a burst, so that a short absence ends with the next
  * question, then a few per second, so that a long one costs next to nothing and still ends within a second.
  */
-export const PROBE_BURST = 8;
+const PROBE_BURST = 8;
 export const PROBES_PER_SECOND = 4;
 /** How long a server stays without EDNS after it answered only without (unbound keeps this for 15 minutes). */
 const PLAIN_MS = 15 * 60 * 1000;

@@ -22,7 +22,7 @@ import { superviseThread } from "./threads.ts";
 import { type WatchStart, WATCHING } from "./upstream-watch.ts";
 
 /** Bound of sockets open at once; one more gives the error EMFILE. As unbound's outgoing-range. */
-export const EXCHANGE_SOCKETS_MAX = 4096;
+const EXCHANGE_SOCKETS_MAX = 4096;
 /** Descriptors left to everything else (HTTP, TCP, store) out of the process's limit. */
 const DESCRIPTORS_KEPT = 512;
 /** Of a limit too small to keep so many, this share serves exchanges. */
