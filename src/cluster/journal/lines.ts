@@ -2,6 +2,7 @@
  * The text of the journal: one line per change, `CHECKSUM SEQUENCE DURABLE +|- KIND "ID" JSON`. The
  * first line says how many changes were written together with it. A line names the sequence number
  * up to which all was durable when it was written: so an unfinished end can be told from damage.
+ * Zeros follow the last line, room for the next ones.
  */
 import { fail, ok, type Result } from "../../base.ts";
 import { crc32 } from "../crc32.ts";
@@ -19,7 +20,7 @@ export type Journal = {
   baseOctets: number;
   /** Octets up to the end of the last whole line. */
   octets: number;
-  /** Octets behind that: a write that was never acknowledged. */
+  /** Octets behind that, without the zeros at the end: a write that was never acknowledged. */
   cutOctets: number;
 };
 
@@ -113,7 +114,7 @@ export function readJournal(octets: Uint8Array): Result<Journal, string> {
     sequence: Number(from),
     baseOctets: start,
     octets: start,
-    cutOctets: octets.length - start,
+    cutOctets: 0,
   };
   let number = 1;
   for (const { octets: each, at } of lines) {
@@ -127,9 +128,9 @@ export function readJournal(octets: Uint8Array): Result<Journal, string> {
     apply(journal.entries, read.change);
     journal.sequence = read.sequence;
     journal.octets = at + each.length + 1;
-    journal.cutOctets = octets.length - journal.octets;
     if (read.sequence === baseSequence) journal.baseOctets = journal.octets;
   }
+  journal.cutOctets = octets.findLastIndex((octet) => octet !== 0) + 1 - journal.octets;
   const lost = durableIn(octets, journal.octets, baseSequence) > journal.sequence;
   return lost ? fail(`line ${number} does not match its checksum`) : ok(journal);
 }
