@@ -53,18 +53,25 @@ function policyProblem(
   fields: AclPolicyFields,
   held: AclPolicyRecord | undefined,
 ): string | undefined {
-  if (fields.name === "") return "Invalid Policy: no Name is set";
-  if (!POLICY_NAME.test(fields.name))
-    return "Invalid Policy: invalid Name. Only alphanumeric characters, '-' and '_' are allowed";
+  const problem = policyNameProblem(fields.name);
+  if (problem !== undefined) return problem;
   const holder = state.policyNames.get(fields.name.toLowerCase());
   if (holder !== undefined && holder !== fields.id) {
     const policy = held === undefined ? "A Policy with Name" : "A policy with name";
     return `Invalid Policy: ${policy} "${fields.name}" already exists`;
   }
   if (fields.id !== GLOBAL_MANAGEMENT_ID) return undefined;
-  if (fields.rules !== MANAGEMENT_RULES)
-    return "Changing the Rules for the builtin global-management policy is not permitted";
   if (fields.datacenters !== null && fields.datacenters.length > 0)
     return "Changing the Datacenters of the builtin global-management policy is not permitted";
+  if (fields.rules !== MANAGEMENT_RULES)
+    return "Changing the Rules for the builtin global-management policy is not permitted";
+  return undefined;
+}
+
+/** What is wrong with the name itself, in Consul's words. */
+export function policyNameProblem(name: string): string | undefined {
+  if (name === "") return "Invalid Policy: no Name is set";
+  if (!POLICY_NAME.test(name))
+    return "Invalid Policy: invalid Name. Only alphanumeric characters, '-' and '_' are allowed";
   return undefined;
 }

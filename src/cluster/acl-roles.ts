@@ -54,11 +54,18 @@ function nameProblem(
   { id, name }: AclRoleFields,
   held: AclRoleRecord | undefined,
 ): string | undefined {
-  if (name === "") return "Invalid Role: no Name is set";
-  if (!ROLE_NAME.test(name))
-    return "Invalid Role: invalid Name. Only alphanumeric characters, '-' and '_' are allowed";
+  const problem = roleNameProblem(name);
+  if (problem !== undefined) return problem;
   const holder = state.roleNames.get(name.toLowerCase());
   if (holder === undefined || holder === id) return undefined;
   const role = held === undefined ? "A Role with Name" : "A role with name";
   return `Invalid Role: ${role} "${name}" already exists`;
+}
+
+/** What is wrong with the name itself, in Consul's words. */
+export function roleNameProblem(name: string): string | undefined {
+  if (name === "") return "Invalid Role: no Name is set";
+  if (!ROLE_NAME.test(name))
+    return "Invalid Role: invalid Name. Only alphanumeric characters, '-' and '_' are allowed";
+  return undefined;
 }

@@ -40,28 +40,36 @@ const PRECEDENCE: readonly Access[] = ["read", "list", "write", "deny"];
 /** Longest rules that are read, in UTF-16 code units: about 20 ms of work. Policies have hundreds. */
 export const RULES_LENGTH_MAX = 262_144;
 
-/** Rules of one policy in HCL or JSON. Members that are not ours (Enterprise) say nothing. */
+/**
+ * Rules of one policy in HCL or JSON; names in any case, as Consul's decoder takes them. Members that
+ * are not ours (Enterprise) say nothing.
+ */
 export function parseRules(text: string): Result<Rules, string> {
   if (text.length > RULES_LENGTH_MAX)
     return fail(`Failed to parse ACL rules: longer than ${RULES_LENGTH_MAX} characters`);
   const tree = parseHcl(text);
   if (!tree.ok) return fail(`Failed to parse ACL rules: ${tree.error}`);
   const rules = noRules();
-  for (const resource of RESOURCES) {
-    const { exact, prefix } = rules.resources[resource];
-    const problem =
-      readRules(tree.value[resource], resource, exact) ??
-      readRules(tree.value[`${resource}_prefix`], resource, prefix);
+  for (const [name, value] of Object.entries(tree.value)) {
+    const problem = readMember(name.toLowerCase(), value, rules);
     if (problem !== undefined) return fail(problem);
   }
+  return ok(rules);
+}
+
+/** Puts what a member at the top grants into `rules`; gives the first problem. */
+function readMember(name: string, value: HclValue, rules: MutableRules): string | undefined {
+  for (const resource of RESOURCES) {
+    const { exact, prefix } = rules.resources[resource];
+    if (name === resource) return readRules(value, { name, resource, into: exact });
+    if (name === `${resource}_prefix`) return readRules(value, { name, resource, into: prefix });
+  }
   for (const scalar of SCALARS) {
-    const value = tree.value[scalar];
-    if (value === undefined || value === "") continue;
-    if (!isAccess(value) || value === "list")
-      return fail(`Invalid ${scalar} policy: ${show(value)}`);
+    if (name !== scalar || value === "") continue;
+    if (!isAccess(value) || value === "list") return `Invalid ${scalar} policy: ${show(value)}`;
     rules.scalars[scalar] = value;
   }
-  return ok(rules);
+  return undefined;
 }
 
 /** Rules given as a table: `{ service: { web: "write" }, node_prefix: { "": "read" } }`. */
@@ -157,27 +165,44 @@ function noRules(): MutableRules {
   };
 }
 
-/** Puts the rules of `key "a" { policy = ... }` blocks into the map; gives the first problem. */
+/**
+ * Puts the rules of `key "a" { policy = ... }` blocks into the map; gives the first problem. Anything
+ * else under this name is one: a `deny` must not get lost by a slip of the pen.
+ */
 function readRules(
-  value: HclValue | undefined,
-  resource: Resource,
-  into: Map<string, Access>,
+  value: HclValue,
+  { name, resource, into }: { name: string; resource: Resource; into: Map<string, Access> },
 ): string | undefined {
-  for (const blocks of objectsOf(value))
-    for (const [name, body] of Object.entries(blocks))
-      for (const { policy } of objectsOf(body)) {
-        // `list` makes sense for keys only.
-        if (!isAccess(policy) || (policy === "list" && resource !== "key"))
-          return `Invalid ${resource} policy for "${name}": ${show(policy)}`;
-        put(into, name, policy);
-      }
+  const malformed = `Failed to parse ACL rules: expected ${name} "..." { policy = "..." }`;
+  const blocks = objectsOf(value);
+  if (blocks === undefined) return malformed;
+  for (const [label, body] of blocks.flatMap((block) => Object.entries(block))) {
+    const bodies = objectsOf(body);
+    if (bodies === undefined) return malformed;
+    for (const members of bodies) {
+      const policy = policyOf(members);
+      // `list` makes sense for keys only.
+      if (!isAccess(policy) || (policy === "list" && resource !== "key"))
+        return `Invalid ${name} policy for "${label}": ${show(policy)}`;
+      put(into, label, policy);
+    }
+  }
   return undefined;
 }
 
-/** HCL writes blocks as a list of objects, JSON usually as the object itself. */
-function objectsOf(value: HclValue | undefined): HclObject[] {
-  if (Array.isArray(value)) return value.flatMap(objectsOf);
-  return typeof value === "object" ? [value] : [];
+/** HCL writes blocks as a list of objects, JSON usually as the object itself; undefined for anything else. */
+function objectsOf(value: HclValue): HclObject[] | undefined {
+  const items = Array.isArray(value) ? value.flat() : [value];
+  const objects = items.filter(
+    (item): item is HclObject => typeof item === "object" && !Array.isArray(item),
+  );
+  return objects.length === items.length ? objects : undefined;
+}
+
+function policyOf(members: HclObject): HclValue | undefined {
+  for (const [name, value] of Object.entries(members))
+    if (name.toLowerCase() === "policy") return value;
+  return undefined;
 }
 
 function isAccess(value: HclValue | undefined): value is Access {

@@ -6,12 +6,16 @@ import { HttpError, type Call, type Reply } from "./call.ts";
 import { passBarrier } from "./read.ts";
 import { requireAclWrite } from "./rights.ts";
 
+type NamedBody = { ID: string; Name: string };
+
 /** One of the two kinds. */
-export type NamedKind<Body extends { ID: string }, Found> = {
+export type NamedKind<Body extends NamedBody, Found> = {
   title: "Policy" | "Role";
   /** What a body with an id is told where a new one is made. */
   refusalOfId: string;
   readBody(call: Call): Promise<Body>;
+  /** What is wrong with a name itself; looked at before the id is. */
+  nameProblem(name: string): string | undefined;
   byId(reader: AclReader, id: string): Found | undefined;
   byName(reader: AclReader, name: string): Found | undefined;
   /** Answers a read of one. */
@@ -22,7 +26,7 @@ export type NamedKind<Body extends { ID: string }, Found> = {
 };
 
 /** PUT /v1/acl/<kind>. */
-export async function createNamed<B extends { ID: string }, F>(
+export async function createNamed<B extends NamedBody, F>(
   call: Call,
   kind: NamedKind<B, F>,
 ): Promise<Response> {
@@ -34,20 +38,20 @@ export async function createNamed<B extends { ID: string }, F>(
 }
 
 /** GET /v1/acl/<kind>/name/<name>. */
-export function readByName<B extends { ID: string }, F>(call: Call, kind: NamedKind<B, F>): Reply {
+export function readByName<B extends NamedBody, F>(call: Call, kind: NamedKind<B, F>): Reply {
   if (call.argument === "") throw new HttpError(400, `Bad request: Missing ${wordOf(kind)} Name`);
   return kind.show(call, () => kind.byName(call.deps.aclReader, call.argument));
 }
 
 /** GET, PUT, DELETE /v1/acl/<kind>/<id>. */
-export function answerNamed<B extends { ID: string }, F>(call: Call, kind: NamedKind<B, F>): Reply {
+export function answerNamed<B extends NamedBody, F>(call: Call, kind: NamedKind<B, F>): Reply {
   const id = call.argument.toLowerCase();
   if (id === "") throw new HttpError(400, `Bad request: Missing ${wordOf(kind)} ID`);
   if (call.method === "GET") return kind.show(call, () => kind.byId(call.deps.aclReader, id));
   return call.method === "PUT" ? update(call, kind, id) : remove(call, kind.removal(id));
 }
 
-async function update<B extends { ID: string }, F>(
+async function update<B extends NamedBody, F>(
   call: Call,
   kind: NamedKind<B, F>,
   id: string,
@@ -58,6 +62,8 @@ async function update<B extends { ID: string }, F>(
     throw new HttpError(400, `Bad request: ${title} ID in URL and payload do not match`);
   call.requireDatacenter();
   requireAclWrite(call);
+  const problem = kind.nameProblem(body.Name);
+  if (problem !== undefined) throw new HttpError(500, problem);
   if (!isUuid(id)) throw new HttpError(500, `${title} ID invalid UUID`);
   await passBarrier(call, "leader");
   if (kind.byId(call.deps.aclReader, id) === undefined)

@@ -1,4 +1,5 @@
 /** /v1/acl/policy and policies. */
+import { policyNameProblem } from "../cluster/acl-policies.ts";
 import type { AclPolicyRecord } from "../cluster/acl-state.ts";
 import type { AclPolicyFields } from "../cluster/command.ts";
 import type { Decoded } from "../cluster/decode.ts";
@@ -53,6 +54,7 @@ export const policies: NamedKind<Decoded<typeof policyShape>, AclPolicyRecord> =
   title: "Policy",
   refusalOfId: "Cannot specify the ID when creating a new policy",
   readBody: (call) => call.readBody(policyShape, decoding),
+  nameProblem: policyNameProblem,
   byId: (reader, id) => reader.policy(id),
   byName: (reader, name) => reader.policyByName(name),
   show: (call, find) =>

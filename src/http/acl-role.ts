@@ -1,4 +1,5 @@
 /** /v1/acl/role and roles. */
+import { roleNameProblem } from "../cluster/acl-roles.ts";
 import type { AclRoleRecord } from "../cluster/acl-state.ts";
 import type { Decoded } from "../cluster/decode.ts";
 import { grantShapes, readGrants, showIdentities, showLinks } from "./acl-grants.ts";
@@ -52,6 +53,7 @@ export const roles: NamedKind<Decoded<typeof roleShape>, AclRoleRecord> = {
   title: "Role",
   refusalOfId: "Role ID in URL and payload do not match",
   readBody: (call) => call.readBody(roleShape, decoding),
+  nameProblem: roleNameProblem,
   byId: (reader, id) => reader.role(id),
   byName: (reader, name) => reader.roleByName(name),
   /** Of an unknown role Consul says 404 with an empty body; policies and tokens are 403. */

@@ -210,7 +210,7 @@ async function deleteToken(call: Call, accessorId: string): Promise<Response> {
   requireAccessor(accessorId);
   await passBarrier(call, "leader");
   const held = call.deps.aclReader.token(accessorId);
-  if (held !== undefined && held.secretId === call.token())
+  if (held !== undefined && held.secretId === (call.token() ?? call.deps.acl.defaultToken))
     throw new HttpError(500, "Deletion of the request's authorization token is not permitted");
   await call.propose({ type: "acl-token-delete", accessorId });
   return call.json(true);

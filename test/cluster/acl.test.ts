@@ -50,12 +50,25 @@ EOF
   t.same(heredoc, { ok: true, value: { a: "x\ny\n", b: [1, true, "c"] } });
 });
 
+t.test("names of rules are taken in any case", async (t) => {
+  const small = 'key "a" { policy = "deny" } key "b" { policy = "read" } acl = "read"';
+  const large = 'KEY "a" { Policy = "deny" } key "b" { POLICY = "read" } ACL = "read"';
+  t.same(rulesOf(large), rulesOf(small));
+});
+
 t.test("rules that cannot be are refused with a reason", async (t) => {
   const rows: [string, RegExp][] = [
     ['service "x" { policy = "bogus" }', /Invalid service policy for "x": "bogus"/],
     ['service "x" { policy = "list" }', /Invalid service policy/],
     ['service "x" {}', /no policy given/],
+    ['service_prefix "x" { policy = "bogus" }', /^Invalid service_prefix policy for "x"/],
     ['operator = "list"', /Invalid operator policy/],
+    ['key = "deny"', /^Failed to parse ACL rules: expected key "\.\.\." {/],
+    ['key { policy = "deny" }', /^Failed to parse ACL rules: expected key "\.\.\." {/],
+    ['{"node_prefix": 5}', /expected node_prefix "\.\.\." {/],
+    ['{"node_prefix": {"": "deny"}}', /expected node_prefix "\.\.\." {/],
+    ['{"key": ["a", {"b": {"policy": "deny"}}]}', /expected key "\.\.\." {/],
+    ['KEY "a" { Policy = "DENY" }', /^Invalid key policy for "a": "DENY"/],
     ['acl = ["read"]', /Invalid acl policy/],
     ['service "x" { policy = "read"', /line 1: expected '}'/],
     ["service", /expected '=' or '{'/],

@@ -223,3 +223,35 @@ t.test(
     }
   },
 );
+
+t.test("a name that cannot be is told before an id that is unknown, or none at all", async (t) => {
+  const { admin } = createGuarded();
+  for (const [kind, title] of [
+    ["policy", "Policy"],
+    ["role", "Role"],
+  ])
+    for (const [id, Name, text] of [
+      ["nothing", "", `Invalid ${title}: no Name is set`],
+      ["nothing", "a b", new RegExp(`^Invalid ${title}: invalid Name\\.`)],
+      ["nothing", "a", `${title} ID invalid UUID`],
+      [ROOT, "", `Invalid ${title}: no Name is set`],
+      [ROOT, "a", `cannot find ${kind} ${ROOT}`],
+    ] as const)
+      t.match(await admin("PUT", `/v1/acl/${kind}/${id}`, { Name }), { status: 500, text });
+  const management = "/v1/acl/policy/00000000-0000-0000-0000-000000000001";
+  t.match(await admin("PUT", management, { Name: "m", Datacenters: ["dc1"] }), {
+    status: 500,
+    text: "Changing the Datacenters of the builtin global-management policy is not permitted",
+  });
+});
+
+t.test("acl.tokens.default cannot remove itself, whoever shows no token is it", async (t) => {
+  const { server, admin, tokens } = createGuarded();
+  const Policies = [{ Name: "global-management" }];
+  const made = tokenOf(await admin("PUT", "/v1/acl/token", { Policies }));
+  tokens.default = made.SecretID;
+  t.match(await server.ask("DELETE", `/v1/acl/token/${made.AccessorID}`), {
+    status: 500,
+    text: "Deletion of the request's authorization token is not permitted",
+  });
+});
