@@ -84,12 +84,11 @@ async function answerUsage(call: Call): Promise<Response> {
   let instances = 0;
   let billable = 0;
   for (const _ of reader.nodes()) nodes++;
-  for (const name of names.keys())
+  // Spellings that differ in case are several names of one list.
+  for (const name of new Set([...names.keys()].map((each) => each.toLowerCase())))
     for (const { service, kind } of reader.instancesOf(name)) {
-      // Spellings that differ in case are several names of one list.
-      if (service !== name) continue;
       instances++;
-      if (connect[kind] !== undefined) connect[kind]++;
+      if (Object.hasOwn(connect, kind)) connect[kind]!++;
       else if (service !== "consul") billable++;
     }
   const usage = {

@@ -180,15 +180,16 @@ t.test("usage counts nodes, names and instances", async (t) => {
   await registerService(server, "n2", "web");
   await registerService(server, "n2", "Web", { ID: "upper" });
   await registerService(server, "n2", "proxy", { Kind: "connect-proxy" });
+  await registerService(server, "n2", "odd", { Kind: "constructor" });
   const { json } = await server.ask("GET", "/v1/operator/usage");
   t.match(json, {
     Usage: {
       dc1: {
         Nodes: 2,
-        Services: 3,
-        ServiceInstances: 4,
+        Services: 4,
+        ServiceInstances: 5,
         ConnectServiceInstances: { "connect-proxy": 1, "mesh-gateway": 0 },
-        BillableServiceInstances: 3,
+        BillableServiceInstances: 4,
       },
     },
     KnownLeader: true,
