@@ -1,6 +1,6 @@
 // /v1/acl where the recorded scenarios are silent: expiry, clones, links, resets, what is gone.
 import t from "tap";
-import { createGuarded, denying, ROOT } from "./guarded.ts";
+import { createGuarded, ROOT } from "./guarded.ts";
 import type { Server } from "./harness.ts";
 
 const ANONYMOUS = "00000000-0000-0000-0000-000000000002";
@@ -110,8 +110,7 @@ t.test("tokens and roles by what they link to; secrets for those who may write",
 });
 
 t.test("self without a token is acl.tokens.default; anonymous has none", async (t) => {
-  const { tokens } = denying();
-  const { server, admin } = createGuarded({ acl: { tokens } });
+  const { server, admin, tokens } = createGuarded();
   const made = tokenOf(await admin("PUT", "/v1/acl/token", {}));
   const self = () => server.ask("GET", "/v1/acl/token/self");
   t.match(await self(), { status: 403, text: "ACL not found" });

@@ -1,4 +1,5 @@
 /** A server that denies by default, and tokens for it. */
+import type { AclSettings } from "../../src/cluster/acl.ts";
 import { createServer, type Answer, type Server } from "./harness.ts";
 
 /** The secret that may do everything. */
@@ -9,6 +10,8 @@ export type Ask = (method: string, path: string, body?: unknown) => Promise<Answ
 
 export type Guarded = {
   server: Server;
+  /** Its configured tokens, which a test may change. */
+  tokens: AclSettings["tokens"];
   /** Asks as the holder of a secret. */
   as: (secret: string) => Ask;
   /** Asks as ROOT. */
@@ -17,7 +20,7 @@ export type Guarded = {
   tokenWith: (rules: string) => Promise<string>;
 };
 
-/** What `createServer` takes as `acl`; each call gives tokens of its own, so that a test may change them. */
+/** What `createServer` takes as `acl`. */
 export const denying = () => ({
   enabled: true,
   defaultPolicy: "deny" as const,
@@ -25,7 +28,8 @@ export const denying = () => ({
 });
 
 export function createGuarded(options: Parameters<typeof createServer>[0] = {}): Guarded {
-  const server = createServer({ ...options, acl: { ...denying(), ...options.acl } });
+  const acl = { ...denying(), ...options.acl };
+  const server = createServer({ ...options, acl });
   const as =
     (secret: string): Ask =>
     (method, path, body) =>
@@ -42,5 +46,5 @@ export function createGuarded(options: Parameters<typeof createServer>[0] = {}):
     const token = await admin("PUT", "/v1/acl/token", { Policies: [{ Name }] });
     return (token.json as { SecretID: string }).SecretID;
   }
-  return { server, as, admin, tokenWith };
+  return { server, tokens: acl.tokens, as, admin, tokenWith };
 }
