@@ -64,6 +64,18 @@ t.test("what was acknowledged is there for the next one", async (t) => {
   await journal.close();
 });
 
+t.test("what was asked for before the end is done, later changes are refused", async (t) => {
+  const world = createWorld(t);
+  const journal = world.open();
+  const asked = [put(journal, "a", "1"), put(journal, "b", "2")];
+  const closed = journal.close();
+  await t.rejects(put(journal, "c", "3"), {
+    message: /local\/journal: the agent is being stopped/,
+  });
+  await Promise.all([...asked, closed]);
+  t.same(await textsOf(world.open()), ["services a 1", "services b 2"]);
+});
+
 t.test("changes that come while the file is being read keep their order", async (t) => {
   const world = createWorld(t);
   const first = world.open();

@@ -99,6 +99,7 @@ export function createLocalJournal(
 
   function ask(wanted: Wanted): Promise<void> {
     return new Promise((resolve, reject) => {
+      if (isClosed) return reject(new Error(`${path}: the agent is being stopped`));
       const settle: Settle = (outcome) => (outcome.ok ? resolve() : reject(outcome.error));
       const run = (of: Core<Settle>): void => {
         if (!change(of, wanted, settle)) resolve();
@@ -119,7 +120,7 @@ export function createLocalJournal(
 
   /** Nothing is begun while something is under way: whoever does that goes on with the next. */
   function turn(of: Core<Settle>, isRetry = false): void {
-    const first = isClosed ? null : nextWork(of, isRetry);
+    const first = nextWork(of, isRetry);
     if (first !== null) working = work(of, first);
   }
 
@@ -188,10 +189,11 @@ export function createLocalJournal(
     put: (entry, isDurable) => ask({ ...entry, isDurable }),
     remove: (kind, id) => ask({ kind, id, text: null, isDurable: true }),
     async close() {
-      await Promise.resolve(); // what was asked for in this turn is begun
-      await working;
       isClosed = true;
       retry?.();
+      await loading?.catch(() => {}); // whoever asked for it is told
+      await Promise.resolve(); // what was asked for before is begun
+      await working;
       await file?.close();
       file = undefined;
     },
