@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { freePort } from "../free-port.mjs";
 import { startProgram, type Program } from "../program.ts";
 import { temporaryDirectory } from "../temporary-directory.ts";
-import { hasPeer, startPeer } from "./peer.ts";
+import { hasPeer, startDnsPeer } from "./peer.ts";
 
 const missing = ["dig", "kdig", "unbound"].filter((peer) => !hasPeer(peer));
 const skip = missing.length > 0 ? `not installed: ${missing.join(", ")}` : false;
@@ -35,7 +35,7 @@ async function startUpstream(t: Test): Promise<number> {
   ];
   const file = join(path, "unbound.conf");
   writeFileSync(file, lines.join("\n") + "\n");
-  startPeer(t, "unbound", ["-d", "-c", file]);
+  await startDnsPeer(t, "unbound", ["-d", "-c", file], { port, name: "www.corp.test" });
   return port;
 }
 

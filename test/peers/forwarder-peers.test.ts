@@ -13,7 +13,7 @@ import { decode, framed, query, tcpExchange } from "../dns-client.ts";
 import { wireName } from "../forwarder/world.ts";
 import { freePort } from "../free-port.mjs";
 import { temporaryDirectory } from "../temporary-directory.ts";
-import { hasPeer, startPeer } from "./peer.ts";
+import { hasPeer, startDnsPeer } from "./peer.ts";
 
 const longText = Array.from({ length: 8 }, (_, i) => String(i).repeat(250));
 
@@ -76,12 +76,8 @@ async function startResolver(
   argumentsFor: (port: number) => string[],
 ): Promise<number> {
   const port = await freePort();
-  startPeer(t, program, argumentsFor(port));
-  for (let tries = 0; tries < 100; tries++) {
-    const [reply] = await tcpExchange(port, framed(query(1, "www.corp.test")), 200);
-    if (reply !== undefined) return port;
-  }
-  throw new Error(`${program} does not answer`);
+  await startDnsPeer(t, program, argumentsFor(port), { port, name: "www.corp.test" });
+  return port;
 }
 
 function startForwarder(t: Test, port: number): Forwarder {

@@ -1,7 +1,11 @@
 /** Other people's programs, as Debian installs them. */
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Test } from "tap";
+import { framed, query, tcpExchange } from "../dns-client.ts";
+
+const START_LIMIT_MS = 20_000;
 
 /**
  * Whether a Debian program is there. Where peers must not be missing (WAYPOST_REQUIRE_PEERS=1, set in
@@ -40,4 +44,20 @@ export function startPeer(t: Test, program: string, args: string[]): void {
     child.kill("SIGTERM");
     await ended;
   });
+}
+
+/** The same for a DNS server; gives back when it answers a question for `name` over TCP on its port. */
+export async function startDnsPeer(
+  t: Test,
+  program: string,
+  args: string[],
+  { port, name }: { port: number; name: string },
+): Promise<void> {
+  startPeer(t, program, args);
+  // As long as nobody listens a connection is refused at once.
+  for (const until = Date.now() + START_LIMIT_MS; Date.now() < until; await sleep(20)) {
+    const [reply] = await tcpExchange(port, framed(query(1, name)), 1_000);
+    if (reply !== undefined) return;
+  }
+  throw new Error(`${program} does not answer`);
 }
