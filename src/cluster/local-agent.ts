@@ -16,6 +16,7 @@ import {
   type ServiceDefinition,
   type Source,
 } from "./definition.ts";
+import { dnsNameProblem } from "./dns-names.ts";
 import type { Outcome } from "./engine.ts";
 import {
   applyConfiguration,
@@ -304,7 +305,15 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
     };
   }
 
+  /** Once per name: a service that registers itself every minute is not new. */
+  function warnOfName({ fields: { id, service } }: ServiceDefinition): void {
+    if (state.services.get(id)?.fields.service === service) return;
+    const problem = dnsNameProblem(service);
+    if (problem !== undefined) log("warn", problem, { service });
+  }
+
   function configure(config: LocalConfig): LocalOutput[] {
+    for (const service of config.services) warnOfName(service);
     const { outputs, errors } = applyConfiguration(state, admitted(config));
     for (const error of errors) log("error", `configuration: ${error}`);
     return outputs;
@@ -339,6 +348,7 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
       const problem =
         problemOfTaggedAddresses(service.fields.taggedAddresses) ?? refusal(service.checks, "api");
       if (problem !== undefined) return Promise.resolve(fail(problem));
+      warnOfName(service);
       return perform(registerService(state, service, { source: "api", replaceExistingChecks }));
     },
     registerCheck(check) {

@@ -117,6 +117,18 @@ t.test(
   },
 );
 
+t.test("names that DNS does not find are accepted, and told once", async (t) => {
+  const world = await started();
+  for (const Name of ["web", "a_b", "caf\u00e9", "x".repeat(63), "y".repeat(64), "a_b"])
+    await world.register({ Name });
+  t.equal(services(world).length, 6, "web, the other four, and consul");
+  const warnings = world.logged.filter((line) => line.startsWith("warn"));
+  t.same(
+    warnings.map((line) => line.replace(/.*(invalid characters|too long).*"(\S+)"}$/, "$1 $2")),
+    ["invalid characters a_b", "invalid characters caf\u00e9", `too long ${"y".repeat(64)}`],
+  );
+});
+
 t.test("a check needs its service", async (t) => {
   const world = await started();
   t.same(await world.check({ Name: "x", ServiceID: "nosvc", TTL: "5s" }), {
