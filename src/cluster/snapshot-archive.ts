@@ -39,6 +39,8 @@ const END_AFTER_HASH = Uint8Array.of(3, 0, 0, 0, 0, 0, 0, 0, 0, 0);
 export const ARCHIVE_END_OCTETS = END_BEFORE_HASH.length + HASH_OCTETS + END_AFTER_HASH.length;
 
 const HEAD_OCTETS_MAX = 4096;
+/** The log goes on above the index of a restored file. Indexes have 48 bits on disk: half of them stay for it. */
+const INDEX_MAX = 2 ** 47;
 const encoder = new TextEncoder();
 
 /** Header of the first member, in the place of the one that a compressor writes. */
@@ -173,6 +175,7 @@ function parseHead(line: Uint8Array): ArchiveHead | undefined {
   const { index, term, datacenter, version, savedMs } = given;
   if (given["waypost-snapshot"] !== VERSION || !isCounter(index) || !isCounter(term))
     return undefined;
+  if (index > INDEX_MAX) return undefined;
   if (typeof datacenter !== "string" || typeof version !== "string" || !isCounter(savedMs))
     return undefined;
   return { index, term, datacenter, version, savedMs };

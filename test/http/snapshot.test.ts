@@ -245,6 +245,18 @@ t.test(
   },
 );
 
+t.test("an index that leaves none for the log is refused", async (t) => {
+  const server = create();
+  const data = gunzipSync(await save(server));
+  const image = data.subarray(data.indexOf(10) + 1);
+  const about = { term: 1, datacenter: "dc1", version: "0", savedMs: 0 };
+  const put = (index: number) =>
+    request(server, "PUT", forge(Buffer.concat([headLine({ index, ...about }), image])));
+  const { octets } = await put(2 ** 47 + 1);
+  t.match(textOf(octets), /first line is not that of a snapshot$/);
+  t.equal((await put(2 ** 47)).response.status, 200);
+});
+
 t.test("a bomb of one endless frame, one endless line, too much of a good thing", async (t) => {
   const server = create();
   const head = headLine({ index: 1, term: 1, datacenter: "dc1", version: "0", savedMs: 0 });
