@@ -205,9 +205,12 @@ const INDEXES: readonly (keyof Head["indexes"])[] = [
   "kvDropped",
 ];
 
+/** The last one of a Date. Log time goes on from there, and every entry has to be a safe integer. */
+const TIME_MS_MAX = 8.64e15;
+
 function readHead([, format, index, epoch, indexes, timeMs = 0]: Row): Reading | undefined {
   if (format !== FORMAT || !isCounter(index) || !isCounter(epoch)) return undefined;
-  if (!isCounter(timeMs)) return undefined;
+  if (!isCounter(timeMs) || timeMs > TIME_MS_MAX) return undefined;
   if (typeof indexes !== "object" || indexes === null) return undefined;
   // Older snapshots have no coordinates and no keys.
   const given: Record<string, unknown> = { coordinates: 0, kv: 0, kvDropped: 0, ...indexes };

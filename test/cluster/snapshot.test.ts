@@ -195,6 +195,7 @@ t.test("rows with a right checksum but a wrong sense are refused", async (t) => 
     ["instance before any node", rows.toSpliced(1, 0, rows[at("s")]!)],
     ["no head", rows.slice(1)],
     ["two heads", rows.toSpliced(1, 0, rows[0]!)],
+    ["a time that leaves none", rows.with(0, rows[0]!.with(5, Number.MAX_SAFE_INTEGER))],
     ["no end", rows.slice(0, -1)],
     ["unknown row", rows.toSpliced(1, 0, ["kv", "a"])],
     ["member of a wrong type", rows.with(at("n"), rows[at("n")]!.with(6, 7))],
