@@ -99,7 +99,7 @@ const rows: Record<string, Row> = {
   "acl.tokens.agent": ["text", ownEntries, { secret: true, silent: "" }],
   "acl.tokens.replication": ["text", cluster, { secret: true, silent: "" }],
   "acl.tokens.managed_service_provider": ["anything", enterprise],
-  "acl.tokens.config_file_service_registration": ["text", ownEntries, { secret: true }],
+  "acl.tokens.config_file_service_registration": ["text", ownEntries, { secret: true, silent: "" }],
   "dns_config.use_cache": ["boolean", local, always],
   "dns_config.cache_max_age": ["durationMs", local, { min: 0, ...always }],
   "dns_config.prefer_namespace": ["boolean", enterprise, off],
