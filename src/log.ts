@@ -1,4 +1,4 @@
-import type { Cancel, Clock, Log, LogLevel } from "./ports.ts";
+import type { Cancel, Clock, Follower, Log, LogLevel } from "./ports.ts";
 
 /** Where and how lines are written. `write` gets whole lines with their line feed. */
 export type LogSettings = {
@@ -9,14 +9,11 @@ export type LogSettings = {
   clock: Clock;
 };
 
-/** Another reader of the log, with a level and a form of its own. */
-export type Follower = { level: LogLevel; json: boolean; write(line: string): void };
-
 /** A log whose level can be changed by a reload and which can be followed (agent/monitor). */
 export type AdjustableLog = {
   log: Log;
   setLevel: (level: LogLevel) => void;
-  /** Gets every later line from its level on, until cancelled. */
+  /** Gets a line that says so at once, whatever its level, and every later one from its level on, until cancelled. */
   follow: (follower: Follower) => Cancel;
 };
 
@@ -39,11 +36,15 @@ const secretName = /token|secret|password|encrypt|authorization/i;
 /**
  * Lines as `2026-01-31T12:00:00.000Z [WARN]  message: key=value` (the form of Consul's log), or as
  * JSON with @timestamp, @level and @message. At most 100 lines per second; how many were left out
- * is said with the first line of a later second. Values of fields named like secrets are hidden.
+ * is said with the first line of a later second that there is room for. Values of fields named like secrets are hidden.
  */
 export function createLog(settings: LogSettings): AdjustableLog {
   const { clock } = settings;
-  const own = createSink(settings, clock);
+  const write = (line: string) => {
+    settings.write(line);
+    return true;
+  };
+  const own = createSink({ ...settings, write }, clock);
   const followers = new Set<Sink>();
   return {
     log(level, message, fields = {}) {
@@ -53,6 +54,7 @@ export function createLog(settings: LogSettings): AdjustableLog {
     setLevel: own.setLevel,
     follow(follower) {
       const sink = createSink(follower, clock);
+      sink.emit("info", "the log follows", { level: follower.level });
       followers.add(sink);
       return () => void followers.delete(sink);
     },
@@ -60,6 +62,8 @@ export function createLog(settings: LogSettings): AdjustableLog {
 }
 
 type Sink = {
+  /** Writes the line in any case; false: there was no room. */
+  emit(level: LogLevel, message: string, fields: Record<string, unknown>): boolean;
   put(level: LogLevel, message: string, fields: Record<string, unknown>): void;
   setLevel: (level: LogLevel) => void;
 };
@@ -69,29 +73,27 @@ function createSink(settings: Follower, clock: Clock): Sink {
   let secondStartMs = -Infinity;
   let written = 0;
   let suppressed = 0;
-  const emit = (level: LogLevel, message: string, fields: Record<string, unknown>) => {
+  const emit: Sink["emit"] = (level, message, fields) => {
     const time = new Date(clock.wallMs()).toISOString();
     const shown = hideSecrets(fields);
     const line = settings.json
       ? JSON.stringify({ "@level": level, "@message": message, "@timestamp": time, ...shown })
       : `${time} ${labels[level]} ${oneLine(message)}${textOf(shown)}`;
-    settings.write(`${line}\n`);
+    return settings.write(`${line}\n`);
   };
   return {
+    emit,
     put(level, message, fields) {
       if (severity[level] < least) return;
       const nowMs = clock.monotonicMs();
       if (nowMs - secondStartMs >= 1000) {
-        if (suppressed > 0) emit("warn", "log lines left out", { count: suppressed });
+        if (suppressed > 0 && emit("warn", "log lines left out", { count: suppressed }))
+          suppressed = 0;
         secondStartMs = nowMs;
         written = 0;
-        suppressed = 0;
       }
-      if (written >= maxLinesPerSecond) suppressed++;
-      else {
-        written++;
-        emit(level, message, fields);
-      }
+      if (written < maxLinesPerSecond && emit(level, message, fields)) written++;
+      else suppressed++;
     },
     setLevel(level) {
       least = severity[level];

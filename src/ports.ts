@@ -31,6 +31,12 @@ export type LogLevel = "trace" | "debug" | "info" | "warn" | "error";
 /** One line per call; `fields` are appended as key=value. Secrets never go here. */
 export type Log = (level: LogLevel, message: string, fields?: Record<string, unknown>) => void;
 
+/**
+ * A reader of the log, with a level and a form of its own. `write` gives false for a line that
+ * it has no room for: it is counted as left out.
+ */
+export type Follower = { level: LogLevel; json: boolean; write(line: string): boolean };
+
 /** Address of a peer or listener: IP literal without brackets, port 0..65535. */
 export type SocketAddress = { address: string; port: number };
 

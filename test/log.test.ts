@@ -68,7 +68,7 @@ t.test("levels", async (t) => {
 t.test("a follower has its own level and form, until it is cancelled", async (t) => {
   const { log, lines, follow } = start({ level: "error" });
   const followed: string[] = [];
-  const write = (line: string) => void followed.push(line);
+  const write = (line: string) => followed.push(line) > 0;
   const cancel = follow({ level: "debug", json: true, write });
   log("debug", "seen");
   log("trace", "not seen");
@@ -77,9 +77,29 @@ t.test("a follower has its own level and form, until it is cancelled", async (t)
   log("error", "after the end");
   t.same(
     followed.map((line) => (JSON.parse(line) as Record<string, unknown>)["@message"]),
-    ["seen", "by both"],
+    ["the log follows", "seen", "by both"],
   );
   t.equal(lines.length, 2);
+});
+
+t.test("lines that a follower has no room for are counted", async (t) => {
+  const { log, now, follow } = start();
+  const followed: string[] = [];
+  let room = 2;
+  const write = (line: string) => room-- > 0 && followed.push(line) > 0;
+  follow({ level: "error", json: false, write });
+  for (let i = 0; i < 5; i++) log("error", `line ${i}`);
+  now.ms += 1000;
+  log("error", "no room to say so either");
+  room = 10;
+  now.ms += 1000;
+  log("error", "room again");
+  t.match(followed, [
+    /\[INFO\] {2}the log follows: level=error\n$/,
+    /line 0\n$/,
+    /log lines left out: count=5\n$/,
+    /room again\n$/,
+  ]);
 });
 
 t.test("secrets stay out", async (t) => {

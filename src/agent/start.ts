@@ -4,8 +4,7 @@ import type { LoadedConfig } from "../config.ts";
 import type { StartDnsFront } from "../dns/front.ts";
 import type { ResolvConf } from "../forwarder/resolvconf.ts";
 import type { StartHttp } from "../http/listen.ts";
-import type { Follower } from "../log.ts";
-import type { Cancel, Clock, Exchanges, Log, LogLevel, LogStore } from "../ports.ts";
+import type { Cancel, Clock, Exchanges, Follower, Log, LogLevel, LogStore } from "../ports.ts";
 import type { Random, SocketAddress, Timers } from "../ports.ts";
 
 /** What only the runtime can do. */

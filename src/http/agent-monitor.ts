@@ -1,6 +1,6 @@
 /** GET /v1/agent/monitor: the log as an endless stream. */
 import { constants, createGzip } from "node:zlib";
-import type { Cancel, LogLevel } from "../ports.ts";
+import type { Cancel, Follower, LogLevel } from "../ports.ts";
 import { requireAgentRead } from "./agent-rights.ts";
 import { HttpError, route, type Call, type Reply, type Route } from "./call.ts";
 import { takesGzip } from "./json.ts";
@@ -16,11 +16,11 @@ const levels = new Map<string, LogLevel>([
 
 /** Streams open at the same time; the next one is refused with 503. */
 const MAX_MONITORS = 16;
-/** Lines that wait for a slow reader; further ones are left out and counted. */
+/** Lines that wait for a slow reader; further ones are left out and counted by the log. */
 const MAX_QUEUED_LINES = 512;
 
 type MonitorDeps = {
-  followLog(options: { level: LogLevel; json: boolean; write(line: string): void }): Cancel;
+  followLog(follower: Follower): Cancel;
 };
 
 /** `?loglevel=` (default info), `?logjson`. */
@@ -80,19 +80,16 @@ function streamOfLog(
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   let stop: Cancel = () => {};
-  let leftOut = 0;
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {
-        // Bun sends the status line with the first octets, and clients wait for it
-        controller.enqueue(encoder.encode("\n"));
+        // Bun sends the status line with the first octets, and clients wait for it: the log begins at once.
         stop = deps.followLog({
           ...options,
           write(line) {
-            if ((controller.desiredSize ?? 0) <= 0) return void leftOut++;
-            if (leftOut > 0) controller.enqueue(encoder.encode(`[${leftOut} lines left out]\n`));
-            leftOut = 0;
+            if ((controller.desiredSize ?? 0) <= 0) return false;
             controller.enqueue(encoder.encode(line));
+            return true;
           },
         });
       },

@@ -2,7 +2,7 @@
 import type { Result } from "../base.ts";
 import { originCoordinate } from "../cluster/coordinates.ts";
 import type { LocalAgent } from "../cluster/local-agent.ts";
-import type { Cancel, LogLevel } from "../ports.ts";
+import type { Cancel, Follower } from "../ports.ts";
 import { checkRoutes } from "./agent-check.ts";
 import { localHealthRoutes } from "./agent-health.ts";
 import { monitorRoutes } from "./agent-monitor.ts";
@@ -51,8 +51,8 @@ export type AgentDeps = {
   prometheusRetentionMs(): number;
   /** Text form of agent/metrics. */
   prometheusText(): Promise<string>;
-  /** Writes every log line from this level on; lines end with a line feed. */
-  followLog(options: { level: LogLevel; json: boolean; write(line: string): void }): Cancel;
+  /** See createLog. */
+  followLog(follower: Follower): Cancel;
 };
 
 /** All routes of /v1/agent. */

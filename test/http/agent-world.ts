@@ -6,6 +6,7 @@ import { describeOwnNode } from "../../src/cluster/own-node.ts";
 import { agentRoutes, type AgentDeps, type Member } from "../../src/http/agent.ts";
 import { tokenRoutes } from "../../src/http/agent-token.ts";
 import { collectHostInfo } from "../../src/http/host/driver.ts";
+import { createLog } from "../../src/log.ts";
 import { createServer } from "./harness.ts";
 
 type Options = Parameters<typeof createServer>[0] & { retentionMs?: number; starts?: boolean };
@@ -27,7 +28,7 @@ const member: Member = {
 /** The HTTP application with a local agent on the same catalog. */
 export async function startAgent(options: Options = {}) {
   const done: string[] = [];
-  const followers = new Set<(line: string) => void>();
+  const monitors = { count: 0 };
   const late = {} as LocalAgent; // filled in below: the agent needs the server's catalog
   const deps: AgentDeps = {
     local: late,
@@ -42,10 +43,13 @@ export async function startAgent(options: Options = {}) {
     metricsSnapshot: () => ({ Timestamp: "", Gauges: [], Points: [], Counters: [], Samples: [] }),
     prometheusRetentionMs: () => options.retentionMs ?? 0,
     prometheusText: () => Promise.resolve("up 1\n"),
-    followLog(options) {
-      const write = (line: string) => options.write(line);
-      followers.add(write);
-      return () => followers.delete(write);
+    followLog(follower) {
+      const stop = agentLog.follow(follower);
+      monitors.count++;
+      return () => {
+        monitors.count--;
+        stop();
+      };
     },
   };
   const server = createServer({
@@ -56,6 +60,8 @@ export async function startAgent(options: Options = {}) {
       ...(options.more ?? []),
     ],
   });
+  const { clock } = server.world;
+  const agentLog = createLog({ level: "error", json: false, write: () => {}, clock });
   const own = describeOwnNode({
     name: "node-a",
     id: "aaaaaaaa-0000-4000-8000-000000000001",
@@ -86,5 +92,5 @@ export async function startAgent(options: Options = {}) {
   });
   Object.defineProperties(late, Object.getOwnPropertyDescriptors(local));
   if (options.starts !== false) await local.start({ services: [], checks: [] });
-  return { server, local, done, followers };
+  return { server, local, done, monitors, log: agentLog.log };
 }

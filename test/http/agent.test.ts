@@ -146,7 +146,7 @@ t.test("self, members, host, reload, leave, join, force-leave", async (t) => {
 });
 
 t.test("monitor streams lines, bounds its queue, ends with its reader", async (t) => {
-  const { server, followers } = await startAgent();
+  const { server, monitors, log } = await startAgent();
   const response = await server.app.request(
     "/v1/agent/monitor?loglevel=debug",
     {},
@@ -158,17 +158,21 @@ t.test("monitor streams lines, bounds its queue, ends with its reader", async (t
   );
   t.equal(response.status, 200);
   const reader = response.body!.getReader();
-  t.equal(new TextDecoder().decode((await reader.read()).value), "\n", "answers at once");
-  const [write] = followers;
-  write!("one\n");
-  t.equal(new TextDecoder().decode((await reader.read()).value), "one\n");
-  for (let i = 0; i < 600; i++) write!(`${i}\n`);
-  let read = "";
-  while (!read.endsWith("511\n")) read += new TextDecoder().decode((await reader.read()).value);
-  write!("later\n");
-  t.equal(new TextDecoder().decode((await reader.read()).value), "[88 lines left out]\n");
+  const next = async () => new TextDecoder().decode((await reader.read()).value);
+  t.match(await next(), /\[INFO\] {2}the log follows: level=debug\n$/, "answers at once");
+  log("debug", "one");
+  t.match(await next(), /\[DEBUG\] one\n$/);
+  for (let i = 0; i < 600; i++) {
+    if (i % 100 === 0) server.world.advance(1000); // so that the log lets all of them through
+    log("debug", `line ${i}`);
+  }
+  while (!(await next()).endsWith("line 511\n"));
+  server.world.advance(1000);
+  log("debug", "later");
+  t.match(await next(), "log lines left out: count=88\n");
+  t.match(await next(), "later\n");
   await reader.cancel();
-  t.equal(followers.size, 0);
+  t.equal(monitors.count, 0);
   for (const word of ["bogus", "constructor"])
     t.match(await server.ask("GET", `/v1/agent/monitor?loglevel=${word}`), {
       status: 400,
@@ -177,7 +181,7 @@ t.test("monitor streams lines, bounds its queue, ends with its reader", async (t
 });
 
 t.test("monitor for clients that take gzip: each line at once", async (t) => {
-  const { server, followers } = await startAgent();
+  const { server, monitors, log } = await startAgent();
   const response = await server.app.request("/v1/agent/monitor", {
     headers: { "Accept-Encoding": "gzip" },
   });
@@ -189,14 +193,13 @@ t.test("monitor for clients that take gzip: each line at once", async (t) => {
     gunzip.write((await reader.read()).value);
     return String((await lines.next()).value);
   };
-  t.equal(await next(), "\n");
-  const [write] = followers;
-  for (const line of ["one\n", "two\n"]) {
-    write!(line);
-    t.equal(await next(), line);
+  t.match(await next(), "the log follows");
+  for (const line of ["one", "two"]) {
+    log("info", line);
+    t.match(await next(), `${line}\n`);
   }
   await reader.cancel();
-  t.equal(followers.size, 0);
+  t.equal(monitors.count, 0);
 });
 
 // Rights of spec/http.md 17.10, with the texts recorded in acl-deny-agent-a.json.
