@@ -14,7 +14,7 @@ import { BODY_OCTETS_MAX, parseFirstJson, readBounded } from "./body.ts";
 import type { Edge } from "./edge.ts";
 import { noHeaders, type HeaderSet } from "./header-stock.ts";
 import { noteRefusals } from "./noted.ts";
-import { gzipText, isGzipWanted, renderJson } from "./json.ts";
+import { gzipBody, isGzipWanted, renderJson } from "./json.ts";
 
 /** Options that a reload may change; hand out the same object until it does. */
 export type HttpSettings = {
@@ -373,9 +373,9 @@ export class Call {
     return this.#finish(status, renderJson(value, pretty), "application/json");
   }
 
-  /** Octets as they are; gzip is not for them. */
-  octets(body: Uint8Array<ArrayBuffer>, type: string): Response {
-    return this.#respond(200, body, type);
+  /** Octets as they are. */
+  octets(body: Uint8Array<ArrayBuffer>, type: string): Reply {
+    return this.#finish(200, body, type);
   }
 
   /** Text, as errors are. */
@@ -388,11 +388,11 @@ export class Call {
     return this.#respond(status, null, "");
   }
 
-  #finish(status: number, body: string, type: string): Reply {
+  #finish(status: number, body: string | Uint8Array<ArrayBuffer>, type: string): Reply {
     if (!isGzipWanted(body, this.request)) return this.#respond(status, body, type);
     this.setHeader("Content-Encoding", "gzip");
     this.setHeader("Vary", "Accept-Encoding");
-    return gzipText(body).then((octets) => this.#respond(status, octets, type));
+    return gzipBody(body).then((octets) => this.#respond(status, octets, type));
   }
 
   #respond(status: number, body: string | Uint8Array<ArrayBuffer> | null, type: string): Response {

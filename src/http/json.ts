@@ -59,8 +59,8 @@ export function indentJson(compact: string): string {
   return indented;
 }
 
-/** Does the client take gzip, and is the body long enough? (UTF-16 units stand in for octets.) */
-export function isGzipWanted(body: string, request: Request): boolean {
+/** Does the client take gzip, and is the body long enough? (Of a text, UTF-16 units stand in for octets.) */
+export function isGzipWanted(body: string | Uint8Array, request: Request): boolean {
   return body.length >= gzipMinOctets && takesGzip(request);
 }
 
@@ -71,7 +71,7 @@ export function takesGzip(request: Request): boolean {
 }
 
 /** The body gzipped, on the runtime's thread pool. */
-export function gzipText(body: string): Promise<Uint8Array<ArrayBuffer>> {
+export function gzipBody(body: string | Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
   return new Promise((resolve, reject) =>
     gzip(body, { level: 1 }, (error, octets) => (error ? reject(error) : resolve(octets))),
   );

@@ -106,7 +106,7 @@ function cutKeys(records: readonly KvRecord[], prefix: string, separator: string
 }
 
 /** With headers that keep a browser from running what somebody stored. */
-function answerRaw(call: Call, record: KvRecord): Response {
+function answerRaw(call: Call, record: KvRecord): Reply {
   call.setHeader("X-Content-Type-Options", "nosniff");
   call.setHeader("Content-Security-Policy", "sandbox");
   return call.octets(new Uint8Array(Buffer.from(record.value, "base64")), "text/plain");

@@ -1,4 +1,5 @@
 // /v1/kv where the recorded scenarios are silent: exact octets, order, limits, rights, holds.
+import { gunzipSync } from "node:zlib";
 import t from "tap";
 import { createGuarded, ROOT } from "./guarded.ts";
 import { createServer, settle, type Server } from "./harness.ts";
@@ -24,6 +25,20 @@ t.test("an entry is printed as Go prints it", async (t) => {
       '        "Value": "eA==",\n        "CreateIndex": 2,\n        "ModifyIndex": 2\n    }\n]\n',
   );
   t.equal((await get(server, "?keys&pretty")).text.split("\n").length, 5);
+});
+
+t.test("a long raw value is compressed for those who ask", async (t) => {
+  const server = createServer();
+  const value = "\u0000\u00ff".repeat(700);
+  await put(server, "long", value);
+  const answer = await server.app.request("/v1/kv/long?raw", {
+    headers: { "Accept-Encoding": "gzip" },
+  });
+  t.match(Object.fromEntries(answer.headers), {
+    "content-encoding": "gzip",
+    "content-type": /^text\/plain$/,
+  });
+  t.equal(gunzipSync(Buffer.from(await answer.arrayBuffer())).toString(), value);
 });
 
 t.test("every octet comes back raw; keys come in the order of their octets", async (t) => {
