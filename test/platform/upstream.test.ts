@@ -72,7 +72,7 @@ scenario("replies come from the server that was asked, and from nobody else", as
 });
 
 scenario("a thousand questions one after the other, with pauses", async (t, host, upstream) => {
-  // The first answer comes by way of the watch, whose thread has opened its own by then.
+  // The first answer comes by way of the watch, whose thread opens its own.
   await host.call("relay", upstream.at, 1);
   const before = await host.call<number>("descriptors");
   t.ok((await host.call<number>("relay", upstream.at, 1000)) < 1000);
@@ -81,9 +81,9 @@ scenario("a thousand questions one after the other, with pauses", async (t, host
     t.ok((await host.call<number>("relay", upstream.at, 1)) < 1000, "woken from sleep");
   }
   t.equal(await host.call("openCount"), 0);
-  // What the start has left open for a moment may be gone by now.
+  // The watch opens its own a moment later, on a busy machine: a few more, or fewer, are not sockets of questions.
   const after = await host.call<number>("descriptors");
-  t.ok(after <= before, `one socket served them all: ${before} descriptors, then ${after}`);
+  t.ok(after - before < 5, `one socket served them all: ${before} descriptors, then ${after}`);
 });
 
 /** The system's ephemeral range, from which it draws. */
