@@ -10,14 +10,16 @@ import type { AclTokenFields, Command } from "./command.ts";
 
 /**
  * Creates or replaces a token. Refused: a secret that changes or is another token's, unknown
- * policies and roles, identities that cannot be.
+ * policies and roles, identities that cannot be; with `mustExist` also a token that is not there.
  */
 export function applyTokenSet(
   state: AclState,
-  fields: AclTokenFields,
+  { token: fields, mustExist }: { token: AclTokenFields; mustExist?: boolean },
   change: Change,
 ): Result<AclTokenRecord, string> {
   const held = state.tokens.get(fields.accessorId);
+  if (held === undefined && mustExist === true)
+    return fail(`Cannot find token ${JSON.stringify(fields.accessorId)}`);
   const problem = secretProblem(state, fields, held);
   if (problem !== undefined) return fail(problem);
   const policies = resolveLinks(fields.policies, linkedPolicies(state));
@@ -113,7 +115,7 @@ export function applyBootstrap(
     return fail(
       `Invalid bootstrap reset index (specified ${resetIndex}, reset index: ${bootstrapIndex})`,
     );
-  const set = applyTokenSet(state, token, change);
+  const set = applyTokenSet(state, { token }, change);
   if (set.ok) {
     state.bootstrapIndex = change.index;
     touch(state, change);

@@ -262,7 +262,7 @@ export const commandShapes: Readonly<Record<Command["type"], Shape>> = {
   "autopilot-set": record({ config: autopilot, cas: orNull(counter) }),
   "acl-policy-set": record({ policy }),
   "acl-policy-delete": record({ id: text }),
-  "acl-token-set": record({ token }),
+  "acl-token-set": record({ token, mustExist: optional(flag) }),
   "acl-token-delete": record({ accessorId: text }),
   "acl-bootstrap": record({ token, resetIndex: integer }),
   "acl-role-set": record({ role }),

@@ -95,7 +95,8 @@ export type Command =
   | { type: "autopilot-set"; config: AutopilotFields; cas: number | null }
   | { type: "acl-policy-set"; policy: AclPolicyFields }
   | { type: "acl-policy-delete"; id: string }
-  | { type: "acl-token-set"; token: AclTokenFields }
+  /** `mustExist`: a change of a token, which brings back none that was deleted meanwhile. */
+  | { type: "acl-token-set"; token: AclTokenFields; mustExist?: boolean }
   | { type: "acl-token-delete"; accessorId: string }
   | { type: "acl-role-set"; role: AclRoleFields }
   | { type: "acl-role-delete"; id: string }

@@ -139,7 +139,7 @@ export function createState(): State {
       case "acl-policy-delete":
         return applyPolicyDelete(acl, command.id, change);
       case "acl-token-set":
-        return applyTokenSet(acl, command.token, change);
+        return applyTokenSet(acl, command, change);
       case "acl-token-delete":
         return applyTokenDelete(acl, command.accessorId, change);
       case "acl-bootstrap":

@@ -181,7 +181,8 @@ async function updateToken(call: Call, accessorId: string): Promise<Response> {
     throw new HttpError(500, `Cannot change expiration time of ${accessorId}`);
   requireNoRules(body);
   const { createTimeMs } = held;
-  return setToken(call, { ...readFields(body), createTimeMs, accessorId, secretId });
+  const token = { ...readFields(body), createTimeMs, accessorId, secretId };
+  return setToken(call, token, { mustExist: true });
 }
 
 async function cloneToken(call: Call, accessorId: string): Promise<Response> {
@@ -278,8 +279,13 @@ function readFields(
   };
 }
 
-async function setToken(call: Call, token: AclTokenFields): Promise<Response> {
+async function setToken(
+  call: Call,
+  token: AclTokenFields,
+  options: { mustExist?: true } = {},
+): Promise<Response> {
+  const command = { type: "acl-token-set", token, ...options } as const;
   // The state machine answers with the record, as command.ts says.
-  const made = (await call.propose({ type: "acl-token-set", token })) as AclTokenRecord;
+  const made = (await call.propose(command)) as AclTokenRecord;
   return call.json(toToken(made));
 }

@@ -215,3 +215,15 @@ t.test("roles, identities and expiry survive a snapshot to the octet", async (t)
   t.same([...other.acl.expiring], [[id(3), 5000]]);
   t.equal(other.acl.roleByName("OPS")?.id, id(2));
 });
+
+t.test("a change does not bring back a token that was deleted meanwhile", async (t) => {
+  const { state, run } = createWorld();
+  const command = token(3);
+  if (command.type !== "acl-token-set") throw new Error("not a token");
+  const change = { ...command, mustExist: true };
+  run(command);
+  t.match(run(change).result, { ok: true });
+  run({ type: "acl-token-delete", accessorId: id(3) });
+  t.same(run(change).result, { ok: false, error: `Cannot find token "${id(3)}"` });
+  t.equal(state.acl.token(id(3)), undefined);
+});
