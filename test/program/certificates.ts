@@ -2,6 +2,10 @@
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { hasPeer } from "../peers/peer.ts";
+
+/** Why a test that needs certificates is left out; false where openssl is installed. */
+export const noCertificates: string | false = !hasPeer("openssl") && "openssl is not installed";
 
 /** Runs openssl with words that hold no blanks. */
 const openssl = (directory: string, line: string) =>
