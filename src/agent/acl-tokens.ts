@@ -76,9 +76,7 @@ export async function loadAgentTokens(deps: {
       else persisted[name] = secret;
       const text = `${JSON.stringify(persisted)}\n`;
       // One after the other: the file ends as the last of them says.
-      written = written
-        .catch(() => undefined)
-        .then(() => writeAtomically(dataDir, path, text, true));
+      written = written.catch(() => undefined).then(() => writeAtomically(dataDir, path, text));
       return written;
     },
     reload(next) {

@@ -3,7 +3,7 @@ import { mkdir, open, readFile, rename, rm, type FileHandle } from "node:fs/prom
 import { dirname, join } from "node:path";
 import { fail, ok, type Result } from "../../base.ts";
 import type { Cancel, Log, Timers } from "../../ports.ts";
-import { absent, readOldFiles, syncFolder } from "../local/driver.ts";
+import { absent, named, readOldFiles, syncFolder } from "../local/driver.ts";
 import { takeOver, type LocalJournal, type StoredEntry } from "../local-store.ts";
 import { change, createCore, defaultLimits, finish, nextWork } from "./core.ts";
 import type { Core, JournalLimits, Wanted, Work } from "./core.ts";
@@ -219,11 +219,4 @@ function damaged(path: string, finding: string): Error {
   return new Error(
     `${path}: ${finding}. Services registered with this agent would be lost: restore ${folder} from a backup, or move it aside (mv ${folder} ${folder}.damaged) to start without them.`,
   );
-}
-
-function named(path: string): (error: unknown) => never {
-  return (error) => {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`${path}: ${reason}`, { cause: error });
-  };
 }

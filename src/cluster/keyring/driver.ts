@@ -39,7 +39,7 @@ async function load(
   const folder = join(dataDir, FOLDER);
   const path = join(folder, FILES[pool]);
   const text = await readFile(path, "utf8").catch(absent(undefined));
-  const save = (ring: Keyring) => writeAtomically(folder, path, formatKeyring(ring), true);
+  const save = (ring: Keyring) => writeAtomically(folder, path, formatKeyring(ring));
   if (text === undefined) {
     const ring = encrypt === "" ? [] : [encrypt];
     if (ring.length > 0) await save(ring);

@@ -39,34 +39,29 @@ async function readText(path: string): Promise<Result<string, string>> {
 
 /**
  * Replaces the content of `path` in `folder`, which is made if it is missing (mode 0700): a reader, and
- * a restart after a kill, sees the old content or the new one. `isDurable`: it also survives the power.
- * Only the owner may read the file. Rejects with an Error that names the path.
+ * a restart after a kill or a loss of power, sees the old content or the new one. Only the owner may
+ * read the file. Rejects with an Error that names the path.
  */
-export async function writeAtomically(
-  folder: string,
-  path: string,
-  text: string,
-  isDurable: boolean,
-): Promise<void> {
+export async function writeAtomically(folder: string, path: string, text: string): Promise<void> {
   const temporary = path + TEMPORARY;
   try {
-    await writeFileSynced(temporary, text, isDurable).catch(async (error: unknown) => {
+    await writeFileSynced(temporary, text).catch(async (error: unknown) => {
       if (codeOf(error) !== "ENOENT") throw error;
       await mkdir(folder, { recursive: true, mode: 0o700 });
-      await writeFileSynced(temporary, text, isDurable);
+      await writeFileSynced(temporary, text);
     });
     await rename(temporary, path);
-    if (isDurable) await syncFolder(folder);
+    await syncFolder(folder);
   } catch (error) {
     named(path)(error);
   }
 }
 
-async function writeFileSynced(path: string, text: string, isDurable: boolean): Promise<void> {
+async function writeFileSynced(path: string, text: string): Promise<void> {
   const file = await open(path, "w", 0o600);
   try {
     await file.writeFile(text);
-    if (isDurable) await file.sync();
+    await file.sync();
   } finally {
     await file.close();
   }
@@ -105,7 +100,7 @@ export async function loadNodeId(
     throw new Error(`${path} does not hold a UUID; restore it, or remove it to become a new node`);
   }
   const id = random.uuid();
-  await writeAtomically(dataDir, path, id, true).catch(unusable(dataDir));
+  await writeAtomically(dataDir, path, id).catch(unusable(dataDir));
   return id;
 }
 
@@ -123,7 +118,8 @@ export function absent<T>(value: T): (error: unknown) => T {
   };
 }
 
-function named(path: string): (error: unknown) => never {
+/** For `catch`: the error goes on as one that names the path. */
+export function named(path: string): (error: unknown) => never {
   return (error) => {
     throw new Error(`${path}: ${messageOf(error)}`, { cause: error });
   };
