@@ -237,8 +237,9 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
   }
 
   function startCheck(id: string, check: CheckDefinition | null): void {
-    stopCheck(id);
-    if (check === null || isStopped) return;
+    if (check === null || isStopped) return stopCheck(id);
+    deferred.get(id)?.();
+    deferred.delete(id);
     runners.start(id, check, outputLimit(check, deps.settings().checkOutputMaxSize));
   }
 

@@ -1,7 +1,7 @@
 /** What makes the local checks move: TTL timers, probes, aliases. */
 import type { Clock, Log, Random, Timers } from "../ports.ts";
 import { aliasResult, cutOutput, type CheckStatus, type ProbeResult } from "./checks/check.ts";
-import { createSchedule, type Probe } from "./checks/schedule.ts";
+import { createSchedule, type Probe, type Schedule } from "./checks/schedule.ts";
 import { createTtlTimers, type TtlTimers } from "./checks/ttl.ts";
 import { kindOfCheck, type CheckDefinition } from "./definition.ts";
 import type { LocalState } from "./local.ts";
@@ -12,8 +12,10 @@ import type { OwnNode } from "./own-node.ts";
 export type Runners = {
   readonly ttls: TtlTimers;
   /** Probes scheduled, running, waiting for a place. */
-  readonly probes: { scheduled: number; running: number; waiting: number };
-  /** The check must not run already: stop it first. */
+  readonly probes: Schedule["counts"];
+  /** What their runs came to, by kind. */
+  readonly figures: Schedule["figures"];
+  /** In place of a check with the same id, whatever its kind; one that is exactly the same goes on. */
   start(id: string, check: CheckDefinition, outputMaxOctets: number): void;
   stop(id: string): void;
   /** What each alias says, looked at when it is asked for: an alias may look at another one. */
@@ -39,7 +41,7 @@ export function createRunners(deps: {
   const aliases = new Map<string, { check: CheckDefinition; outputMaxOctets: number }>();
   const report = (id: string, status: CheckStatus, output: string) =>
     deps.report(id, status, output);
-  const schedule = createSchedule({ timers, random, probe: deps.probe, report });
+  const schedule = createSchedule({ clock, timers, random, probe: deps.probe, report });
   const ttls = createTtlTimers({
     clock,
     timers,
@@ -73,8 +75,12 @@ export function createRunners(deps: {
     get probes() {
       return schedule.counts;
     },
+    figures: schedule.figures,
     start(id, check, outputMaxOctets) {
       const kind = kindOfCheck(check);
+      if (kind !== "ttl") ttls.stop(id);
+      if (kind !== "alias") aliases.delete(id);
+      if (kind === "ttl" || kind === "alias") schedule.stop(id);
       if (kind === "ttl") ttls.start(id, check.ttlMs);
       else if (kind === "alias") aliases.set(id, { check, outputMaxOctets });
       else schedule.start(id, check, outputMaxOctets);

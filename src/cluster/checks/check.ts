@@ -17,6 +17,11 @@ const DEFAULT_TIMEOUT_MS = 10_000;
 /** Runs of one check in a row with the same outcome. */
 export type Counters = { successes: number; failures: number };
 
+/** Counters at their thresholds: the first result of all counts at once. Consul: NewStatusHandler. */
+export function newCounters(check: CheckDefinition): Counters {
+  return { successes: check.successBeforePassing, failures: check.failuresBeforeCritical };
+}
+
 /**
  * Counts one result and says which status to report now, undefined for none: a run below its
  * threshold changes nothing. Warning counts as success, as in Consul (StatusHandler).
@@ -29,7 +34,7 @@ export function countResult(
   if (found !== "critical") {
     counters.successes++;
     counters.failures = 0;
-    return counters.successes > check.successBeforePassing - 1 ? found : undefined;
+    return counters.successes >= check.successBeforePassing ? found : undefined;
   }
   counters.failures++;
   counters.successes = 0;
@@ -49,9 +54,16 @@ export function timeoutOf(check: CheckDefinition): number {
   return check.timeoutMs > 0 ? check.timeoutMs : DEFAULT_TIMEOUT_MS;
 }
 
-/** Wait before the first run: spread over the interval, so that checks started together do not stay together. */
-export function firstDelayMs(check: CheckDefinition, random: { uint32(): number }): number {
-  return (random.uint32() / 2 ** 32) * intervalOf(check);
+/**
+ * Where in its interval a check has its place, from 0 to below 1: spread evenly over ids, the same for
+ * an id as long as the salt is.
+ */
+export function phaseOf(id: string, salt: number): number {
+  let hash = (salt ^ 0x811c9dc5) >>> 0; // FNV-1a, then the finalizer of MurmurHash3
+  for (let i = 0; i < id.length; i++) hash = Math.imul(hash ^ id.charCodeAt(i), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return ((hash ^ (hash >>> 16)) >>> 0) / 2 ** 32;
 }
 
 /** Octets of output to keep: a check may only lower what the agent allows (0: the default). */
