@@ -1,4 +1,8 @@
 import { rmSync, writeFileSync } from "node:fs";
+import { runNode } from "./cli/command.ts";
+import { cliCommands } from "./cli/commands.ts";
+import { commandLines } from "./cli/help.ts";
+import type { World } from "./cli/world.ts";
 import { parseAgentFlags, agentFlagHelp } from "./config/flags.ts";
 import { readMachine } from "./config/machine.ts";
 import { loadConfig, resolvConfServers, type LoadedConfig, type Sources } from "./config.ts";
@@ -18,6 +22,8 @@ export type Terminal = {
   err(text: string): void;
   clock: Clock;
   processId: number;
+  /** For the commands of src/cli. */
+  world(): World;
 };
 
 /** Runs an agent until it stops; resolves with the exit code. */
@@ -28,7 +34,7 @@ type Command = {
   run(args: readonly string[], terminal: Terminal, runAgent: RunAgent): Promise<number>;
 };
 
-/** Another command is another row. */
+/** What runs here or needs its configuration; the other commands are rows of src/cli/commands.ts. */
 const commands: Readonly<Record<string, Command>> = {
   agent: { doc: "Runs the agent.", run: agent },
   validate: { doc: "Checks configuration files and directories.", run: validate },
@@ -53,6 +59,9 @@ export async function main(
   if (/^--?(version|v)$/.test(name)) return printVersion([], terminal);
   if (/^--?(help|h)$/.test(name)) return printHelp([], terminal);
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  const other = Object.hasOwn(cliCommands, name) ? cliCommands[name] : undefined;
+  if (other !== undefined)
+    return runNode(await other.load(), args, `${terminal.name} ${name}`, terminal.world());
   if (command === undefined) {
     terminal.err(`${terminal.name}: unknown command "${name}"\n\n${usage(terminal.name)}`);
     return unknownCommand;
@@ -186,11 +195,10 @@ function printHelp(_: readonly string[], terminal: Terminal): Promise<number> {
 }
 
 function usage(name: string): string {
-  const width = Math.max(...Object.keys(commands).map((each) => each.length));
-  const lines = Object.entries(commands).map(
-    ([each, { doc }]) => `  ${each.padEnd(width)}  ${doc}\n`,
+  const rows = Object.entries({ ...commands, ...cliCommands }).map(
+    ([each, { doc }]) => [each, doc] as const,
   );
-  return `Usage: ${name} <command> [options]\n\n${lines.join("")}`;
+  return `Usage: ${name} <command> [options]\n\nCommands:\n\n${commandLines(rows)}`;
 }
 
 function refuse(terminal: Terminal, problems: readonly string[]): number {

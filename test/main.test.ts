@@ -16,6 +16,9 @@ async function run(argv: string[], over: { name?: string; runAgent?: RunAgent } 
     err: (text: string) => void (err += text),
     clock: { monotonicMs: () => 0, wallMs: () => 0 },
     processId: 4711,
+    world: () => {
+      throw new Error("no command of src/cli is run here");
+    },
   };
   const refuse: RunAgent = () => Promise.reject(new Error("not to be started"));
   const code = await main(argv, terminal, over.runAgent ?? refuse);
@@ -47,7 +50,7 @@ t.test("help", async (t) => {
   for (const argv of [["help"], ["-h"], ["--help"]]) {
     const { code, out } = await run(argv);
     t.equal(code, 0);
-    t.match(out, /^Usage: waypost <command> \[options\]\n\n {2}agent .*\n {2}validate /);
+    t.match(out, /^Usage: waypost <command> \[options\]\n\nCommands:\n\n {4}agent .*\n[^]* {4}validate /);
   }
   t.match(await run(["agent", "-help"]), { code: 0, out: /^Usage: waypost agent.*-dns-port=/s });
   t.match(await run(["validate", "-help"]), { code: 0, out: "Usage: waypost validate" });

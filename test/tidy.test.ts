@@ -10,6 +10,7 @@ const mayImport: Record<string, string[]> = {
   version: [],
   address: [],
   duration: ["base"],
+  flags: ["base"],
   listening: [],
   cluster: [],
   dns: ["cluster"],
@@ -17,14 +18,15 @@ const mayImport: Record<string, string[]> = {
   config: ["cluster", "forwarder"],
   metrics: ["dns", "cluster", "forwarder"],
   http: ["cluster", "forwarder", "config", "metrics"],
+  cli: ["cluster", "config"],
   log: [],
   "log-file": [],
   agent: ["cluster", "dns", "forwarder", "config", "metrics", "http", "log"],
-  main: ["agent", "config", "log", "log-file"],
-  platform: ["dns", "cluster", "forwarder", "http", "agent", "main"],
+  main: ["agent", "cli", "config", "log", "log-file"],
+  platform: ["dns", "cluster", "forwarder", "http", "agent", "cli", "main"],
 };
 /** Every file may import these. */
-const shared = ["base", "ports", "address", "duration", "version", "listening"];
+const shared = ["base", "flags", "ports", "address", "duration", "version", "listening"];
 
 /** What a worker runs per packet: imports nothing but its kind, contracts and base. */
 const hot = ["wire", "table", "misses", "cells", "respond", "worker"].map(

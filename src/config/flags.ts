@@ -1,6 +1,6 @@
-import { parseArgs } from "node:util";
 import { fail, ok, type Result } from "../base.ts";
 import type { Sources } from "../config.ts";
+import { readFlags, type FlagArity } from "../flags.ts";
 import type { Format } from "./files.ts";
 import type { Option } from "./kinds.ts";
 import { nearest } from "./nearest.ts";
@@ -34,10 +34,11 @@ export type AgentArguments = { sources: Sources; help: boolean; version: boolean
  * one of a scalar wins, lists are collected. The error is one sentence.
  */
 export function parseAgentFlags(args: readonly string[]): Result<AgentArguments, string> {
-  const normal = normalise(args);
-  if (!normal.ok) return normal;
-  const { values } = parseArgs({ args: normal.value, options: declarations, strict: true });
-  const given = (name: string) => (values[name] ?? []) as string[]; // declared as string, multiple
+  const read = readFlags(args, arityOf, nearestFlag);
+  if (!read.ok) return read;
+  const { texts, inOrder, rest } = read.value;
+  if (rest.length > 0) return fail(`unexpected extra argument: ${rest[0]}`);
+  const given = (name: string) => texts.get(name) ?? [];
   const isSet = (name: string) => given(name).at(-1) === "true";
   const format = given("config-format").at(-1);
   if (format !== undefined && format !== "json" && format !== "hcl")
@@ -50,67 +51,27 @@ export function parseAgentFlags(args: readonly string[]): Result<AgentArguments,
     version: isSet("version"),
     sources: {
       ...layers,
-      paths: pathsInOrder(normal.value),
+      // `-config-file` and `-config-dir` keep their common order.
+      paths: inOrder.filter(({ name }) => /^config-(file|dir)$/.test(name)).map(({ text }) => text),
       format: format as Format | undefined,
-      fragments: given("hcl"),
+      fragments: [...given("hcl")],
       dev: isSet("dev"),
     },
   });
 }
 
-const declarations = Object.fromEntries(
-  [...Object.keys(agentFlags), ...optionFlags.keys()].map((name) => [
-    name,
-    { type: "string", multiple: true } as const,
-  ]),
-);
-
-/** `-config-file` and `-config-dir` keep their common order. */
-function pathsInOrder(normal: readonly string[]): string[] {
-  return normal.flatMap((arg) => /^--config-(?:file|dir)=(.*)$/s.exec(arg)?.[1] ?? []);
+function arityOf(name: string): FlagArity | undefined {
+  const kind = Object.hasOwn(agentFlags, name)
+    ? agentFlags[name as keyof typeof agentFlags].type
+    : optionFlags.get(name)?.option.kind;
+  return kind === undefined || kind === "boolean" ? kind : "value";
 }
 
-/** Consul's forms → `--name=value`, which is what parseArgs reads; booleans get their value. */
-function normalise(args: readonly string[]): Result<string[], string> {
-  const normal: string[] = [];
-  for (let i = 0; i < args.length; i++) {
-    const match = /^--?([^-=][^=]*)(?:=(.*))?$/s.exec(args[i]!);
-    if (match === null) return fail(`unexpected extra argument: ${args[i]}`);
-    const [, name = "", attached] = match;
-    const kind = kindOf(name);
-    if (kind === undefined) return fail(unknownFlag(name));
-    if (kind === "boolean") {
-      const value = parseBoolean(attached ?? "true");
-      if (value === undefined)
-        return fail(`invalid boolean value "${attached}" for -${name}: use true or false`);
-      normal.push(`--${name}=${value}`);
-      continue;
-    }
-    const value = attached ?? args[++i];
-    if (value === undefined) return fail(`flag needs an argument: -${name}`);
-    normal.push(`--${name}=${value}`);
-  }
-  return ok(normal);
+function nearestFlag(name: string): string | undefined {
+  return nearest(name, [...Object.keys(agentFlags), ...optionFlags.keys()]);
 }
 
-function kindOf(name: string): string | undefined {
-  if (Object.hasOwn(agentFlags, name)) return agentFlags[name as keyof typeof agentFlags].type;
-  return optionFlags.get(name)?.option.kind;
-}
-
-function unknownFlag(name: string): string {
-  const near = nearest(name, [...Object.keys(agentFlags), ...optionFlags.keys()]);
-  const hint = near === undefined ? "" : ` (did you mean -${near}?)`;
-  return `flag provided but not defined: -${name}${hint}`;
-}
-
-/** The words of Go's strconv.ParseBool. */
-function parseBoolean(word: string): boolean | undefined {
-  if (["1", "t", "T", "true", "TRUE", "True"].includes(word)) return true;
-  return ["0", "f", "F", "false", "FALSE", "False"].includes(word) ? false : undefined;
-}
-
-function readOptionFlags(given: (name: string) => string[]): {
+function readOptionFlags(given: (name: string) => readonly string[]): {
   flagLists: Layer;
   flagValues: Layer;
 } {
@@ -129,7 +90,7 @@ function readOptionFlags(given: (name: string) => string[]): {
 }
 
 /** Texts of the command line → what a JSON file would say. */
-function fromTexts({ kind }: Option, texts: string[]): unknown {
+function fromTexts({ kind }: Option, texts: readonly string[]): unknown {
   const text = texts.at(-1)!;
   switch (kind) {
     case "integer":

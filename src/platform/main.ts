@@ -1,16 +1,53 @@
 import { main, type Terminal } from "../main.ts";
-import type { Clock } from "../ports.ts";
+import type { World } from "../cli/world.ts";
+import type { Clock, Timers } from "../ports.ts";
 
 const clock: Clock = { monotonicMs: () => performance.now(), wallMs: () => Date.now() };
 
+const timers: Timers = {
+  after(delayMs, run) {
+    const timer = setTimeout(run, delayMs);
+    return () => clearTimeout(timer);
+  },
+};
+
+const name = process.env["WAYPOST_NAME"] === "consul" ? "consul" : "waypost";
+delete process.env["WAYPOST_NAME"]; // check scripts and children have no use for it
+
 const terminal: Terminal = {
-  name: process.env["WAYPOST_NAME"] === "consul" ? "consul" : "waypost",
+  name,
   out: (text) => process.stdout.write(text),
   err: (text) => process.stderr.write(text),
   clock,
   processId: process.pid,
+  world,
 };
-delete process.env["WAYPOST_NAME"]; // check scripts and children have no use for it
+
+/** For commands: their output is awaited, and a reader that went away ends them. */
+function world(): World {
+  process.stdout.on("error", (error: Error & { code?: string }) =>
+    process.exit(error.code === "EPIPE" ? 0 : 1),
+  );
+  return {
+    name,
+    out: (text) => written(process.stdout, text),
+    err: (text) => written(process.stderr, text),
+    readInput: () => Bun.stdin.bytes(),
+    env: process.env,
+    isTerminal: process.stdout.isTTY && !process.env["NO_COLOR"],
+    showsProgress: process.stderr.isTTY,
+    onSignal(signal, listener) {
+      process.on(signal, listener);
+      return () => process.off(signal, listener);
+    },
+    clock,
+    timers,
+  };
+}
+
+function written(stream: NodeJS.WriteStream, text: string | Uint8Array): Promise<void> {
+  return new Promise((resolve) => stream.write(text, () => resolve()));
+}
 
 /** How long a thread or socket that was not closed may keep the process after its work is done. */
 const LINGER_MS = 2000;

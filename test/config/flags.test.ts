@@ -93,7 +93,7 @@ const refused: [args: string[], error: string][] = [
   [["-server=maybe"], 'invalid boolean value "maybe" for -server: use true or false'],
   [["-server", "true"], "unexpected extra argument: true"],
   [["extra"], "unexpected extra argument: extra"],
-  [["--"], "unexpected extra argument: --"],
+  [["--", "x"], "unexpected extra argument: x"],
   [["-"], "unexpected extra argument: -"],
   [["-dns-port", "dns"], '-dns-port: ports.dns: expected an integer, got "dns"'],
   [["-dns-port="], '-dns-port: ports.dns: expected an integer, got ""'],

@@ -1,0 +1,266 @@
+/** The HTTP client of the commands: one request each, JSON or octets, errors in the words of Go's client. */
+import * as http from "node:http";
+import * as https from "node:https";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
+
+/** A request that got no answer (status 0) or one that is no success. */
+export class HttpFailure extends Error {
+  readonly status: number;
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** What came back, read whole. */
+export type Answer = {
+  status: number;
+  headers: IncomingHttpHeaders;
+  octets: Uint8Array;
+  text: string;
+  /** The body as JSON; rejects the answer with HttpFailure if it is none. */
+  json(): unknown;
+};
+
+/** One request. Members of `query` that are undefined are left out; "" gives a bare name. */
+export type Ask = {
+  query?: Readonly<Record<string, string | number | undefined>>;
+  headers?: Readonly<Record<string, string>>;
+  /** An object is sent as JSON. */
+  body?: string | Uint8Array | AsyncIterable<Uint8Array> | object;
+  /** No answer within this time fails; undefined: wait for ever. */
+  timeoutMs?: number;
+  signal?: AbortSignal;
+};
+
+/** The agent that the command talks to. */
+export type HttpClient = {
+  /** Where it is, for messages. */
+  readonly address: string;
+  /** Any status but 2xx rejects with HttpFailure: `Unexpected response code: 500 (text)`. */
+  request(method: string, path: string, ask?: Ask): Promise<Answer>;
+  /** The same with every status as an answer. */
+  requestAny(method: string, path: string, ask?: Ask): Promise<Answer>;
+  /** The body as it comes; the caller reads it to its end or aborts. Not 2xx: HttpFailure. */
+  stream(
+    method: string,
+    path: string,
+    ask?: Ask,
+  ): Promise<{ status: number; headers: IncomingHttpHeaders; body: AsyncIterable<Uint8Array> }>;
+};
+
+/** Where and as whom. */
+export type ClientOptions = {
+  /** HOST:PORT, http://…, https://… or unix://PATH. */
+  address: string;
+  token: string;
+  /** USER or USER:PASSWORD; "" for none. */
+  basicAuth: string;
+  datacenter: string;
+  stale: boolean;
+  tls: {
+    ca?: string[];
+    cert?: string;
+    key?: string;
+    servername: string;
+    rejectUnauthorized: boolean;
+  };
+};
+
+/** A client; nothing is connected before the first request. Throws HttpFailure for a bad address. */
+export function openClient(options: ClientOptions): HttpClient {
+  const to = parseAddress(options.address);
+  const send = to.isTls ? https.request : http.request;
+  const tls = to.isTls ? tlsOptions(options.tls) : {};
+  const agent = to.isTls
+    ? new https.Agent({ keepAlive: true })
+    : new http.Agent({ keepAlive: true });
+
+  function start(method: string, path: string, ask: Ask): Promise<IncomingMessage> {
+    const target = path + queryText(options, ask.query ?? {});
+    const url = `${to.shown}${target}`;
+    return new Promise((resolve, reject) => {
+      const body = bodyOf(ask.body);
+      const request = send({
+        ...tls,
+        ...to.socket,
+        agent,
+        method,
+        path: target,
+        headers: {
+          ...(options.token === "" ? {} : { "X-Consul-Token": options.token }),
+          ...(options.basicAuth === ""
+            ? {}
+            : { Authorization: `Basic ${Buffer.from(options.basicAuth).toString("base64")}` }),
+          ...(body.type === undefined ? {} : { "Content-Type": body.type }),
+          ...(body.octets === undefined ? {} : { "Content-Length": body.octets.length }),
+          ...ask.headers,
+        },
+        ...(ask.signal === undefined ? {} : { signal: ask.signal }),
+      });
+      const timer =
+        ask.timeoutMs === undefined
+          ? undefined
+          : setTimeout(() => request.destroy(new Error("request timed out")), ask.timeoutMs);
+      request.on("error", (error) => {
+        clearTimeout(timer);
+        reject(new HttpFailure(0, `${verb(method)} "${url}": ${reason(error, to.dialled)}`));
+      });
+      request.on("response", (response) => {
+        clearTimeout(timer);
+        resolve(response);
+      });
+      if (body.stream === undefined) request.end(body.octets);
+      else void pump(body.stream, request);
+    });
+  }
+
+  async function requestAny(method: string, path: string, ask: Ask = {}): Promise<Answer> {
+    const response = await start(method, path, ask);
+    return whole(response, `${verb(method)} ${path}`);
+  }
+
+  return {
+    address: to.shown,
+    requestAny,
+    async request(method, path, ask) {
+      const answer = await requestAny(method, path, ask);
+      if (answer.status >= 200 && answer.status <= 299) return answer;
+      throw refusal(answer);
+    },
+    async stream(method, path, ask = {}) {
+      const response = await start(method, path, ask);
+      const { statusCode: status = 0, headers } = response;
+      if (status >= 200 && status <= 299) return { status, headers, body: response };
+      throw refusal(await whole(response, `${verb(method)} ${path}`));
+    },
+  };
+}
+
+function refusal({ status, text }: Answer): HttpFailure {
+  return new HttpFailure(status, `Unexpected response code: ${status} (${text.trim()})`);
+}
+
+async function whole(response: IncomingMessage, what: string): Promise<Answer> {
+  const chunks: Uint8Array[] = [];
+  try {
+    for await (const chunk of response) chunks.push(chunk as Uint8Array);
+  } catch (error) {
+    throw new HttpFailure(0, `${what}: the answer broke off: ${String(error)}`);
+  }
+  const octets = Buffer.concat(chunks);
+  const text = octets.toString("utf8");
+  return {
+    status: response.statusCode ?? 0,
+    headers: response.headers,
+    octets,
+    text,
+    json() {
+      try {
+        return JSON.parse(text) as unknown;
+      } catch {
+        throw new HttpFailure(0, `${what}: the answer is not JSON`);
+      }
+    },
+  };
+}
+
+/** A body that breaks off ends the request with the reason. */
+async function pump(from: AsyncIterable<Uint8Array>, to: http.ClientRequest): Promise<void> {
+  try {
+    for await (const chunk of from) {
+      if (to.destroyed) return;
+      if (!to.write(chunk))
+        await new Promise((resolve) => to.once("drain", resolve).once("close", resolve));
+    }
+    to.end();
+  } catch (error) {
+    to.destroy(error instanceof Error ? error : new Error(String(error)));
+  }
+}
+
+function bodyOf(body: Ask["body"]): {
+  octets?: Uint8Array;
+  stream?: AsyncIterable<Uint8Array>;
+  type?: string;
+} {
+  if (body === undefined) return {};
+  if (typeof body === "string") return { octets: Buffer.from(body) };
+  if (body instanceof Uint8Array) return { octets: body };
+  if (Symbol.asyncIterator in body) return { stream: body };
+  return { octets: Buffer.from(JSON.stringify(body)), type: "application/json" };
+}
+
+function queryText(
+  { datacenter, stale }: ClientOptions,
+  query: Readonly<Record<string, string | number | undefined>>,
+): string {
+  const parts = Object.entries({
+    ...(datacenter === "" ? {} : { dc: datacenter }),
+    ...(stale ? { stale: "" } : {}),
+    ...query,
+  }).flatMap(([name, value]) => {
+    if (value === undefined) return [];
+    const text = String(value);
+    return [encodeURIComponent(name) + (text === "" ? "" : `=${encodeURIComponent(text)}`)];
+  });
+  return parts.length === 0 ? "" : `?${parts.join("&")}`;
+}
+
+type Target = {
+  shown: string;
+  dialled: string;
+  isTls: boolean;
+  socket: { socketPath: string } | { host: string; port: number };
+};
+
+function parseAddress(address: string): Target {
+  if (address.startsWith("unix://")) {
+    const path = address.slice("unix://".length);
+    return {
+      shown: "http://localhost",
+      dialled: `unix ${path}`,
+      isTls: false,
+      socket: { socketPath: path },
+    };
+  }
+  const text = /^https?:\/\//i.test(address) ? address : `http://${address}`;
+  if (!URL.canParse(text) || /^[a-z]+:\/\/[^/]*:\/\//i.test(text))
+    throw new HttpFailure(
+      0,
+      `-http-addr: expected HOST:PORT, http://…, https://… or unix://PATH, got "${address}"`,
+    );
+  const { protocol, hostname, port } = new URL(text);
+  const isTls = protocol === "https:";
+  const number = port === "" ? (isTls ? 443 : 80) : Number(port);
+  return {
+    shown: `${protocol}//${hostname}${port === "" ? "" : `:${port}`}`,
+    dialled: `tcp ${hostname}:${number}`,
+    isTls,
+    socket: { host: hostname.replace(/^\[|\]$/g, ""), port: number },
+  };
+}
+
+function tlsOptions({ servername, ...tls }: ClientOptions["tls"]): https.RequestOptions {
+  return servername === "" ? tls : { ...tls, servername };
+}
+
+function verb(method: string): string {
+  return method[0] + method.slice(1).toLowerCase();
+}
+
+const goWords: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "connect: connection refused",
+  ENOENT: "connect: no such file or directory",
+  EACCES: "connect: permission denied",
+  EHOSTUNREACH: "connect: no route to host",
+  ENETUNREACH: "connect: network is unreachable",
+  ECONNRESET: "connection reset by peer",
+};
+
+function reason(error: Error & { code?: string }, dialled: string): string {
+  const code = error.code === "ConnectionRefused" ? "ECONNREFUSED" : (error.code ?? "");
+  const words = goWords[code];
+  if (words === undefined) return error.message || code;
+  return words.startsWith("connect:") ? `dial ${dialled}: ${words}` : words;
+}
