@@ -10,6 +10,7 @@ import { openCatalogLog } from "./agent/catalog-log.ts";
 import { createConfiguration } from "./agent/configuration.ts";
 import { startCoordinates, type CoordinateUpdates } from "./agent/coordinate-updates.ts";
 import { startDns } from "./agent/dns.ts";
+import { createExternal, type External } from "./agent/external.ts";
 import { createForwarding } from "./agent/forwarding.ts";
 import { startKvReaper } from "./agent/kv-reaper.ts";
 import { ownMembers, ownStats } from "./agent/members.ts";
@@ -58,6 +59,7 @@ type Parts = {
   sessions?: SessionTimer;
   coordinates?: CoordinateUpdates;
   local?: LocalAgent;
+  external?: External;
   reload?: () => Promise<Result<void, string>>;
   http?: HttpListeners;
 };
@@ -113,12 +115,14 @@ async function build(
         parts.sessions?.touched(topics);
         parts.coordinates?.touched(topics);
         parts.local?.catalogChanged(topics);
+        parts.external?.touched(topics);
       },
       replaced() {
         parts.resolver?.withdrawAll();
         waiters.wakeAll();
         parts.sessions?.restart();
         parts.local?.catalogReplaced();
+        parts.external?.replaced();
         parts.coordinates?.touched(["nodes"]);
       },
     },
@@ -159,12 +163,14 @@ async function build(
       server: { port: config["ports.server"], version: consulVersion },
     });
   let localNow = localSettings(loaded);
+  const probe = createProbe({ denyLinkLocal: config.deny_link_local_checks });
   const local = createLocalAgent({
     own,
     reader,
     propose,
+    writerOf: acls.writerOf,
     journal: dataDir === undefined ? noJournal : createLocalJournal(dataDir, { timers, log }),
-    probe: createProbe({ denyLinkLocal: config.deny_link_local_checks }),
+    probe,
     settings: () => localNow,
     memberCount: () => 1,
     wake: (topics) => waiters.wake(topics),
@@ -178,6 +184,18 @@ async function build(
   const coordinates = startCoordinates({ loaded, reader, propose, timers, log });
   parts.coordinates = coordinates;
   closers.push(coordinates.stop);
+  const external = createExternal({
+    loaded,
+    platform,
+    reader,
+    engine,
+    propose,
+    probe,
+    updateCoordinate: (update) => coordinates.update(update),
+    log,
+  });
+  parts.external = external;
+  closers.push(() => external.stop());
   const events = createOwnEvents({ nodeName: config.node_name, local, random, waiters });
   engine.onLeadership(({ leader }) => {
     dns.resolver.withdrawAll();
@@ -192,6 +210,7 @@ async function build(
       forwarder.reload(forwarderSettings(next));
       httpNow = httpSettings(next, hostname);
       localNow = localSettings(next);
+      external.reload(next);
     },
     async reloaded(next) {
       acls.reloadTokens(next.config);
@@ -203,7 +222,7 @@ async function build(
   parts.reload = reload;
 
   // Metrics.
-  const counted = { state, engine, dns, forwarder, local, waiters };
+  const counted = { state, engine, dns, forwarder, local, external, waiters };
   const metrics = startMetrics({ loaded, platform, ...counted });
   closers.push(metrics.stop);
 
@@ -256,6 +275,7 @@ async function build(
     [...snapshotRoutes(snapshots), ...operatorRoutes(operator), ...tokenRoutes(acls), ...agent],
   );
   await local.start(loaded);
+  external.start();
   const http = await platform.startHttp({
     ...httpListenerSettings(loaded),
     maxConnectionsPerClient: () => configuration.now().config["limits.http_max_conns_per_client"],

@@ -17,6 +17,8 @@ import type { Log } from "../ports.ts";
 export type AgentTokens = {
   /** The same object always; its members change. */
   readonly current: AclSettings["tokens"];
+  /** For services and checks of the configuration that name none; "" if there is none. */
+  readonly configFileServiceRegistration: string;
   /** In use at once; resolves when it is on disk too, if it has to be. Rejects if it cannot be written. */
   set: (name: TokenName, secret: string) => Promise<void>;
   /** Takes those of a configuration that was read again; what is kept of the run time wins. */
@@ -46,8 +48,10 @@ export async function loadAgentTokens(deps: {
     initialManagement: config["acl.tokens.initial_management"],
     ...configured(config),
   };
-  // One server writes its own entries without a token and replicates from nobody: the others are only kept.
+  let configFileServiceRegistration = config["acl.tokens.config_file_service_registration"];
+  // One server writes its own node without a token and replicates from nobody: the others are only kept.
   const use = (name: TokenName, secret: string) => {
+    if (name === "config_file_service_registration") configFileServiceRegistration = secret;
     if (name === "default") current.default = secret;
     if (name === "dns") current.dns = secret;
     if (name === "agent_recovery") current.agentRecovery = secret;
@@ -68,6 +72,9 @@ export async function loadAgentTokens(deps: {
   let written = Promise.resolve();
   return {
     current,
+    get configFileServiceRegistration() {
+      return configFileServiceRegistration;
+    },
     set(name, secret) {
       use(name, secret);
       deps.changed();
@@ -82,6 +89,7 @@ export async function loadAgentTokens(deps: {
     reload(next) {
       const before = { ...current };
       Object.assign(current, configured(next));
+      configFileServiceRegistration = next["acl.tokens.config_file_service_registration"];
       usePersisted(next);
       if (!sameJson(before, current)) deps.changed();
     },

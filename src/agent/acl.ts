@@ -2,9 +2,10 @@
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { createAcl, type Acl } from "../cluster/acl.ts";
-import type { AclReader } from "../cluster/acl-state.ts";
+import { ANONYMOUS_SECRET, type AclReader } from "../cluster/acl-state.ts";
 import type { Command } from "../cluster/command.ts";
 import type { Outcome } from "../cluster/engine.ts";
+import type { LocalAgentDeps } from "../cluster/local-agent.ts";
 import type { Config } from "../config/options.ts";
 import type { HttpDeps } from "../http/call.ts";
 import type { Cancel, Clock, Log, Random, Timers } from "../ports.ts";
@@ -22,6 +23,8 @@ export type Acls = Pick<HttpDeps, "bootstrapReset"> & {
   acl: Acl;
   setToken: AgentTokens["set"];
   reloadTokens: AgentTokens["reload"];
+  /** With whose rights a service or check of this agent is written to the catalog. */
+  writerOf: LocalAgentDeps["writerOf"];
   /** To be called where a state without the initial management token may have been taken over. */
   asNewLeader: () => Promise<void>;
   stop: Cancel;
@@ -43,10 +46,22 @@ export async function createAcls(deps: {
   const { reader, config, dataDir, propose, clock, timers, random, log } = deps;
   const tokens = await loadAgentTokens({ config, dataDir, log, changed: deps.tokensChanged });
   const settings = { ...aclSettings(config), tokens: tokens.current };
+  /** For the log, which never gets the secret. */
+  const accessorOf = (secret: string) =>
+    reader.tokenBySecret(secret || ANONYMOUS_SECRET)?.accessorId ?? "";
   const asNewLeader = () => ensureInitialManagement(propose, reader, config, { random, clock });
   await asNewLeader();
+  const acl = createAcl(reader, settings, () => clock.wallMs());
   return {
-    acl: createAcl(reader, settings, () => clock.wallMs()),
+    acl,
+    writerOf({ token, source }) {
+      const secret = token || (source === "config" ? tokens.configFileServiceRegistration : "");
+      const found = acl.authorizer(secret);
+      return {
+        rights: found === "ACL not found" ? undefined : found,
+        accessorId: () => accessorOf(secret || acl.defaultToken),
+      };
+    },
     setToken: tokens.set,
     reloadTokens: tokens.reload,
     asNewLeader,

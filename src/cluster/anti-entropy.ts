@@ -4,7 +4,7 @@
  * Consul's anti-entropy (agent/local) in 1.10.
  */
 import type { CheckFields, Command, RegisterCommand, ServiceFields } from "./command.ts";
-import type { LocalCheck, LocalState } from "./local.ts";
+import type { LocalCheck, LocalService, LocalState } from "./local.ts";
 import type { CatalogReader } from "./model.ts";
 import { CONSUL_SERVICE_ID, SERF_CHECK_ID, type OwnNode } from "./own-node.ts";
 import { sameCheck, sameList, sameNode, sameService } from "./same.ts";
@@ -14,24 +14,37 @@ type Reader = Pick<CatalogReader, "node" | "service" | "check" | "servicesOfNode
 /** Services whose own tags are to be written, and checks, that changed since the last commands. */
 export type Touched = { services: ReadonlySet<string>; checks: ReadonlySet<string> };
 
+/** What may be written now: rights of the entry's token (blocked.ts), writes of one check (flapping.ts). */
+export type Gate = {
+  mayWriteService(service: LocalService): boolean;
+  mayWriteCheck(check: LocalCheck): boolean;
+  /** Takes one write that does not make the check worse; false: not now. */
+  takeWrite(checkId: string): boolean;
+};
+
+/** The two sides, and what stands between them. */
+export type Sides = { state: LocalState; own: OwnNode; reader: Reader; gate: Gate };
+
+/** Checks of one command, beside those that come with their service. */
+export const COMMAND_CHECKS_MAX = 128;
+/** Characters of the texts in them; one check alone may have more. A command of the log holds 1.5 MiB. */
+const COMMAND_CHARACTERS_MAX = 128 * 1024;
+
 /**
  * Commands for what was touched. A touched service is written with its own tags even if the catalog
- * may override them: somebody has just registered it.
+ * may override them: somebody has just registered it. Removals need no token: what the server has
+ * written for its own node, it may take back.
  */
-export function commandsForTouched(
-  state: LocalState,
-  own: OwnNode,
-  reader: Reader,
-  touched: Touched,
-): Command[] {
+export function commandsForTouched(sides: Sides, touched: Touched): Command[] {
+  const { state, own, reader } = sides;
   const { node } = own.node;
-  const writer = createWriter(state, own, reader);
+  const writer = createWriter(sides);
   const removed = new Set<string>();
   for (const id of touched.services) {
     const service = state.services.get(id);
-    if (service) writer.writeService(service.fields);
+    if (service) writer.writeService(service);
     else if (id === CONSUL_SERVICE_ID) {
-      if (own.server) writer.writeService(own.server.service);
+      if (own.server) writer.writeServiceFields(own.server.service);
     } else if (reader.service(node, id)) {
       removed.add(id);
       writer.commands.push({ type: "deregister", node, serviceId: id, checkId: "" });
@@ -45,23 +58,36 @@ export function commandsForTouched(
   return writer.finish();
 }
 
-/** Commands that make the catalog's view of this node equal to ours. */
+/**
+ * Commands that make the catalog's view of this node equal to ours. Without `removesOthers`, what
+ * somebody else has written for this node stays.
+ */
 export function commandsForAll(
-  state: LocalState,
-  own: OwnNode,
-  reader: Reader,
+  sides: Sides,
   touched: Touched,
+  { removesOthers }: { removesOthers: boolean },
 ): Command[] {
+  const { state, own, reader } = sides;
   const { node } = own.node;
-  const writer = createWriter(state, own, reader);
+  const writer = createWriter(sides);
   writer.checkNode();
   if (own.server) {
-    if (!state.services.has(CONSUL_SERVICE_ID)) writer.writeService(own.server.service);
+    if (!state.services.has(CONSUL_SERVICE_ID)) writer.writeServiceFields(own.server.service);
     writer.writeCheckFields(own.server.check);
   }
-  for (const [id, { fields }] of state.services)
-    writer.writeService(touched.services.has(id) ? fields : withCatalogTags(fields, node, reader));
+  for (const [id, service] of state.services)
+    writer.writeService(
+      touched.services.has(id)
+        ? service
+        : { ...service, fields: withCatalogTags(service.fields, node, reader) },
+    );
   for (const check of state.checks.values()) writer.writeCheck(check);
+  if (removesOthers) removeOthers(sides, writer);
+  return [...endOfPredecessor(sides), ...writer.finish()];
+}
+
+function removeOthers({ state, own, reader }: Sides, writer: ReturnType<typeof createWriter>) {
+  const { node } = own.node;
   const removed = new Set<string>();
   for (const { id } of reader.servicesOfNode(node)) {
     if (state.services.has(id) || id === CONSUL_SERVICE_ID) continue;
@@ -70,7 +96,24 @@ export function commandsForAll(
   }
   for (const { checkId } of reader.checksOfNode(node))
     if (!state.checks.has(checkId)) writer.removeCheck(checkId, removed);
-  return writer.finish();
+}
+
+/**
+ * A name is kept for the id that holds it while that node is alive. A server that comes back with
+ * another id (its data directory is new) is the only one who knows that the other one is dead.
+ */
+function endOfPredecessor({ own, reader }: Sides): Command[] {
+  const held = reader.node(own.node.node);
+  if (own.server === null || held === undefined || held.id === "" || held.id === own.node.id)
+    return [];
+  const check: CheckFields = {
+    ...own.server.check,
+    status: "critical",
+    output: "Agent has another node id now",
+  };
+  return [
+    { type: "register", node: own.node, skipNodeUpdate: true, service: null, checks: [check] },
+  ];
 }
 
 /** Services whose tags the catalog overrides, with the catalog's tags; to be taken over locally. */
@@ -96,13 +139,14 @@ function withCatalogTags(fields: ServiceFields, node: string, reader: Reader): S
   return { ...fields, tags: [...held.tags] };
 }
 
-/** Collects registrations: one per service with its checks, one for the checks of the node. */
-function createWriter(state: LocalState, own: OwnNode, reader: Reader) {
+type Draft = { service: ServiceFields | null; checks: CheckFields[] };
+
+/** Collects registrations: one per service that changes, with its checks; the other checks share some. */
+function createWriter({ state, own, reader, gate }: Sides) {
   const { node } = own.node;
   const held = reader.node(node);
   const isNodeSame = held !== undefined && held.node === node && sameNode(held, own.node);
   const commands: Command[] = [];
-  type Draft = { service: ServiceFields | null; checks: CheckFields[] };
   const drafts = new Map<string, Draft>();
   let isNodeWanted = false;
 
@@ -112,34 +156,60 @@ function createWriter(state: LocalState, own: OwnNode, reader: Reader) {
     return draft;
   }
 
-  function writeService(fields: ServiceFields): void {
+  function writeServiceFields(fields: ServiceFields): void {
+    if (isServiceOther(fields)) draftOf(fields.id).service = fields;
+  }
+
+  function isServiceOther(fields: ServiceFields): boolean {
     const record = reader.service(node, fields.id);
-    if (record === undefined || !sameService(record, fields, fields.weights))
-      draftOf(fields.id).service = fields;
+    return record === undefined || !sameService(record, fields, fields.weights);
   }
 
   function writeCheckFields(fields: CheckFields): void {
     const { serviceId } = fields;
     const record = reader.check(node, fields.checkId);
     if (record !== undefined && sameCheck(record, fields)) return;
-    const draft = draftOf(serviceId);
-    draft.checks.push(fields);
-    if (serviceId === "" || reader.service(node, serviceId) !== undefined) return;
-    draft.service ??= state.services.get(serviceId)?.fields ?? null; // a check needs its service
+    if (serviceId !== "" && reader.service(node, serviceId) === undefined) {
+      const service = state.services.get(serviceId); // a check needs its service
+      if (service === undefined || !gate.mayWriteService(service)) return;
+      draftOf(serviceId).service ??= service.fields;
+    }
+    draftOf(serviceId).checks.push(fields);
+  }
+
+  /**
+   * A state that is worse than the catalog's, or that the catalog has nothing of, goes there at once.
+   * For others the check may have to wait: until then the catalog's state counts as ours.
+   */
+  function limited(fields: CheckFields): CheckFields {
+    const record = reader.check(node, fields.checkId);
+    if (record === undefined) return fields;
+    const { status, output } = record;
+    if (status === fields.status && output === fields.output) return fields;
+    if (severity(fields.status) > severity(status) || gate.takeWrite(fields.checkId)) return fields;
+    return { ...fields, status, output };
   }
 
   return {
     commands,
-    writeService,
+    writeServiceFields,
     writeCheckFields,
+    writeService(service: LocalService): void {
+      if (isServiceOther(service.fields) && gate.mayWriteService(service))
+        draftOf(service.fields.id).service = service.fields;
+    },
     /**
      * While an output is deferred, the catalog's output counts as ours. The cluster's own check is not
      * for local ones of its name: the node would count as dead.
      */
-    writeCheck({ fields, isOutputDeferred }: LocalCheck): void {
+    writeCheck(check: LocalCheck): void {
+      const { fields, isOutputDeferred } = check;
       if (fields.checkId === SERF_CHECK_ID) return;
-      const record = isOutputDeferred ? reader.check(node, fields.checkId) : undefined;
-      writeCheckFields(record === undefined ? fields : { ...fields, output: record.output });
+      const record = reader.check(node, fields.checkId);
+      const wanted =
+        isOutputDeferred && record !== undefined ? { ...fields, output: record.output } : fields;
+      if (record !== undefined && sameCheck(record, wanted)) return;
+      if (gate.mayWriteCheck(check)) writeCheckFields(limited(wanted));
     },
     removeCheck(checkId: string, removedServices: ReadonlySet<string>): void {
       if (checkId === SERF_CHECK_ID) return;
@@ -153,24 +223,44 @@ function createWriter(state: LocalState, own: OwnNode, reader: Reader) {
     },
     /** Registrations first, then removals. The first registration brings the node record. */
     finish(): Command[] {
-      const registrations: RegisterCommand[] = [...drafts.values()].map(({ service, checks }) => ({
-        type: "register",
-        node: own.node,
-        skipNodeUpdate: true,
-        service,
-        checks,
-      }));
+      const { node } = own;
+      const register = ({ service, checks }: Draft): RegisterCommand => {
+        return { type: "register", node, skipNodeUpdate: true, service, checks };
+      };
+      const all = [...drafts.values()];
+      const registrations = [
+        ...all.filter(({ service }) => service !== null),
+        ...inCommands(all.flatMap(({ service, checks }) => (service === null ? checks : []))),
+      ].map(register);
       if (registrations.length === 0 && isNodeWanted)
-        registrations.push({
-          type: "register",
-          node: own.node,
-          skipNodeUpdate: false,
-          service: null,
-          checks: [],
-        });
+        registrations.push({ ...register({ service: null, checks: [] }), skipNodeUpdate: false });
       const [first] = registrations;
       if (first) first.skipNodeUpdate = isNodeSame;
       return [...registrations, ...commands];
     },
   };
+}
+
+function severity(status: string): number {
+  return status === "passing" ? 0 : status === "warning" ? 1 : 2;
+}
+
+/** Checks of services that the catalog knows, as many per command as fit. */
+function inCommands(checks: readonly CheckFields[]): Draft[] {
+  const drafts: Draft[] = [];
+  let last: Draft | undefined;
+  let characters = 0;
+  for (const check of checks) {
+    const { output, notes, name, checkId, serviceId } = check;
+    const more = output.length + notes.length + name.length + checkId.length + serviceId.length;
+    characters += more;
+    const isFull =
+      last?.checks.length === COMMAND_CHECKS_MAX || characters > COMMAND_CHARACTERS_MAX;
+    if (last === undefined || isFull) {
+      drafts.push((last = { service: null, checks: [] }));
+      characters = more;
+    }
+    last.checks.push(check);
+  }
+  return drafts;
 }

@@ -5,18 +5,11 @@
  */
 import { fail, ok, type Result } from "../base.ts";
 import type { Cancel, Clock, Log, Random, Timers } from "../ports.ts";
+import type { Writer } from "./blocked.ts";
 import { cutOutput, outputLimit } from "./checks/check.ts";
 import type { Probe } from "./checks/schedule.ts";
 import type { Command } from "./command.ts";
-import {
-  problemOfTaggedAddresses,
-  refusalOfCheck,
-  type CheckDefinition,
-  type ScriptSettings,
-  type ServiceDefinition,
-  type Source,
-} from "./definition.ts";
-import { dnsNameProblem } from "./dns-names.ts";
+import type { CheckDefinition, ScriptSettings, ServiceDefinition } from "./definition.ts";
 import type { Outcome } from "./engine.ts";
 import {
   applyConfiguration,
@@ -33,6 +26,7 @@ import {
   type LocalOutput,
   type LocalService,
 } from "./local.ts";
+import { createAdmission, type LocalConfig } from "./local-admission.ts";
 import { createRunners } from "./local-runners.ts";
 import { restoreLocal } from "./local-restore.ts";
 import {
@@ -44,7 +38,7 @@ import {
 } from "./local-store.ts";
 import type { CatalogReader, Topic } from "./model.ts";
 import type { OwnNode } from "./own-node.ts";
-import { createSyncer } from "./sync.ts";
+import { createSyncer, type SyncCounts } from "./sync.ts";
 
 /** Options that a reload may change. */
 export type LocalSettings = ScriptSettings & {
@@ -56,12 +50,6 @@ export type LocalSettings = ScriptSettings & {
   discardCheckOutput: boolean;
 };
 
-/** Services and checks of the configuration, already parsed. */
-export type LocalConfig = {
-  services: readonly ServiceDefinition[];
-  checks: readonly CheckDefinition[];
-};
-
 /** What the local agent needs of the rest. */
 export type LocalAgentDeps = {
   /** describeOwnNode(...); may change with a reload. */
@@ -69,6 +57,8 @@ export type LocalAgentDeps = {
   reader: CatalogReader;
   /** Encodes and proposes; resolves after the command is durable and applied here. */
   propose(command: Command): Promise<Outcome>;
+  /** With whose rights a service or check is written to the catalog. */
+  writerOf(entry: Pick<LocalService, "token" | "source">): Writer;
   /** createLocalJournal(...) of journal/driver.ts, or noJournal. */
   journal: LocalJournal;
   /** createProbe() of checks/driver.ts. */
@@ -115,6 +105,8 @@ export type LocalAgent = {
     serviceId?: string;
     enable: boolean;
     reason: string;
+    /** Secret of whoever asked for it: the check is written with its rights. */
+    token?: string;
   }): Promise<Result<void, string>>;
   /** To be called with the topics of every applied command: aliases of other nodes look again. */
   catalogChanged(topics: Iterable<Topic>): void;
@@ -130,7 +122,7 @@ export type LocalAgent = {
     probes: number;
     runningProbes: number;
     waitingProbes: number;
-    unsynced: number;
+    sync: SyncCounts;
   };
   /** Stops checks and timers, waits for files and proposals under way. */
   stop(): Promise<void>;
@@ -159,6 +151,7 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
     },
   });
   const runners = createRunners({ ...deps, state, report });
+  const admission = createAdmission({ ...deps, state });
 
   /** A result of a running check. Nobody waits for it. */
   function report(id: string, status: string, output: string): void {
@@ -200,6 +193,11 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
           syncer.touchCheck(id);
           touches = true;
           break;
+        case "sync-status":
+          cancelDeferred(id);
+          syncer.touchStatus(id);
+          touches = true;
+          break;
         case "save-service":
           work.push(save("services", id, encodeService(state.services.get(id)!)));
           break;
@@ -238,13 +236,17 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
 
   function startCheck(id: string, check: CheckDefinition | null): void {
     if (check === null || isStopped) return stopCheck(id);
-    deferred.get(id)?.();
-    deferred.delete(id);
+    cancelDeferred(id);
     runners.start(id, check, outputLimit(check, deps.settings().checkOutputMaxSize));
   }
 
   function stopCheck(id: string): void {
     runners.stop(id);
+    cancelDeferred(id);
+  }
+
+  /** The output that waited is written with what is written now. */
+  function cancelDeferred(id: string): void {
     deferred.get(id)?.();
     deferred.delete(id);
   }
@@ -264,6 +266,7 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
   function deferOutput(id: string): void {
     const intervalMs = deps.settings().checkUpdateIntervalMs;
     const delayMs = intervalMs / 2 + (random.uint32() / 2 ** 32) * intervalMs;
+    cancelDeferred(id);
     deferred.set(
       id,
       timers.after(delayMs, () => {
@@ -281,41 +284,8 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
     reaper = timers.after(REAP_INTERVAL_MS, reap);
   }
 
-  function refusal(checks: readonly CheckDefinition[], source: Source): string | undefined {
-    for (const check of checks) {
-      const problem = refusalOfCheck(check, source, deps.settings());
-      if (problem !== undefined) return problem;
-    }
-    return undefined;
-  }
-
-  /** Leaves out, with a line in the log, what this agent cannot run. */
-  function admitted(config: LocalConfig): LocalConfig {
-    const admits = (what: string, checks: readonly CheckDefinition[]) => {
-      const problem = refusal(checks, "config");
-      if (problem !== undefined) log("error", `${what} of the configuration left out: ${problem}`);
-      return problem === undefined;
-    };
-    return {
-      services: config.services.filter(({ fields, checks }) =>
-        admits(`service ${JSON.stringify(fields.id)}`, checks),
-      ),
-      checks: config.checks.filter((check) =>
-        admits(`check ${JSON.stringify(check.checkId)}`, [check]),
-      ),
-    };
-  }
-
-  /** Once per name: a service that registers itself every minute is not new. */
-  function warnOfName({ fields: { id, service } }: ServiceDefinition): void {
-    if (state.services.get(id)?.fields.service === service) return;
-    const problem = dnsNameProblem(service);
-    if (problem !== undefined) log("warn", problem, { service });
-  }
-
   function configure(config: LocalConfig): LocalOutput[] {
-    for (const service of config.services) warnOfName(service);
-    const { outputs, errors } = applyConfiguration(state, admitted(config));
+    const { outputs, errors } = applyConfiguration(state, admission.config(config));
     for (const error of errors) log("error", `configuration: ${error}`);
     return outputs;
   }
@@ -331,7 +301,7 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
       const outputs = restoreLocal(state, {
         entries,
         configure: () => configure(config),
-        refusalOf: (check) => refusal([check], "api"),
+        refusalOf: (check) => admission.refusal([check], "api"),
         nowMs: clock.wallMs(),
         log,
       });
@@ -346,16 +316,13 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
       await syncer.syncAll();
     },
     registerService(service, replaceExistingChecks) {
-      const problem =
-        problemOfTaggedAddresses(service.fields.taggedAddresses) ?? refusal(service.checks, "api");
-      if (problem !== undefined) return Promise.resolve(fail(problem));
-      warnOfName(service);
+      const admitted = admission.service(service);
+      if (!admitted.ok) return Promise.resolve(admitted);
       return perform(registerService(state, service, { source: "api", replaceExistingChecks }));
     },
     registerCheck(check) {
-      const registered = isServiceKnown(check) ? refusal([check], "api") : undefined;
-      if (registered !== undefined) return Promise.resolve(fail(registered));
-      return performResult(registerCheck(state, check, "api"));
+      const admitted = admission.check(check);
+      return performResult(admitted.ok ? registerCheck(state, check, "api") : admitted);
     },
     deregisterService: (id) => perform(removeService(state, id)),
     deregisterCheck: (id) => perform(removeCheck(state, id)),
@@ -377,6 +344,9 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
     },
     setMaintenance: (target) => performResult(setMaintenance(state, target)),
     catalogChanged(topics) {
+      for (const topic of topics)
+        if (topic.startsWith("node:") && topic === `node:${deps.own().node.node.toLowerCase()}`)
+          syncer.nodeTouched(deps.reader.index);
       if (!runners.watchesAny(topics)) return;
       // not inside `apply`: what this proposes must not come before the command is answered
       void Promise.resolve().then(() => perform([...followAliases()].flat()));
@@ -392,7 +362,7 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
         probes: scheduled,
         runningProbes: running,
         waitingProbes: waiting,
-        unsynced: syncer.pending,
+        sync: syncer.counts,
       };
     },
     async stop() {
@@ -404,10 +374,6 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
       await deps.journal.close();
     },
   };
-
-  function isServiceKnown({ serviceId }: CheckDefinition): boolean {
-    return serviceId === "" || state.services.has(serviceId);
-  }
 
   function performResult(result: Result<LocalOutput[], string>): Promise<Result<void, string>> {
     return result.ok ? perform(result.value) : Promise.resolve(result);

@@ -131,11 +131,14 @@ function encodeDefinition(check: CheckDefinition): Record<string, unknown> {
     ScriptArgs: check.args,
     HTTP: check.http,
     H2PING: check.h2ping,
+    H2PingUseTLS: check.h2pingUseTls,
     Header: check.header,
     Method: check.method,
     Body: check.body,
     DisableRedirects: check.disableRedirects,
     TCP: check.tcp,
+    TCPUseTLS: check.tcpUseTls,
+    UDP: check.udp,
     Interval: formatDuration(check.intervalMs),
     AliasNode: check.aliasNode,
     AliasService: check.aliasService,
@@ -174,7 +177,11 @@ const storedCheckShape = {
 } as const;
 
 /** A check as it was stored; its status is not part of that. */
-export type StoredCheck = { fields: CheckFields; definition: CheckDefinition | null };
+export type StoredCheck = {
+  fields: CheckFields;
+  definition: CheckDefinition | null;
+  token: string;
+};
 
 /** The error says what is wrong with the text. */
 export function decodeCheck(text: string): Result<StoredCheck, string> {
@@ -193,7 +200,7 @@ export function decodeCheck(text: string): Result<StoredCheck, string> {
     timeout: check.Timeout,
   };
   const definition = type && checkFromStored(type, { serviceId: check.ServiceID, token });
-  return ok({ fields, definition });
+  return ok({ fields, definition, token });
 }
 
 /** The last update of a TTL check; it counts until `expiresMs` (wall clock). */

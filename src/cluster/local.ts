@@ -14,6 +14,7 @@ import {
   type ServiceDefinition,
   type Source,
 } from "./definition.ts";
+import { sameJson } from "./same.ts";
 
 /** A service that was registered with this agent. */
 export type LocalService = {
@@ -45,7 +46,8 @@ export type LocalState = {
 /** What is to be done after a change. Ids are those of `services` or `checks`. */
 export type LocalOutput =
   | { type: "sync-service" | "save-service" | "drop-service" | "service-changed"; id: string }
-  | { type: "sync-check" | "save-check" | "drop-check" | "drop-status"; id: string }
+  | { type: "sync-check" | "sync-status" | "save-check"; id: string }
+  | { type: "drop-check" | "drop-status"; id: string }
   | { type: "start-check" | "stop-check" | "defer-output"; id: string };
 
 /** State without any service or check. */
@@ -84,8 +86,9 @@ export function registerService(
     { type: "service-changed", id },
   ];
   const checks = fieldsOfServiceChecks(service);
+  const owner = { serviceId: id, token: service.token };
   for (const [i, fields] of checks.entries())
-    outputs.push(...putCheck(state, fields, { ...service.checks[i]!, serviceId: id }, source));
+    outputs.push(...putCheck(state, fields, { ...service.checks[i]!, ...owner }, source));
   if (!options.replaceExistingChecks) return outputs;
   const kept = new Set([...checks.map(({ checkId }) => checkId), maintenanceCheckId(id)]);
   for (const [checkId] of checksOfService(state, id))
@@ -109,6 +112,7 @@ function putCheck(
   fields: CheckFields,
   definition: CheckDefinition | null,
   source: Source,
+  token = definition?.token ?? "",
 ): LocalOutput[] {
   const id = fields.checkId;
   const previous = state.checks.get(id);
@@ -116,16 +120,23 @@ function putCheck(
   state.checks.set(id, {
     fields: { ...fields, status, output },
     definition,
-    token: definition?.token ?? "",
+    token,
     source,
     criticalSinceMs: previous?.criticalSinceMs,
     isOutputDeferred: false,
   });
-  return [
+  const outputs: LocalOutput[] = [
     { type: "sync-check", id },
     { type: source === "api" ? "save-check" : "drop-check", id },
-    { type: "start-check", id },
   ];
+  // A reload does not prolong a TTL. Registering by API does, as in Consul.
+  if (
+    source !== "config" ||
+    previous?.source !== "config" ||
+    !sameJson(previous.definition, definition)
+  )
+    outputs.push({ type: "start-check", id });
+  return outputs;
 }
 
 /** Removes a service and its checks; an unknown id does nothing. */
@@ -173,7 +184,7 @@ export function updateCheck(
   const isOutputDeferred = same ? check.isOutputDeferred : defers;
   state.checks.set(id, { ...check, fields, criticalSinceMs, isOutputDeferred });
   if (same) return [];
-  if (!defers) return [{ type: "sync-check", id }];
+  if (!defers) return [{ type: "sync-status", id }];
   return check.isOutputDeferred ? [] : [{ type: "defer-output", id }];
 }
 
@@ -182,7 +193,7 @@ export function outputDue(state: LocalState, id: string): LocalOutput[] {
   const check = state.checks.get(id);
   if (check === undefined || !check.isOutputDeferred) return [];
   state.checks.set(id, { ...check, isOutputDeferred: false });
-  return [{ type: "sync-check", id }];
+  return [{ type: "sync-status", id }];
 }
 
 /**
@@ -191,18 +202,17 @@ export function outputDue(state: LocalState, id: string): LocalOutput[] {
  */
 export function setMaintenance(
   state: LocalState,
-  target: { serviceId?: string; enable: boolean; reason: string },
+  target: { serviceId?: string; enable: boolean; reason: string; token?: string },
 ): Result<LocalOutput[], string> {
-  const { serviceId, enable, reason } = target;
+  const { serviceId, enable, reason, token = "" } = target;
   if (serviceId !== undefined && !state.services.has(serviceId))
     return fail(`No service registered with ID ${JSON.stringify(serviceId)}`);
   const checkId = maintenanceCheckId(serviceId);
   if (!enable) return ok(removeCheck(state, checkId));
   if (state.checks.has(checkId)) return ok([]);
   const scope = serviceId === undefined ? "node" : "service";
-  return ok(
-    putCheck(state, maintenanceFields(serviceId, reason || defaultReason(scope)), null, "api"),
-  );
+  const fields = maintenanceFields(serviceId, reason || defaultReason(scope));
+  return ok(putCheck(state, fields, null, "api", token));
 }
 
 function maintenanceFields(serviceId: string | undefined, notes: string): CheckFields {
@@ -223,12 +233,13 @@ function defaultReason(scope: "node" | "service"): string {
 /** Puts back a check from disk. Its status starts as critical (Consul's choice: nobody knows yet). */
 export function restoreCheck(
   state: LocalState,
-  stored: { fields: CheckFields; definition: CheckDefinition | null },
+  stored: { fields: CheckFields; definition: CheckDefinition | null; token: string },
 ): Result<LocalOutput[], string> {
-  const { fields, definition } = stored;
+  const { fields, definition, token } = stored;
   if (fields.serviceId !== "" && !state.services.has(fields.serviceId))
     return fail(`ServiceID ${JSON.stringify(fields.serviceId)} does not exist`);
-  return ok(putCheck(state, { ...fields, status: "critical", output: "" }, definition, "api"));
+  const unknown = { ...fields, status: "critical", output: "" };
+  return ok(putCheck(state, unknown, definition, "api", token));
 }
 
 /**

@@ -1,14 +1,19 @@
 /**
  * Keeps the catalog equal to the local state: what was touched at once, everything at start, every
- * minute or so, and when a leader appears. Source: Consul's agent/ae (intervals) and agent/local.
+ * minute or so, and when a leader appears; our own entries when somebody else has changed them.
+ * Source: Consul's agent/ae (intervals) and agent/local.
  */
-import type { Cancel, Log, Random, Timers } from "../ports.ts";
-import { commandsForAll, commandsForTouched, overriddenTags } from "./anti-entropy.ts";
+import type { Cancel, Clock, Log, Random, Timers } from "../ports.ts";
+import { commandsForAll, commandsForTouched, overriddenTags, type Sides } from "./anti-entropy.ts";
+import { createBlocked, type Writer } from "./blocked.ts";
+import { newBucket, holdsAtMs, takeFrom, type Rate } from "./bucket.ts";
 import type { Command, ServiceFields } from "./command.ts";
 import type { Outcome } from "./engine.ts";
-import type { LocalState } from "./local.ts";
+import { createFlapLimit, type FlapLimit } from "./flapping.ts";
+import type { LocalService, LocalState } from "./local.ts";
 import type { CatalogReader } from "./model.ts";
 import type { OwnNode } from "./own-node.ts";
+import { createRepair } from "./repair.ts";
 
 /** Time between full comparisons; up to once more of it (times the scale) is added at random. */
 const FULL_SYNC_INTERVAL_MS = 60_000;
@@ -20,6 +25,14 @@ const LEADER_SPREAD_MS = 3_000;
 const MAX_PROPOSALS = 128;
 /** Rounds under way at the same time; what is touched then waits until one of them has ended. */
 const MAX_ROUNDS = 64;
+/**
+ * Rounds that write nothing but what checks say, of all checks of this agent: the next one takes what
+ * came meanwhile, up to 128 checks in a command. So thousands of checks that change together are a
+ * handful of commands, and a critical state waits 50 ms at most.
+ */
+export const STATUS_ROUNDS: Rate = { burst: 64, intervalMs: 50 };
+/** Such rounds under way at the same time. */
+const MAX_STATUS_ROUNDS = 2;
 /** Up to this many members the interval is not scaled. */
 const SCALE_THRESHOLD = 128;
 
@@ -27,19 +40,35 @@ const SCALE_THRESHOLD = 128;
 export type Syncer = {
   touchService(id: string): void;
   touchCheck(id: string): void;
+  /** Only status or output of a check have changed. */
+  touchStatus(id: string): void;
   /**
    * Resolves when all that was touched before this call has been proposed and decided. It resolves
-   * too when the catalog cannot be written now: that is logged and tried again later.
+   * too when the catalog cannot be written now (that is logged and tried again later), when rights
+   * are missing, and when a check's state has to wait because the check flaps.
    */
   flush(): Promise<void>;
   /** The same for a comparison of everything. */
   syncAll(): Promise<void>;
+  /** The command at this index of the log has touched this node. */
+  nodeTouched(index: number): void;
   /** A leader was found or lost. */
   leadershipChanged(hasLeader: boolean): void;
   /** Ends the timers and waits for the round under way. */
   close(): Promise<void>;
-  /** Touched and not written yet. */
-  readonly pending: number;
+  readonly counts: SyncCounts;
+};
+
+/** What waits, and what was done since the start. */
+export type SyncCounts = Omit<FlapLimit["counts"], "held"> & {
+  /** Touched and not written yet, or written when the check has calmed down. */
+  pending: number;
+  /** Entries that their tokens may not write. */
+  blocked: number;
+  /** Commands with nothing but what checks say. */
+  statusCommands: number;
+  /** Commands that put right what somebody else had changed. */
+  repairCommands: number;
 };
 
 /** What the syncer needs of the rest. */
@@ -47,6 +76,9 @@ export type SyncDeps = {
   own(): OwnNode;
   reader: CatalogReader;
   propose(command: Command): Promise<Outcome>;
+  /** With whose rights an entry is written. */
+  writerOf(entry: Pick<LocalService, "token" | "source">): Writer;
+  clock: Pick<Clock, "monotonicMs">;
   timers: Timers;
   random: Pick<Random, "uint32">;
   /** Members of the pool: larger pools compare less often. */
@@ -62,17 +94,33 @@ export function scaleFactor(members: number): number {
   return Math.ceil(Math.log2(members) - Math.log2(SCALE_THRESHOLD)) + 1;
 }
 
-/** Name of a comparison of everything; others are `service:ID` and `check:ID`. */
+/** Name of a comparison of everything; others are `service:ID`, `check:ID` and `status:ID`. */
 const ALL = "all";
 
 type Waiting = { ended: Promise<void>; follow: (round: Promise<void>) => void };
 
-type Touched = { services: Set<string>; checks: Set<string> };
+/** `statuses`: checks of which nothing else was touched, in rounds of their own. */
+type Touched = { services: Set<string>; checks: Set<string>; statuses: Set<string> };
+
+const KINDS = { service: "services", check: "checks", status: "statuses" } as const;
+
+function nothing(): Touched {
+  return { services: new Set(), checks: new Set(), statuses: new Set() };
+}
+
+function sizeOf({ services, checks, statuses }: Touched): number {
+  return services.size + checks.size + statuses.size;
+}
+
+/** What a round does: `own`: everything of ours, `all`: and what others wrote for this node goes. */
+type Scope = "touched" | "statuses" | "own" | "all";
 
 /** `state` is read at the time of each round. */
 export function createSyncer(state: LocalState, deps: SyncDeps): Syncer {
-  let touched: Touched = { services: new Set(), checks: new Set() };
-  let wantsAll = false;
+  let touched = nothing();
+  let wanted: "own" | "all" | undefined;
+  /** What could not be written: again with the next flush, or the retry. */
+  let failed: { touched: Touched; scope: "own" | "all" | undefined } | undefined;
   let isClosed = false;
   const rounds = new Set<Promise<void>>();
   /** Services and checks of the rounds under way, by name. */
@@ -84,6 +132,34 @@ export function createSyncer(state: LocalState, deps: SyncDeps): Syncer {
   let fresh: string[] = [];
   let periodic: Cancel = () => {};
   let retry: Cancel | undefined;
+  const statusBucket = newBucket();
+  let statusRounds = 0;
+  let nextStatusRound: Cancel | undefined;
+  const written = { statusCommands: 0, repairCommands: 0 };
+  const flaps = createFlapLimit({
+    ...deps,
+    due(id) {
+      touched.statuses.add(id);
+      void begin();
+    },
+  });
+  const blocked = createBlocked({
+    ...deps,
+    state,
+    nodeName: () => deps.own().node.node,
+    allowed({ kind, id }) {
+      touched[KINDS[kind]].add(id);
+      void begin();
+    },
+  });
+  const repair = createRepair({
+    ...deps,
+    due() {
+      wanted ??= "own";
+      void begin();
+    },
+  });
+  const gate = { ...blocked, takeWrite: flaps.take };
   const randomBelow = (limitMs: number) => (deps.random.uint32() / 2 ** 32) * limitMs;
 
   /**
@@ -95,16 +171,25 @@ export function createSyncer(state: LocalState, deps: SyncDeps): Syncer {
     const mine = fresh;
     fresh = [];
     if (isClosed) return settled();
+    takeFailed();
     const begun = begin();
     const waits = mine.filter(isLeft).map(waitFor);
     if (begun) waits.push(begun);
     return waits.length === 1 ? waits[0]! : Promise.all(waits).then(() => undefined);
   }
 
+  function takeFailed(): void {
+    if (failed === undefined) return;
+    for (const kind of Object.values(KINDS))
+      for (const id of failed.touched[kind]) touched[kind].add(id);
+    wanted = failed.scope === "all" ? "all" : (wanted ?? failed.scope);
+    failed = undefined;
+  }
+
   function isLeft(name: string): boolean {
-    if (name === ALL) return wantsAll;
-    const id = name.slice(name.indexOf(":") + 1);
-    return (name.startsWith("service:") ? touched.services : touched.checks).has(id);
+    if (name === ALL) return wanted === "all";
+    const colon = name.indexOf(":");
+    return touched[KINDS[name.slice(0, colon) as keyof typeof KINDS]].has(name.slice(colon + 1));
   }
 
   /** Ends with the round that takes it. */
@@ -118,42 +203,72 @@ export function createSyncer(state: LocalState, deps: SyncDeps): Syncer {
     return wait.ended;
   }
 
+  /** What can be begun now is; resolves when that has ended. */
   function begin(): Promise<void> | undefined {
-    if (isAllUnderWay || rounds.size >= MAX_ROUNDS || (wantsAll && rounds.size > 0))
-      return undefined;
-    const all = wantsAll;
-    const [now, names] = take(all);
-    if (!all && now.services.size + now.checks.size === 0) return undefined;
+    if (isClosed || isAllUnderWay) return undefined;
+    if (wanted !== undefined) {
+      if (rounds.size > 0) return undefined;
+      const scope = wanted;
+      const now = touched;
+      touched = nothing();
+      wanted = undefined;
+      return start(now, [], scope);
+    }
+    const first = beginWith(["services", "checks"], "touched");
+    const second = mayWriteStatuses() ? beginWith(["statuses"], "statuses") : undefined;
+    return first && second ? Promise.all([first, second]).then(() => undefined) : (first ?? second);
+  }
+
+  function beginWith(kinds: readonly (keyof Touched)[], scope: Scope): Promise<void> | undefined {
+    if (rounds.size >= MAX_ROUNDS) return undefined;
+    const [now, names] = take(kinds);
+    return names.length === 0 ? undefined : start(now, names, scope);
+  }
+
+  /** Sees to it that they are begun later, if it is too early. */
+  function mayWriteStatuses(): boolean {
+    if (touched.statuses.size === 0 || statusRounds >= MAX_STATUS_ROUNDS) return false;
+    const waitMs = holdsAtMs(statusBucket, STATUS_ROUNDS, 1) - deps.clock.monotonicMs();
+    if (waitMs <= 0) return true;
+    nextStatusRound ??= deps.timers.after(Math.ceil(waitMs), () => {
+      nextStatusRound = undefined;
+      void begin();
+    });
+    return false;
+  }
+
+  function start(now: Touched, names: readonly string[], scope: Scope): Promise<void> {
+    const isAll = scope === "own" || scope === "all";
     for (const name of names) busy.add(name);
-    isAllUnderWay = all;
-    wantsAll = false;
-    const ended = round(now, all).finally(() => {
+    isAllUnderWay = isAll;
+    if (scope === "statuses") statusRounds++;
+    const ended = round(now, scope).finally(() => {
       rounds.delete(ended);
       for (const name of names) busy.delete(name);
-      if (all) isAllUnderWay = false;
-      if (waiting.size > 0) void begin();
+      if (isAll) isAllUnderWay = false;
+      if (scope === "statuses") statusRounds--;
+      void begin();
     });
     rounds.add(ended);
-    for (const name of all ? [...waiting.keys()] : names) {
+    for (const name of isAll ? [...waiting.keys()] : names) {
+      if (name === ALL && scope === "own") continue;
       waiting.get(name)?.follow(ended);
       waiting.delete(name);
     }
     return ended;
   }
 
-  /** What may be written now, and what nobody else may write meanwhile. */
-  function take(all: boolean): [Touched, string[]] {
-    const before = touched;
-    touched = { services: new Set(), checks: new Set() };
-    if (all) return [before, []];
-    const now: Touched = { services: new Set(), checks: new Set() };
+  /** What of these kinds may be written now, and what nobody else may write meanwhile. */
+  function take(kinds: readonly (keyof Touched)[]): [Touched, string[]] {
+    const now = nothing();
     const names: string[] = [];
-    for (const kind of ["services", "checks"] as const)
-      for (const id of before[kind]) {
+    for (const kind of kinds)
+      for (const id of touched[kind]) {
         const own = kind === "services" ? [`service:${id}`] : namesOfCheck(id);
-        const isBusy = own.some((name) => busy.has(name));
-        (isBusy ? touched : now)[kind].add(id);
-        if (!isBusy) names.push(...own);
+        if (own.some((name) => busy.has(name))) continue;
+        touched[kind].delete(id);
+        now[kind].add(id);
+        names.push(...own);
       }
     return [now, names];
   }
@@ -162,7 +277,7 @@ export function createSyncer(state: LocalState, deps: SyncDeps): Syncer {
   function namesOfCheck(id: string): string[] {
     const here = state.checks.get(id)?.fields.serviceId;
     const there = deps.reader.check(deps.own().node.node, id)?.serviceId;
-    const names = [`check:${id}`];
+    const names = [`check:${id}`, `status:${id}`];
     if (here) names.push(`service:${here}`);
     if (there && there !== here) names.push(`service:${there}`);
     return names;
@@ -173,15 +288,24 @@ export function createSyncer(state: LocalState, deps: SyncDeps): Syncer {
   }
 
   function syncAll(): Promise<void> {
-    wantsAll = true;
+    wanted = "all";
     fresh.push(ALL);
     return flush();
   }
 
-  async function round(now: Touched, all: boolean): Promise<void> {
-    const commands = all
-      ? compareAll(now)
-      : commandsForTouched(state, deps.own(), deps.reader, now);
+  async function round(now: Touched, scope: Scope): Promise<void> {
+    const commands = commandsOf(now, scope);
+    if (scope === "statuses" && commands.length > 0) {
+      takeFrom(statusBucket, STATUS_ROUNDS, deps.clock.monotonicMs());
+      written.statusCommands += commands.length;
+    }
+    if (scope === "own" && commands.length > 0) {
+      repair.repaired();
+      written.repairCommands += commands.length;
+      deps.log("info", "somebody else has changed this node in the catalog, it is put right", {
+        commands: commands.length,
+      });
+    }
     const failures: string[] = [];
     for (let i = 0; i < commands.length; i += MAX_PROPOSALS) {
       const outcomes = commands.slice(i, i + MAX_PROPOSALS).map((command) => propose(command));
@@ -189,33 +313,42 @@ export function createSyncer(state: LocalState, deps: SyncDeps): Syncer {
         if (outcome !== undefined) failures.push(outcome);
       if (failures.length > 0) break;
     }
-    if (all) schedulePeriodic();
+    if (scope === "all") schedulePeriodic();
     if (failures.length === 0) return;
-    for (const id of now.services) touched.services.add(id);
-    for (const id of now.checks) touched.checks.add(id);
-    wantsAll ||= all;
+    failed ??= { touched: nothing(), scope: undefined };
+    for (const kind of Object.values(KINDS))
+      for (const id of now[kind]) failed.touched[kind].add(id);
+    if (scope === "all" || (scope === "own" && failed.scope === undefined)) failed.scope = scope;
     deps.log("warn", "catalog not written, will try again", { reason: failures[0] });
     scheduleRetry();
   }
 
-  function compareAll(now: Touched): Command[] {
+  function commandsOf(now: Touched, scope: Scope): Command[] {
     const own = deps.own();
+    const sides: Sides = { state, own, reader: deps.reader, gate };
+    if (scope === "statuses")
+      return commandsForTouched(sides, { services: now.services, checks: now.statuses });
+    if (scope === "touched") return commandsForTouched(sides, now);
     for (const [id, fields] of overriddenTags(state, own, deps.reader, now))
       deps.onOverride(id, fields);
-    return commandsForAll(state, own, deps.reader, now);
+    return commandsForAll(sides, now, { removesOthers: scope === "all" });
   }
 
   /** Gives the reason if the command may not be in the log. What `apply` refuses is final. */
   async function propose(command: Command): Promise<string | undefined> {
     const outcome = await deps.propose(command);
     if (outcome.outcome !== "committed") return outcome.reason;
+    repair.ours(outcome.index);
     const { result } = outcome;
-    if (typeof result === "object" && result !== null && "error" in result)
+    if (typeof result === "object" && result !== null && "error" in result) {
+      // Somebody removed a service of these checks: the next time it comes with them.
+      if (command.type === "register" && command.service === null && command.checks.length > 0)
+        return String(result.error);
       deps.log("error", "the catalog refuses a local entry", {
         command: describe(command),
         error: result.error,
       });
-    else deps.log("debug", "synced", { command: describe(command) });
+    } else deps.log("debug", "synced", { command: describe(command) });
     return undefined;
   }
 
@@ -242,15 +375,21 @@ export function createSyncer(state: LocalState, deps: SyncDeps): Syncer {
     touchCheck(id) {
       touched.checks.add(id);
       fresh.push(`check:${id}`);
+      if (!state.checks.has(id)) flaps.forget(id);
+    },
+    touchStatus(id) {
+      touched.statuses.add(id);
+      fresh.push(`status:${id}`);
     },
     flush,
     syncAll,
+    nodeTouched: repair.touched,
     leadershipChanged(hasLeader) {
       if (!hasLeader || isClosed) return;
       retry?.();
-      wantsAll = true;
       retry = deps.timers.after(randomBelow(LEADER_SPREAD_MS), () => {
         retry = undefined;
+        wanted = "all";
         void flush();
       });
     },
@@ -258,10 +397,16 @@ export function createSyncer(state: LocalState, deps: SyncDeps): Syncer {
       isClosed = true;
       periodic();
       retry?.();
+      nextStatusRound?.();
+      flaps.close();
+      blocked.close();
+      repair.close();
       await settled();
     },
-    get pending() {
-      return touched.services.size + touched.checks.size;
+    get counts() {
+      const { flapping, held, heldTotal } = flaps.counts;
+      const pending = sizeOf(touched) + (failed === undefined ? 0 : sizeOf(failed.touched)) + held;
+      return { pending, flapping, heldTotal, blocked: blocked.count, ...written };
     },
   };
 }

@@ -181,6 +181,10 @@ const used = {
   "acl.tokens.initial_management": secret("First management token."),
   "acl.tokens.agent_recovery": secret("Token for the agent API without servers.", reload),
   "acl.tokens.default": secret("Token of requests without one.", reload),
+  "acl.tokens.config_file_service_registration": secret(
+    "Token of services and checks of the configuration that name none.",
+    reload,
+  ),
   "acl.tokens.dns": secret("Token of DNS lookups; empty: the default token.", reload),
   check_update_interval: row("durationMs", 300_000, "Wait before a new output alone is written.", {
     min: 0,
@@ -205,6 +209,56 @@ const used = {
     "boolean",
     false,
     "Refuse HTTP and TCP checks of 169.254.0.0/16, fe80::/10 (cloud metadata).",
+  ),
+  "external_monitor.enabled": row("boolean", true, "Probe external nodes that ask for it.", reload),
+  "external_monitor.node_meta": row(
+    "textMap",
+    { "external-node": "true" },
+    "Metadata that marks a node as external; `external-probe: true` beside it asks for probes.",
+    reload,
+  ),
+  "external_monitor.node_probe_interval": row(
+    "durationMs",
+    10_000,
+    "Time between looks at a node.",
+    {
+      min: 1000,
+      max: WEEK_MS,
+      ...reload,
+    },
+  ),
+  "external_monitor.node_probe_timeout": row("durationMs", 5000, "Wait for its answer.", {
+    min: 1,
+    max: WEEK_MS,
+    ...reload,
+  }),
+  "external_monitor.ping_type": row(
+    "text",
+    "any",
+    "How to look: ICMP echo, TCP connection to a port of the node (a refusal is an answer), or both.",
+    { words: ["any", "icmp", "tcp"], ...reload },
+  ),
+  "external_monitor.passing_threshold": row(
+    "integer",
+    0,
+    "Results beyond the first that make an external check passing.",
+    { min: 0, ...reload },
+  ),
+  "external_monitor.critical_threshold": row("integer", 0, "The same for critical.", {
+    min: 0,
+    ...reload,
+  }),
+  "external_monitor.node_reconnect_timeout": row(
+    "durationMs",
+    0,
+    "An external node out of reach for so long is removed; 0: never.",
+    { min: 0, ...reload },
+  ),
+  "external_monitor.disable_coordinate_updates": row(
+    "boolean",
+    false,
+    "Do not place external nodes by their round-trip time.",
+    reload,
   ),
   disable_coordinates: row("boolean", false, "No network coordinates."),
   session_ttl_min: row("durationMs", 0, "Shortest TTL of sessions; 0: 10s.", { min: 0 }),

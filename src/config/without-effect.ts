@@ -4,7 +4,7 @@ const cluster = "this version runs one server on its own";
 const mesh = "service mesh is left out";
 const enterprise = "this belongs to Consul Enterprise";
 const tls = "only the HTTP API speaks TLS yet";
-const ownEntries = "a server needs no token for its own entries";
+const ownEntries = "a server needs no token for its own node";
 const push = "metrics are read from /metrics, not sent";
 const store = "the log is kept by another store";
 const local = "answers come from local state, never older than a cache";
@@ -99,7 +99,6 @@ const rows: Record<string, Row> = {
   "acl.tokens.agent": ["text", ownEntries, { secret: true, silent: "" }],
   "acl.tokens.replication": ["text", cluster, { secret: true, silent: "" }],
   "acl.tokens.managed_service_provider": ["anything", enterprise],
-  "acl.tokens.config_file_service_registration": ["text", ownEntries, { secret: true, silent: "" }],
   "dns_config.use_cache": ["boolean", local, always],
   "dns_config.cache_max_age": ["durationMs", local, { min: 0, ...always }],
   "dns_config.prefer_namespace": ["boolean", enterprise, off],

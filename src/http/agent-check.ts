@@ -72,7 +72,8 @@ async function answerRegister(call: Call, local: LocalAgent): Promise<Response> 
   requireCheckWrite(call, local, check.serviceId);
   const previous = local.checks.get(check.checkId);
   if (previous) requireCheckWrite(call, local, previous.fields.serviceId);
-  return answerResult(call, await local.registerCheck(check));
+  const token = call.token() ?? check.token;
+  return answerResult(call, await local.registerCheck({ ...check, token }));
 }
 
 async function answerDeregister(call: Call, local: LocalAgent): Promise<Response> {

@@ -81,7 +81,8 @@ async function answerRegister(call: Call, local: LocalAgent): Promise<Response> 
   if (previous) requireServiceWrite(call, previous.fields.service);
   const replace = call.query("replace-existing-checks");
   const replaces = call.has("replace-existing-checks") && (replace === "" || replace === "true");
-  return answerResult(call, await local.registerService(service, replaces));
+  const token = call.token() ?? service.token;
+  return answerResult(call, await local.registerService({ ...service, token }, replaces));
 }
 
 async function answerDeregister(call: Call, local: LocalAgent): Promise<Response> {
@@ -99,13 +100,15 @@ async function answerMaintenance(call: Call, local: LocalAgent): Promise<Respons
   if (!local.services.has(serviceId))
     throw new HttpError(404, `No service registered with ID ${JSON.stringify(serviceId)}`);
   const reason = call.query("reason");
-  return answerResult(call, await local.setMaintenance({ serviceId, enable, reason }));
+  const token = call.token() ?? "";
+  return answerResult(call, await local.setMaintenance({ serviceId, enable, reason, token }));
 }
 
 async function answerNodeMaintenance(call: Call, local: LocalAgent): Promise<Response> {
   const enable = readEnable(call);
   requireRight(call.authorizer().nodeWrite(call.deps.info.nodeName));
-  return answerResult(call, await local.setMaintenance({ enable, reason: call.query("reason") }));
+  const [reason, token] = [call.query("reason"), call.token() ?? ""];
+  return answerResult(call, await local.setMaintenance({ enable, reason, token }));
 }
 
 /** `?enable=` in the words of Go's strconv.ParseBool. */

@@ -1,9 +1,11 @@
 /** What a metric family is, and what the families read. */
+import type { SyncCounts } from "../cluster/sync.ts";
 import type { AnswerTable } from "../dns/answer.ts";
 import type { TcpCounters } from "../dns/driver.ts";
 import type { DnsFrontCounters } from "../dns/front.ts";
 import type { DnsCounters } from "../dns/question-counters.ts";
 import type { Resolver } from "../dns/resolve.ts";
+import type { MonitorFigures } from "../cluster/external/monitor.ts";
 import type { ForwarderStats } from "../forwarder/stats.ts";
 import type { LoopLateness } from "./lateness.ts";
 import type { ProcessFigures } from "./process.ts";
@@ -29,6 +31,7 @@ export type Sources = {
     index: number;
   };
   local: () => LocalFigures;
+  external: () => ExternalFigures;
   /** Figures of the log engine by name (src/cluster/engine.ts). */
   log: () => Readonly<Record<string, number>>;
   /** HTTP answers by route, method and status. */
@@ -51,8 +54,11 @@ export type LocalFigures = {
   checks: { kind: string; status: string; count: number }[];
   runningProbes: number;
   waitingProbes: number;
-  unsynced: number;
+  sync: SyncCounts;
 };
+
+/** What is probed without an agent, and the services that the configuration declares. */
+export type ExternalFigures = MonitorFigures & { restored: number };
 
 export type Sample = { labels: Readonly<Record<string, string>>; value: number };
 

@@ -1,5 +1,5 @@
 /** Families of this agent's own services and checks. */
-import { gauge, type Family } from "./family.ts";
+import { counter, gauge, type Family } from "./family.ts";
 
 export const localFamilies: readonly Family[] = [
   gauge("waypost_agent_services", "Services of this agent.", ({ local }) => local().services),
@@ -20,6 +20,31 @@ export const localFamilies: readonly Family[] = [
   gauge(
     "waypost_agent_unsynced",
     "Services and checks that the catalog does not have as they are.",
-    ({ local }) => local().unsynced,
+    ({ local }) => local().sync.pending,
+  ),
+  gauge(
+    "waypost_agent_checks_flapping",
+    "Checks whose status changes so often that better states are written later.",
+    ({ local }) => local().sync.flapping,
+  ),
+  counter(
+    "waypost_agent_status_held_total",
+    "States of flapping checks that were not written to the catalog when they came.",
+    ({ local }) => local().sync.heldTotal,
+  ),
+  counter(
+    "waypost_agent_status_commands_total",
+    "Commands with nothing but states of checks, up to 128 checks in each.",
+    ({ local }) => local().sync.statusCommands,
+  ),
+  counter(
+    "waypost_agent_repair_commands_total",
+    "Commands that put right what somebody else had changed of this node.",
+    ({ local }) => local().sync.repairCommands,
+  ),
+  gauge(
+    "waypost_agent_acl_blocked",
+    "Services and checks that are not in the catalog as they are because their tokens may not write them.",
+    ({ local }) => local().sync.blocked,
   ),
 ];

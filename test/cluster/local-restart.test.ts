@@ -1,6 +1,6 @@
 import t from "tap";
 import { parseConfigCheck, parseConfigService } from "../../src/cluster/definition.ts";
-import type { LocalConfig } from "../../src/cluster/local-agent.ts";
+import type { LocalConfig } from "../../src/cluster/local-admission.ts";
 import {
   createLocalWorld,
   inCatalog,

@@ -4,10 +4,12 @@ import type { CheckDefinition } from "../../src/cluster/definition.ts";
 import { parseCheck, parseService } from "../../src/cluster/definition.ts";
 import type { Outcome } from "../../src/cluster/engine.ts";
 import type { ProbeResult } from "../../src/cluster/checks/check.ts";
+import { createAuthorizer, type Authorizer } from "../../src/cluster/acl.ts";
+import { mergeRules } from "../../src/cluster/acl-rules.ts";
+import type { LocalConfig } from "../../src/cluster/local-admission.ts";
 import {
   createLocalAgent,
   type LocalAgent,
-  type LocalConfig,
   type LocalSettings,
 } from "../../src/cluster/local-agent.ts";
 import type { LocalJournal, StoredKind } from "../../src/cluster/local-store.ts";
@@ -80,6 +82,8 @@ export function createLocalWorld(options: Partial<LocalSettings> & { seed?: numb
   /** Proposals wait here until `release` when held. */
   let held: (() => void)[] | undefined;
   let brokenDisk: string | undefined;
+  /** By secret; others may do everything. null: no such token. */
+  const rights = new Map<string, Authorizer | null>();
   const probeResults = new Map<string, ProbeResult>();
 
   const uint32 = () => (seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0);
@@ -107,6 +111,11 @@ export function createLocalWorld(options: Partial<LocalSettings> & { seed?: numb
       own: () => ownNode,
       reader: state.reader,
       propose,
+      writerOf({ token }) {
+        const found = rights.get(token);
+        const held = found === undefined ? createAuthorizer(mergeRules([]), "allow") : found;
+        return { rights: held ?? undefined, accessorId: () => `accessor of ${token}` };
+      },
       journal: createDiskJournal(disk, () => brokenDisk),
       probe: (check: CheckDefinition) => ({
         result: Promise.resolve(
@@ -146,6 +155,8 @@ export function createLocalWorld(options: Partial<LocalSettings> & { seed?: numb
     proposed,
     fates,
     probeResults,
+    rights,
+    now: () => nowMs,
     uint32,
     breakDisk: (problem: string | undefined) => void (brokenDisk = problem),
     hold: () => void (held ??= []),

@@ -74,6 +74,10 @@ export async function startAgent(options: Options = {}) {
     own: () => own,
     reader: server.state.reader,
     propose: (command) => server.propose(command),
+    writerOf: ({ token }) => {
+      const found = server.acl.authorizer(token);
+      return { rights: found === "ACL not found" ? undefined : found, accessorId: () => "" };
+    },
     journal: noJournal,
     probe: () => ({ result: new Promise(() => {}), cancel: () => {} }),
     settings: () => ({

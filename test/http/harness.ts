@@ -1,6 +1,6 @@
 /** The HTTP application over a real state machine, with a clock and timers that the test moves. */
 import type { Hono } from "hono";
-import { createAcl, type AclSettings } from "../../src/cluster/acl.ts";
+import { createAcl, type Acl, type AclSettings } from "../../src/cluster/acl.ts";
 import { decode, encode, type Command } from "../../src/cluster/command.ts";
 import type { BarrierMode, Outcome } from "../../src/cluster/engine.ts";
 import { createEventBus } from "../../src/cluster/events.ts";
@@ -77,6 +77,7 @@ export type Server = {
   reload(changed: Partial<HttpSettings>): void;
   answers: string[];
   propose(command: Command): Promise<Outcome>;
+  acl: Acl;
   /** Status, headers and body of a request; `body` is sent as JSON unless it is a text. */
   ask(method: string, path: string, options?: AskOptions): Promise<Answer>;
   /** Same, and the test must not wait for the answer yet. */
@@ -230,7 +231,7 @@ export function createServer(
     return pending;
   }
 
-  return { app, state, world, waiters, reload, answers, propose, ask, start };
+  return { app, state, world, waiters, reload, answers, propose, ask, start, acl: deps.acl };
 }
 
 /** Registers service `name` on `node` through the API. */
