@@ -8,6 +8,8 @@ import {
 import { isLoopback } from "./address.ts";
 import { fail, ok, type Result } from "./base.ts";
 import { resolveAddresses, type Addresses } from "./config/addresses.ts";
+import type { ExternalEntry } from "./cluster/external/declared.ts";
+import { parseExternalServices } from "./config/external-services.ts";
 import { parseConfigText, readConfigPath, readText, type Format } from "./config/files.ts";
 import { interfaceAddresses, type InterfaceAddress } from "./config/interface-address.ts";
 import type { Machine } from "./config/machine.ts";
@@ -47,6 +49,8 @@ export type LoadedConfig = {
   /** Services (with their checks) and checks of configuration files, in the order of loading. */
   readonly services: readonly ServiceDefinition[];
   readonly checks: readonly CheckDefinition[];
+  /** `external_services`, in the order of loading. */
+  readonly external: readonly ExternalEntry[];
   /** Nothing is kept on disk. */
   readonly dev: boolean;
   /** Whole sentences for the log. */
@@ -80,6 +84,8 @@ export async function loadConfig(
   const https = addresses.ok ? findHttps(merged, config, addresses.value, errors) : undefined;
   if (addresses.ok) warnAboutHttp(config, addresses.value, { warnings, errors });
   const { services, checks } = parseDefinitions(merged, config);
+  const external = parseExternalServices(merged.external, config.node_name);
+  merged.errors.push(...external.errors);
   const all = () =>
     firstErrors([...merged.errors, ...errors.map((each) => withOrigin(merged, each))]);
   if (!addresses.ok || merged.errors.length + errors.length > 0) return fail(all());
@@ -97,6 +103,7 @@ export async function loadConfig(
       upstreams: Object.freeze(upstreams),
       services: Object.freeze(services),
       checks: Object.freeze(checks),
+      external: Object.freeze(external.entries),
       dev: sources.dev,
       warnings: Object.freeze([...new Set(warnings)]),
     }),

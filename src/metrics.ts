@@ -43,7 +43,7 @@ function perScrape(sources: Sources): { now: Sources; renew: () => void } {
     };
   };
   const { version, workers, dns, table, resolver, tcp, forwarder } = sources;
-  const { catalog, local, log, http, blockedQueries, lateness, process } = sources;
+  const { catalog, local, external, log, http, blockedQueries, lateness, process } = sources;
   return {
     now: {
       version,
@@ -55,6 +55,7 @@ function perScrape(sources: Sources): { now: Sources; renew: () => void } {
       forwarder: once(forwarder),
       catalog: once(catalog),
       local: once(local),
+      external: once(external),
       log: once(log),
       http: once(http),
       blockedQueries,

@@ -141,3 +141,12 @@ export type LogStore = {
   /** Waits for what is under way, writes the final marker, lets go of the files. */
   close(): Promise<void>;
 };
+
+/**
+ * Sends one ICMP echo request to an IP literal; `result` comes with the reply, or after `cancel` as
+ * not alive. It never rejects: an address that cannot be sent to is not alive.
+ */
+export type Ping = (ip: string) => {
+  result: Promise<{ alive: boolean; rttMs: number }>;
+  cancel: Cancel;
+};

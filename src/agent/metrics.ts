@@ -13,6 +13,7 @@ import { processFigures } from "../metrics/process.ts";
 import type { Cancel } from "../ports.ts";
 import { version } from "../version.ts";
 import type { Dns } from "./dns.ts";
+import type { External } from "./external.ts";
 import { catalogFigures, dnsTimings, localFigures, resolverFigures } from "./figures.ts";
 import { createRequestCounts, type RequestCounts } from "./request-counts.ts";
 import { consulFormSettings } from "./settings.ts";
@@ -38,9 +39,10 @@ export function startMetrics(deps: {
   dns: Dns;
   forwarder: Forwarder;
   local: LocalAgent;
+  external: Pick<External, "figures">;
   waiters: Pick<Waiters, "count">;
 }): Metrics {
-  const { loaded, platform, state, engine, dns, forwarder, local, waiters } = deps;
+  const { loaded, platform, state, engine, dns, forwarder, local, external, waiters } = deps;
   const { clock, timers, hostname } = platform;
   const { resolver, udp, tcp } = dns;
   const lateness = measureLateness(clock, timers);
@@ -55,6 +57,7 @@ export function startMetrics(deps: {
     forwarder: () => forwarder.stats(),
     catalog: () => catalogFigures(state),
     local: () => localFigures(local),
+    external: () => external.figures(),
     log: () => engine.stats(),
     http: requests.read,
     blockedQueries: () => waiters.count,

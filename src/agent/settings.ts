@@ -1,5 +1,8 @@
 /** Configuration keys → what each part is told. A reload makes all of them anew. */
 import type { AclSettings } from "../cluster/acl.ts";
+import type { KeeperSettings } from "../cluster/external/keeper.ts";
+import type { MonitorSettings } from "../cluster/external/monitor.ts";
+import type { PingType } from "../cluster/external/reach/driver.ts";
 import type { LocalSettings } from "../cluster/local-agent.ts";
 import { defaultLimits } from "../cluster/single/core.ts";
 import type { SingleEngineOptions } from "../cluster/single/driver.ts";
@@ -18,16 +21,20 @@ const seconds = (ms: number): number => ms / 1000;
 const SESSION_TTL_MIN_MS = 10_000;
 
 /** What the domain side of DNS is told. */
-export function dnsSettings({ config, upstreams }: LoadedConfig): DnsSettings {
+export function dnsSettings({ config, upstreams, external }: LoadedConfig): DnsSettings {
   return {
     domain: config.domain,
     altDomain: config.alt_domain,
     datacenter: config.datacenter,
     nodeName: config.node_name,
     nodeTtlSeconds: seconds(config["dns_config.node_ttl"]),
-    serviceTtlSeconds: new Map(
-      Object.entries(config["dns_config.service_ttl"]).map(([key, ms]) => [key, seconds(ms)]),
-    ),
+    serviceTtlSeconds: new Map([
+      ...Object.entries(config["dns_config.service_ttl"]).map(([key, ms]): [string, number] => [
+        key,
+        seconds(ms),
+      ]),
+      ...externalTtls(external),
+    ]),
     soa: {
       refreshSeconds: config["dns_config.soa.refresh"],
       retrySeconds: config["dns_config.soa.retry"],
@@ -46,6 +53,43 @@ export function dnsSettings({ config, upstreams }: LoadedConfig): DnsSettings {
     forwardCache: config["forwarder.cache"],
     translateWanAddrs: config.translate_wan_addrs,
   };
+}
+
+/** `ttl` of external services, which is nearer to them than `service_ttl`: of one name the least. */
+function externalTtls(external: LoadedConfig["external"]): Map<string, number> {
+  const ttls = new Map<string, number>();
+  for (const { service, ttlSeconds } of external) {
+    if (ttlSeconds === undefined) continue;
+    const lower = service.service.toLowerCase();
+    ttls.set(lower, Math.min(ttlSeconds, ttls.get(lower) ?? Infinity));
+  }
+  return ttls;
+}
+
+/** What the external monitor is told. */
+export function monitorSettings({ config }: LoadedConfig): MonitorSettings {
+  return {
+    enabled: config["external_monitor.enabled"],
+    nodeMeta: config["external_monitor.node_meta"],
+    nodeProbeIntervalMs: config["external_monitor.node_probe_interval"],
+    nodeProbeTimeoutMs: config["external_monitor.node_probe_timeout"],
+    passingThreshold: config["external_monitor.passing_threshold"],
+    criticalThreshold: config["external_monitor.critical_threshold"],
+    nodeReconnectTimeoutMs: config["external_monitor.node_reconnect_timeout"],
+    checkUpdateIntervalMs: config.check_update_interval,
+    outputMaxOctets: config.check_output_max_size,
+  };
+}
+
+/** How the monitor looks at nodes. */
+export function pingType({ config }: LoadedConfig): PingType {
+  // The option table allows these words only.
+  return config["external_monitor.ping_type"] as PingType;
+}
+
+/** Which services are kept in the catalog without an agent. */
+export function keeperSettings({ config, external }: LoadedConfig): KeeperSettings {
+  return { entries: external, nodeMeta: config["external_monitor.node_meta"] };
 }
 
 /** What the forwarder is told. */

@@ -5,7 +5,7 @@ import type { StartDnsFront } from "../dns/front.ts";
 import type { ResolvConf } from "../forwarder/resolvconf.ts";
 import type { StartHttp } from "../http/listen.ts";
 import type { Cancel, Clock, Exchanges, Follower, Log, LogLevel, LogStore } from "../ports.ts";
-import type { Random, SocketAddress, Timers } from "../ports.ts";
+import type { Ping, Random, SocketAddress, Timers } from "../ports.ts";
 
 /** What only the runtime can do. */
 export type Platform = {
@@ -17,6 +17,8 @@ export type Platform = {
   startDnsFront: StartDnsFront;
   /** null: not available here, use sockets of the runtime. */
   createExchanges(log: Log): Exchanges | null;
+  /** null: this process may not send ICMP echo requests. */
+  createPing(): Ping | null;
   openStore(directory: string, warn: (message: string) => void): LogStore;
   startHttp: StartHttp;
   /** Ends the process at once. */

@@ -18,15 +18,19 @@ export type Layer = {
   readonly origins: Map<string, string>;
   readonly services: Definition[];
   readonly checks: Definition[];
+  readonly external: Definition[];
   readonly warnings: string[];
   readonly errors: string[];
 };
 
-const definitionKeys: Readonly<Record<string, "services" | "checks">> = {
+type Definitions = "services" | "checks" | "external";
+
+const definitionKeys: Readonly<Record<string, Definitions>> = {
   service: "services",
   services: "services",
   check: "checks",
   checks: "checks",
+  external_services: "external",
 };
 
 /** The parts above the keys of the table: `dns_config`, `dns_config.soa`, ... */
@@ -44,6 +48,7 @@ export function emptyLayer(): Layer {
     origins: new Map(),
     services: [],
     checks: [],
+    external: [],
     warnings: [],
     errors: [],
   };
@@ -133,7 +138,7 @@ function readDefinitions(
   layer: Layer,
   file: string,
   key: string,
-  into: "services" | "checks",
+  into: Definitions,
   raw: unknown,
 ): void {
   if (raw === null) return;
@@ -169,6 +174,7 @@ export function mergeLayers(layers: readonly Layer[]): Layer {
     }
     merged.services.push(...layer.services);
     merged.checks.push(...layer.checks);
+    merged.external.push(...layer.external);
     merged.warnings.push(...layer.warnings);
     merged.errors.push(...layer.errors);
   }

@@ -30,6 +30,7 @@ function defaultText({ kind, default: value }: Option): string {
   if (kind === "durationMs") return `\`${formatDuration(Number(value))}\``;
   const isEmpty =
     value === "" || (typeof value === "object" && Object.keys(value ?? {}).length === 0);
+  if (kind === "textMap" && !isEmpty) return `\`${JSON.stringify(value)}\``;
   return isEmpty ? "" : `\`${String(value as string | number | boolean)}\``;
 }
 

@@ -1,5 +1,6 @@
 /** Every metric family in one table: registry, JSON form and README read it. */
 import { dnsFamilies, tableFamilies } from "./dns-families.ts";
+import { externalFamilies } from "./external-families.ts";
 import { counter, gauge, type Family } from "./family.ts";
 import { cacheFamilies, forwardFamilies } from "./forward-families.ts";
 import { localFamilies } from "./local-families.ts";
@@ -84,5 +85,6 @@ export const families: readonly Family[] = [
   ...catalog,
   ...logFamilies,
   ...localFamilies,
+  ...externalFamilies,
   ...process,
 ];

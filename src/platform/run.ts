@@ -5,6 +5,7 @@ import { runAgent } from "../agent.ts";
 import type { AgentStart, Platform } from "../agent/start.ts";
 import type { Clock, Random, Timers } from "../ports.ts";
 import { startDnsFront } from "./front.ts";
+import { createPing } from "./ping.ts";
 import { startHttp } from "./serve.ts";
 import { openStore } from "./store.ts";
 import { createExchanges } from "./upstream.ts";
@@ -40,6 +41,7 @@ export async function run(start: AgentStart, clock: Clock): Promise<number> {
     hostname: hostname(),
     startDnsFront,
     createExchanges,
+    createPing: () => createPing(random),
     openStore,
     startHttp,
     exit: (code) => process.exit(code),
