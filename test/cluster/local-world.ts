@@ -73,6 +73,8 @@ export function createLocalWorld(options: Partial<LocalSettings> & { seed?: numb
   const logged: string[] = [];
   const woken: string[] = [];
   const proposed: Command[] = [];
+  /** Times of these. */
+  const proposedAtMs: number[] = [];
   let nowMs = 0;
   let index = 0;
   let seed = options.seed ?? 1;
@@ -96,6 +98,7 @@ export function createLocalWorld(options: Partial<LocalSettings> & { seed?: numb
 
   async function propose(command: Command): Promise<Outcome> {
     proposed.push(command);
+    proposedAtMs.push(nowMs);
     const fate = fates.shift() ?? "committed";
     if (held) await new Promise<void>((resolve) => held!.push(resolve));
     else await Promise.resolve();
@@ -153,6 +156,7 @@ export function createLocalWorld(options: Partial<LocalSettings> & { seed?: numb
     logged,
     woken,
     proposed,
+    proposedAtMs,
     fates,
     probeResults,
     rights,
