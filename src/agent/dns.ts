@@ -59,6 +59,7 @@ export async function startDns(deps: {
     resolveTarget: forwarder.forwardFirstReply,
     table: udp.table,
     clock: udp.clock,
+    timers,
     wallMs: () => clock.wallMs(),
     random: () => random.uint32(),
     freshness: () => ({ leader: engine.leadership().self, ageMs: 0 }),

@@ -9,9 +9,10 @@ import type { LocalFigures, ResolverFigures, Sources } from "../metrics/family.t
 /** What the main thread computed. */
 export function resolverFigures(resolver: Resolver): ResolverFigures {
   const { counters } = resolver;
-  const { malformed, truncated, stale } = counters;
+  const { malformed, truncated, stale, staleTargets } = counters;
   const replies = counters.replies();
-  return { malformed, truncated, stale, replies, publisher: resolver.publishStats() };
+  const publisher = resolver.publishStats();
+  return { malformed, truncated, stale, staleTargets, replies, publisher };
 }
 
 /** `consul.dns.*` of the JSON form. */

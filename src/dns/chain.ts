@@ -2,12 +2,13 @@
  * Where a host name as address leads: to another name of ours (answered from the catalog, a bounded
  * number of times) or to a foreign one (asked of the upstreams). Consul 1.10 `resolveCNAME`.
  */
-import type { Forward } from "./answer.ts";
+import type { Forward, ForwardAnswer } from "./answer.ts";
+import { STALE_TTL_SECONDS, STALE_WAIT_MS, type KeptTargets } from "./kept-targets.ts";
 import { equalNames, nameKey, suffixOffset } from "./name.ts";
 import type { Reading } from "./reading.ts";
-import { CLASS_IN, TYPE, type Rr } from "./rr.ts";
+import { CLASS_IN, RCODE, TYPE, type Rr } from "./rr.ts";
 import type { Zone } from "./settings.ts";
-import type { Client } from "../ports.ts";
+import type { Cancel, Client, Timers } from "../ports.ts";
 
 /** Lookups inside our domains for one question (Consul `maxRecursionLevelDefault`). */
 export const CHAIN_LEVELS = 3;
@@ -22,14 +23,24 @@ export type ForeignNames = {
   readonly pendingCount: number;
   /** Seconds for which all that was used may be used again; Infinity if nothing was. */
   readonly freshSeconds: number;
+  /** TTL for records of ours beside those used: no client may keep an address longer than we do. */
+  lend(ttl: number): number;
+  /** The longest TTL that was lent. */
+  readonly lentSeconds: number;
+  /** What was used is the last known answer of an upstream that gives none now. */
+  readonly isStale: boolean;
 };
 
-type Chain = { records: readonly Rr[]; freshSeconds: number };
-const UNKNOWN: Chain = { records: [], freshSeconds: 0 };
+type Chain = { records: readonly Rr[]; freshSeconds: number; isStale: boolean };
+const UNKNOWN: Chain = { records: [], freshSeconds: 0, isStale: false };
 
 export type ForeignOptions = {
   forward: Forward;
   client: Client;
+  /** null: upstreams' answers are passed on as they come, and nothing of them is kept. */
+  kept: KeptTargets | null;
+  clock: () => number;
+  timers: Timers;
   /** Runs when the last answer of those under way has come, never while `records` is running. */
   whenAll: () => void;
 };
@@ -38,8 +49,11 @@ export type ForeignOptions = {
 export class UpstreamNames implements ForeignNames {
   readonly #options: ForeignOptions;
   #chains: Map<string, Chain> | undefined;
+  #leastTtl = Infinity;
   pendingCount = 0;
   freshSeconds = Infinity;
+  lentSeconds = 0;
+  isStale = false;
 
   constructor(options: ForeignOptions) {
     this.#options = options;
@@ -51,28 +65,67 @@ export class UpstreamNames implements ForeignNames {
     const isRoom = this.#chains.size < MAX_FOREIGN_NAMES;
     const chain = this.#chains.get(key) ?? (isRoom ? this.#ask(this.#chains, key, name) : UNKNOWN);
     this.freshSeconds = Math.min(this.freshSeconds, chain.freshSeconds);
+    for (const { ttl } of chain.records) this.#leastTtl = Math.min(this.#leastTtl, ttl);
+    this.isStale ||= chain.isStale;
     return chain.records;
   }
 
+  lend(ttl: number): number {
+    if (this.#options.kept === null) return ttl;
+    const lent = Math.min(ttl, this.#leastTtl);
+    if (this.#leastTtl !== Infinity) this.lentSeconds = Math.max(this.lentSeconds, lent);
+    return lent;
+  }
+
   #ask(chains: Map<string, Chain>, key: string, name: Uint8Array): Chain {
-    const { forward, client, whenAll } = this.#options;
+    const { forward, client, whenAll, kept, clock, timers } = this.#options;
+    const last = kept?.find(key, clock());
+    const stale = last && { records: last, freshSeconds: STALE_TTL_SECONDS, isStale: true };
     let isAsking = true;
-    chains.set(key, UNKNOWN);
-    this.pendingCount++;
-    forward(addressQuestion(name, client), (answer) => {
-      if (answer.ok) {
-        const freshSeconds = answer.tc ? 0 : answer.cacheableSeconds;
-        chains.set(key, { records: answer.answers, freshSeconds });
-      }
+    let isSettled = false;
+    let stopWaiting: Cancel | undefined;
+    const settle = (chain: Chain): void => {
+      if (isSettled) return;
+      isSettled = true;
+      stopWaiting?.();
+      chains.set(key, chain);
       this.pendingCount--;
       if (isAsking || this.pendingCount > 0) return;
       // The next round uses what has come, not what was missing.
       this.freshSeconds = Infinity;
+      this.#leastTtl = Infinity;
+      this.lentSeconds = 0;
+      this.isStale = false;
       whenAll();
+    };
+    chains.set(key, UNKNOWN);
+    this.pendingCount++;
+    forward(addressQuestion(name, client), (answer) => {
+      if (kept !== null) noteAnswer(kept, key, answer, clock());
+      if (!isFinal(answer) && stale !== undefined) settle(stale);
+      else if (!answer.ok) settle(UNKNOWN);
+      else {
+        const freshSeconds = answer.tc ? 0 : answer.cacheableSeconds;
+        settle({ records: answer.answers, freshSeconds, isStale: false });
+      }
     });
     isAsking = false;
+    if (!isSettled && stale !== undefined)
+      stopWaiting = timers.after(STALE_WAIT_MS, () => settle(stale));
     return chains.get(key)!;
   }
+}
+
+/** Does it say anything of the name? A failure is one of the server. */
+function isFinal(answer: ForwardAnswer): answer is Extract<ForwardAnswer, { ok: true }> {
+  return answer.ok && (answer.rcode === RCODE.NOERROR || answer.rcode === RCODE.NXDOMAIN);
+}
+
+function noteAnswer(kept: KeptTargets, key: string, answer: ForwardAnswer, nowMs: number): void {
+  if (!isFinal(answer) || answer.tc) return;
+  const hasAddress = answer.answers.some(({ type }) => type === TYPE.A || type === TYPE.AAAA);
+  if (hasAddress) kept.keep(key, answer.answers, nowMs);
+  else kept.forget(key);
 }
 
 /** Type A, whatever was asked of us, over UDP and without EDNS. */
@@ -95,6 +148,9 @@ export const noForeignNames: ForeignNames = {
   records: () => [],
   pendingCount: 0,
   freshSeconds: Infinity,
+  lend: (ttl) => ttl,
+  lentSeconds: 0,
+  isStale: false,
 };
 
 /** The zone of ours that `name` lies in, the longer one if in both. */

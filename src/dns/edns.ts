@@ -20,6 +20,11 @@ export function replyOpt(
   return { payload: opt.payload, extendedRcode, version: 0, flags, options };
 }
 
+/** The options with an extended error beside them: 3, Stale Answer (RFC 8914 section 4.4). */
+export function withStaleAnswer(options: Uint8Array): Uint8Array {
+  return Uint8Array.from([...options, 0, 15, 0, 2, 0, 3]);
+}
+
 function encodeSubnet({ family, source, address }: Subnet, dependsOnClient: boolean): Uint8Array {
   const option = new Uint8Array(8 + address.length);
   option[1] = 8;

@@ -25,6 +25,8 @@ export type DnsCounters = {
   truncated: number;
   /** Answers from data older than five seconds (`consul.dns.stale_queries`). */
   stale: number;
+  /** Answers with the last known addresses of a host name that no upstream answers for. */
+  staleTargets: number;
   /** Put into the answer table. */
   published: number;
   /** `consul.dns.domain_query`, `consul.dns.ptr_query`. */
@@ -69,6 +71,7 @@ export function createDnsCounters(): DnsCounters {
     },
     truncated: 0,
     stale: 0,
+    staleTargets: 0,
     published: 0,
     domainQuery: { count: 0, sumMs: 0, maxMs: 0 },
     ptrQuery: { count: 0, sumMs: 0, maxMs: 0 },

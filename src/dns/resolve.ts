@@ -4,7 +4,7 @@
  */
 import type { Acl } from "../cluster/acl.ts";
 import type { CatalogReader, Topic } from "../cluster/model.ts";
-import type { Client } from "../ports.ts";
+import type { Client, Timers } from "../ports.ts";
 import type {
   AnswerTable,
   Forward,
@@ -25,7 +25,8 @@ import {
   type Inward,
 } from "./chain.ts";
 import { addTiming, createDnsCounters, type DnsCounters } from "./question-counters.ts";
-import { replyOpt } from "./edns.ts";
+import { createKeptTargets } from "./kept-targets.ts";
+import { replyOpt, withStaleAnswer } from "./edns.ts";
 import { encodeMessage } from "./encode.ts";
 import {
   emptyReply,
@@ -58,6 +59,7 @@ export type ResolverDeps = {
   /** null: nothing is prepared for workers. */
   table: AnswerTable | null;
   clock: SharedClock;
+  timers: Timers;
   wallMs: () => number;
   /** An integer from 0 to 2^32 - 1. */
   random: () => number;
@@ -88,6 +90,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
   const publisher = table && createPublisher(table);
   const counters = createDnsCounters();
   const askedLately = createAskedLately();
+  const keptTargets = createKeptTargets();
   const world: World = { catalog: deps.catalog, acl: deps.acl, wallMs, answer: domainAnswer };
   let settings = prepareSettings(deps.settings);
 
@@ -156,7 +159,14 @@ export function createResolver(deps: ResolverDeps): Resolver {
     };
     const { client } = work;
     const foreign = work.settings.recursorsConfigured
-      ? new UpstreamNames({ forward: deps.resolveTarget, client, whenAll: compute })
+      ? new UpstreamNames({
+          forward: deps.resolveTarget,
+          client,
+          kept: work.settings.forwardCache ? keptTargets : null,
+          clock,
+          timers: deps.timers,
+          whenAll: compute,
+        })
       : noForeignNames;
     compute();
   }
@@ -206,7 +216,10 @@ export function createResolver(deps: ResolverDeps): Resolver {
       additional: answer.additional,
     };
     const scoped = answer.dependsOnClient && answer.rcode === RCODE.NOERROR;
+    const isStale = reading?.foreign.isStale === true;
+    if (isStale) counters.staleTargets++;
     const opt = replyOpt(request, scoped);
+    if (isStale && opt !== null) opt.options = withStaleAnswer(opt.options);
     const compress = !disableCompression;
     const payload = effectivePayload(request.opt);
     const limited =
@@ -236,6 +249,8 @@ export function createResolver(deps: ResolverDeps): Resolver {
 
   function publish(work: Work, message: Message, answer: Answer, reading: Reading): void {
     const { request } = work;
+    // What is stale is counted and marked in each answer.
+    if (reading.foreign.isStale) return;
     // After a reload while foreign names were under way the answer is of the old settings.
     if (publisher === null || work.settings !== settings) return;
     if (
@@ -245,8 +260,10 @@ export function createResolver(deps: ResolverDeps): Resolver {
     )
       return;
     const nowMs = clock();
-    const { freshSeconds } = reading.foreign;
-    let expiresAtMs = freshSeconds === Infinity ? Infinity : nowMs + freshSeconds * 1000;
+    const { freshSeconds, lentSeconds } = reading.foreign;
+    // Whoever gets it last keeps it for its TTL.
+    const lifeMs = (freshSeconds - lentSeconds) * 1000;
+    let expiresAtMs = freshSeconds === Infinity ? Infinity : nowMs + lifeMs;
     // The serial of an SOA record is the present second.
     if (answer.authority.length > 0)
       expiresAtMs = Math.min(expiresAtMs, nowMs + 1000 - (wallMs() % 1000));
@@ -332,7 +349,8 @@ export function createResolver(deps: ResolverDeps): Resolver {
         zone: zoneOf(target, work.settings)!,
         levels: CHAIN_LEVELS,
       },
-      (own) =>
+      (own, reading) => {
+        if (reading.foreign.isStale) counters.staleTargets++;
         send({
           ...answer,
           rcode: own.rcode,
@@ -342,7 +360,8 @@ export function createResolver(deps: ResolverDeps): Resolver {
           additional: own.additional,
           cacheableSeconds: 0,
           spentMs: 0,
-        }),
+        });
+      },
     );
   }
 

@@ -111,12 +111,14 @@ function keyOf(address: Uint8Array): string | number {
   return String.fromCharCode(...address);
 }
 
-/** CNAME, A and AAAA records behind a host name, with the service's TTL. */
+/** CNAME, A and AAAA records behind a host name, with the service's TTL or what is left of the upstreams'. */
 function serviceChain(reading: Reading, asked: Asked, host: Uint8Array, ttl: number): Rr[] {
   const chain: Rr[] = [];
-  for (const { owner, type, data } of chainBehind(reading, host, asked.levels)) {
+  const behind = chainBehind(reading, host, asked.levels);
+  const lent = reading.foreign.lend(ttl);
+  for (const { owner, type, data } of behind) {
     if (type !== TYPE.CNAME && type !== TYPE.A && type !== TYPE.AAAA) continue;
-    chain.push(record(owner, type, ttl, data));
+    chain.push(record(owner, type, lent, data));
     if (chain.length === MAX_CHAIN_RECORDS && !asked.edns) break;
   }
   return chain;

@@ -162,6 +162,11 @@ export const dnsFamilies: readonly Family[] = [
     ({ resolver }) => resolver().stale,
   ),
   counter(
+    "waypost_dns_stale_targets_total",
+    "Answers with the last known addresses of a host name that no upstream answers for.",
+    ({ resolver }) => resolver().staleTargets,
+  ),
+  counter(
     "waypost_dns_worker_restarts_total",
     "DNS worker threads that ended and were replaced.",
     ({ dns }) => dns().workerRestarts,

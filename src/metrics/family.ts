@@ -42,7 +42,7 @@ export type Sources = {
 };
 
 /** Counts of the main thread's DNS side, monotonic since the start. */
-export type ResolverFigures = Pick<DnsCounters, "malformed" | "truncated" | "stale"> & {
+export type ResolverFigures = Pick<DnsCounters, "malformed" | "truncated" | "stale" | "staleTargets"> & {
   /** Questions with their reply, over TCP and those that workers could not answer. */
   replies: ReturnType<DnsCounters["replies"]>;
   publisher: ReturnType<Resolver["publishStats"]>;

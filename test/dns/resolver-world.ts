@@ -7,7 +7,7 @@ import type { Forward, ForwardAnswer, ForwardRequest } from "../../src/dns/answe
 import { formatName } from "../../src/dns/name.ts";
 import { createResolver } from "../../src/dns/resolve.ts";
 import { dnsDefaults, type DnsSettings } from "../../src/dns/settings.ts";
-import type { Client } from "../../src/ports.ts";
+import type { Client, Timers } from "../../src/ports.ts";
 import { ask as askTable, createBench, seeded } from "./prepared.ts";
 
 export const udp: Client = { address: "127.0.0.1", port: 4000, transport: "udp" };
@@ -36,6 +36,14 @@ export function createWorld({ settings, acl, upstream }: WorldOptions = {}) {
     if (answer === "later") waiting.push({ request, done });
     else done(answer);
   };
+  let planned: { atMs: number; run: () => void }[] = [];
+  const timers: Timers = {
+    after(delayMs, run) {
+      const timer = { atMs: nowMs + delayMs, run };
+      planned.push(timer);
+      return () => void (planned = planned.filter((other) => other !== timer));
+    },
+  };
   let now: DnsSettings = { ...dnsDefaults, nodeName: "edge-1", ...settings };
   const resolver = createResolver({
     settings: now,
@@ -57,6 +65,7 @@ export function createWorld({ settings, acl, upstream }: WorldOptions = {}) {
     resolveTarget: forward,
     table: bench.table,
     clock: () => nowMs,
+    timers,
     wallMs: () => wallMs,
     random: seeded(99),
     freshness: () => freshness,
@@ -88,6 +97,9 @@ export function createWorld({ settings, acl, upstream }: WorldOptions = {}) {
     advance(ms: number): void {
       nowMs += ms;
       wallMs += ms;
+      const due = planned.filter(({ atMs }) => atMs <= nowMs);
+      planned = planned.filter(({ atMs }) => atMs > nowMs);
+      for (const { run } of due) run();
     },
     compute,
     /** Reply out of the answer table as a worker gives it; null for a miss. */

@@ -30,6 +30,7 @@ export function sourcesWith(changed: Partial<Sources>): Sources {
       malformed: new Map(),
       truncated: 0,
       stale: 0,
+      staleTargets: 0,
       publisher: { watched: 0, topics: 0, withdrawn: 0 },
     }),
     tcp: () => ({
