@@ -21,7 +21,7 @@ import type { TaggedAddress } from "./model.ts";
 
 /** How a check finds out its status; "" if nothing says so. The words of HealthCheck.Type. */
 export type CheckKind =
-  "ttl" | "http" | "tcp" | "alias" | "grpc" | "h2ping" | "script" | "docker" | "";
+  "ttl" | "http" | "tcp" | "udp" | "alias" | "grpc" | "h2ping" | "script" | "docker" | "";
 
 /** One check. Zero values ("", 0, null, false) mean: not given. */
 export type CheckDefinition = {
@@ -44,9 +44,13 @@ export type CheckDefinition = {
   readonly tlsServerName: string;
   readonly tlsSkipVerify: boolean;
   readonly tcp: string;
+  readonly tcpUseTls: boolean;
+  readonly udp: string;
   readonly grpc: string;
   readonly grpcUseTls: boolean;
   readonly h2ping: string;
+  /** True unless it is switched off. */
+  readonly h2pingUseTls: boolean;
   readonly args: readonly string[];
   readonly dockerContainerId: string;
   readonly shell: string;
@@ -198,6 +202,7 @@ function problemOfCheck(check: CheckDefinition): string | undefined {
     check.args.length > 0 ||
     check.http !== "" ||
     check.tcp !== "" ||
+    check.udp !== "" ||
     check.grpc !== "" ||
     check.h2ping !== "";
   const isAlias = check.aliasNode !== "" || check.aliasService !== "";
@@ -239,6 +244,7 @@ export function kindOfCheck(check: CheckDefinition): CheckKind {
   if (check.http !== "") return "http";
   if (check.ttlMs > 0) return "ttl";
   if (check.tcp !== "") return "tcp";
+  if (check.udp !== "") return "udp";
   if (check.aliasNode !== "" || check.aliasService !== "") return "alias";
   if (check.dockerContainerId !== "") return "docker";
   if (check.args.length > 0) return "script";
@@ -264,8 +270,8 @@ export function refusalOfCheck(
     if (!settings.enableScriptChecks && !settings.enableLocalScriptChecks)
       return "Scripts are disabled on this agent; to enable, configure 'enable_script_checks' or 'enable_local_script_checks' to true";
   }
-  if (kind === "ttl" || kind === "http" || kind === "tcp" || kind === "alias") return undefined;
-  return `Checks of type ${JSON.stringify(kind)} are not supported; supported are http, tcp, ttl and alias`;
+  if (kind !== "" && kind !== "script" && kind !== "docker") return undefined;
+  return `Checks of type ${JSON.stringify(kind)} are not supported`;
 }
 
 /** `Check` (unless it is empty), then `Checks`. */
@@ -324,9 +330,12 @@ function toCheck(body: CheckBody): CheckDefinition {
     tlsServerName: body.TLSServerName,
     tlsSkipVerify: body.TLSSkipVerify,
     tcp: body.TCP,
+    tcpUseTls: body.TCPUseTLS,
+    udp: body.UDP,
     grpc: body.GRPC,
     grpcUseTls: body.GRPCUseTLS,
     h2ping: body.H2PING,
+    h2pingUseTls: body.H2PingUseTLS ?? true,
     args: body.ScriptArgs ?? [],
     dockerContainerId: body.DockerContainerID,
     shell: body.Shell,

@@ -35,7 +35,10 @@ export const checkShape = {
         Body: "string",
         DisableRedirects: "bool",
         TCP: "string",
+        TCPUseTLS: "bool",
+        UDP: "string",
         H2PING: "string",
+        H2PingUseTLS: "bool",
         Interval: "duration",
         IntervalDuration: "duration",
         OutputMaxSize: "int",
@@ -102,6 +105,7 @@ function typeOfDefinition(body: DefinitionBody): string {
   if (body.HTTP !== "" && repeats) return "http";
   if (body.TTL > 0) return "ttl";
   if (body.TCP !== "" && repeats) return "tcp";
+  if (body.UDP !== "" && repeats) return "udp";
   if (body.AliasNode !== "" || body.AliasService !== "") return "alias";
   if (body.ScriptArgs !== null && body.ScriptArgs.length > 0 && repeats)
     return body.DockerContainerID === "" ? "script" : "docker";

@@ -1,10 +1,13 @@
 /** Runs a check once, by the prober of its kind. */
 import { kindOfCheck, type CheckKind } from "../definition.ts";
 import type { DialOptions } from "./dial/driver.ts";
+import { createGrpcProbe } from "./grpc/driver.ts";
+import { createH2pingProbe } from "./h2ping/driver.ts";
 import { createHttpProbe } from "./http/driver.ts";
 import { critical, type Prober } from "./run/driver.ts";
 import type { Probe } from "./schedule.ts";
 import { createTcpProbe } from "./tcp/driver.ts";
+import { createUdpProbe } from "./udp/driver.ts";
 
 /** What checks may do on this agent. */
 export type ProbeOptions = DialOptions;
@@ -14,6 +17,9 @@ export function createProbe(options: ProbeOptions): Probe {
   const probers: Partial<Record<CheckKind, Prober>> = {
     http: createHttpProbe(options),
     tcp: createTcpProbe(options),
+    udp: createUdpProbe(options),
+    grpc: createGrpcProbe(options),
+    h2ping: createH2pingProbe(options),
   };
   return (check, outputMaxOctets) => {
     const abort = new AbortController();

@@ -1,12 +1,26 @@
 /** What probes over the network share: where they may go, addresses, Go's words for failures. */
 import { lookup as systemLookup } from "node:dns";
-import { isIP, type LookupFunction } from "node:net";
+import { connect, isIP, type LookupFunction, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { isLinkLocal } from "../../../address.ts";
+import type { CheckDefinition } from "../../definition.ts";
 
 /** What a check may reach. */
 export type DialOptions = {
   /** `deny_link_local_checks`: neither by address, nor by name, nor after a redirect. */
   denyLinkLocal: boolean;
+  /** Of `enable_agent_tls_for_checks`; gives undefined while that is off. Asked at every run. */
+  agentTls?: () => AgentTls | undefined;
+};
+
+/** What this agent shows and trusts when it speaks TLS itself; all texts are PEM. */
+export type AgentTls = {
+  /** Shown to servers that ask for one. */
+  readonly identity: { readonly cert: string; readonly key: string } | undefined;
+  /** Authorities in place of the system's; empty: the system's. */
+  readonly ca: readonly string[];
+  /** Name that certificates must be for when the check names none. */
+  readonly serverName: string;
 };
 
 /** How a probe finds the address of a name; undefined: as the system does. */
@@ -36,6 +50,55 @@ export function isDeniedLiteral(host: string, lookup: Lookup): boolean {
   return lookup !== undefined && isIP(literal) !== 0 && isLinkLocal(literal);
 }
 
+/** How a check speaks TLS; see node:tls. Consul: OutgoingTLSConfigForCheck. */
+export function tlsOptions(
+  check: Pick<CheckDefinition, "tlsServerName" | "tlsSkipVerify">,
+  { agentTls }: DialOptions,
+) {
+  const agent = agentTls?.();
+  const servername = check.tlsServerName || (agent?.serverName ?? "");
+  return {
+    rejectUnauthorized: !check.tlsSkipVerify,
+    ...(servername === "" ? {} : { servername }),
+    ...(agent === undefined || agent.ca.length === 0 ? {} : { ca: [...agent.ca] }),
+    ...agent?.identity,
+  };
+}
+
+/** Where a stream goes and how: `tls` undefined means plain. */
+export type StreamTarget = {
+  /** "host:port". */
+  address: string;
+  lookup: Lookup;
+  tls: (ReturnType<typeof tlsOptions> & { ALPNProtocols?: string[] }) | undefined;
+};
+
+/**
+ * Opens a stream. Calls `connected` once when it stands, with TLS agreed if there is any, or `failed`
+ * with Go's words; `failed` may also come later, when the stream breaks. The caller destroys it.
+ */
+export function dialStream(
+  { address, lookup, tls }: StreamTarget,
+  on: { connected(socket: Socket): void; failed(text: string): void },
+): Socket | undefined {
+  const to = parseHostPort(address);
+  if (to === undefined) {
+    on.failed(`dial tcp: address ${address}: missing port in address`);
+    return undefined;
+  }
+  const host = to.host === "" ? "127.0.0.1" : to.host;
+  if (isDeniedLiteral(host, lookup)) {
+    on.failed(dialError(address, denied));
+    return undefined;
+  }
+  const options = { host, port: to.port, ...(lookup ? { lookup } : {}) };
+  const socket = tls === undefined ? connect(options) : connectTls({ ...options, ...tls });
+  socket.once(tls === undefined ? "connect" : "secureConnect", () => on.connected(socket));
+  // stays for the whole life of the socket: an error after `destroy` must not end the program
+  socket.on("error", (error: Error) => on.failed(dialError(address, error)));
+  return socket;
+}
+
 /** "host:port" or "[v6]:port"; undefined if it is neither. */
 export function parseHostPort(address: string): { host: string; port: number } | undefined {
   const match = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(address);
@@ -52,5 +115,20 @@ export function dialError(address: string, error: unknown, network = "tcp"): str
     return `dial ${network}: lookup ${address.replace(/:\d+$/, "")}: no such host`;
   if (code === "ENETUNREACH") return `dial ${network} ${address}: connect: network is unreachable`;
   if (code === "EHOSTUNREACH") return `dial ${network} ${address}: connect: no route to host`;
-  return error instanceof Error ? error.message : String(error);
+  if (code === "ECONNRESET")
+    return String(error).includes("socket hang up") ? "EOF" : "read: connection reset by peer";
+  if (UNKNOWN_AUTHORITY.has(code)) return "x509: certificate signed by unknown authority";
+  if (code === "CERT_HAS_EXPIRED") return "x509: certificate has expired or is not yet valid";
+  const text = error instanceof Error ? error.message : String(error);
+  return /wrong.version.number/i.test(text)
+    ? "tls: first record does not look like a TLS handshake"
+    : text;
 }
+
+/** OpenSSL's words for a certificate that no trusted authority signed. */
+const UNKNOWN_AUTHORITY: ReadonlySet<string> = new Set([
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+]);

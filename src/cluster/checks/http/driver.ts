@@ -8,50 +8,90 @@ import {
   dialError,
   isDeniedLiteral,
   lookupOf,
+  tlsOptions,
   type DialOptions,
   type Lookup,
 } from "../dial/driver.ts";
-import { critical, type Prober } from "../run/driver.ts";
+import { critical, runOnce, type Prober } from "../run/driver.ts";
 
 /** Go's http.Client gives up at the tenth redirect. */
 const MAX_REDIRECTS = 10;
 
+// No keep-alive: an idle connection that the service closes would make the next run fail. No TLS
+// session is taken up again, so that every run sees the certificate.
+const plainAgent = new http.Agent({ keepAlive: false });
+const tlsAgent = new https.Agent({ keepAlive: false, maxCachedSessions: 0 });
+
+/** One request of a run; redirects make further ones. */
+type Target = { url: URL; method: string; body: string; redirects: number };
+
+/** Head of an answer and the end of its body so far. */
+type Answer = { status: number; reason: string; body: ReturnType<typeof collectEnd> };
+
 /** Runs checks with `http`. */
 export function createHttpProbe(options: DialOptions): Prober {
   const lookup = lookupOf(options);
-  return (check, { outputMaxOctets }, signal) =>
-    probeHttp(check, { outputMaxOctets, lookup }, signal);
+  return (check, { outputMaxOctets }, signal) => {
+    const method = check.method === "" ? "GET" : check.method.toUpperCase();
+    const failure = (why: string) =>
+      critical(
+        `${method[0]}${method.slice(1).toLowerCase()} ${JSON.stringify(check.http)}: ${why}`,
+      );
+    if (!URL.canParse(check.http))
+      return Promise.resolve(failure('unsupported protocol scheme ""'));
+    const first = new URL(check.http);
+    let answer: Answer | undefined;
+    // Once the head is there it counts, whatever becomes of the body: as in Consul.
+    const ended = (why: string): ProbeResult =>
+      answer === undefined ? failure(why) : resultOf(check, method, answer);
+    const timedOut = () =>
+      ended("context deadline exceeded (Client.Timeout exceeded while awaiting headers)");
+    return runOnce({ timeoutMs: timeoutOf(check), timedOut, signal }, (finish) => {
+      let request: http.ClientRequest | undefined;
+      const go = (to: Target): void => {
+        const { url } = to;
+        const why = problemOf(url) ?? (isDeniedLiteral(url.hostname, lookup) ? denied.message : "");
+        if (why !== "") return finish(failure(why));
+        try {
+          const headers = headersOf(check, url.host === first.host);
+          const sent = send(to, { headers, lookup }, () => tlsOptions(check, options));
+          request = sent;
+          sent.on("error", (error) => finish(ended(dialError(addressOf(url), error))));
+          sent.on("response", (response) => read(sent, response, to));
+          sent.end(to.body);
+        } catch (error) {
+          finish(failure(dialError(addressOf(url), error))); // a header or method that HTTP forbids
+        }
+      };
+      const read = (sent: http.ClientRequest, response: http.IncomingMessage, to: Target): void => {
+        const status = response.statusCode ?? 0;
+        const { location } = response.headers;
+        if (isRedirect(status) && location !== undefined && !check.disableRedirects) {
+          sent.on("error", () => {});
+          sent.destroy();
+          if (to.redirects + 1 >= MAX_REDIRECTS)
+            return finish(failure("stopped after 10 redirects"));
+          if (!URL.canParse(location, to.url.href))
+            return finish(failure(`failed to parse Location header ${JSON.stringify(location)}`));
+          return go(redirected(to, status, new URL(location, to.url)));
+        }
+        const body = collectEnd(outputMaxOctets);
+        answer = { status, reason: response.statusMessage ?? "", body };
+        response.on("data", (chunk: Buffer) => body.add(chunk));
+        response.on("error", () => finish(ended("")));
+        response.on("close", () => finish(ended("")));
+        response.on("end", () => finish(ended("")));
+      };
+      go({ url: first, method, body: check.body, redirects: 0 });
+      return () => request?.destroy();
+    });
+  };
 }
 
-async function probeHttp(
-  check: CheckDefinition,
-  limits: Limits,
-  signal: AbortSignal,
-): Promise<ProbeResult> {
-  const abort = new AbortController();
-  const stop = () => abort.abort();
-  signal.addEventListener("abort", stop);
-  const method = (check.method === "" ? "GET" : check.method).toUpperCase();
-  let timedOut = false;
-  const timer = setTimeout(() => {
-    timedOut = true;
-    abort.abort();
-  }, timeoutOf(check));
-  try {
-    const answer = await follow(check, method, limits, abort.signal);
-    const reason = answer.reason || http.STATUS_CODES[answer.status] || "";
-    const output = `HTTP ${method} ${check.http}: ${answer.status} ${reason} Output: ${answer.body}`;
-    return { status: statusOf(answer.status), output };
-  } catch (error) {
-    const verb = method[0] + method.slice(1).toLowerCase();
-    const why = timedOut
-      ? "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
-      : dialError(hostOf(check.http), error);
-    return critical(`${verb} ${JSON.stringify(check.http)}: ${why}`);
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", stop);
-  }
+function resultOf(check: CheckDefinition, method: string, answer: Answer): ProbeResult {
+  const reason = answer.reason || http.STATUS_CODES[answer.status] || "";
+  const output = `HTTP ${method} ${check.http}: ${answer.status} ${reason} Output: ${answer.body.text()}`;
+  return { status: statusOf(answer.status), output };
 }
 
 function statusOf(code: number): ProbeResult["status"] {
@@ -59,96 +99,56 @@ function statusOf(code: number): ProbeResult["status"] {
   return code === 429 ? "warning" : "critical";
 }
 
-type Answer = { status: number; reason: string; location: string | undefined; body: string };
+function problemOf({ protocol }: URL): string | undefined {
+  if (protocol === "http:" || protocol === "https:") return undefined;
+  return `unsupported protocol scheme ${JSON.stringify(protocol.slice(0, -1))}`;
+}
 
-type Limits = { outputMaxOctets: number; lookup: Lookup };
+const isRedirect = (status: number): boolean => [301, 302, 303, 307, 308].includes(status);
 
-async function follow(
-  check: CheckDefinition,
-  firstMethod: string,
-  limits: Limits,
-  signal: AbortSignal,
-): Promise<Answer> {
-  if (!URL.canParse(check.http)) throw new Error('unsupported protocol scheme ""');
-  let url = new URL(check.http);
-  let method = firstMethod;
-  let { body } = check;
-  const first = url.host;
-  for (let redirects = 0; ; redirects++) {
-    if (url.protocol !== "http:" && url.protocol !== "https:")
-      throw new Error(`unsupported protocol scheme ${JSON.stringify(url.protocol.slice(0, -1))}`);
-    const headers = headersOf(check, url.host === first);
-    const answer = await send(check, { url, method, headers, body }, limits, signal);
-    const isRedirect = [301, 302, 303, 307, 308].includes(answer.status);
-    if (!isRedirect || answer.location === undefined || check.disableRedirects) return answer;
-    if (redirects + 1 >= MAX_REDIRECTS) throw new Error("stopped after 10 redirects");
-    url = new URL(answer.location, url);
-    if (answer.status >= 307) continue; // method and body stay, RFC 9110 sections 15.4.8 and 15.4.9
-    if (method !== "HEAD") method = "GET";
-    body = "";
-  }
+/** Method and body stay with 307 and 308, RFC 9110 sections 15.4.8 and 15.4.9. */
+function redirected({ method, body, redirects }: Target, status: number, url: URL): Target {
+  const next = { url, redirects: redirects + 1 };
+  if (status >= 307) return { ...next, method, body };
+  return { ...next, method: method === "HEAD" ? method : "GET", body: "" };
 }
 
 /** Credentials are for the host that was configured, not for one it redirects to. */
-function headersOf(check: CheckDefinition, isFirstHost: boolean): Record<string, string[]> {
-  const headers: Record<string, string[]> = {
-    "user-agent": ["Consul Health Check"],
-    accept: ["text/plain, text/*, */*"],
-  };
+function headersOf(check: CheckDefinition, isFirstHost: boolean): http.OutgoingHttpHeaders {
+  const headers = new Map<string, string | string[]>([
+    ["user-agent", "Consul Health Check"],
+    ["accept", "text/plain, text/*, */*"],
+  ]);
   for (const [name, values] of Object.entries(check.header ?? {})) {
     const key = name.toLowerCase();
     if (!isFirstHost && ["authorization", "cookie", "host"].includes(key)) continue;
-    headers[key] = [...(values ?? [])];
+    headers.set(key, values?.length === 1 ? values[0]! : [...(values ?? [])]);
   }
-  return headers;
+  return Object.fromEntries(headers); // so that a name "__proto__" stays a name
 }
 
 function send(
-  check: CheckDefinition,
-  to: { url: URL; method: string; headers: Record<string, string[]>; body: string },
-  { outputMaxOctets, lookup }: Limits,
-  signal: AbortSignal,
-): Promise<Answer> {
-  const { url, method, headers, body } = to;
-  if (isDeniedLiteral(url.hostname, lookup)) return Promise.reject(denied);
-  // no keep-alive: an idle connection that the service closes would make the next run fail
-  const plain = { method, headers: flat(headers), agent: false, signal };
-  const options = lookup === undefined ? plain : { ...plain, lookup };
-  const tls = {
-    rejectUnauthorized: !check.tlsSkipVerify,
-    ...(check.tlsServerName === "" ? {} : { servername: check.tlsServerName }),
+  { url, method }: Target,
+  given: { headers: http.OutgoingHttpHeaders; lookup: Lookup },
+  tls: () => ReturnType<typeof tlsOptions>,
+): http.ClientRequest {
+  const { headers, lookup } = given;
+  const options: http.RequestOptions = {
+    host: url.hostname.replace(/^\[|\]$/g, ""),
+    port: url.port,
+    path: url.pathname + url.search,
+    method,
+    headers,
+    ...(url.username === "" ? {} : { auth: userOf(url) }),
+    ...(lookup === undefined ? {} : { lookup }),
   };
-  return new Promise((resolve, reject) => {
-    const request =
-      url.protocol === "https:"
-        ? https.request(url, { ...options, ...tls })
-        : http.request(url, options);
-    request.on("error", reject);
-    request.on("response", (response) => {
-      const collected = collectEnd(outputMaxOctets);
-      response.on("data", (chunk: Buffer) => collected.add(chunk));
-      response.on("error", reject);
-      response.on("end", () =>
-        resolve({
-          status: response.statusCode ?? 0,
-          reason: response.statusMessage ?? "",
-          location: response.headers.location,
-          body: collected.text(),
-        }),
-      );
-    });
-    request.end(body);
-  });
+  return url.protocol === "https:"
+    ? https.request({ ...options, ...tls(), agent: tlsAgent })
+    : http.request({ ...options, agent: plainAgent });
 }
 
-function flat(headers: Record<string, string[]>): Record<string, string | string[]> {
-  return Object.fromEntries(
-    Object.entries(headers).map(([name, values]) => [
-      name,
-      values.length === 1 ? values[0]! : values,
-    ]),
-  );
-}
+const userOf = (url: URL): string =>
+  `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
 
 /** Keeps the end of a body of any length in little memory. */
 function collectEnd(maxOctets: number): { add(chunk: Buffer): void; text(): string } {
@@ -164,11 +164,6 @@ function collectEnd(maxOctets: number): { add(chunk: Buffer): void; text(): stri
   };
 }
 
-function hostOf(url: string): string {
-  try {
-    const { protocol, hostname, port } = new URL(url);
-    return `${hostname}:${port || (protocol === "https:" ? "443" : "80")}`;
-  } catch {
-    return url;
-  }
+function addressOf({ protocol, hostname, port }: URL): string {
+  return `${hostname}:${port || (protocol === "https:" ? "443" : "80")}`;
 }

@@ -24,14 +24,14 @@ export function critical(output: string): ProbeResult {
 }
 
 /**
- * Settles with the first result that `start` hands over, with `timedOut` when its time is over, or at
+ * Settles with the first result that `start` hands over, with `timedOut()` when its time is over, or at
  * once when `signal` is aborted. What `start` gives back frees its sockets; it is called once.
  */
 export function runOnce(
-  bounds: { timeoutMs: number; timedOut: ProbeResult; signal: AbortSignal },
+  bounds: { timeoutMs: number; timedOut(): ProbeResult; signal: AbortSignal },
   start: (finish: (result: ProbeResult) => void) => () => void,
 ): Promise<ProbeResult> {
-  const { timeoutMs, timedOut, signal } = bounds;
+  const { timeoutMs, signal } = bounds;
   return new Promise((resolve) => {
     let free: (() => void) | undefined;
     let isFinished = false;
@@ -44,7 +44,7 @@ export function runOnce(
       resolve(result);
     };
     const onAbort = () => finish(critical("check was stopped"));
-    const timer = setTimeout(() => finish(timedOut), timeoutMs);
+    const timer = setTimeout(() => finish(bounds.timedOut()), timeoutMs);
     signal.addEventListener("abort", onAbort);
     free = start(finish);
     if (isFinished) free(); // it finished before it could say how to free
