@@ -1,5 +1,7 @@
-/** The words after the flags. */
+/** The words after the flags, and what they stand for. */
+import { readFileSync } from "node:fs";
 import { CommandFailure } from "./command.ts";
+import type { World } from "./world.ts";
 
 /** Refuses any argument, with Consul's sentence. */
 export function noArguments(args: readonly string[]): void {
@@ -14,4 +16,44 @@ export function oneArgument(args: readonly string[], missing: string): string {
   if (args.length > 1)
     throw new CommandFailure(`Too many arguments (expected 1, got ${args.length})`);
   return first;
+}
+
+/**
+ * What an argument that may stand for data means: `@path` is the content of a file, `-` standard
+ * input, anything else is the data itself. `prefix` begins the sentence of a failure.
+ */
+export async function readData(
+  argument: string,
+  world: Pick<World, "readInput">,
+  prefix: string,
+): Promise<Uint8Array> {
+  if (argument === "-")
+    return attemptRead(`${prefix}Failed to read stdin`, () => world.readInput());
+  if (!argument.startsWith("@")) return Buffer.from(argument);
+  return attemptRead(`${prefix}Failed to read file`, () => readFileSync(argument.slice(1)));
+}
+
+async function attemptRead(
+  what: string,
+  read: () => Uint8Array | Promise<Uint8Array>,
+): Promise<Uint8Array> {
+  try {
+    return await read();
+  } catch (error) {
+    throw new CommandFailure(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/** Texts `name=value` of a flag that may be repeated → values by name, the last one wins. */
+export function keyValues(flag: string, texts: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    texts.map((text) => {
+      const at = text.indexOf("=");
+      if (at < 0)
+        throw new CommandFailure(
+          `invalid value "${text}" for flag -${flag}: Missing "=" value in argument: ${text}`,
+        );
+      return [text.slice(0, at), text.slice(at + 1)];
+    }),
+  );
 }

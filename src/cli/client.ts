@@ -22,9 +22,12 @@ export type Answer = {
   json(): unknown;
 };
 
-/** One request. Members of `query` that are undefined are left out; "" gives a bare name. */
+/** Parameters by name: undefined is left out, "" gives a bare name, a list the name once per member. */
+export type Query = Readonly<Record<string, string | number | readonly string[] | undefined>>;
+
+/** One request. */
 export type Ask = {
-  query?: Readonly<Record<string, string | number | undefined>>;
+  query?: Query;
   headers?: Readonly<Record<string, string>>;
   /** An object is sent as JSON. */
   body?: string | Uint8Array | AsyncIterable<Uint8Array> | object;
@@ -191,18 +194,17 @@ function bodyOf(body: Ask["body"]): {
   return { octets: Buffer.from(JSON.stringify(body)), type: "application/json" };
 }
 
-function queryText(
-  { datacenter, stale }: ClientOptions,
-  query: Readonly<Record<string, string | number | undefined>>,
-): string {
+function queryText({ datacenter, stale }: ClientOptions, query: Query): string {
   const parts = Object.entries({
     ...(datacenter === "" ? {} : { dc: datacenter }),
     ...(stale ? { stale: "" } : {}),
     ...query,
   }).flatMap(([name, value]) => {
     if (value === undefined) return [];
-    const text = String(value);
-    return [encodeURIComponent(name) + (text === "" ? "" : `=${encodeURIComponent(text)}`)];
+    const texts = typeof value === "object" ? value : [String(value)];
+    return texts.map(
+      (text) => encodeURIComponent(name) + (text === "" ? "" : `=${encodeURIComponent(text)}`),
+    );
   });
   return parts.length === 0 ? "" : `?${parts.join("&")}`;
 }

@@ -6,7 +6,7 @@ import { readFlags } from "../flags.ts";
 
 /** One flag. Its `default` says what kind of value it takes; see `flag`. */
 export type Flag = {
-  kind: "boolean" | "text" | "integer" | "durationMs" | "texts";
+  kind: "boolean" | "text" | "integer" | "uint64" | "durationMs" | "texts";
   default: boolean | string | number | undefined;
   doc: string;
   /** Word in the help for the value, for example `value` or `path`. */
@@ -39,6 +39,8 @@ export const flag = {
   optionalText: (doc: string, extra?: Extra) => row("text", undefined, doc, extra),
   integer: (value: number, doc: string) => row("integer", value, doc),
   optionalInteger: (doc: string) => row("integer", undefined, doc),
+  /** An unsigned number of 64 bits as Go's flags read it (decimal, 0x…, 0o…, 0b…); undefined when it was not given. */
+  uint64: (doc: string) => row("uint64", undefined, doc),
   duration: (defaultMs: number, doc: string) => row("durationMs", defaultMs, doc),
   optionalDuration: (doc: string) => row("durationMs", undefined, doc),
   /** May be repeated; every text in order. */
@@ -52,7 +54,9 @@ type ValueOf<F extends Flag> =
         ? string
         : F["kind"] extends "texts"
           ? readonly string[]
-          : number)
+          : F["kind"] extends "uint64"
+            ? bigint
+            : number)
   | (F["kind"] extends "texts" ? never : Extract<F["default"], undefined>);
 
 /** What was given, or the defaults. */
@@ -98,6 +102,14 @@ function valueOf(name: string, { kind, default: value }: Flag, texts: readonly s
       if (!/^[-+]?\d+$/.test(last) || !Number.isSafeInteger(Number(last)))
         return fail(`invalid value "${last}" for flag -${name}: expected an integer`);
       return ok(Number(last));
+    case "uint64": {
+      const number = /^(\d+|0[xX][\da-fA-F]+|0[oO][0-7]+|0[bB][01]+)$/.test(last)
+        ? BigInt(last)
+        : -1n;
+      if (number < 0n || number >= 2n ** 64n)
+        return fail(`invalid value "${last}" for flag -${name}: expected an unsigned integer`);
+      return ok(number);
+    }
     case "durationMs": {
       const parsed = parseDuration(last);
       return parsed.ok
