@@ -111,8 +111,10 @@ function endOfPredecessor({ own, reader }: Sides): Command[] {
     status: "critical",
     output: "Agent has another node id now",
   };
+  const register = { type: "register", node: own.node, service: null } as const;
   return [
-    { type: "register", node: own.node, skipNodeUpdate: true, service: null, checks: [check] },
+    { ...register, skipNodeUpdate: true, checks: [check] },
+    { ...register, skipNodeUpdate: false, checks: [own.server.check] },
   ];
 }
 

@@ -27,14 +27,14 @@ export type Blocked = {
 
 type Entry = { kind: "service" | "check"; id: string };
 
-/** `allowed` is called when an entry may be written at last. */
+/** `allowed` is called with those that may be written at last. */
 export function createBlocked(deps: {
   state: LocalState;
   nodeName(): string;
   writerOf(entry: Pick<LocalService, "token" | "source">): Writer;
   timers: Timers;
   log: Log;
-  allowed(entry: Entry): void;
+  allowed(entries: readonly Entry[]): void;
 }): Blocked {
   const { state, timers, log } = deps;
   /** By kind and id; at most the entries of the local state. */
@@ -53,12 +53,14 @@ export function createBlocked(deps: {
 
   function look(): void {
     timer = undefined;
+    const allowed: Entry[] = [];
     for (const [name, entry] of blocked) {
       const now = state[`${entry.kind}s`].get(entry.id);
       if (now !== undefined && !mayWrite(now)) continue;
       blocked.delete(name);
-      if (now !== undefined) deps.allowed(entry);
+      if (now !== undefined) allowed.push(entry);
     }
+    if (allowed.length > 0) deps.allowed(allowed);
     arm();
   }
 

@@ -147,8 +147,8 @@ export function createSyncer(state: LocalState, deps: SyncDeps): Syncer {
     ...deps,
     state,
     nodeName: () => deps.own().node.node,
-    allowed({ kind, id }) {
-      touched[KINDS[kind]].add(id);
+    allowed(entries) {
+      for (const { kind, id } of entries) touched[KINDS[kind]].add(id);
       void begin();
     },
   });

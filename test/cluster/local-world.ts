@@ -13,7 +13,7 @@ import {
   type LocalSettings,
 } from "../../src/cluster/local-agent.ts";
 import type { LocalJournal, StoredKind } from "../../src/cluster/local-store.ts";
-import { describeOwnNode } from "../../src/cluster/own-node.ts";
+import { describeOwnNode, type OwnNode } from "../../src/cluster/own-node.ts";
 import { createState } from "../../src/cluster/state.ts";
 
 export type Disk = Map<string, string>;
@@ -111,7 +111,7 @@ export function createLocalWorld(options: Partial<LocalSettings> & { seed?: numb
   function create(): LocalAgent {
     timers = [];
     return createLocalAgent({
-      own: () => ownNode,
+      own: () => own,
       reader: state.reader,
       propose,
       writerOf({ token }) {
@@ -143,6 +143,7 @@ export function createLocalWorld(options: Partial<LocalSettings> & { seed?: numb
     });
   }
 
+  let own = ownNode;
   let agent = create();
   const none: LocalConfig = { services: [], checks: [] };
 
@@ -160,7 +161,8 @@ export function createLocalWorld(options: Partial<LocalSettings> & { seed?: numb
     fates,
     probeResults,
     rights,
-    now: () => nowMs,
+    /** Another name or id from the next restart on. */
+    become: (other: OwnNode) => void (own = other),
     uint32,
     breakDisk: (problem: string | undefined) => void (brokenDisk = problem),
     hold: () => void (held ??= []),
