@@ -10,6 +10,7 @@ const mayImport: Record<string, string[]> = {
   version: [],
   address: [],
   duration: ["base"],
+  "go-json": [],
   flags: ["base"],
   listening: [],
   cluster: [],
@@ -26,7 +27,7 @@ const mayImport: Record<string, string[]> = {
   platform: ["dns", "cluster", "forwarder", "http", "agent", "cli", "main"],
 };
 /** Every file may import these. */
-const shared = ["base", "flags", "ports", "address", "duration", "version", "listening"];
+const shared = ["base", "flags", "ports", "address", "duration", "go-json", "version", "listening"];
 
 /** What a worker runs per packet: imports nothing but its kind, contracts and base. */
 const hot = ["wire", "table", "misses", "cells", "respond", "worker"].map(

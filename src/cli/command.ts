@@ -14,6 +14,9 @@ export class CommandFailure extends Error {
   }
 }
 
+/** The command was called in a way that it does not understand: its help follows the text. Exit code 1. */
+export class UsageFailure extends CommandFailure {}
+
 /** What a running command has. */
 export type Call<F extends Flags> = {
   flags: FlagValues<F>;
@@ -44,6 +47,8 @@ export type CommandGroup = {
   doc: string;
   detail: string;
   children: Readonly<Record<string, Command | CommandGroup>>;
+  /** Older spellings, understood and not listed. */
+  hidden?: Readonly<Record<string, Command | CommandGroup>>;
 };
 
 type About<F extends Flags> = { doc: string; usage: string; detail?: string; flags: F };
@@ -60,13 +65,10 @@ export function command<const F extends Flags>(
     detail,
     flags,
     run: (args, path, world) =>
-      guarded(world, async () => {
+      guarded(world, commandHelp(path, self), async () => {
         if (isHelp(args)) return printed(world, commandHelp(path, self), 0);
         const parsed = parseFlags(flags, args);
-        if (!parsed.ok) {
-          await world.err(`${parsed.error}\n\n${commandHelp(path, self)}`);
-          return 1;
-        }
+        if (!parsed.ok) throw new UsageFailure(parsed.error);
         if (isHelp(parsed.value.rest.slice(0, 1)))
           return printed(world, commandHelp(path, self), 0);
         return about.run({ flags: parsed.value.values, args: parsed.value.rest, world });
@@ -98,8 +100,8 @@ export async function runNode(
 ): Promise<number> {
   if (node.kind === "command") return node.run(args, path, world);
   const [word, ...rest] = args;
-  const child =
-    word !== undefined && Object.hasOwn(node.children, word) ? node.children[word] : undefined;
+  const known = { ...node.hidden, ...node.children };
+  const child = word !== undefined && Object.hasOwn(known, word) ? known[word] : undefined;
   if (child !== undefined) return runNode(child, rest, `${path} ${word}`, world);
   const help = groupHelp(path, node);
   if (isHelp(args)) return printed(world, help, 0);
@@ -127,12 +129,12 @@ async function printed(world: World, text: string, code: number): Promise<number
   return code;
 }
 
-async function guarded(world: World, run: () => Promise<number>): Promise<number> {
+async function guarded(world: World, help: string, run: () => Promise<number>): Promise<number> {
   try {
     return await run();
   } catch (error) {
     if (!(error instanceof CommandFailure) && !(error instanceof HttpFailure)) throw error;
-    await world.err(`${error.message}\n`);
+    await world.err(`${error.message}\n${error instanceof UsageFailure ? `\n${help}` : ""}`);
     return error instanceof CommandFailure ? error.exitCode : 1;
   }
 }

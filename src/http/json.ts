@@ -1,18 +1,10 @@
 /** Bodies of answers: JSON with Go's escapes, gzip for long ones. */
 import { gzip } from "node:zlib";
+import { escapeAsGo } from "../go-json.ts";
 import { endOfString } from "./body.ts";
 
 /** Shorter bodies are not worth compressing; the number is that of Consul's gzip handler. */
 const gzipMinOctets = 1400;
-
-/** Characters that Go's encoding/json escapes and JSON.stringify does not. */
-const goEscapes: Record<string, string> = {
-  "&": "\\u0026",
-  "<": "\\u003c",
-  ">": "\\u003e",
-  "\u2028": "\\u2028",
-  "\u2029": "\\u2029",
-};
 
 /** JSON text that stands already, compact and with Go's escapes: a value of it is printed as it is. */
 export class JsonText {
@@ -28,11 +20,6 @@ export function renderJson(value: unknown, pretty: boolean): string {
   return escapeAsGo(
     pretty ? `${JSON.stringify(value, null, 4)}\n` : (JSON.stringify(value) ?? "null"),
   );
-}
-
-function escapeAsGo(plain: string): string {
-  if (!/[&<>\u2028\u2029]/.test(plain)) return plain;
-  return plain.replace(/[&<>\u2028\u2029]/g, (character) => goEscapes[character]!);
 }
 
 /** Brackets with nothing inside, the marks that begin or end a line, and what stands between marks. */
