@@ -1,5 +1,6 @@
 /** What travels between the parts of the DNS front: types only. */
 import type { Client } from "../ports.ts";
+import type { Trace } from "./trace.ts";
 
 /**
  * An answer prepared for the shared table; workers serve it without the main thread.
@@ -65,8 +66,11 @@ export type AnswerTable = {
 /** The clock that main thread and workers share: monotonic ms since the process started. */
 export type SharedClock = () => number;
 
-/** A question that the workers could not answer. `query` is the message as received; it may be kept. */
-export type Question = { query: Uint8Array; client: Client };
+/**
+ * A question that the workers could not answer. `query` is the message as received; it may be kept.
+ * `trace`: somebody wants to know how the answer comes about.
+ */
+export type Question = { query: Uint8Array; client: Client; trace?: Trace | undefined };
 
 /** Sends the reply (complete message) or, with null, nothing. To be called exactly once. */
 export type Reply = (wire: Uint8Array | null) => void;
@@ -87,6 +91,7 @@ export type ForwardRequest = {
   /** The client's EDNS, if any: payload size and raw options. */
   edns: { payload: number; options: Uint8Array } | null;
   client: Client;
+  trace?: Trace | undefined;
 };
 
 /**

@@ -46,6 +46,7 @@ export type Exchange = {
   readonly query: Query;
   readonly order: readonly Server[];
   readonly timeoutMs: number;
+  readonly startedMs: number;
   readonly deadlineMs: number;
   readonly random: Random;
   /** Next index into `order`. */
@@ -98,6 +99,7 @@ export function createExchange({
     query,
     order,
     timeoutMs,
+    startedMs: nowMs,
     deadlineMs: nowMs + Math.max(timeoutMs, Math.min(TOTAL_MS, timeoutMs * order.length)),
     random,
     position: 0,

@@ -16,7 +16,14 @@ export type Entry = {
   readonly expiresAtMs: number;
   /** Lifetime of a denial, also the TTL of its SOA as shown (RFC 2308 5); -1 for answers. */
   readonly denialSeconds: number;
+  /** Label of the server that said so. */
+  readonly server: string;
+  /** Times it was found. */
+  hits: number;
 };
+
+/** Entries by name (null: all), with `subtree` also below it, and by type (null: all). */
+export type Selection = { name: Uint8Array | null; subtree: boolean; type: number | null };
 
 /** Why entries left. `capacity`: the budget; `replaced`: a newer answer; `expired`; `flushed`. */
 export type EvictionReason = "capacity" | "replaced" | "expired" | "flushed";
@@ -71,6 +78,9 @@ export class Key {
 
 /** Octets of a key behind the name. */
 const KEY_TAIL = 6;
+
+/** Entries that a listing looks at in one go. */
+const LIST_SLICE = 256;
 
 /** One octet, one character: every octet has a character of its own. */
 const text = new TextDecoder("latin1");
@@ -159,7 +169,7 @@ export type Cache = {
   /** `wire`: the message as received; the cache's from then on. */
   store(
     key: Key,
-    received: { message: ParsedMessage; wire: Uint8Array },
+    received: { message: ParsedMessage; wire: Uint8Array; server: string },
     scrubbed: Scrubbed,
     seconds: number,
     nowMs: number,
@@ -167,8 +177,13 @@ export type Cache = {
   /** `growing`: each failure in a row is remembered longer. */
   storeFailure(key: Key, growing: boolean, nowMs: number): void;
   forgetFailures(): void;
-  /** Drops a name (all types), or with `subtree` everything at and below it; how many entries. */
-  flush(name: Uint8Array, subtree: boolean): number;
+  /** Drops what is selected; how many entries. */
+  flush(wanted: Selection): number;
+  /**
+   * What is selected, one by one; undefined after every LIST_SLICE entries looked at, where the caller
+   * may pause. What changes meanwhile may be missing. Counts no hits and changes no order.
+   */
+  list(wanted: Selection): Iterable<{ key: string; entry: Entry } | undefined>;
   clear(): void;
   stats(): CacheStats;
 };
@@ -213,7 +228,10 @@ export function createCache(limits: CacheLimits): Cache {
       if (entry === undefined && denials.size > 0)
         entry = live(denials, key.exact, nowMs) ?? live(denials, key.name, nowMs);
       if (entry === undefined) misses++;
-      else hits++;
+      else {
+        hits++;
+        entry.hits++;
+      }
       return entry;
     },
     isFailing(key, nowMs) {
@@ -223,7 +241,7 @@ export function createCache(limits: CacheLimits): Cache {
       failureHits++;
       return true;
     },
-    store(key, { message, wire }, scrubbed, seconds, nowMs) {
+    store(key, { message, wire, server }, scrubbed, seconds, nowMs) {
       if (failures.size > 0) failures.delete(key.exact);
       if (seconds <= 0) return;
       const denial = scrubbed.kind === "nxdomain" || scrubbed.kind === "nodata";
@@ -232,6 +250,8 @@ export function createCache(limits: CacheLimits): Cache {
         storedAtMs: nowMs,
         expiresAtMs: nowMs + seconds * 1000,
         denialSeconds: denial ? seconds : -1,
+        server,
+        hits: 0,
       };
       insertions++;
       if (denial) {
@@ -254,21 +274,29 @@ export function createCache(limits: CacheLimits): Cache {
       failures.set(key.exact, { untilMs: nowMs + FAILURE_SECONDS[step]! * 1000, step });
     },
     forgetFailures: () => failures.clear(),
-    flush(name, subtree) {
-      const folded = new Uint8Array(name.length);
-      foldInto(folded, name);
-      const wanted = text.decode(folded);
+    flush(wanted) {
+      const isWanted = selector(wanted);
       let count = 0;
       for (const store of [answers, denials])
         for (const key of store.keys())
-          if (subtree ? isBelow(key, wanted) : isExactly(key, wanted)) {
+          if (isWanted(key)) {
             store.delete(key);
             count++;
           }
       evictions.flushed += count;
-      for (const key of failures.keys())
-        if (subtree ? isBelow(key, wanted) : isExactly(key, wanted)) failures.delete(key);
+      for (const key of failures.keys()) if (isWanted(key)) failures.delete(key);
       return count;
+    },
+    *list(wanted) {
+      const isWanted = selector(wanted);
+      let seen = 0;
+      for (const store of [answers, denials])
+        // A copy: the order of the store changes with every hit.
+        for (const key of [...store.keys()]) {
+          if (++seen % LIST_SLICE === 0) yield undefined;
+          const entry = isWanted(key) ? store.peek(key) : undefined;
+          if (entry !== undefined) yield { key, entry };
+        }
     },
     clear() {
       evictions.flushed += answers.size + denials.size;
@@ -287,6 +315,38 @@ export function createCache(limits: CacheLimits): Cache {
       evictions: { ...evictions },
     }),
   };
+}
+
+/** A denial of the name (type 0) answers every type, so it is selected by each. */
+function selector({ name, subtree, type }: Selection): (key: string) => boolean {
+  const folded = new Uint8Array(name?.length ?? 0);
+  if (name !== null) foldInto(folded, name);
+  const wanted = text.decode(folded);
+  const isNamed = subtree ? isBelow : isExactly;
+  return (key) => {
+    if (name !== null && !isNamed(key, wanted)) return false;
+    const own = keyType(key);
+    return type === null || own === type || own === 0;
+  };
+}
+
+function keyType(key: string): number {
+  const at = key.length - KEY_TAIL;
+  return (key.charCodeAt(at) << 8) | key.charCodeAt(at + 1);
+}
+
+/** The parts of a key; `type` 0 is a denial of the name. */
+export function parseKey(key: string): {
+  name: Uint8Array;
+  type: number;
+  do: boolean;
+  cd: boolean;
+} {
+  const end = key.length - KEY_TAIL;
+  const name = new Uint8Array(end);
+  for (let i = 0; i < end; i++) name[i] = key.charCodeAt(i);
+  const flags = key.charCodeAt(end + 4);
+  return { name, type: keyType(key), do: (flags & 1) !== 0, cd: (flags & 2) !== 0 };
 }
 
 function isExactly(key: string, name: string): boolean {

@@ -8,6 +8,7 @@
  */
 import { assert, unreachable } from "../base.ts";
 import { HEADER_OCTETS, parseMessage, type ParsedMessage } from "../dns/message.ts";
+import { rcodeName } from "../dns/presentation.ts";
 import { FLAG, RCODE } from "../dns/rr.ts";
 import {
   advance,
@@ -25,7 +26,7 @@ import {
   type Output,
 } from "./attempts.ts";
 import { matchReply } from "./query.ts";
-import { notePlain, noteReply } from "./upstreams.ts";
+import { noteError, notePlain, noteReply } from "./upstreams.ts";
 
 /** Messages that look like guesses before the question moves to TCP (PowerDNS gives up after one). */
 const MAX_NEAR_MISSES = 5;
@@ -117,6 +118,7 @@ function stepMessage(
   const parsed = parseMessage(wire);
   if (!parsed.ok) {
     server.counts.malformed++;
+    noteError(server, "malformed reply", nowMs);
     heard(false);
     fail(exchange, attempt, nowMs, outputs);
     return;
@@ -125,7 +127,10 @@ function stepMessage(
   const rcode = (message.flags & 15) | ((message.opt?.extendedRcode ?? 0) << 4);
   const usable = rcode === RCODE.NOERROR || rcode === RCODE.NXDOMAIN;
   heard(usable);
-  if (!usable) server.counts.errorRcodes++;
+  if (!usable) {
+    server.counts.errorRcodes++;
+    noteError(server, rcodeName(rcode), nowMs);
+  }
   if (exchange.settled) {
     close(attempt, outputs);
     return;
@@ -210,6 +215,7 @@ function stepError(
     return;
   }
   attempt.server.counts.errors++;
+  noteError(attempt.server, code, nowMs);
   markSilent(attempt, nowMs, outputs);
   fail(exchange, attempt, nowMs, outputs);
 }
@@ -222,6 +228,7 @@ function stepTick(exchange: Exchange, nowMs: number, outputs: Output[]): void {
   const waited = exchange.current;
   if (waited !== null && waited.open && !waited.silent) {
     waited.server.counts.timeouts++;
+    noteError(waited.server, "timeout", nowMs);
     markSilent(waited, nowMs, outputs);
   }
   if (nowMs < exchange.deadlineMs) advance(exchange, nowMs, outputs);

@@ -3,9 +3,9 @@
  * the upstream servers. No timer, promise or copy per question beyond what its socket needs.
  */
 import type { Forward, ForwardAnswer, ForwardRequest } from "../dns/answer.ts";
-import type { ParsedMessage } from "../dns/message.ts";
 import { equalOctets } from "../dns/name.ts";
 import { CLASS_IN, FLAG, RCODE } from "../dns/rr.ts";
+import type { Trace } from "../dns/trace.ts";
 import type { Cancel, Clock, Exchanges, Random, Timers } from "../ports.ts";
 import { unreachable } from "../base.ts";
 import {
@@ -15,6 +15,7 @@ import {
   lifetimeSeconds,
   type Cache,
   type Key,
+  type Selection,
 } from "./cache.ts";
 import { createExchange, hurry, type Attempt, type Exchange, type Output } from "./attempts.ts";
 import { stepExchange, type Input } from "./exchange.ts";
@@ -24,6 +25,7 @@ import { scrub } from "./scrub.ts";
 import type { ForwarderSettings } from "./settings.ts";
 import type { ForwarderStats } from "./stats.ts";
 import { createUpstreams, sameServers, serverOrder, type Upstreams } from "./upstreams.ts";
+import { noteCache, stepTraced } from "./trace.ts";
 import { createWheel, type Timed } from "./wheel.ts";
 
 /** Questions on their way at a time. When full, the oldest ends with SERVFAIL: it has had the most time. */
@@ -47,8 +49,10 @@ export type Forwarder = {
   forwardFirstReply: Forward;
   /** Takes effect with the next question. What is kept stays, unless the set of servers is another one. */
   reload(settings: ForwarderSettings): void;
-  /** Drops a name, or with `subtree` all at and below it, from the cache; how many entries. */
-  flush(qname: Uint8Array, subtree: boolean): number;
+  /** Drops entries of the cache; how many. */
+  flush(wanted: Selection): number;
+  /** Entries of the cache, in slices: see Cache.list. */
+  list: Cache["list"];
   stats(): ForwarderStats;
   /** Ends every question with `failed` and closes all sockets. */
   close(): void;
@@ -64,6 +68,7 @@ export type ForwarderDeps = {
   tcp: Exchanges;
 };
 
+type Received = Extract<Output, { type: "answer" }>;
 type Done = (answer: ForwardAnswer) => void;
 type Waiter = { request: ForwardRequest; done: Done };
 
@@ -75,6 +80,7 @@ type Pending = Timed & {
   readonly first: Waiter;
   readonly upstreams: Upstreams;
   joined: Waiter[] | null;
+  trace: Trace | undefined;
 };
 
 const NO_UPSTREAM: ForwardAnswer = { ok: false, reason: "no upstream" };
@@ -126,15 +132,20 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
       return;
     }
     const nowMs = clock.monotonicMs();
+    const { trace } = request;
     if (cache === null || !isShared(request)) {
+      if (trace !== undefined) noteCache(trace, request, "not kept", nowMs);
       const joinKey = passedKey(request, upstreams.groupId, firstReplyFinal);
       join(joinKey, null, request, done, firstReplyFinal, nowMs);
       return;
     }
     const key = cacheKey(request, upstreams.groupId);
     const entry = cache.find(key, nowMs);
+    const isFailing = entry === undefined && cache.isFailing(key, nowMs);
+    if (trace !== undefined)
+      noteCache(trace, request, entry ?? (isFailing ? "failing" : "none"), nowMs);
     if (entry !== undefined) done(cachedAnswer(request, settings, entry, nowMs));
-    else if (cache.isFailing(key, nowMs)) done(FAILED);
+    else if (isFailing) done(FAILED);
     else
       join(
         firstReplyFinal ? `${key.exact}!` : key.exact,
@@ -167,6 +178,8 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     }
     waiterCount++;
     counts.coalesced++;
+    request.trace?.add({ step: "joined", ageMs: nowMs - same.exchange.startedMs });
+    same.trace ??= request.trace;
     same.joined.push({ request, done });
   }
 
@@ -197,6 +210,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
       first,
       upstreams,
       joined: null,
+      trace: first.request.trace,
     };
     inFlight.set(joinKey, pending);
     run(pending, { type: "start", nowMs });
@@ -213,8 +227,10 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
 
   /** One step of an exchange, and everything that follows from it. */
   function run(pending: Pending, input: Input): void {
-    const { exchange } = pending;
-    for (const output of stepExchange(exchange, input)) perform(pending, output, input.nowMs);
+    const { exchange, trace } = pending;
+    const outputs =
+      trace === undefined ? stepExchange(exchange, input) : stepTraced(trace, exchange, input);
+    for (const output of outputs) perform(pending, output, input.nowMs);
     if (exchange.wakeAtMs === Infinity) wheel.clear(pending);
     else arm(wheel.set(pending, exchange.wakeAtMs, input.nowMs), input.nowMs);
   }
@@ -237,7 +253,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
         cache?.forgetFailures();
         return;
       case "answer":
-        answer(pending, output.message, output.wire, nowMs);
+        answer(pending, output, nowMs);
         return;
       case "failed":
         fail(pending, output.reason, nowMs);
@@ -260,14 +276,14 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     socket.send(wire);
   }
 
-  function answer(pending: Pending, message: ParsedMessage, wire: Uint8Array, nowMs: number): void {
+  function answer(pending: Pending, received: Received, nowMs: number): void {
     if (inFlightLimit < MAX_IN_FLIGHT) inFlightLimit += LIMIT_REGAIN;
     const { key, first } = pending;
     finish(
       pending,
       key === null
-        ? passedAnswer(message)
-        : keep(first.request, key, pending.upstreams, message, wire, nowMs),
+        ? passedAnswer(received.message)
+        : keep(first.request, key, pending.upstreams, received, nowMs),
     );
   }
 
@@ -276,8 +292,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     request: ForwardRequest,
     key: Key,
     asked: Upstreams,
-    message: ParsedMessage,
-    wire: Uint8Array,
+    { message, wire, server }: Received,
     nowMs: number,
   ): ForwardAnswer {
     const rcode = message.flags & 15;
@@ -305,7 +320,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
       return FAILED;
     }
     const seconds = lifetimeSeconds(scrubbed, settings);
-    store?.store(key, { message, wire }, scrubbed, seconds, nowMs);
+    store?.store(key, { message, wire, server: server.label }, scrubbed, seconds, nowMs);
     const { answers, authority, soa } = scrubbed;
     return sharedAnswer(request, settings, {
       rcode,
@@ -388,7 +403,8 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
       if (otherLimits) cache = cacheFor(changed);
       else if (otherServers) cache?.clear();
     },
-    flush: (qname, subtree) => cache?.flush(qname, subtree) ?? 0,
+    flush: (wanted) => cache?.flush(wanted) ?? 0,
+    list: (wanted) => cache?.list(wanted) ?? [],
     stats: () => ({
       ...counts,
       inFlight: inFlight.size,

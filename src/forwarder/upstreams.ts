@@ -38,6 +38,11 @@ export type Server = {
   /** Exponentially weighted mean of the round trip over UDP (1/8 as in RFC 6298); -1: not yet known. */
   srttMs: number;
   lastHeardMs: number;
+  /** When `standing` became what it is; -Infinity: it always was. */
+  changedAtMs: number;
+  /** What went wrong last, "" for nothing, and when. */
+  lastError: string;
+  lastErrorAtMs: number;
   consecutiveFailures: number;
   /** Until then questions go without EDNS, because that is how it answered. */
   plainUntilMs: number;
@@ -99,6 +104,9 @@ function createServer(address: SocketAddress, label: string): Server {
     standing: "good",
     srttMs: -1,
     lastHeardMs: -Infinity,
+    changedAtMs: -Infinity,
+    lastError: "",
+    lastErrorAtMs: -Infinity,
     consecutiveFailures: 0,
     plainUntilMs: -Infinity,
     lowerCases: false,
@@ -141,7 +149,7 @@ export function noteReply(server: Server, usable: boolean, rttMs: number, nowMs:
   const revived = server.standing === "dead";
   server.counts.replies++;
   server.lastHeardMs = nowMs;
-  server.standing = usable ? "good" : "failing";
+  changeStanding(server, usable ? "good" : "failing", nowMs);
   if (usable) server.consecutiveFailures = 0;
   else server.consecutiveFailures++;
   if (rttMs >= 0)
@@ -156,10 +164,21 @@ export function noteReply(server: Server, usable: boolean, rttMs: number, nowMs:
 export function noteSilence(server: Server, sentAtMs: number, nowMs: number): boolean {
   server.consecutiveFailures++;
   if (server.lastHeardMs >= sentAtMs || server.standing === "dead") return false;
-  server.standing = "dead";
+  changeStanding(server, "dead", nowMs);
   server.probeTokens = PROBE_BURST;
   server.probeTokensAtMs = nowMs;
   return true;
+}
+
+function changeStanding(server: Server, standing: Standing, nowMs: number): void {
+  if (server.standing !== standing) server.changedAtMs = nowMs;
+  server.standing = standing;
+}
+
+/** Keeps what went wrong, in words for people. */
+export function noteError(server: Server, error: string, nowMs: number): void {
+  server.lastError = error;
+  server.lastErrorAtMs = nowMs;
 }
 
 /** It answered without EDNS what it refused with EDNS (RFC 6891 7). */

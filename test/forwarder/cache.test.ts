@@ -375,12 +375,24 @@ t.test("flush by name and by subtree", async (t) => {
   );
   for (const name of ["example.test", "www.example.test", "notexample.test"]) ask(world, name);
   ask(world, "www.example.test", "TXT");
-  t.equal(world.forwarder.flush(wireName("WWW.example.test"), false), 2, "both types");
+  t.equal(
+    world.forwarder.flush({ name: wireName("WWW.example.test"), subtree: false, type: null }),
+    2,
+    "both types",
+  );
   t.equal(ask(world, "www.example.test").packets, 1);
   t.equal(ask(world, "example.test").packets, 0);
-  t.equal(world.forwarder.flush(wireName("example.test"), true), 2, "by label, not by text");
+  t.equal(
+    world.forwarder.flush({ name: wireName("example.test"), subtree: true, type: null }),
+    2,
+    "by label, not by text",
+  );
   t.equal(ask(world, "notexample.test").packets, 0);
-  t.equal(world.forwarder.flush(wireName("."), true), 1, "everything");
+  t.equal(
+    world.forwarder.flush({ name: wireName("."), subtree: true, type: null }),
+    1,
+    "everything",
+  );
 });
 
 t.test("other types", async (t) => {

@@ -84,7 +84,7 @@ for (const { type, sections } of originals)
       );
       for (spoilt of damaged(whole)) {
         count++;
-        world.forwarder.flush(wireName("."), true);
+        world.forwarder.flush({ name: wireName("."), subtree: true, type: null });
         const asked = world.ask("www.example.test", type);
         world.settle();
         if (asked.calls !== 1) problems.push(`${spoilt.toString("hex")}: ${asked.calls} answers`);
