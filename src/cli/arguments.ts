@@ -18,6 +18,11 @@ export function oneArgument(args: readonly string[], missing: string): string {
   return first;
 }
 
+/** The only argument, "" if there is none. */
+export function optionalArgument(args: readonly string[]): string {
+  return args.length === 0 ? "" : oneArgument(args, "");
+}
+
 /**
  * What an argument that may stand for data means: `@path` is the content of a file, `-` standard
  * input, anything else is the data itself. `prefix` begins the sentence of a failure.

@@ -5,6 +5,10 @@ import type { Command, CommandGroup } from "./command.ts";
 export const cliCommands: Readonly<
   Record<string, { doc: string; load(): Promise<Command | CommandGroup> }>
 > = {
+  kv: {
+    doc: "Reads and writes the key/value store.",
+    load: async () => (await import("./kv.ts")).kv,
+  },
   reload: {
     doc: "Lets the agent read its configuration again.",
     load: async () => (await import("./reload.ts")).reload,

@@ -36,6 +36,7 @@ export const flag = {
   /** true, false, or undefined when it was not given. */
   maybe: (doc: string) => row("boolean", undefined, doc),
   text: (doc: string, extra?: Extra) => row("text", "", doc, extra),
+  textWithDefault: (value: string, doc: string) => row("text", value, doc),
   optionalText: (doc: string, extra?: Extra) => row("text", undefined, doc, extra),
   integer: (value: number, doc: string) => row("integer", value, doc),
   optionalInteger: (doc: string) => row("integer", undefined, doc),
