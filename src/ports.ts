@@ -150,3 +150,18 @@ export type Ping = (ip: string) => {
   result: Promise<{ alive: boolean; rttMs: number }>;
   cancel: Cancel;
 };
+
+/** A pipe that a program writes to and this process reads. */
+export type OutputPipe = {
+  /** Descriptor to hand to the program. */
+  readonly writer: number;
+  /** To be called once the program has its own copy, or could not be started. */
+  closeWriter(): void;
+  /** What is written, in order; ends when nobody can write any more, or after `close`. */
+  readonly octets: AsyncIterable<Uint8Array>;
+  /** Lets go of the reading end; whoever still writes gets SIGPIPE. */
+  close(): void;
+};
+
+/** Opens a pipe; the error is a word such as EMFILE. */
+export type OpenPipe = () => OutputPipe | { readonly error: string };

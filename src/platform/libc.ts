@@ -23,6 +23,7 @@ const signatures = {
   epoll_create1: { args: [INT], returns: INT },
   epoll_ctl: { args: [INT, INT, INT, PTR], returns: INT },
   epoll_wait: { args: [INT, PTR, INT, INT], returns: INT },
+  pipe2: { args: [PTR, INT], returns: INT },
   eventfd: { args: ["u32", INT], returns: INT },
   write: { args: [INT, PTR, "u64"], returns: INT },
   clock_gettime: { args: [INT, PTR], returns: INT },

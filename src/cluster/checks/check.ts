@@ -13,6 +13,10 @@ const MIN_INTERVAL_MS = 1_000;
 const DEFAULT_OUTPUT_MAX = 4_096;
 /** A probe without a timeout of its own gives up after this long. Consul: 10 s. */
 const DEFAULT_TIMEOUT_MS = 10_000;
+/** A program without a timeout of its own is killed after this long. Consul: 30 s. */
+export const PROGRAM_TIMEOUT_MS = 30_000;
+/** The longest that a timer of the runtime can wait: 24.8 days. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Runs of one check in a row with the same outcome. */
 export type Counters = { successes: number; failures: number };
@@ -50,8 +54,8 @@ export function intervalOf(check: CheckDefinition): number {
 }
 
 /** Milliseconds that a probe of this check may take. */
-export function timeoutOf(check: CheckDefinition): number {
-  return check.timeoutMs > 0 ? check.timeoutMs : DEFAULT_TIMEOUT_MS;
+export function timeoutOf(check: CheckDefinition, defaultMs = DEFAULT_TIMEOUT_MS): number {
+  return check.timeoutMs > 0 ? Math.min(check.timeoutMs, MAX_TIMER_MS) : defaultMs;
 }
 
 /**

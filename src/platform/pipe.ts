@@ -1,0 +1,43 @@
+/** Pipes for the output of programs: one for standard output and error together, as a shell's `2>&1`. */
+import { closeSync } from "node:fs";
+import type { OpenPipe } from "../ports.ts";
+import { errnoOf, errorName, openLibc, pinned } from "./libc.ts";
+
+/** Not inherited by programs that are started meanwhile. */
+const O_CLOEXEC = 0o2000000;
+
+/** undefined where this system has no such call; the runtime's own pairs of sockets serve then. */
+export function createOpenPipe(): OpenPipe | undefined {
+  const libc = openLibc();
+  if (libc === null) return undefined;
+  const ends = pinned(8);
+  return () => {
+    if (libc.pipe2(ends.address, O_CLOEXEC) !== 0) return { error: errorName(errnoOf(libc)) };
+    const reader = ends.words[0]!;
+    const writer = ends.words[1]!;
+    const stream = Bun.file(reader).stream().getReader();
+    let isClosed = false;
+    return {
+      writer,
+      closeWriter: () => closeSync(writer),
+      octets: readAll(stream),
+      close() {
+        if (isClosed) return;
+        isClosed = true;
+        // Bun reads from a duplicate and closes that one itself.
+        void stream.cancel().catch(() => {});
+        closeSync(reader);
+      },
+    };
+  };
+}
+
+async function* readAll(
+  stream: ReadableStreamDefaultReader<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  for (;;) {
+    const { done, value } = await stream.read();
+    if (done) return;
+    yield value;
+  }
+}
