@@ -103,6 +103,7 @@ function parseEntry(value: unknown, where: string, ownNode: string): Result<Exte
   if (problem !== undefined) return fail(`${where}: ${problem}`);
   return ok({
     node,
+    ownsNode: body.node === "",
     service: {
       id,
       service: body.name,

@@ -12,6 +12,8 @@ const OWNER = "config";
 /** One service of `external_services`. */
 export type ExternalEntry = {
   readonly node: string;
+  /** The entry names no node: the one that is made for it is ours, whoever wrote there. */
+  readonly ownsNode: boolean;
   readonly service: ServiceFields;
   readonly checks: readonly CheckFields[];
   /** TTL of its DNS answers; undefined: that of `dns_config`. */
@@ -21,6 +23,7 @@ export type ExternalEntry = {
 /** What one node ought to be. */
 export type Declared = {
   readonly node: NodeFields;
+  readonly ownsNode: boolean;
   readonly entries: readonly ExternalEntry[];
 };
 
@@ -46,6 +49,7 @@ function declared(
   const meta = { ...nodeMeta, ...(isProbed ? { [PROBE_META]: "true" } : {}), [OWNER_META]: OWNER };
   return {
     node: { node, id: "", address: service.address, taggedAddresses: null, meta },
+    ownsNode: entries.some(({ ownsNode }) => ownsNode),
     entries: entries.map((entry) => ({
       ...entry,
       service: { ...entry.service, meta: { ...entry.service.meta, [OWNER_META]: OWNER } },
@@ -92,7 +96,7 @@ export function commandsFor(
 function registration(
   reader: CatalogReader,
   held: NodeRecord | undefined,
-  { node }: Declared,
+  { node, ownsNode }: Declared,
   { service, checks }: ExternalEntry,
 ): Command[] {
   const name = node.node;
@@ -111,7 +115,7 @@ function registration(
       !checks.some(({ checkId }) => checkId === check.checkId),
   );
   // A node of others keeps its address and metadata.
-  const isForeign = held !== undefined && !isOurs(held);
+  const isForeign = held !== undefined && !isOurs(held) && !ownsNode;
   const isNodeRight = isForeign || (held !== undefined && sameNode(held, node));
   const isServiceRight =
     heldService !== undefined && sameService(heldService, service, service.weights);

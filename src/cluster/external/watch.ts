@@ -317,16 +317,15 @@ function probeOfNode({ reader, reach, measured }: MonitorDeps, counts: WatchCoun
   return ({ name, timeoutMs }) => {
     counts.probes.node++;
     const node = reader.node(name);
-    const { promise, resolve } = Promise.withResolvers<ProbeResult>();
     // It was there when the run was planned, and will be stopped if it has gone.
     if (node === undefined) return { result: Promise.resolve(DEAD), cancel: () => {} };
     const at = { address: node.address, port: portOf(reader, name) };
     const { result, cancel } = reach(at, timeoutMs);
-    void result.then(({ alive, rttMs }) => {
+    const told = result.then(({ alive, rttMs }) => {
       if (alive) measured(node, rttMs);
-      resolve(alive ? ALIVE : DEAD);
+      return alive ? ALIVE : DEAD;
     });
-    return { result: promise, cancel };
+    return { result: told, cancel };
   };
 }
 
