@@ -30,7 +30,7 @@ export function catalogFigures(state: State): ReturnType<Sources["catalog"]> {
 
 /** This agent's services and checks; checks that nothing runs are of the kind `maintenance`. */
 export function localFigures(local: LocalAgent): LocalFigures {
-  const { services, runningProbes, waitingProbes, sync } = local.counts();
+  const { services, runningProbes, waitingProbes, runs, sync } = local.counts();
   const checks = new Map<string, LocalFigures["checks"][number]>();
   for (const { definition, fields } of local.checks.values()) {
     const kind = definition === null ? "maintenance" : kindOfCheck(definition);
@@ -39,5 +39,5 @@ export function localFigures(local: LocalAgent): LocalFigures {
     if (known === undefined) checks.set(`${kind} ${status}`, { kind, status, count: 1 });
     else known.count++;
   }
-  return { services, checks: [...checks.values()], runningProbes, waitingProbes, sync };
+  return { services, checks: [...checks.values()], runningProbes, waitingProbes, runs, sync };
 }

@@ -7,9 +7,16 @@ import { fail, ok, type Result } from "../base.ts";
 import type { Cancel, Clock, Log, Random, Timers } from "../ports.ts";
 import type { Writer } from "./blocked.ts";
 import { cutOutput, outputLimit } from "./checks/check.ts";
+import type { KindFigures } from "./checks/figures.ts";
 import type { Probe } from "./checks/schedule.ts";
 import type { Command } from "./command.ts";
-import type { CheckDefinition, ScriptSettings, ServiceDefinition } from "./definition.ts";
+import {
+  isStatus,
+  kindOfCheck,
+  type CheckDefinition,
+  type ScriptSettings,
+  type ServiceDefinition,
+} from "./definition.ts";
 import type { Outcome } from "./engine.ts";
 import {
   applyConfiguration,
@@ -122,6 +129,8 @@ export type LocalAgent = {
     probes: number;
     runningProbes: number;
     waitingProbes: number;
+    /** What runs came to, by kind. */
+    runs: readonly KindFigures[];
     sync: SyncCounts;
   };
   /** Stops checks and timers, waits for files and proposals under way. */
@@ -162,6 +171,9 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
     const { checkUpdateIntervalMs, discardCheckOutput } = deps.settings();
     const nowMs = clock.monotonicMs();
     const options = { nowMs, checkUpdateIntervalMs, discardOutput: discardCheckOutput };
+    const known = state.checks.get(id);
+    if (known?.definition && known.fields.status !== status && isStatus(status))
+      runners.figures.changed(kindOfCheck(known.definition), status);
     return updateCheck(state, id, { status, output }, options);
   }
 
@@ -362,6 +374,7 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
         probes: scheduled,
         runningProbes: running,
         waitingProbes: waiting,
+        runs: runners.figures.read(),
         sync: syncer.counts,
       };
     },

@@ -1,5 +1,6 @@
 /** What a metric family is, and what the families read. */
 import type { SyncCounts } from "../cluster/sync.ts";
+import type { KindFigures } from "../cluster/checks/figures.ts";
 import type { AnswerTable } from "../dns/answer.ts";
 import type { TcpCounters } from "../dns/driver.ts";
 import type { DnsFrontCounters } from "../dns/front.ts";
@@ -54,6 +55,7 @@ export type LocalFigures = {
   checks: { kind: string; status: string; count: number }[];
   runningProbes: number;
   waitingProbes: number;
+  runs: readonly KindFigures[];
   sync: SyncCounts;
 };
 

@@ -1,5 +1,5 @@
 /** Families of this agent's own services and checks. */
-import { counter, gauge, type Family } from "./family.ts";
+import { counter, gauge, type Family, type Sample } from "./family.ts";
 
 export const localFamilies: readonly Family[] = [
   gauge("waypost_agent_services", "Services of this agent.", ({ local }) => local().services),
@@ -17,6 +17,41 @@ export const localFamilies: readonly Family[] = [
     "Probes that are due and wait for a place.",
     ({ local }) => local().waitingProbes,
   ),
+  {
+    name: "waypost_agent_check_runs_total",
+    help: "Runs of checks that ended, by kind and by what they found (before thresholds).",
+    labels: ["kind", "status"],
+    type: "counter",
+    read: ({ local }) => local().runs.flatMap(({ kind, runs }) => byStatus(kind, runs)),
+  },
+  {
+    name: "waypost_agent_check_duration_seconds",
+    help: "How long runs of checks took.",
+    labels: ["kind"],
+    type: "histogram",
+    read: ({ local }) =>
+      local().runs.map(({ kind, durationBounds, durationCounts, durationSum }) => ({
+        labels: { kind },
+        bounds: durationBounds,
+        counts: durationCounts,
+        sum: durationSum,
+      })),
+  },
+  {
+    name: "waypost_agent_check_skipped_total",
+    help: "Runs that were passed over: the one before had not ended, or the process stood still.",
+    labels: ["kind"],
+    type: "counter",
+    read: ({ local }) =>
+      local().runs.map(({ kind, skipped }) => ({ labels: { kind }, value: skipped })),
+  },
+  {
+    name: "waypost_agent_check_changes_total",
+    help: "Changes of status, by kind and by the status after it.",
+    labels: ["kind", "status"],
+    type: "counter",
+    read: ({ local }) => local().runs.flatMap(({ kind, changes }) => byStatus(kind, changes)),
+  },
   gauge(
     "waypost_agent_unsynced",
     "Services and checks that the catalog does not have as they are.",
@@ -48,3 +83,7 @@ export const localFamilies: readonly Family[] = [
     ({ local }) => local().sync.blocked,
   ),
 ];
+
+function byStatus(kind: string, counts: Readonly<Record<string, number>>): Sample[] {
+  return Object.entries(counts).map(([status, value]) => ({ labels: { kind, status }, value }));
+}

@@ -59,6 +59,7 @@ export function sourcesWith(changed: Partial<Sources>): Sources {
       checks: [],
       runningProbes: 0,
       waitingProbes: 0,
+      runs: [],
       sync: {
         pending: 0,
         flapping: 0,

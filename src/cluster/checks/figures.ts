@@ -10,6 +10,8 @@ export type KindFigures = {
   readonly kind: CheckKind;
   readonly runs: Readonly<Record<CheckStatus, number>>;
   readonly skipped: number;
+  /** Changes to each status. */
+  readonly changes: Readonly<Record<CheckStatus, number>>;
   readonly durationBounds: readonly number[];
   readonly durationCounts: readonly number[];
   readonly durationSum: number;
@@ -21,6 +23,8 @@ export type RunFigures = {
   ran(kind: CheckKind, status: CheckStatus, durationMs: number): void;
   /** Runs that were due and did not take place. */
   skipped(kind: CheckKind, count: number): void;
+  /** A check has another status than before. */
+  changed(kind: CheckKind, status: CheckStatus): void;
   /** One row for each kind that occurred. */
   read(): readonly KindFigures[];
 };
@@ -43,6 +47,7 @@ export function createRunFigures(): RunFigures {
       figures.durationSum += seconds;
     },
     skipped: (kind, count) => void (of(kind).skipped += count),
+    changed: (kind, status) => void of(kind).changes[status]++,
     read: () => [...kinds.values()],
   };
 }
@@ -52,6 +57,7 @@ function newKind(kind: CheckKind) {
     kind,
     runs: { passing: 0, warning: 0, critical: 0 },
     skipped: 0,
+    changes: { passing: 0, warning: 0, critical: 0 },
     durationBounds: DURATION_BOUNDS,
     durationCounts: Array.from({ length: DURATION_BOUNDS.length + 1 }, () => 0),
     durationSum: 0,

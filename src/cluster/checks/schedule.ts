@@ -63,7 +63,7 @@ export type Schedule = {
   close(): void;
   /** Checks scheduled, probes running, probes waiting for a place. */
   readonly counts: { scheduled: number; running: number; waiting: number };
-  readonly figures: Pick<RunFigures, "read">;
+  readonly figures: Pick<RunFigures, "read" | "changed">;
 };
 
 /** `report` is called for each run whose status counts (thresholds of the check). */
