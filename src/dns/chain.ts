@@ -4,10 +4,11 @@
  */
 import type { Forward, ForwardAnswer } from "./answer.ts";
 import { STALE_TTL_SECONDS, STALE_WAIT_MS, type KeptTargets } from "./kept-targets.ts";
-import { equalNames, nameKey, suffixOffset } from "./name.ts";
+import { equalNames, formatName, nameKey, suffixOffset } from "./name.ts";
 import type { Reading } from "./reading.ts";
 import { CLASS_IN, RCODE, TYPE, type Rr } from "./rr.ts";
-import type { Zone } from "./settings.ts";
+import type { Prepared, Zone } from "./settings.ts";
+import type { Trace } from "./trace.ts";
 import type { Cancel, Client, Timers } from "../ports.ts";
 
 /** Lookups inside our domains for one question (Consul `maxRecursionLevelDefault`). */
@@ -168,6 +169,7 @@ type ZonePair = { zone: Zone; altZone: Zone | null };
 export function chainBehind(reading: Reading, name: Uint8Array, levels: number): readonly Rr[] {
   const { settings } = reading;
   const zone = zoneOf(name, settings);
+  if (reading.trace !== undefined) noteLink(reading.trace, name, { zone, levels, settings });
   if (zone === undefined) {
     if (!settings.recursorsConfigured) return [];
     const records = reading.foreign.records(name);
@@ -178,6 +180,20 @@ export function chainBehind(reading: Reading, name: Uint8Array, levels: number):
   if (levels < 1) return [];
   return reading.ask({ qname: name, qtype: TYPE.ANY, edns: false, zone, levels: levels - 1 })
     .answers;
+}
+
+function noteLink(
+  trace: Trace,
+  name: Uint8Array,
+  { zone, levels, settings }: { zone: Zone | undefined; levels: number; settings: Prepared },
+): void {
+  const target = formatName(name);
+  const inside = levels < 1 ? "too deep" : "ours";
+  const outside = settings.recursorsConfigured ? "foreign" : "no recursors";
+  const leads = zone === undefined ? outside : inside;
+  // Many instances may stand at one host name.
+  if (!trace.notes.some((note) => note.step === "cname" && note.target === target))
+    trace.add({ step: "cname", target, leads });
 }
 
 /** Records of an upstream up to where its chain enters one of our domains, and the name of ours. */

@@ -7,6 +7,7 @@ import { equalNames, foldName } from "./name.ts";
 import { OPCODE_QUERY, type Request } from "./request.ts";
 import { FLAG, RCODE, TYPE, type Message, type Rr } from "./rr.ts";
 import type { Prepared } from "./settings.ts";
+import type { Trace } from "./trace.ts";
 import { effectivePayload, MAX_PAYLOAD, SMALL_PAYLOAD } from "./size.ts";
 import type { Client } from "../ports.ts";
 
@@ -14,7 +15,11 @@ import type { Client } from "../ports.ts";
 const BADVERS = 16;
 
 /** The question as the forwarder wants it. */
-export function forwardRequest(request: Request, client: Client): ForwardRequest {
+export function forwardRequest(
+  request: Request,
+  client: Client,
+  trace: Trace | undefined,
+): ForwardRequest {
   const { qname, qtype, qclass, opt, ad } = request;
   return {
     qname,
@@ -26,6 +31,7 @@ export function forwardRequest(request: Request, client: Client): ForwardRequest
     do: opt !== null && (opt.flags & DO) !== 0,
     edns: opt === null ? null : { payload: opt.payload, options: opt.options },
     client,
+    trace,
   };
 }
 

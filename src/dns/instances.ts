@@ -8,16 +8,32 @@ import type { Reading } from "./reading.ts";
  * critical check (with `only_passing`: none but passing ones), in storage order.
  */
 export function usableInstances(reading: Reading, service: string, tag: string): Instance[] {
-  const { catalog, authorizer, settings } = reading;
+  const { catalog, authorizer, settings, trace } = reading;
+  const leftOut = { tag: 0, critical: 0, notPassing: 0, acl: 0 };
   reading.topics.push(`service:${service}`);
   const usable: Instance[] = [];
   for (const record of catalog.instancesOf(service)) {
-    if (tag !== "" && !hasTag(record, tag)) continue;
+    if (tag !== "" && !hasTag(record, tag)) {
+      leftOut.tag++;
+      continue;
+    }
     const checks = catalog.checksOfInstance(record.node, record.id);
-    if (!isUsable(checks, settings.onlyPassing)) continue;
-    if (!authorizer.serviceRead(record.service) || !authorizer.nodeRead(record.node)) continue;
+    const unfit = whyUnfit(checks, settings.onlyPassing);
+    if (unfit !== undefined) {
+      leftOut[unfit]++;
+      continue;
+    }
+    if (!authorizer.serviceRead(record.service) || !authorizer.nodeRead(record.node)) {
+      leftOut.acl++;
+      continue;
+    }
     const node = catalog.node(record.node);
     if (node !== undefined) usable.push({ node, service: record, checks });
+  }
+  if (trace !== undefined) {
+    let instances = usable.length;
+    for (const count of Object.values(leftOut)) instances += count;
+    trace.add({ step: "service", service, tag, instances, usable: usable.length, leftOut });
   }
   return usable;
 }
@@ -26,10 +42,16 @@ function hasTag({ tags }: ServiceRecord, lowerTag: string): boolean {
   return tags.some((tag) => tag.length === lowerTag.length && tag.toLowerCase() === lowerTag);
 }
 
-function isUsable(checks: readonly CheckRecord[], onlyPassing: boolean): boolean {
-  for (const { status } of checks)
-    if (status === "critical" || (onlyPassing && status !== "passing")) return false;
-  return true;
+function whyUnfit(
+  checks: readonly CheckRecord[],
+  onlyPassing: boolean,
+): "critical" | "notPassing" | undefined {
+  let unfit: "notPassing" | undefined;
+  for (const { status } of checks) {
+    if (status === "critical") return "critical";
+    if (onlyPassing && status !== "passing") unfit = "notPassing";
+  }
+  return unfit;
 }
 
 /**

@@ -37,7 +37,14 @@ function findNode(reading: Reading, name: string): NodeRecord | undefined {
     topics.push("nodes");
     found = catalog.nodeById(name);
   }
-  return found !== undefined && reading.authorizer.nodeRead(found.node) ? found : undefined;
+  const isReadable = found !== undefined && reading.authorizer.nodeRead(found.node);
+  reading.trace?.add({
+    step: "node",
+    node: name,
+    found: found !== undefined,
+    acl: found !== undefined && !isReadable,
+  });
+  return isReadable ? found : undefined;
 }
 
 /**

@@ -5,6 +5,7 @@ import type { ForeignNames } from "./chain.ts";
 import { nameKey } from "./name.ts";
 import type { Prepared, Zone } from "./settings.ts";
 import type { Rr } from "./rr.ts";
+import type { Trace } from "./trace.ts";
 
 /** The records that answer a question, before anything is cut for size. */
 export type Answer = {
@@ -65,6 +66,8 @@ export type ReadingOptions = {
   clientAddress: () => string;
   /** The same seed gives the same random choices. */
   seed: number;
+  /** Where to tell what is decided; undefined: nobody asks. */
+  trace: Trace | undefined;
 };
 
 /** A class because one is made per question, and most of what it can tell is not asked for. */
@@ -73,6 +76,7 @@ export class Reading {
   readonly acl: Acl;
   readonly settings: Prepared;
   readonly foreign: ForeignNames;
+  readonly trace: Trace | undefined;
   /** A change of any of these may change the answer. May name one twice. */
   readonly topics: Topic[] = [];
   readonly #world: World;
@@ -86,6 +90,7 @@ export class Reading {
     this.acl = world.acl;
     this.settings = options.settings;
     this.foreign = options.foreign;
+    this.trace = options.trace;
     this.#world = world;
     this.#options = options;
     this.#random = options.seed >>> 0 || 0x9e3779b9;

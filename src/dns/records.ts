@@ -1,9 +1,10 @@
 /** What a question inside our domains is answered with: the front page of all kinds of lookups. */
 import { execute } from "../cluster/query-execute.ts";
 import { parseDuration } from "../duration.ts";
-import { foldName } from "./name.ts";
+import { formatAddress } from "../address.ts";
+import { foldName, formatName } from "./name.ts";
 import { usableInstances } from "./instances.ts";
-import { parseLookup } from "./lookup.ts";
+import { parseLookup, type Lookup } from "./lookup.ts";
 import { nodeAnswer } from "./node-answer.ts";
 import { emptyAnswer, type Answer, type Asked, type Reading } from "./reading.ts";
 import { addressRecord } from "./rrset.ts";
@@ -11,6 +12,7 @@ import { RCODE, TYPE } from "./rr.ts";
 import { serviceAnswer } from "./service-answer.ts";
 import { nsAnswer, soaAnswer } from "./apex.ts";
 import { negativeAnswer } from "./soa.ts";
+import type { Trace } from "./trace.ts";
 
 /** Answers a question for a name in `asked.zone`. Never fails: an internal error is an answer too. */
 export function domainAnswer(reading: Reading, asked: Asked): Answer {
@@ -30,10 +32,11 @@ function namedAnswer(reading: Reading, asked: Asked): Answer {
   const { qname, qtype, zone } = asked;
   const lookup = parseLookup(qname, qtype, zone);
   const missing = (): Answer => negativeAnswer(reading, zone, RCODE.NXDOMAIN);
+  const own = reading.settings.ownDatacenter;
+  if (reading.trace !== undefined) noteLookup(reading.trace, qname, lookup, own);
   if (lookup.kind === "none") return missing();
   if (lookup.kind === "addr") return addrAnswer(reading, asked, lookup.address);
-  const own = reading.settings.ownDatacenter;
-  if (lookup.datacenter !== "" && lookup.datacenter !== own) return missing();
+  if (!isHere(lookup.datacenter, own)) return missing();
   if (reading.acl.enabled) reading.topics.push("acl");
   switch (lookup.kind) {
     case "node":
@@ -48,6 +51,25 @@ function namedAnswer(reading: Reading, asked: Asked): Answer {
     case "query":
       return queryAnswer(reading, asked, lookup.query) ?? missing();
   }
+}
+
+function isHere(datacenter: string, own: string): boolean {
+  return datacenter === "" || datacenter === own;
+}
+
+function noteLookup(trace: Trace, qname: Uint8Array, lookup: Lookup, own: string): void {
+  const { kind } = lookup;
+  const name = formatName(qname);
+  let subject = "";
+  let problem = "";
+  if (lookup.kind === "none") problem = "the name has no form that stands for anything";
+  else if (lookup.kind === "addr") subject = formatAddress(lookup.address);
+  else {
+    if (lookup.kind === "service") subject = lookup.service;
+    else subject = lookup.kind === "node" ? lookup.node : lookup.query;
+    if (!isHere(lookup.datacenter, own)) problem = `datacenter ${lookup.datacenter} is not known`;
+  }
+  trace.add({ step: "lookup", name, kind, subject, problem });
 }
 
 /** The address in the name, whatever the catalog says. A type that does not fit gets it as additional data. */
@@ -65,11 +87,22 @@ function queryAnswer(reading: Reading, asked: Asked, name: string): Answer | und
   const { acl, catalog, settings, topics } = reading;
   topics.push("queries");
   const found = catalog.resolveQuery(name);
-  if (!found.ok) return emptyAnswer(RCODE.SERVFAIL);
+  const note = (problem: string, service = "", instances = 0): void =>
+    reading.trace?.add({ step: "query", query: name, service, instances, problem });
+  if (!found.ok) {
+    note(found.error);
+    return emptyAnswer(RCODE.SERVFAIL);
+  }
   const query = found.value;
-  if (query === undefined) return undefined;
+  if (query === undefined) {
+    note("no query has this name or id");
+    return undefined;
+  }
   const authorizer = query.token === "" ? reading.authorizer : acl.authorizer(query.token);
-  if (authorizer === "ACL not found") return emptyAnswer(RCODE.SERVFAIL);
+  if (authorizer === "ACL not found") {
+    note("the query's token does not exist");
+    return emptyAnswer(RCODE.SERVFAIL);
+  }
   const result = execute(catalog, query, {
     datacenter: settings.ownDatacenter,
     agentNode: settings.nodeName,
@@ -78,6 +111,7 @@ function queryAnswer(reading: Reading, asked: Asked, name: string): Answer | und
     random: () => reading.random(),
   });
   topics.push(...result.topics);
+  note("", result.service, result.instances.length);
   if (result.instances.length === 0) return undefined;
   const { instances, datacenter, service } = result;
   const ttl = queryTtl(result.dnsTtl) ?? settings.serviceTtl(service.toLowerCase());

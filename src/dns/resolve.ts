@@ -35,7 +35,8 @@ import {
   prepareForwarded,
   refusal,
 } from "./forwarded.ts";
-import { ARPA, isWithin } from "./name.ts";
+import { ARPA, formatName, isWithin } from "./name.ts";
+import { noteEnd, noteForwarded, Trace, traced } from "./trace.ts";
 import { prepareAnswer } from "./prepared-answer.ts";
 import { createPublisher, type Publisher } from "./publish.ts";
 import { emptyAnswer, Reading, type Answer, type Asked, type World } from "./reading.ts";
@@ -102,16 +103,18 @@ export function createResolver(deps: ResolverDeps): Resolver {
     /** 0 for what is forwarded at once: how long that takes is not counted here. */
     startMs: number;
     settings: Prepared;
+    trace: Trace | undefined;
   };
 
-  const resolve: Resolve = ({ query, client }: Question, reply) => {
+  const resolve: Resolve = ({ query, client, trace }: Question, reply) => {
     const request = parseRequest(query);
     if (!("qname" in request)) {
       counters.countMalformed(request.problem);
+      trace?.add({ step: "malformed", problem: request.problem });
       reply(errorReply(query, request));
       return;
     }
-    const work: Work = { request, client, reply, startMs: 0, settings };
+    const work: Work = { request, client, reply, startMs: 0, settings, trace };
     const zone = zoneOf(request.qname, settings);
     // DS belongs to the parent's side of a zone cut (RFC 4035 3.1.4.1).
     const asksParent = request.qtype === TYPE.DS && settings.recursorsConfigured;
@@ -121,9 +124,12 @@ export function createResolver(deps: ResolverDeps): Resolver {
   };
 
   /** false: there is no leader to vouch for the data, and the settings want one. */
-  function isReadable({ allowStale, maxStaleMs }: Prepared): boolean {
+  function isReadable({ settings: { allowStale, maxStaleMs }, trace }: Work): boolean {
     const { leader, ageMs } = deps.freshness();
-    if (!leader && (!allowStale || ageMs > maxStaleMs)) return false;
+    if (!leader && (!allowStale || ageMs > maxStaleMs)) {
+      trace?.add({ step: "no leader" });
+      return false;
+    }
     if (ageMs > STALE_MS) counters.stale++;
     return true;
   }
@@ -131,7 +137,8 @@ export function createResolver(deps: ResolverDeps): Resolver {
   function answerDomain(work: Work, zone: Zone): void {
     const { request } = work;
     work.startMs = clock();
-    if (!isReadable(work.settings)) {
+    work.trace?.add({ step: "scope", scope: "domain", zone: formatName(zone.wire) });
+    if (!isReadable(work)) {
       finish(work, emptyAnswer(RCODE.SERVFAIL), null);
       return;
     }
@@ -152,15 +159,19 @@ export function createResolver(deps: ResolverDeps): Resolver {
     done: (answer: Answer, reading: Reading) => void,
   ): void {
     const seed = random();
+    const { client, trace: outer } = work;
+    const tracedFrom = outer?.notes.length ?? 0;
     const compute = (): void => {
-      const reading = readingOf(work, foreign, seed);
+      const trace = outer && new Trace();
+      const reading = readingOf(work, { foreign, seed, trace });
       const answer = domainAnswer(reading, asked);
-      if (foreign.pendingCount === 0) done(answer, reading);
+      if (foreign.pendingCount > 0) return;
+      if (trace !== undefined) outer?.insert(tracedFrom, trace);
+      done(answer, reading);
     };
-    const { client } = work;
     const foreign = work.settings.recursorsConfigured
       ? new UpstreamNames({
-          forward: deps.resolveTarget,
+          forward: outer === undefined ? deps.resolveTarget : traced(deps.resolveTarget, outer),
           client,
           kept: work.settings.forwardCache ? keptTargets : null,
           clock,
@@ -172,13 +183,14 @@ export function createResolver(deps: ResolverDeps): Resolver {
   }
 
   function answerReverse(work: Work): void {
-    const { request } = work;
+    const { request, trace } = work;
     work.startMs = clock();
-    if (!isReadable(work.settings)) {
+    trace?.add({ step: "scope", scope: "reverse", zone: "" });
+    if (!isReadable(work)) {
       finish(work, emptyAnswer(RCODE.SERVFAIL), null);
       return;
     }
-    const reading = readingOf(work, noForeignNames, 1);
+    const reading = readingOf(work, { foreign: noForeignNames, seed: 1, trace });
     const found = reverseAnswer(reading, request.qname, request.qtype);
     if (found !== undefined) finish(work, found, reading, true);
     else if (work.settings.recursorsConfigured)
@@ -190,15 +202,17 @@ export function createResolver(deps: ResolverDeps): Resolver {
     else finish(work, negativeAnswer(reading, work.settings.zone, RCODE.NXDOMAIN), reading, true);
   }
 
-  function readingOf(work: Work, foreign: ForeignNames, seed: number): Reading {
-    const { settings, request, client } = work;
+  function readingOf(
+    { settings, request, client }: Work,
+    { foreign, seed, trace }: { foreign: ForeignNames; seed: number; trace: Trace | undefined },
+  ): Reading {
     const clientAddress = (): string => askerAddress(request, client);
-    return new Reading(world, { settings, foreign, clientAddress, seed });
+    return new Reading(world, { settings, foreign, clientAddress, seed, trace });
   }
 
   /** Cuts to size, replies, and prepares the answer for workers. `reading`: null for what failed. */
   function finish(work: Work, answer: Answer, reading: Reading | null, isReverse = false): void {
-    const { request, client } = work;
+    const { request, client, trace } = work;
     const { disableCompression, enableTruncate, recursorsConfigured, udpAnswerLimit } =
       work.settings;
     const message: Message = {
@@ -235,6 +249,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
       if (enableTruncate) fitted.message = { ...fitted.message, flags: message.flags | FLAG.TC };
     }
     const wire = encodeMessage(fitted.message, { compress, opt: fitted.opt });
+    if (trace !== undefined) noteEnd(trace, answer, { isStale, sent: fitted.message });
     counters.countReply(
       isReverse ? "reverse" : "domain",
       client.transport,
@@ -283,15 +298,18 @@ export function createResolver(deps: ResolverDeps): Resolver {
     if (prepared === null) return;
     counters.published++;
     publisher.publish(prepared.answer, reading.topics);
+    work.trace?.add({ step: "prepared" });
   }
 
   /** `own`: what of the catalog a kept answer depends on; names that cannot be ours depend on nothing. */
   function forwardQuestion(work: Work, own: Own = NOT_OURS): void {
-    const { request, client } = work;
+    const { request, client, trace } = work;
+    trace?.add({ step: "scope", scope: "foreign", zone: "" });
     const count = (rcode: number): void =>
       counters.countReply("forward", client.transport, request.qtype, rcode);
     if (!work.settings.recursorsConfigured) {
       count(RCODE.REFUSED);
+      trace?.add({ step: "refused", problem: "no upstream servers are configured" });
       // Without OPT even if there was one, as Consul.
       work.reply(emptyReply({ ...request, opt: null }, RCODE.REFUSED, 0));
       return;
@@ -299,16 +317,18 @@ export function createResolver(deps: ResolverDeps): Resolver {
     const refused = refusal(request);
     if (refused !== undefined) {
       count(refused);
+      trace?.add({ step: "refused", problem: "this kind of question is not forwarded" });
       work.reply(emptyReply(request, refused, FLAG.RA));
       return;
     }
     const send = (answer: ForwardAnswer): void => {
       const { wire, rcode, truncated } = forwardedReply(request, answer, client, work.settings);
+      if (trace !== undefined) noteForwarded(trace, answer, { rcode, truncated });
       count(rcode);
       if (truncated) counters.truncated++;
       work.reply(wire);
     };
-    deps.forward(forwardRequest(request, client), (answer) => {
+    deps.forward(forwardRequest(request, client, trace), (answer) => {
       const inward =
         answer.ok && work.settings.forwardCache && mayHoldChain(request)
           ? inwardChain(request.qname, answer.answers, work.settings)
@@ -325,6 +345,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
       if (prepared === null) return;
       counters.published++;
       publisher.publish(prepared, own.topics);
+      trace?.add({ step: "prepared" });
     });
   }
 
@@ -335,7 +356,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
     { records, target }: Inward,
     send: (answer: ForwardAnswer) => void,
   ): void {
-    if (!isReadable(work.settings)) {
+    if (!isReadable(work)) {
       send({ ok: false, reason: "failed" });
       return;
     }

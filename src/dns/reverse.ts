@@ -1,7 +1,7 @@
 /** Names of addresses. Spec of the DNS interface, section 8. */
 import type { NodeRecord } from "../cluster/model.ts";
 import { formatAddress } from "../address.ts";
-import { nameUnder, parseReverseName } from "./name.ts";
+import { formatName, nameUnder, parseReverseName } from "./name.ts";
 import { emptyAnswer, type Answer, type Reading } from "./reading.ts";
 import { record } from "./rrset.ts";
 import { RCODE, TYPE } from "./rr.ts";
@@ -20,7 +20,13 @@ export function reverseAnswer(
   if (address === undefined) return undefined;
   reading.topics.push("addresses");
   if (reading.acl.enabled) reading.topics.push("acl");
-  const target = findTarget(reading, formatAddress(address));
+  const text = formatAddress(address);
+  const target = findTarget(reading, text);
+  reading.trace?.add({
+    step: "address",
+    address: text,
+    name: target === undefined ? "" : formatName(target),
+  });
   if (target === undefined) return undefined;
   const answer = emptyAnswer(RCODE.NOERROR);
   answer.answers.push(record(qname, TYPE.PTR, 0, target));

@@ -2,6 +2,9 @@
  * How one answer came about, told by the very code that makes it: parts add a note where they decide,
  * and only if the question brought a trace. Ordinary questions bring none.
  */
+import type { Forward, ForwardAnswer } from "./answer.ts";
+import type { Answer } from "./reading.ts";
+import { FLAG, RCODE, type Message } from "./rr.ts";
 
 /** A decision on the way to an answer. Names are texts with a final dot, times in milliseconds. */
 export type Note =
@@ -25,7 +28,7 @@ export type Note =
     }
   | { step: "node"; node: string; found: boolean; acl: boolean }
   | { step: "query"; query: string; service: string; instances: number; problem: string }
-  | { step: "address"; address: string; name: string; acl: boolean }
+  | { step: "address"; address: string; name: string }
   /** A host name stands where an address is wanted. */
   | { step: "cname"; target: string; leads: "ours" | "foreign" | "too deep" | "no recursors" }
   /** The last known addresses, since no upstream answers. */
@@ -60,7 +63,7 @@ export type Note =
       verdicts: readonly string[];
     }
   | { step: "silence"; server: string; afterMs: number }
-  | { step: "forwarded"; rcode: number; problem: string; server: string; elapsedMs: number };
+  | { step: "forwarded"; rcode: number; problem: string; truncated: boolean };
 
 /** Notes of one question; a longer story is cut, and says by how much. */
 const MAX_NOTES = 500;
@@ -82,4 +85,35 @@ export class Trace {
     this.notes.splice(at, 0, ...notes.slice(0, room));
     this.omitted += omitted + Math.max(0, notes.length - room);
   }
+}
+
+/** The end of a question that the catalog answers: `sent` is what is left of its answer. */
+export function noteEnd(
+  trace: Trace,
+  { rcode, answers, additional }: Answer,
+  { isStale, sent }: { isStale: boolean; sent: Message },
+): void {
+  if (isStale) trace.add({ step: "stale target" });
+  const records = answers.length + additional.length;
+  const left = sent.answers.length + sent.additional.length;
+  const truncated = (sent.flags & FLAG.TC) !== 0;
+  if (left < records) trace.add({ step: "cut", records, sent: left, truncated });
+  if (rcode === RCODE.NOERROR && answers.length === 0) trace.add({ step: "nodata" });
+}
+
+/** The end of a question that was forwarded. */
+export function noteForwarded(
+  trace: Trace,
+  answer: ForwardAnswer,
+  { rcode, truncated }: { rcode: number; truncated: boolean },
+): void {
+  const problem = answer.ok ? "" : answer.reason;
+  trace.add({ step: "forwarded", rcode, problem, truncated });
+  if (answer.ok && rcode === RCODE.NOERROR && answer.answers.length === 0)
+    trace.add({ step: "nodata" });
+}
+
+/** The same forwarder; it tells this trace what it does. */
+export function traced(forward: Forward, trace: Trace): Forward {
+  return (request, done) => forward({ ...request, trace }, done);
 }
