@@ -163,14 +163,18 @@ async function build(
       server: { port: config["ports.server"], version: consulVersion },
     });
   let localNow = localSettings(loaded);
-  const probe = createProbe({ denyLinkLocal: config.deny_link_local_checks });
+  const reach = {
+    denyLinkLocal: config.deny_link_local_checks,
+    agentTls: () => configuration.now().checkTls,
+  };
+  const { openPipe, dockerHost } = platform;
   const local = createLocalAgent({
     own,
     reader,
     propose,
     writerOf: acls.writerOf,
     journal: dataDir === undefined ? noJournal : createLocalJournal(dataDir, { timers, log }),
-    probe,
+    probe: createProbe({ ...reach, programs: { openPipe, dockerHost } }),
     settings: () => localNow,
     memberCount: () => 1,
     wake: (topics) => waiters.wake(topics),
@@ -190,7 +194,7 @@ async function build(
     reader,
     engine,
     propose,
-    probe,
+    probe: createProbe(reach),
     updateCoordinate: (update) => coordinates.update(update),
     log,
   });

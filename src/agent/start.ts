@@ -5,7 +5,7 @@ import type { StartDnsFront } from "../dns/front.ts";
 import type { ResolvConf } from "../forwarder/resolvconf.ts";
 import type { StartHttp } from "../http/listen.ts";
 import type { Cancel, Clock, Exchanges, Follower, Log, LogLevel, LogStore } from "../ports.ts";
-import type { Ping, Random, SocketAddress, Timers } from "../ports.ts";
+import type { OpenPipe, Ping, Random, SocketAddress, Timers } from "../ports.ts";
 
 /** What only the runtime can do. */
 export type Platform = {
@@ -19,6 +19,10 @@ export type Platform = {
   createExchanges(log: Log): Exchanges | null;
   /** null: this process may not send ICMP echo requests. */
   createPing(): Ping | null;
+  /** null: not available here, programs get the sockets of the runtime. */
+  openPipe: OpenPipe | null;
+  /** DOCKER_HOST of the environment; "" if there is none. */
+  dockerHost: string;
   openStore(directory: string, warn: (message: string) => void): LogStore;
   startHttp: StartHttp;
   /** Ends the process at once. */

@@ -270,8 +270,7 @@ export function refusalOfCheck(
     if (!settings.enableScriptChecks && !settings.enableLocalScriptChecks)
       return "Scripts are disabled on this agent; to enable, configure 'enable_script_checks' or 'enable_local_script_checks' to true";
   }
-  if (kind !== "" && kind !== "script" && kind !== "docker") return undefined;
-  return `Checks of type ${JSON.stringify(kind)} are not supported`;
+  return kind === "" ? 'Checks of type "" are not supported' : undefined;
 }
 
 /** `Check` (unless it is empty), then `Checks`. */

@@ -6,10 +6,10 @@ import { errnoOf, errorName, openLibc, pinned } from "./libc.ts";
 /** Not inherited by programs that are started meanwhile. */
 const O_CLOEXEC = 0o2000000;
 
-/** undefined where this system has no such call; the runtime's own pairs of sockets serve then. */
-export function createOpenPipe(): OpenPipe | undefined {
+/** null where this system has no such call. */
+export function createOpenPipe(): OpenPipe | null {
   const libc = openLibc();
-  if (libc === null) return undefined;
+  if (libc === null) return null;
   const ends = pinned(8);
   return () => {
     if (libc.pipe2(ends.address, O_CLOEXEC) !== 0) return { error: errorName(errnoOf(libc)) };

@@ -6,6 +6,7 @@ import type { AgentStart, Platform } from "../agent/start.ts";
 import type { Clock, Random, Timers } from "../ports.ts";
 import { startDnsFront } from "./front.ts";
 import { createPing } from "./ping.ts";
+import { createOpenPipe } from "./pipe.ts";
 import { startHttp } from "./serve.ts";
 import { openStore } from "./store.ts";
 import { createExchanges } from "./upstream.ts";
@@ -42,6 +43,8 @@ export async function run(start: AgentStart, clock: Clock): Promise<number> {
     startDnsFront,
     createExchanges,
     createPing: () => createPing(random),
+    openPipe: createOpenPipe(),
+    dockerHost: process.env["DOCKER_HOST"] ?? "",
     openStore,
     startHttp,
     exit: (code) => process.exit(code),

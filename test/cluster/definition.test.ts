@@ -204,26 +204,67 @@ t.test("configuration: flat form, snake_case or run together, unknown keys refus
   });
 });
 
-t.test("kinds without a runner are refused, never accepted and not run", async (t) => {
-  const refusal = (
-    body: Record<string, unknown>,
-    source: "api" | "config",
-    settings = noScripts,
-  ) => {
+t.test("programs run for whom the options name", async (t) => {
+  const parsed = parseCheck({ Name: "x", Interval: "5s", Args: ["true"] });
+  const docker = parseCheck({ Name: "x", Interval: "5s", Args: ["true"], DockerContainerID: "c" });
+  if (!parsed.ok || !docker.ok) throw new Error("a valid check");
+  t.equal(kindOfCheck(parsed.value), "script");
+  t.equal(kindOfCheck(docker.value), "docker");
+  const here =
+    "Scripts are disabled on this agent; to enable, configure 'enable_script_checks' or 'enable_local_script_checks' to true";
+  const afar =
+    "Scripts are disabled on this agent from remote calls; to enable, configure 'enable_script_checks' to true";
+  // enable_script_checks, enable_local_script_checks, refusal by API, in configuration
+  const rows: [boolean, boolean, string | undefined, string | undefined][] = [
+    [false, false, afar, here],
+    [false, true, afar, undefined],
+    [true, false, undefined, undefined],
+    [true, true, undefined, undefined],
+  ];
+  for (const [enableScriptChecks, enableLocalScriptChecks, api, config] of rows)
+    for (const check of [parsed.value, docker.value]) {
+      const settings = { enableScriptChecks, enableLocalScriptChecks };
+      t.equal(refusalOfCheck(check, "api", settings), api, JSON.stringify(settings));
+      t.equal(refusalOfCheck(check, "config", settings), config, JSON.stringify(settings));
+    }
+  const others = [{ HTTP: "h:1/x" }, { TCP: "h:1" }, { GRPC: "h:1" }, { H2PING: "h:1" }];
+  for (const body of others) {
     const check = parseCheck({ Name: "x", Interval: "5s", ...body });
-    return check.ok ? refusalOfCheck(check.value, source, settings) : check.error.text;
-  };
-  const all = { enableScriptChecks: true, enableLocalScriptChecks: true };
-  t.match(
-    refusal({ Args: ["true"] }, "api"),
-    /^Scripts are disabled on this agent from remote calls/,
-  );
-  t.match(refusal({ Args: ["true"] }, "config"), /^Scripts are disabled on this agent; to enable/);
-  t.match(refusal({ Args: ["true"] }, "api", all), /^Checks of type "script" are not supported/);
-  t.match(refusal({ GRPC: "h:1" }, "api"), /^Checks of type "grpc" are not supported/);
-  t.match(refusal({ H2PING: "h:1" }, "api"), /^Checks of type "h2ping" are not supported/);
-  t.equal(refusal({ HTTP: "h:1/x" }, "api"), undefined, "it will run, and say what is wrong");
-  t.equal(refusal({ TCP: "h:1" }, "api"), undefined);
+    t.equal(check.ok && refusalOfCheck(check.value, "api", noScripts), undefined);
+  }
+});
+
+t.test("every spelling of a program's check, in bodies and in files", async (t) => {
+  const names = [
+    ["Args", "DockerContainerID", "Shell"],
+    ["args", "docker_container_id", "shell"],
+    ["ScriptArgs", "dockercontainerid", "SHELL"],
+    ["script_args", "DOCKERCONTAINERID", "Shell"],
+    ["scriptargs", "dockerContainerID", "shell"],
+  ] as const;
+  const expected = { args: ["a", "b"], dockerContainerId: "c", shell: "/bin/bash" };
+  for (const [args, container, shell] of names) {
+    const body = {
+      Name: "x",
+      Interval: "5s",
+      [args]: ["a", "b"],
+      [container]: "c",
+      [shell]: "/bin/bash",
+    };
+    t.match(parseCheck(body), { ok: true, value: expected }, args);
+    t.match(parseConfigCheck(body, "check"), { ok: true, value: expected }, args);
+    const service = { name: "s", checks: [body] };
+    t.match(parseService(service), { ok: true, value: { checks: [expected] } });
+    t.match(parseConfigService(service, "service"), { ok: true, value: { checks: [expected] } });
+  }
+  const legacy = { name: "x", script: "/bin/true", interval: "5s" };
+  t.match(parseCheck(legacy), {
+    error: { status: 400, text: 'Request decode failed: json: unknown field "script"' },
+  });
+  t.match(parseConfigCheck(legacy, "check"), { error: "invalid config key check.script" });
+  t.match(parseConfigService({ name: "s", check: legacy }, "services[0]"), {
+    error: "invalid config key services[0].check.script",
+  });
 });
 
 t.test("what the log could never hold is refused, not acknowledged", async (t) => {

@@ -2,7 +2,7 @@
 import * as http from "node:http";
 import * as https from "node:https";
 import type { CheckDefinition } from "../../definition.ts";
-import { lastOctets, timeoutOf, type ProbeResult } from "../check.ts";
+import { timeoutOf, type ProbeResult } from "../check.ts";
 import {
   denied,
   dialError,
@@ -12,6 +12,7 @@ import {
   type DialOptions,
   type Lookup,
 } from "../dial/driver.ts";
+import { createOutputEnd, type OutputEnd } from "../output.ts";
 import { critical, runOnce, type Prober } from "../run/driver.ts";
 
 /** Go's http.Client gives up at the tenth redirect. */
@@ -26,7 +27,7 @@ const tlsAgent = new https.Agent({ keepAlive: false, maxCachedSessions: 0 });
 type Target = { url: URL; method: string; body: string; redirects: number };
 
 /** Head of an answer and the end of its body so far. */
-type Answer = { status: number; reason: string; body: ReturnType<typeof collectEnd> };
+type Answer = { status: number; reason: string; body: OutputEnd };
 
 /** Runs checks with `http`. */
 export function createHttpProbe(options: DialOptions): Prober {
@@ -75,7 +76,7 @@ export function createHttpProbe(options: DialOptions): Prober {
             return finish(failure(`failed to parse Location header ${JSON.stringify(location)}`));
           return go(redirected(to, status, new URL(location, to.url)));
         }
-        const body = collectEnd(outputMaxOctets);
+        const body = createOutputEnd(outputMaxOctets);
         answer = { status, reason: response.statusMessage ?? "", body };
         response.on("data", (chunk: Buffer) => body.add(chunk));
         response.on("error", () => finish(ended("")));
@@ -149,20 +150,6 @@ function send(
 
 const userOf = (url: URL): string =>
   `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
-
-/** Keeps the end of a body of any length in little memory. */
-function collectEnd(maxOctets: number): { add(chunk: Buffer): void; text(): string } {
-  const chunks: Buffer[] = [];
-  let octets = 0;
-  return {
-    add(chunk) {
-      chunks.push(chunk);
-      octets += chunk.length;
-      while (octets - chunks[0]!.length > maxOctets) octets -= chunks.shift()!.length;
-    },
-    text: () => lastOctets(Buffer.concat(chunks), maxOctets),
-  };
-}
 
 function addressOf({ protocol, hostname, port }: URL): string {
   return `${hostname}:${port || (protocol === "https:" ? "443" : "80")}`;

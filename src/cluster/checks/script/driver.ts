@@ -13,7 +13,7 @@ export type ProgramOptions = {
    * One pipe for both outputs keeps what is written in order, and `/dev/stderr` can be opened. Without it
    * the runtime's own pair of sockets serves.
    */
-  openPipe?: OpenPipe | undefined;
+  openPipe?: OpenPipe | null;
   /** Sends SIGKILL to a process group; throws if it cannot. */
   killGroup?: (group: number) => void;
 };
