@@ -1,6 +1,7 @@
 /** Entries of the KV store as `/v1/kv` shows them. */
 import { fail, ok, type Result } from "../../base.ts";
 import { decodeShape } from "../../cluster/decode.ts";
+import { loosely, understood } from "../answer.ts";
 import { HttpFailure, type Answer, type HttpClient } from "../client.ts";
 import { attempt } from "../command.ts";
 
@@ -50,9 +51,7 @@ export async function readEntries(
 export async function readKeys(http: HttpClient, prefix: string, separator: string) {
   const query = { keys: "", ...(separator === "" ? {} : { separator }) };
   const answer = await attempt("Error querying Consul agent", found(http, prefix, query));
-  const keys = decodeShape({ list: "string" }, answer?.json());
-  if (!keys.ok) throw new HttpFailure(0, `the answer is not understood: ${keys.error}`);
-  return keys.value ?? [];
+  return understood(decodeShape({ list: "string" }, answer?.json())) ?? [];
 }
 
 async function found(
@@ -69,9 +68,8 @@ async function found(
 }
 
 function toEntries({ text }: Answer): Entry[] {
-  const decoded = decodeShape(entriesShape, parseWithExactFlags(text), { unknown: undefined });
-  if (!decoded.ok) throw new HttpFailure(0, `the answer is not understood: ${decoded.error}`);
-  return (decoded.value ?? []).map((entry) => ({
+  const entries = understood(decodeShape(entriesShape, parseWithExactFlags(text), loosely)) ?? [];
+  return entries.map((entry) => ({
     key: entry.Key,
     value: Buffer.from(entry.Value, "base64"),
     flags: entry.Flags,

@@ -1,3 +1,4 @@
+import { loosely } from "../answer.ts";
 import { readData } from "../arguments.ts";
 import { HttpFailure, type HttpClient } from "../client.ts";
 import { attempt, CommandFailure, httpCommand } from "../command.ts";
@@ -56,7 +57,7 @@ function parseGiven(text: string): readonly Given[] {
   } catch (error) {
     throw new CommandFailure(`Cannot unmarshal data: ${(error as Error).message}`);
   }
-  const decoded = decodeShape(givenShape, json, { unknown: undefined });
+  const decoded = decodeShape(givenShape, json, loosely);
   if (!decoded.ok) throw new CommandFailure(`Cannot unmarshal data: ${decoded.error}`);
   const entries = decoded.value ?? [];
   for (const { flags } of entries)
