@@ -117,25 +117,24 @@ function putCheck(
   const id = fields.checkId;
   const previous = state.checks.get(id);
   const { status, output } = previous?.fields ?? fields;
+  // A reload does not prolong a TTL. Registering by API does, as in Consul.
+  const goesOn =
+    source === "config" &&
+    previous?.source === "config" &&
+    sameJson(previous.definition, definition);
   state.checks.set(id, {
     fields: { ...fields, status, output },
     definition,
     token,
     source,
     criticalSinceMs: previous?.criticalSinceMs,
-    isOutputDeferred: false,
+    isOutputDeferred: goesOn && previous.isOutputDeferred,
   });
   const outputs: LocalOutput[] = [
     { type: "sync-check", id },
     { type: source === "api" ? "save-check" : "drop-check", id },
   ];
-  // A reload does not prolong a TTL. Registering by API does, as in Consul.
-  if (
-    source !== "config" ||
-    previous?.source !== "config" ||
-    !sameJson(previous.definition, definition)
-  )
-    outputs.push({ type: "start-check", id });
+  if (!goesOn) outputs.push({ type: "start-check", id });
   return outputs;
 }
 

@@ -19,6 +19,7 @@ const step = fc.oneof(
   fc.record({
     do: fc.constant("register" as const),
     id,
+    name: fc.constantFrom("a", "b", "other"),
     port: fc.integer({ min: 1, max: 3 }),
     tags: fc.array(word, { maxLength: 2 }),
     override: fc.boolean(),
@@ -29,6 +30,7 @@ const step = fc.oneof(
   fc.record({ do: fc.constant("check" as const), checkId, of: fc.option(id) }),
   fc.record({ do: fc.constant("remove-check" as const), checkId }),
   fc.record({ do: fc.constant("ttl" as const), checkId, status, output: word }),
+  fc.record({ do: fc.constant("flap" as const), checkId, times: fc.integer({ min: 2, max: 40 }) }),
   fc.record({ do: fc.constant("maintain" as const), of: fc.option(id), enable: fc.boolean() }),
   fc.record({ do: fc.constant("edit-service" as const), id, port: fc.integer({ min: 7, max: 9 }) }),
   fc.record({ do: fc.constant("edit-check" as const), checkId, of: fc.option(id), status }),
@@ -62,7 +64,13 @@ async function play(world: LocalWorld, step: Step, waiting: Promise<unknown>[]):
   switch (step.do) {
     case "register": {
       const checks = Array.from({ length: step.checks }, () => ({ TTL: "50s" }));
-      const body = { Name: step.id, Port: step.port, Tags: step.tags, Checks: checks };
+      const body = {
+        ID: step.id,
+        Name: step.name,
+        Port: step.port,
+        Tags: step.tags,
+        Checks: checks,
+      };
       waiting.push(world.register({ ...body, EnableTagOverride: step.override }, step.replace));
       break;
     }
@@ -79,6 +87,12 @@ async function play(world: LocalWorld, step: Step, waiting: Promise<unknown>[]):
       break;
     case "ttl":
       waiting.push(world.agent.updateTtl(step.checkId, step.status, step.output));
+      break;
+    case "flap":
+      for (let i = 0; i < step.times; i++)
+        waiting.push(
+          world.agent.updateTtl(step.checkId, i % 2 === 0 ? "critical" : "passing", `${i}`),
+        );
       break;
     case "maintain": {
       const target = step.of === null ? {} : { serviceId: step.of };

@@ -2,6 +2,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import t, { type Test } from "tap";
+import { decode, query, udpClient } from "../dns-client.ts";
 import { startProgram, type Program } from "../program.ts";
 
 function restarted(t: Test, { dataDir, dnsPort, httpPort }: Program): Promise<Program> {
@@ -65,6 +66,32 @@ t.test("files of Consul are taken over once; one that is damaged is named and le
   t.same(await ids(), [], "never a second time");
   t.match(program.output(), "files of local services are not read");
   t.equal((await program.http("GET", "/v1/catalog/service/good")).text, "[]");
+});
+
+t.test("maintenance hides a service, or the whole node, from DNS", async (t) => {
+  const program = await startProgram(t);
+  for (const Name of ["one", "two"])
+    await program.http("PUT", "/v1/agent/service/register", { Name, Address: "10.0.0.1" });
+  const client = await udpClient(program.dnsPort);
+  t.teardown(() => client.close());
+  let questions = 0;
+  const seen = async () => {
+    const counts: number[] = [];
+    for (const name of ["one", "two"]) {
+      const reply = await client.ask(query(++questions, `${name}.service.consul`));
+      counts.push(decode(reply!).answers?.length ?? 0);
+    }
+    return counts;
+  };
+  t.same(await seen(), [1, 1]);
+  await program.http("PUT", "/v1/agent/service/maintenance/one?enable=true&reason=why");
+  t.same(await seen(), [0, 1]);
+  await program.http("PUT", "/v1/agent/maintenance?enable=true");
+  t.same(await seen(), [0, 0]);
+  await program.http("PUT", "/v1/agent/service/maintenance/one?enable=false");
+  t.same(await seen(), [0, 0]);
+  await program.http("PUT", "/v1/agent/maintenance?enable=false");
+  t.same(await seen(), [1, 1]);
 });
 
 t.test("a damaged journal ends the start with the reason", async (t) => {
