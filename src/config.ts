@@ -8,6 +8,7 @@ import {
 import { isLoopback } from "./address.ts";
 import { fail, ok, type Result } from "./base.ts";
 import { resolveAddresses, type Addresses } from "./config/addresses.ts";
+import type { AgentTls } from "./cluster/checks/dial/driver.ts";
 import type { ExternalEntry } from "./cluster/external/declared.ts";
 import { parseExternalServices } from "./config/external-services.ts";
 import { parseConfigText, readConfigPath, readText, type Format } from "./config/files.ts";
@@ -17,7 +18,7 @@ import { options, usedKeys, type Config, type UsedKey } from "./config/options.t
 import { mergeLayers, readLayer, withOrigin, type Definition, type Layer } from "./config/read.ts";
 import { brokenRules } from "./config/rules.ts";
 import { expandTemplate } from "./config/sockaddr.ts";
-import { inheritedKeys, loadHttpsIdentity } from "./config/tls.ts";
+import { inheritedKeys, loadCheckTls, loadHttpsIdentity } from "./config/tls.ts";
 import { parseUpstream, withoutDuplicates } from "./config/upstream.ts";
 import { parseResolvConf, withoutOwn, type ResolvConf } from "./forwarder/resolvconf.ts";
 import type { HttpsIdentity, SocketAddress } from "./ports.ts";
@@ -44,6 +45,8 @@ export type LoadedConfig = {
   readonly addresses: Addresses;
   /** Certificate and key of HTTPS; undefined: it listens nowhere. */
   readonly https: HttpsIdentity | undefined;
+  /** What checks show and trust; undefined: nothing of this agent, and the system's authorities. */
+  readonly checkTls: AgentTls | undefined;
   /** Upstream DNS servers in order, IP literals; empty: names outside the domain are refused. */
   readonly upstreams: readonly SocketAddress[];
   /** Services (with their checks) and checks of configuration files, in the order of loading. */
@@ -82,13 +85,15 @@ export async function loadConfig(
   const addresses = withoutBareHttps(config, resolveAddresses(config, local, warnings), warnings);
   if (!addresses.ok) errors.push(...addresses.error);
   const https = addresses.ok ? findHttps(merged, config, addresses.value, errors) : undefined;
+  const checkTls = loadCheckTls(config);
+  if (!checkTls.ok) errors.push(...checkTls.error);
   if (addresses.ok) warnAboutHttp(config, addresses.value, { warnings, errors });
   const { services, checks } = parseDefinitions(merged, config);
   const external = parseExternalServices(merged.external, config.node_name);
   merged.errors.push(...external.errors);
   const all = () =>
     firstErrors([...merged.errors, ...errors.map((each) => withOrigin(merged, each))]);
-  if (!addresses.ok || merged.errors.length + errors.length > 0) return fail(all());
+  if (!addresses.ok || !checkTls.ok || merged.errors.length + errors.length > 0) return fail(all());
   const upstreams = await findUpstreams(
     config,
     { local, machine, warnings, errors },
@@ -100,6 +105,7 @@ export async function loadConfig(
       config: Object.freeze({ ...config, server: true }),
       addresses: Object.freeze(addresses.value),
       https,
+      checkTls: checkTls.value,
       upstreams: Object.freeze(upstreams),
       services: Object.freeze(services),
       checks: Object.freeze(checks),
@@ -240,7 +246,8 @@ function warnAboutHttp(
   { http, https }: Addresses,
   { warnings, errors }: { warnings: string[]; errors: string[] },
 ): void {
-  if (config["tls.https.cert_file"] !== "" && https.length === 0)
+  const isUsed = https.length > 0 || config.enable_agent_tls_for_checks;
+  if (config["tls.https.cert_file"] !== "" && !isUsed)
     warnings.push("certificates are not used: only HTTPS takes them, and ports.https is not set");
   const exposed = [...http, ...https].find((at) => "port" in at && !isLoopback(at.address));
   if (!config.enable_script_checks || config["acl.enabled"] || exposed === undefined) return;

@@ -115,6 +115,18 @@ const used = {
   "tls.defaults.tls_cipher_suites": row("text", "", "Suites of TLS 1.2, Go's names, by commas.", {
     ...reload,
   }),
+  server_name: row(
+    "text",
+    "",
+    "Name in certificates of services that checks look at; node_name.",
+    reload,
+  ),
+  enable_agent_tls_for_checks: row(
+    "boolean",
+    false,
+    "Checks over TLS show this agent's certificate and trust its authorities.",
+    reload,
+  ),
   "tls.https.cert_file": row("text", "", "The same for HTTPS alone.", reload),
   "tls.https.key_file": row("text", "", "The same for HTTPS alone.", reload),
   "tls.https.ca_file": row("text", "", "The same for HTTPS alone.", reload),
@@ -208,7 +220,7 @@ const used = {
   deny_link_local_checks: row(
     "boolean",
     false,
-    "Refuse HTTP and TCP checks of 169.254.0.0/16, fe80::/10 (cloud metadata).",
+    "Refuse checks over the network of 169.254.0.0/16, fe80::/10 (cloud metadata).",
   ),
   "external_monitor.enabled": row("boolean", true, "Probe external nodes that ask for it.", reload),
   "external_monitor.node_meta": row(

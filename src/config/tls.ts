@@ -3,6 +3,7 @@ import { createPrivateKey, X509Certificate, type KeyObject } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fail, ok, type Result } from "../base.ts";
+import type { AgentTls } from "../cluster/checks/dial/driver.ts";
 import type { HttpsIdentity } from "../ports.ts";
 import { readText } from "./files.ts";
 import type { Config, UsedKey } from "./options.ts";
@@ -48,22 +49,8 @@ export function loadHttpsIdentity(
 ): Result<HttpsIdentity, string[]> {
   const errors: string[] = [];
   const nameOf = (key: UsedKey) => (isGiven(key) ? key : (inheritedKeys[key] ?? key));
-  const read = (key: "tls.https.cert_file" | "tls.https.key_file") => {
-    const file = config[key];
-    if (file === "") {
-      errors.push(`ports.https: HTTPS needs ${nameOf(key)}`);
-      return undefined;
-    }
-    const text = readText(file);
-    if (!text.ok) errors.push(`${nameOf(key)}: ${text.error}`);
-    return text.ok ? text.value : undefined;
-  };
-  const cert = read("tls.https.cert_file");
-  const key = read("tls.https.key_file");
-  const named = { cert: nameOf("tls.https.cert_file"), key: nameOf("tls.https.key_file") };
-  if (cert !== undefined && key !== undefined)
-    errors.push(...pairProblems(config, named, { cert, key }));
-  const ca = authorities(config, nameOf, errors);
+  const pair = readPair("tls.https", { config, nameOf, needs: "ports.https: HTTPS" }, errors);
+  const ca = authorities("tls.https", { config, nameOf }, errors);
   const verifyIncoming = config["tls.https.verify_incoming"] || config.verify_incoming_https;
   if (verifyIncoming && ca.length === 0 && errors.length === 0)
     errors.push(
@@ -71,12 +58,10 @@ export function loadHttpsIdentity(
     );
   const ciphers = cipherList(config["tls.https.tls_cipher_suites"]);
   if (!ciphers.ok) errors.push(`${nameOf("tls.https.tls_cipher_suites")}: ${ciphers.error}`);
-  if (errors.length > 0 || cert === undefined || key === undefined || !ciphers.ok)
-    return fail(errors);
+  if (errors.length > 0 || pair === undefined || !ciphers.ok) return fail(errors);
   const minor = Number(config["tls.https.tls_min_version"].at(-1));
   return ok({
-    cert,
-    key,
+    ...pair,
     ca,
     verifyIncoming,
     minVersion: 0x0301 + minor,
@@ -84,13 +69,57 @@ export function loadHttpsIdentity(
   });
 }
 
+/**
+ * What checks show and trust with `enable_agent_tls_for_checks`: the agent's own certificate, if it
+ * has one, and its authorities. undefined while that is off. Errors as of loadHttpsIdentity.
+ */
+export function loadCheckTls(config: Config): Result<AgentTls | undefined, string[]> {
+  if (!config.enable_agent_tls_for_checks) return ok(undefined);
+  const errors: string[] = [];
+  const from = { config, nameOf: (key: UsedKey) => key, needs: "enable_agent_tls_for_checks" };
+  const isBare = config["tls.defaults.cert_file"] === "" && config["tls.defaults.key_file"] === "";
+  const identity = isBare ? undefined : readPair("tls.defaults", from, errors);
+  const ca = authorities("tls.defaults", from, errors);
+  if (errors.length > 0) return fail(errors);
+  return ok({ identity, ca, serverName: config.server_name || config.node_name });
+}
+
+/** The part of the configuration that names the files. */
+type Scope = "tls.https" | "tls.defaults";
+
+type KeyNames = { config: Config; nameOf: (key: UsedKey) => UsedKey };
+
+/** Certificate and private key; undefined after errors. `needs` begins the sentence about one that is missing. */
+function readPair(
+  scope: Scope,
+  { config, nameOf, needs }: KeyNames & { needs: string },
+  errors: string[],
+): { cert: string; key: string } | undefined {
+  const read = (key: `${Scope}.cert_file` | `${Scope}.key_file`) => {
+    const file = config[key];
+    if (file === "") {
+      errors.push(`${needs} needs ${nameOf(key)}`);
+      return undefined;
+    }
+    const text = readText(file);
+    if (!text.ok) errors.push(`${nameOf(key)}: ${text.error}`);
+    return text.ok ? text.value : undefined;
+  };
+  const cert = read(`${scope}.cert_file`);
+  const key = read(`${scope}.key_file`);
+  if (cert === undefined || key === undefined) return undefined;
+  const names = { cert: nameOf(`${scope}.cert_file`), key: nameOf(`${scope}.key_file`) };
+  errors.push(...pairProblems(scope, { config, names }, { cert, key }));
+  return { cert, key };
+}
+
 function pairProblems(
-  config: Config,
-  name: { cert: string; key: string },
+  scope: Scope,
+  { config, names: name }: { config: Config; names: { cert: string; key: string } },
   text: { cert: string; key: string },
 ): string[] {
-  const certFile = config["tls.https.cert_file"];
-  const keyFile = config["tls.https.key_file"];
+  const certFile = config[`${scope}.cert_file`];
+  const keyFile = config[`${scope}.key_file`];
   const certificate = parseCertificate(text.cert);
   if (certificate === undefined) return [`${name.cert}: ${certFile}: no certificate in PEM form`];
   const key = parseKey(text.key);
@@ -117,11 +146,7 @@ function parseKey(pem: string): KeyObject | undefined {
 }
 
 /** The certificates of `ca_file` and of every file in `ca_path`. */
-function authorities(
-  config: Config,
-  nameOf: (key: UsedKey) => UsedKey,
-  errors: string[],
-): string[] {
+function authorities(scope: Scope, { config, nameOf }: KeyNames, errors: string[]): string[] {
   const found: string[] = [];
   const add = (key: UsedKey, file: string) => {
     const text = readText(file);
@@ -133,16 +158,16 @@ function authorities(
       errors.push(`${nameOf(key)}: ${file}: no certificate in PEM form`);
     found.push(...blocks);
   };
-  const file = config["tls.https.ca_file"];
-  if (file !== "") add("tls.https.ca_file", file);
-  const directory = config["tls.https.ca_path"];
+  const file = config[`${scope}.ca_file`];
+  if (file !== "") add(`${scope}.ca_file`, file);
+  const directory = config[`${scope}.ca_path`];
   if (directory === "") return found;
   try {
     for (const name of readdirSync(directory).toSorted())
-      add("tls.https.ca_path", join(directory, name));
+      add(`${scope}.ca_path`, join(directory, name));
   } catch (error) {
     const reason = error instanceof Error && "code" in error ? String(error.code) : String(error);
-    errors.push(`${nameOf("tls.https.ca_path")}: ${directory}: cannot be read: ${reason}`);
+    errors.push(`${nameOf(`${scope}.ca_path`)}: ${directory}: cannot be read: ${reason}`);
   }
   return found;
 }
