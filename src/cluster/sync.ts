@@ -45,7 +45,8 @@ export type Syncer = {
   /**
    * Resolves when all that was touched before this call has been proposed and decided. It resolves
    * too when the catalog cannot be written now (that is logged and tried again later), when rights
-   * are missing, and when a check's state has to wait because the check flaps.
+   * are missing, and when a check's state has to wait because the check flaps or the agent's checks
+   * change too often.
    */
   flush(): Promise<void>;
   /** The same for a comparison of everything. */
@@ -173,9 +174,14 @@ export function createSyncer(state: LocalState, deps: SyncDeps): Syncer {
     if (isClosed) return settled();
     takeFailed();
     const begun = begin();
-    const waits = mine.filter(isLeft).map(waitFor);
+    const waits = mine.filter((name) => isLeft(name) && !isTooEarly(name)).map(waitFor);
     if (begun) waits.push(begun);
     return waits.length === 1 ? waits[0]! : Promise.all(waits).then(() => undefined);
+  }
+
+  /** Whoever reports states faster than they are written is not slowed down by that. */
+  function isTooEarly(name: string): boolean {
+    return nextStatusRound !== undefined && name.startsWith("status:");
   }
 
   function takeFailed(): void {

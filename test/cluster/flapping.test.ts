@@ -167,6 +167,18 @@ t.test("thousands of checks that change together share commands", async (t) => {
   );
 });
 
+t.test("who reports many states one after the other is not slowed down", async (t) => {
+  const world = await startedWorld();
+  const ids = Array.from({ length: 300 }, (_, i) => `c${i}`);
+  for (const id of ids) await world.check({ Name: id, TTL: "24h" });
+  const before = world.proposed.length;
+  for (const id of ids) await world.agent.updateTtl(id, "passing", "");
+  t.equal(world.proposed.length - before, STATUS_ROUNDS.burst);
+  await world.pass(STATUS_ROUNDS.intervalMs);
+  t.equal(world.proposed.length - before, STATUS_ROUNDS.burst + 2, "300 - 64 checks, 128 each");
+  t.ok(ids.every((id) => shown(world, id) === "passing"));
+});
+
 t.test("checks whose service somebody removes meanwhile come back with it", async (t) => {
   const world = await startedWorld();
   for (const id of ["x", "y"]) await world.register({ Name: id, Check: { TTL: "24h" } });

@@ -19,7 +19,11 @@ type Checks = Readonly<Record<string, string>>;
 type Known = { acknowledged: Checks; asked: Checks };
 
 const maintenanceOf = (id: string) => `_service_maintenance:${id}`;
-const text = (checks: Checks) => JSON.stringify(Object.entries(checks).sort());
+const text = (checks: Checks) =>
+  JSON.stringify(
+    checks,
+    Object.keys(checks).sort((a, b) => (a < b ? -1 : 1)),
+  );
 
 /** One request: path, body, and what the service has after it. */
 type Change = { path: string; body?: unknown; after: Checks };
