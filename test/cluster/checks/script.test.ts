@@ -1,7 +1,6 @@
 import { spawnSync } from "node:child_process";
-import { readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import {
   createScriptProbe,
@@ -9,6 +8,7 @@ import {
 } from "../../../src/cluster/checks/script/driver.ts";
 import { createOutputEnd, programOutput } from "../../../src/cluster/checks/output.ts";
 import { parseCheck } from "../../../src/cluster/definition.ts";
+import { eventually, longTime, processesNamed, whetherRuns } from "../../processes.ts";
 import { temporaryDirectory } from "../../temporary-directory.ts";
 
 type Options = { timeout?: string; outputMaxOctets?: number; signal?: AbortSignal };
@@ -25,34 +25,6 @@ function run(args: readonly string[], options: Options = {}, programs: ProgramOp
 }
 
 const shell = (script: string, options?: Options) => run(["/bin/sh", "-c", script], options);
-
-/** Processes whose command line holds this word. */
-function processesNamed(word: string): number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(word);
-      } catch {
-        return false;
-      }
-    })
-    .map(Number);
-}
-
-/** Waits until nothing of that name runs; gives what is left after five seconds. */
-async function gone(word: string): Promise<number[]> {
-  for (let tries = 0; tries < 250 && processesNamed(word).length > 0; tries++) await sleep(20);
-  return processesNamed(word);
-}
-
-async function started(word: string): Promise<void> {
-  for (let tries = 0; tries < 250 && processesNamed(word).length === 0; tries++) await sleep(20);
-}
-
-let words = 0;
-/** A number of seconds that no other process sleeps for. */
-const longTime = () => `${400_000 + process.pid}.${++words}`;
 
 t.test("the exit code is the status, as of Nagios plugins", async (t) => {
   const rows: [string, string, string][] = [
@@ -130,7 +102,7 @@ t.test("a program that takes too long is killed with all that it started", async
     timeout: "300ms",
   });
   t.same(result, { status: "critical", output: "Timed out (300ms) running check\n\nfirst\n" });
-  t.same(await gone(time), []);
+  t.notOk(await whetherRuns(time, false));
   t.equal(
     (await shell(`sleep ${time}`, { timeout: "0.1s" })).output,
     "Timed out (100ms) running check",
@@ -143,10 +115,10 @@ t.test("an aborted run kills at once, also what ignores TERM", async (t) => {
   const result = shell(`trap '' TERM HUP INT; sleep ${time} & sleep ${time}`, {
     signal: abort.signal,
   });
-  await started(time);
+  t.ok(await whetherRuns(time, true));
   abort.abort();
   t.equal((await result).status, "critical");
-  t.same(await gone(time), []);
+  t.notOk(await whetherRuns(time, false));
 });
 
 t.test(
@@ -157,7 +129,7 @@ t.test(
     const result = await shell(`sleep ${time} & echo done; exit 1`, { timeout: "30s" });
     t.same(result, { status: "warning", output: "done\n" });
     t.ok(performance.now() - from < 10_000, "its timeout is not waited for");
-    t.same(await gone(time), [], "and it is killed");
+    t.notOk(await whetherRuns(time, false), "and it is killed");
   },
 );
 
@@ -185,7 +157,7 @@ t.test("a program that cannot be killed is not started again until it has ended"
   t.match((await once()).output, /^the program of an earlier run cannot be ended \(process \d+\)$/);
   t.equal(readFileSync(runs, "utf8"), "\n", "one run");
   writeFileSync(end, "");
-  for (let tries = 0; tries < 200 && (await once()).status !== "passing"; tries++) await sleep(20);
+  await eventually(async () => (await once()).status === "passing");
   t.equal(readFileSync(runs, "utf8"), "\n\n", "then the next");
 });
 
