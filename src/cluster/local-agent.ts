@@ -70,6 +70,8 @@ export type LocalAgentDeps = {
   journal: LocalJournal;
   /** createProbe() of checks/driver.ts. */
   probe: Probe;
+  /** Sockets that checks may use at the same time; createSchedule knows the default. */
+  maxSockets?: number;
   settings(): LocalSettings;
   /** Members of the gossip pool; 1 while there is none. */
   memberCount(): number;

@@ -31,6 +31,7 @@ export function createRunners(deps: {
   own(): OwnNode;
   reader: CatalogReader;
   probe: Probe;
+  maxSockets?: number | undefined;
   report(id: string, status: CheckStatus, output: string): void;
   clock: Clock;
   timers: Timers;
@@ -41,7 +42,14 @@ export function createRunners(deps: {
   const aliases = new Map<string, { check: CheckDefinition; outputMaxOctets: number }>();
   const report = (id: string, status: CheckStatus, output: string) =>
     deps.report(id, status, output);
-  const schedule = createSchedule({ clock, timers, random, probe: deps.probe, report });
+  const schedule = createSchedule({
+    clock,
+    timers,
+    random,
+    probe: deps.probe,
+    maxSockets: deps.maxSockets,
+    report,
+  });
   const ttls = createTtlTimers({
     clock,
     timers,

@@ -72,6 +72,8 @@ export function createSchedule(deps: {
   timers: Timers;
   random: Pick<Random, "uint32">;
   probe: Probe;
+  /** Fewer sockets at the same time than MAX_RUNNING, where descriptors are few. */
+  maxSockets?: number | undefined;
   report(id: string, status: CheckStatus, output: string): void;
 }): Schedule {
   const { clock, timers } = deps;
@@ -79,7 +81,11 @@ export function createSchedule(deps: {
   const scheduled = new Map<string, Scheduled>();
   const figures = createRunFigures();
   const classes = {
-    socket: { limit: MAX_RUNNING.socket, running: 0, waiting: new Set<string>() },
+    socket: {
+      limit: deps.maxSockets ?? MAX_RUNNING.socket,
+      running: 0,
+      waiting: new Set<string>(),
+    },
     process: { limit: MAX_RUNNING.process, running: 0, waiting: new Set<string>() },
   };
 

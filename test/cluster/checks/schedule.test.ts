@@ -15,7 +15,7 @@ function check(body: Record<string, unknown> = {}): CheckDefinition {
 const placeOf = (id: string, intervalMs = 10_000): number => phaseOf(id, SALT) * intervalMs;
 
 /** A schedule with time and probes in our hand. */
-function createWorld() {
+function createWorld(maxSockets?: number) {
   let nowMs = 0;
   let timers: { atMs: number; run: () => void }[] = [];
   const reports: string[] = [];
@@ -39,6 +39,7 @@ function createWorld() {
       startedMs.push(nowMs);
       return { result, cancel: () => void cancelled++ };
     },
+    maxSockets,
     report: (id, status) => void reports.push(`${id} ${status}`),
   });
   return {
@@ -194,6 +195,17 @@ t.test("sockets and processes have bounds of their own; what is over waits its t
   });
   await world.answer();
   t.match(world.schedule.counts, { waiting: 4 }, "the place of a socket is for a socket");
+});
+
+t.test("a machine with few descriptors has fewer places", async (t) => {
+  const world = createWorld(2);
+  for (const id of ["a", "b", "c"]) world.schedule.start(id, check(), 100);
+  world.passTo(10_000);
+  t.match(world.schedule.counts, { running: 2, waiting: 1 });
+  world.passTo(60_000);
+  t.match(world.schedule.counts, { running: 2, waiting: 1 }, "each waits once");
+  await world.answer();
+  t.match(world.schedule.counts, { running: 2, waiting: 0 });
 });
 
 t.test("figures of runs, by kind", async (t) => {

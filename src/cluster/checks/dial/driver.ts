@@ -1,9 +1,11 @@
 /** What probes over the network share: where they may go, addresses, Go's words for failures. */
 import { lookup as systemLookup } from "node:dns";
+import { readFileSync } from "node:fs";
 import { connect, isIP, type LookupFunction, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { isLinkLocal } from "../../../address.ts";
 import type { CheckDefinition } from "../../definition.ts";
+import { MAX_RUNNING } from "../schedule.ts";
 
 /** What a check may reach. */
 export type DialOptions = {
@@ -22,6 +24,21 @@ export type AgentTls = {
   /** Name that certificates must be for when the check names none. */
   readonly serverName: string;
 };
+
+/** The share of this process's descriptors that checks may hold: the rest is for clients and files. */
+const DESCRIPTOR_SHARE = 1 / 4;
+
+/** Sockets that checks may use at the same time; undefined where the system does not tell its limit. */
+export function socketBudget(): number | undefined {
+  try {
+    const limits = readFileSync("/proc/self/limits", "utf8");
+    const soft = /^Max open files\s+(\d+)/m.exec(limits)?.[1];
+    if (soft === undefined) return undefined;
+    return Math.min(MAX_RUNNING.socket, Math.max(1, Math.floor(Number(soft) * DESCRIPTOR_SHARE)));
+  } catch {
+    return undefined;
+  }
+}
 
 /** How a probe finds the address of a name; undefined: as the system does. */
 export type Lookup = LookupFunction | undefined;
