@@ -2,17 +2,16 @@ import { rmSync, writeFileSync } from "node:fs";
 import { runNode } from "./cli/command.ts";
 import { cliCommands } from "./cli/commands.ts";
 import { commandLines } from "./cli/help.ts";
+import { versionText } from "./cli/version.ts";
 import type { World } from "./cli/world.ts";
 import { parseAgentFlags, agentFlagHelp } from "./config/flags.ts";
 import { readMachine } from "./config/machine.ts";
 import { loadConfig, resolvConfServers, type LoadedConfig, type Sources } from "./config.ts";
 import type { AgentStart } from "./agent/start.ts";
 import { fail, ok, type Result } from "./base.ts";
-import { emptyLayer } from "./config/read.ts";
 import { openLogFile } from "./log-file.ts";
 import { createLog } from "./log.ts";
 import type { Clock, LogLevel } from "./ports.ts";
-import { consulVersion, version } from "./version.ts";
 
 /** What the commands may do to the outside. */
 export type Terminal = {
@@ -34,11 +33,9 @@ type Command = {
   run(args: readonly string[], terminal: Terminal, runAgent: RunAgent): Promise<number>;
 };
 
-/** What runs here or needs its configuration; the other commands are rows of src/cli/commands.ts. */
+/** What runs here; the other commands are rows of src/cli/commands.ts. */
 const commands: Readonly<Record<string, Command>> = {
   agent: { doc: "Runs the agent.", run: agent },
-  validate: { doc: "Checks configuration files and directories.", run: validate },
-  version: { doc: "Prints the version.", run: printVersion },
   help: { doc: "Prints this list.", run: printHelp },
 };
 
@@ -56,7 +53,7 @@ export async function main(
 ): Promise<number> {
   const [name, ...args] = argv;
   if (name === undefined) return (await printHelp([], terminal)) || unknownCommand;
-  if (/^--?(version|v)$/.test(name)) return printVersion([], terminal);
+  if (/^--?(version|v)$/.test(name)) return printVersion(terminal);
   if (/^--?(help|h)$/.test(name)) return printHelp([], terminal);
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   const other = Object.hasOwn(cliCommands, name) ? cliCommands[name] : undefined;
@@ -76,7 +73,7 @@ async function agent(
 ): Promise<number> {
   const parsed = parseAgentFlags(args);
   if (!parsed.ok) return refuse(terminal, [parsed.error]);
-  if (parsed.value.version) return printVersion([], terminal);
+  if (parsed.value.version) return printVersion(terminal);
   if (parsed.value.help) {
     terminal.out(`Usage: ${terminal.name} agent [options]\n\n${agentFlagHelp()}`);
     return 0;
@@ -157,36 +154,9 @@ function writePidFile(path: string, processId: number): Result<() => void, strin
   }
 }
 
-async function validate(args: readonly string[], terminal: Terminal): Promise<number> {
-  const quiet = args.some((arg) => /^--?quiet$/.test(arg));
-  const paths = args.filter((arg) => !/^--?quiet$/.test(arg));
-  const flag = paths.find((arg) => /^-./.test(arg));
-  if (paths.some((arg) => /^--?h(elp)?$/.test(arg)) || paths.length === 0 || flag !== undefined) {
-    const help = `Usage: ${terminal.name} validate [-quiet] FILE_OR_DIRECTORY...\n`;
-    if (flag === undefined || !/^--?h(elp)?$/.test(flag)) {
-      terminal.err(flag === undefined ? help : `flag provided but not defined: ${flag}\n${help}`);
-      return 1;
-    }
-    terminal.out(help);
-    return 0;
-  }
-  const layers = { flagLists: emptyLayer(), flagValues: emptyLayer() };
-  const sources = { ...layers, paths, format: undefined, fragments: [], dev: false };
-  const loaded = await loadConfig(sources, readMachine());
-  if (!loaded.ok) {
-    terminal.err(loaded.error.map((problem) => `Config validation failed: ${problem}\n`).join(""));
-    return 1;
-  }
-  if (quiet) return 0;
-  terminal.err(loaded.value.warnings.map((warning) => `warning: ${warning}\n`).join(""));
-  terminal.out("Configuration is valid!\n");
+function printVersion(terminal: Terminal): number {
+  terminal.out(versionText(terminal.name));
   return 0;
-}
-
-function printVersion(_: readonly string[], terminal: Terminal): Promise<number> {
-  const compatible = `Consul v${consulVersion}\n`;
-  terminal.out(`${terminal.name === "consul" ? compatible : ""}waypost v${version}\n`);
-  return Promise.resolve(0);
 }
 
 function printHelp(_: readonly string[], terminal: Terminal): Promise<number> {

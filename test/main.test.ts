@@ -2,6 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import type { AgentStart } from "../src/agent/start.ts";
+import type { World } from "../src/cli/world.ts";
 import { main, type RunAgent } from "../src/main.ts";
 import { consulVersion, version } from "../src/version.ts";
 import { temporaryDirectory } from "./temporary-directory.ts";
@@ -16,9 +17,18 @@ async function run(argv: string[], over: { name?: string; runAgent?: RunAgent } 
     err: (text: string) => void (err += text),
     clock: { monotonicMs: () => 0, wallMs: () => 0 },
     processId: 4711,
-    world: () => {
-      throw new Error("no command of src/cli is run here");
-    },
+    world: (): World => ({
+      name: over.name ?? "waypost",
+      out: (text) => Promise.resolve(void (out += String(text))),
+      err: (text) => Promise.resolve(void (err += text)),
+      readInput: () => Promise.resolve(new Uint8Array()),
+      env: {},
+      isTerminal: false,
+      showsProgress: false,
+      onSignal: () => () => {},
+      clock: { monotonicMs: () => 0, wallMs: () => 0 },
+      timers: { after: () => () => {} },
+    }),
   };
   const refuse: RunAgent = () => Promise.reject(new Error("not to be started"));
   const code = await main(argv, terminal, over.runAgent ?? refuse);
@@ -50,7 +60,10 @@ t.test("help", async (t) => {
   for (const argv of [["help"], ["-h"], ["--help"]]) {
     const { code, out } = await run(argv);
     t.equal(code, 0);
-    t.match(out, /^Usage: waypost <command> \[options\]\n\nCommands:\n\n {4}agent .*\n[^]* {4}validate /);
+    t.match(
+      out,
+      /^Usage: waypost <command> \[options\]\n\nCommands:\n\n[^]* {4}agent .*\n[^]* {4}validate /,
+    );
   }
   t.match(await run(["agent", "-help"]), { code: 0, out: /^Usage: waypost agent.*-dns-port=/s });
   t.match(await run(["validate", "-help"]), { code: 0, out: "Usage: waypost validate" });
@@ -79,7 +92,10 @@ t.test("validate", async (t) => {
       `Config validation failed: ${bad}/b.json: ports.dns: expected an integer, got "53"\n`,
   });
   t.match(await run(["validate", good, bad]), { code: 1, out: "" });
-  t.match(await run(["validate"]), { code: 1, err: "Usage: waypost validate" });
+  t.match(await run(["validate"]), {
+    code: 1,
+    err: /^Must specify at least one config file or directory\n\nUsage: waypost validate/,
+  });
   t.match(await run(["validate", "-x", good]), {
     code: 1,
     err: "flag provided but not defined: -x",

@@ -47,8 +47,8 @@ export type CommandGroup = {
   doc: string;
   detail: string;
   children: Readonly<Record<string, Command | CommandGroup>>;
-  /** Older spellings, understood and not listed. */
-  hidden?: Readonly<Record<string, Command | CommandGroup>>;
+  /** Older spelling, not listed: takes the flags of a call without a subcommand. */
+  otherwise?: Command;
 };
 
 type About<F extends Flags> = { doc: string; usage: string; detail?: string; flags: F };
@@ -100,11 +100,13 @@ export async function runNode(
 ): Promise<number> {
   if (node.kind === "command") return node.run(args, path, world);
   const [word, ...rest] = args;
-  const known = { ...node.hidden, ...node.children };
-  const child = word !== undefined && Object.hasOwn(known, word) ? known[word] : undefined;
+  const child =
+    word !== undefined && Object.hasOwn(node.children, word) ? node.children[word] : undefined;
   if (child !== undefined) return runNode(child, rest, `${path} ${word}`, world);
   const help = groupHelp(path, node);
   if (isHelp(args)) return printed(world, help, 0);
+  if (node.otherwise !== undefined && word?.startsWith("-") === true)
+    return node.otherwise.run(args, path, world);
   const problem = word === undefined ? "" : `unknown command "${path} ${word}"\n\n`;
   await world.err(problem + help);
   return 1;
