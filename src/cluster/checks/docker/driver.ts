@@ -79,7 +79,11 @@ async function execute(run: Run): Promise<ProbeResult> {
     );
   const id = await createExec(run);
   lasting.set(check, id);
-  await startExec(run, id, createFrameReader((octets) => run.output.add(octets)));
+  await startExec(
+    run,
+    id,
+    createFrameReader((octets) => run.output.add(octets)),
+  );
   let state = await readState(run, id);
   while (state.running) {
     await sleep(POLL_MS, undefined, { signal: run.signal });
