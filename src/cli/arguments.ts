@@ -1,6 +1,7 @@
 /** The words after the flags, and what they stand for. */
 import { readFileSync } from "node:fs";
 import { CommandFailure } from "./command.ts";
+import { fileReason } from "./file-reason.ts";
 import type { World } from "./world.ts";
 
 /** Refuses any argument, with Consul's sentence. */
@@ -45,7 +46,7 @@ async function attemptRead(
   try {
     return await read();
   } catch (error) {
-    throw new CommandFailure(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+    throw new CommandFailure(`${what}: ${fileReason(error)}`);
   }
 }
 

@@ -111,6 +111,10 @@ export function openClient(options: ClientOptions): HttpClient {
       });
       request.on("response", (response) => {
         clearTimeout(timer);
+        // Answered before all of the body was sent: nobody wants the rest.
+        response.once("end", () => {
+          if (!request.writableFinished) request.destroy();
+        });
         resolve(response);
       });
       if (body.stream === undefined) request.end(body.octets);
@@ -173,13 +177,23 @@ async function pump(from: AsyncIterable<Uint8Array>, to: http.ClientRequest): Pr
   try {
     for await (const chunk of from) {
       if (to.destroyed) return;
-      if (!to.write(chunk))
-        await new Promise((resolve) => to.once("drain", resolve).once("close", resolve));
+      if (!to.write(chunk)) await drained(to);
     }
     to.end();
   } catch (error) {
     to.destroy(error instanceof Error ? error : new Error(String(error)));
   }
+}
+
+/** Resolves when more may be written, or when it is over. */
+function drained(to: http.ClientRequest): Promise<void> {
+  return new Promise((resolve) => {
+    const go = () => {
+      to.off("drain", go).off("close", go);
+      resolve();
+    };
+    to.on("drain", go).on("close", go);
+  });
 }
 
 function bodyOf(body: Ask["body"]): {

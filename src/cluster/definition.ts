@@ -106,7 +106,7 @@ export function parseCheck(body: unknown): Result<CheckDefinition, Refusal> {
 }
 
 /** Keys of configuration files: any case, underscores or none (Consul accepts both spellings). */
-const configKey = (key: string) => key.toLowerCase().replaceAll("_", "");
+export const configKey = (key: string) => key.toLowerCase().replaceAll("_", "");
 
 function configOptions(where: string): DecodeOptions {
   return {
