@@ -10,6 +10,7 @@ import { openCatalogLog } from "./agent/catalog-log.ts";
 import { createConfiguration } from "./agent/configuration.ts";
 import { startCoordinates, type CoordinateUpdates } from "./agent/coordinate-updates.ts";
 import { startDns } from "./agent/dns.ts";
+import { createDnsInspection } from "./agent/dns-inspection.ts";
 import { createExternal, type External } from "./agent/external.ts";
 import { createForwarding } from "./agent/forwarding.ts";
 import { startKvReaper } from "./agent/kv-reaper.ts";
@@ -29,6 +30,7 @@ import {
 import { listenToSignals } from "./agent/signals.ts";
 import { createSnapshots } from "./agent/snapshots.ts";
 import type { AgentStart, Platform } from "./agent/start.ts";
+import { socketBudget } from "./cluster/checks/dial/driver.ts";
 import { createProbe } from "./cluster/checks/driver.ts";
 import { createLocalAgent, type LocalAgent } from "./cluster/local-agent.ts";
 import { createLocalJournal } from "./cluster/journal/driver.ts";
@@ -39,6 +41,7 @@ import type { Resolver } from "./dns/resolve.ts";
 import { agentRoutes } from "./http/agent.ts";
 import { tokenRoutes } from "./http/agent-token.ts";
 import { createHttpApp } from "./http/app.ts";
+import { dnsRoutes } from "./http/dns.ts";
 import { createWaiters } from "./http/blocking.ts";
 import { collectHostInfo } from "./http/host/driver.ts";
 import type { HttpListeners } from "./http/listen.ts";
@@ -168,6 +171,7 @@ async function build(
     agentTls: () => configuration.now().checkTls,
   };
   const { openPipe, dockerHost } = platform;
+  const sockets = socketBudget();
   const local = createLocalAgent({
     own,
     reader,
@@ -175,6 +179,7 @@ async function build(
     writerOf: acls.writerOf,
     journal: dataDir === undefined ? noJournal : createLocalJournal(dataDir, { timers, log }),
     probe: createProbe({ ...reach, programs: { openPipe, dockerHost } }),
+    ...(sockets === undefined ? {} : { maxSockets: sockets }),
     settings: () => localNow,
     memberCount: () => 1,
     wake: (topics) => waiters.wake(topics),
@@ -231,6 +236,7 @@ async function build(
   closers.push(metrics.stop);
 
   // HTTP.
+  const inspection = createDnsInspection({ dns, forwarder, clock, random });
   const operator = await createOperator({ state, engine, config, dataDir, clock, log });
   const { asNewLeader } = acls;
   const snapshots = createSnapshots({ machine, engine, folder: dataDir, asNewLeader });
@@ -276,7 +282,13 @@ async function build(
       exposition: metrics.exposition,
       onAnswer: metrics.countRequest,
     },
-    [...snapshotRoutes(snapshots), ...operatorRoutes(operator), ...tokenRoutes(acls), ...agent],
+    [
+      ...snapshotRoutes(snapshots),
+      ...operatorRoutes(operator),
+      ...tokenRoutes(acls),
+      ...dnsRoutes(inspection),
+      ...agent,
+    ],
   );
   await local.start(loaded);
   external.start();

@@ -38,6 +38,8 @@ export type DnsFrontCounters = {
 /** Listeners for DNS over UDP with their worker threads. */
 export type DnsFront = {
   table: AnswerTable;
+  /** The table's, for readers of it. */
+  memory: SharedArrayBuffer;
   clock: SharedClock;
   /** Addresses in force (port 0 resolved). */
   addresses: readonly SocketAddress[];

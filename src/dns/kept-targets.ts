@@ -2,6 +2,7 @@
  * The last good answers for host names that stand in the catalog, for the time when no upstream
  * answers (RFC 8767): an address that was right a minute ago is better than none.
  */
+import { equalNames, isWithin } from "./name.ts";
 import type { Rr } from "./rr.ts";
 
 /** Names kept; when full, the one that was answered longest ago goes. */
@@ -18,6 +19,8 @@ export type KeptTargets = {
   keep(key: string, records: readonly Rr[], nowMs: number): void;
   /** For what an upstream denies. */
   forget(key: string): void;
+  /** Forgets a name, with `subtree` also those below it; null: all. */
+  flush(wanted: { name: Uint8Array | null; subtree: boolean }): void;
   /** With their TTL as stale records; undefined: nothing is known, or it is too old. */
   find(key: string, nowMs: number): readonly Rr[] | undefined;
 };
@@ -35,6 +38,14 @@ export function createKeptTargets(): KeptTargets {
       kept.set(key, { records, atMs: nowMs });
     },
     forget: (key) => void kept.delete(key),
+    flush({ name, subtree }) {
+      if (name === null) kept.clear();
+      for (const key of kept.keys()) {
+        const own = Uint8Array.from(key, (octet) => octet.charCodeAt(0));
+        if (name !== null && (subtree ? isWithin(own, name) : equalNames(own, name)))
+          kept.delete(key);
+      }
+    },
     find(key, nowMs) {
       const found = kept.get(key);
       if (found === undefined || nowMs - found.atMs > MAX_STALE_MS) return undefined;

@@ -74,8 +74,10 @@ export type Resolver = {
   reload(settings: DnsSettings): void;
   /** Call with what `apply` touched, before the change is acknowledged. */
   touch(topics: Iterable<Topic>): void;
-  /** For what no topic tells: a change of leadership, a restored snapshot, a flushed cache. */
+  /** For what no topic tells: a change of leadership, a restored snapshot. */
   withdrawAll(): void;
+  /** The forwarder's cache was flushed of these names: nothing made from it is served any more. */
+  flush(wanted: { name: Uint8Array | null; subtree: boolean }): void;
   readonly counters: DnsCounters;
   publishStats(): ReturnType<Publisher["stats"]>;
 };
@@ -396,6 +398,11 @@ export function createResolver(deps: ResolverDeps): Resolver {
       publisher?.touch(topics);
     },
     withdrawAll() {
+      publisher?.withdrawAll();
+    },
+    flush(wanted) {
+      keptTargets.flush(wanted);
+      // What was forwarded depends on no topic.
       publisher?.withdrawAll();
     },
     counters,

@@ -85,6 +85,7 @@ async function startBatchedFront(libc: Libc, options: DnsFrontOptions): Promise<
 
   return {
     table,
+    memory,
     clock,
     addresses: groups.map((group) => group[0]!.address),
     workerCount,

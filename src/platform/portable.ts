@@ -104,6 +104,7 @@ export async function startPortableFront(options: DnsFrontOptions): Promise<DnsF
 
   return {
     table,
+    memory,
     clock,
     addresses,
     workerCount: 0,

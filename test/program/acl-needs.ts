@@ -201,6 +201,10 @@ export const needs: Record<string, Need> = {
     cause: serviceCause,
   },
 
+  "GET /v1/waypost/dns/query": { needs: "agent:read:n1", argument: "?name=consul.service.consul" },
+  "GET /v1/waypost/dns/upstreams": { needs: "agent:read:n1" },
+  "GET /v1/waypost/dns/cache": { needs: "operator:read" },
+  "DELETE /v1/waypost/dns/cache": { needs: "operator:write" },
   "GET /v1/operator/raft/configuration": { needs: "operator:read" },
   "DELETE /v1/operator/raft/peer": { needs: "operator:write", argument: "?id=nobody" },
   "POST /v1/operator/raft/transfer-leader": { needs: "operator:write" },
