@@ -3,7 +3,7 @@ import { ok as holds } from "node:assert/strict";
 import fc from "fast-check";
 import t from "tap";
 import { CHECK_WRITES } from "../../src/cluster/flapping.ts";
-import { STATUS_ROUNDS } from "../../src/cluster/sync.ts";
+import { STATUS_ROUNDS } from "../../src/cluster/sync-queue.ts";
 import { inCatalog, settle, startedWorld, type LocalWorld } from "./local-world.ts";
 
 const ids = ["a", "b", "c"];
@@ -177,6 +177,26 @@ t.test("who reports many states one after the other is not slowed down", async (
   await world.pass(STATUS_ROUNDS.intervalMs);
   t.equal(world.proposed.length - before, STATUS_ROUNDS.burst + 2, "300 - 64 checks, 128 each");
   t.ok(ids.every((id) => shown(world, id) === "passing"));
+});
+
+t.test("an outage of the log costs one line per try, and loses no state", async (t) => {
+  const world = await startedWorld();
+  const ids = Array.from({ length: 200 }, (_, i) => `c${i}`);
+  for (const id of ids) await world.check({ Name: id, TTL: "24h" });
+  for (let i = 0; i < 10_000; i++) world.fates.push("refused");
+  const before = world.proposed.length;
+  for (const id of ids) {
+    await world.agent.updateTtl(id, "passing", "");
+    await world.pass(50);
+  }
+  t.ok(world.proposed.length - before <= ids.length, `${world.proposed.length - before} tries`);
+  t.equal(world.agent.counts().sync.pending, ids.length);
+  const warnings = world.logged.filter((line) => line.startsWith("warn catalog not written"));
+  t.ok(warnings.length <= 2, `${warnings.length} lines`);
+  world.fates.length = 0;
+  await world.pass(30_000);
+  t.ok(ids.every((id) => shown(world, id) === "passing"));
+  t.equal(world.agent.counts().sync.pending, 0);
 });
 
 t.test("checks whose service somebody removes meanwhile come back with it", async (t) => {
