@@ -17,6 +17,10 @@ export const cliCommands: Readonly<
     doc: "Lists datacenters, nodes and services.",
     load: async () => (await import("./catalog.ts")).catalog,
   },
+  dns: {
+    doc: "Explains DNS answers, shows cache and upstream servers.",
+    load: async () => (await import("./dns.ts")).dns,
+  },
   event: {
     doc: "Fires a user event.",
     load: async () => (await import("./event.ts")).event,
