@@ -18,6 +18,8 @@ const levels = new Map<string, LogLevel>([
 const MAX_MONITORS = 16;
 /** Lines that wait for a slow reader; further ones are left out and counted by the log. */
 const MAX_QUEUED_LINES = 512;
+/** How long one wait for the agent's end lasts; the next one follows. */
+const WAIT_MS = 3_600_000;
 
 type MonitorDeps = {
   followLog(follower: Follower): Cancel;
@@ -38,7 +40,7 @@ function answerMonitor(call: Call, deps: MonitorDeps, open: { count: number }): 
     throw new HttpError(503, `${MAX_MONITORS} monitors are open on this agent, try again later`);
   open.count++;
   call.env.keepOpen();
-  const stream = streamOfLog(deps, { level, json: call.has("logjson") }, () => open.count--);
+  const stream = streamOfLog(call, deps, { level, json: call.has("logjson") }, () => open.count--);
   if (!takesGzip(call.request)) return new Response(stream, { headers: call.empty().headers });
   // Unlike other answers also before it is long: nobody knows how long it will be.
   call.setHeader("Content-Encoding", "gzip");
@@ -74,12 +76,14 @@ function gzipLines(lines: ReadableStream<Uint8Array>): ReadableStream<Uint8Array
 }
 
 function streamOfLog(
+  call: Call,
   deps: MonitorDeps,
   options: { level: LogLevel; json: boolean },
   onEnd: () => void,
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   let stop: Cancel = () => {};
+  const left = new AbortController();
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {
@@ -92,12 +96,29 @@ function streamOfLog(
             return true;
           },
         });
+        // A stream that stays open would hold up the agent's end.
+        void untilStopped(call, left.signal).then((isStopped) => {
+          if (!isStopped) return;
+          stop();
+          onEnd();
+          controller.close();
+        });
       },
       cancel() {
+        left.abort();
         stop();
         onEnd();
       },
     },
     { highWaterMark: MAX_QUEUED_LINES },
   );
+}
+
+/** true when the agent stops; false when `signal` comes first, or too many others wait to be told. */
+async function untilStopped({ deps }: Call, signal: AbortSignal): Promise<boolean> {
+  for (;;) {
+    const woken = await deps.waiters.wait([], deps.clock.monotonicMs() + WAIT_MS, signal);
+    if (woken === "closed") return true;
+    if (woken === "gone" || woken === "full") return false;
+  }
 }

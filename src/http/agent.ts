@@ -65,7 +65,7 @@ export function agentRoutes(deps: AgentDeps): readonly Route[] {
     route(["GET"], "/v1/agent/version", answerVersion),
     route(["PUT"], "/v1/agent/reload", (call) => answerReload(call, deps)),
     route(["PUT"], "/v1/agent/leave", (call) => answerLeave(call, deps)),
-    route(["PUT"], "/v1/agent/join/", answerJoin),
+    route(["PUT"], "/v1/agent/join/", (call) => answerJoin(call, deps)),
     route(["PUT"], "/v1/agent/force-leave/", (call) => answerForceLeave(call, deps)),
     ...monitorRoutes(deps),
     ...[
@@ -170,8 +170,14 @@ function answerLeave(call: Call, deps: AgentDeps): Reply {
   return call.empty();
 }
 
-function answerJoin(call: Call): Reply {
+/** The agent itself is the only member there is; it has joined itself, as in Consul. */
+function answerJoin(call: Call, deps: AgentDeps): Reply {
   requireAgentWrite(call);
+  const isSelf = deps.members(call.query("wan") === "" ? "lan" : "wan").some(({ Addr, Port }) => {
+    const host = Addr.includes(":") ? `[${Addr}]` : Addr;
+    return [Addr, host, `${host}:${Port}`].includes(call.argument);
+  });
+  if (isSelf) return call.empty();
   throw new HttpError(
     500,
     `cannot join ${call.argument}: this version runs one server on its own, joining a cluster is not there yet`,
@@ -181,7 +187,8 @@ function answerJoin(call: Call): Reply {
 /** The only member is this agent, which cannot be made to leave from outside: nothing happens. */
 function answerForceLeave(call: Call, deps: AgentDeps): Reply {
   requireRight(call.authorizer().operatorWrite());
-  if (!deps.members("lan").some(({ Name }) => Name === call.argument))
+  const pool = call.query("wan") === "" ? "lan" : "wan";
+  if (!deps.members(pool).some(({ Name }) => Name === call.argument))
     throw new HttpError(500, `agent: No node found with name '${call.argument}'`);
   return call.empty();
 }

@@ -140,6 +140,10 @@ t.test("self, members, host, reload, leave, join, force-leave", async (t) => {
   t.equal(await put(server, "leave"), "200");
   t.same(done, ["reload", "leave"]);
   t.match(await put(server, "join/10.0.0.1"), /^500 cannot join 10.0.0.1: .* not there yet$/);
+  t.equal(await put(server, "join/127.0.0.1"), "200", "itself");
+  t.equal(await put(server, "join/127.0.0.1:8301?wan=1"), "200");
+  t.match(await put(server, "join/127.0.0.1:8300"), /^500 cannot join/);
+  t.equal(await put(server, "force-leave/node-a.dc1?wan=1"), "200");
   t.equal(await put(server, "force-leave/ghost"), "500 agent: No node found with name 'ghost'");
   t.equal(await put(server, "force-leave/node-a"), "200");
   t.equal(await put(server, "token/default", { Token: "x" }), "401 ACL support disabled");
@@ -178,6 +182,17 @@ t.test("monitor streams lines, bounds its queue, ends with its reader", async (t
       status: 400,
       text: `Bad request: Unknown log level: ${word}`,
     });
+});
+
+t.test("a monitor ends when the agent stops", async (t) => {
+  const { server, monitors } = await startAgent();
+  const client = { address: "127.0.0.1", port: 1 };
+  const env = { client, keepOpen() {}, letIdle() {} };
+  const response = await server.app.request("/v1/agent/monitor", {}, env);
+  const text = response.text();
+  server.waiters.close();
+  t.match(await text, /the log follows: level=info\n$/);
+  t.equal(monitors.count, 0);
 });
 
 t.test("monitor for clients that take gzip: each line at once", async (t) => {
