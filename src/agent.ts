@@ -18,6 +18,7 @@ import { ownMembers, ownStats } from "./agent/members.ts";
 import { startMetrics } from "./agent/metrics.ts";
 import { createOperator } from "./agent/operator.ts";
 import { createOwnEvents } from "./agent/own-events.ts";
+import { createAskSelf } from "./agent/own-requests.ts";
 import { startSessionTimer, type SessionTimer } from "./agent/session-timer.ts";
 import {
   dnsSettings,
@@ -30,6 +31,7 @@ import {
 import { listenToSignals } from "./agent/signals.ts";
 import { createSnapshots } from "./agent/snapshots.ts";
 import type { AgentStart, Platform } from "./agent/start.ts";
+import { createWatches } from "./agent/watches.ts";
 import { socketBudget } from "./cluster/checks/dial/driver.ts";
 import { createProbe } from "./cluster/checks/driver.ts";
 import { createLocalAgent, type LocalAgent } from "./cluster/local-agent.ts";
@@ -206,6 +208,7 @@ async function build(
   parts.external = external;
   closers.push(() => external.stop());
   const events = createOwnEvents({ nodeName: config.node_name, local, random, waiters });
+  const watches = createWatches({ programs: { openPipe }, timers, random, log });
   engine.onLeadership(({ leader }) => {
     dns.resolver.withdrawAll();
     local.leadershipChanged(leader !== undefined);
@@ -224,6 +227,7 @@ async function build(
     async reloaded(next) {
       acls.reloadTokens(next.config);
       await local.reload(next);
+      watches.reload(next.watches);
       if (next.https !== undefined) parts.http?.renew(next.https);
     },
   });
@@ -231,7 +235,7 @@ async function build(
   parts.reload = reload;
 
   // Metrics.
-  const counted = { state, engine, dns, forwarder, local, external, waiters };
+  const counted = { state, engine, dns, forwarder, local, external, watches, waiters };
   const metrics = startMetrics({ loaded, platform, ...counted });
   closers.push(metrics.stop);
 
@@ -303,6 +307,9 @@ async function build(
     waiters.close();
     return http.stop();
   });
+  const askSelf = createAskSelf((request, env) => app.fetch(request, env));
+  watches.start(askSelf, loaded.watches);
+  closers.push(() => watches.stop());
   log("info", "ready", {
     dns: dns.udp.addresses.map(printed).join(" "),
     http: http.http.map(printed).join(" "),

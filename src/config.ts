@@ -20,8 +20,10 @@ import { brokenRules } from "./config/rules.ts";
 import { expandTemplate } from "./config/sockaddr.ts";
 import { inheritedKeys, loadCheckTls, loadHttpsIdentity } from "./config/tls.ts";
 import { parseUpstream, withoutDuplicates } from "./config/upstream.ts";
+import { parseWatches } from "./config/watches.ts";
 import { parseResolvConf, withoutOwn, type ResolvConf } from "./forwarder/resolvconf.ts";
 import type { HttpsIdentity, SocketAddress } from "./ports.ts";
+import type { WatchDefinition } from "./watch/definition.ts";
 
 /** Where a configuration comes from; flags have been parsed into layers (config/flags.ts). */
 export type Sources = {
@@ -54,6 +56,8 @@ export type LoadedConfig = {
   readonly checks: readonly CheckDefinition[];
   /** `external_services`, in the order of loading. */
   readonly external: readonly ExternalEntry[];
+  /** `watches`, in the order of loading. */
+  readonly watches: readonly WatchDefinition[];
   /** Nothing is kept on disk. */
   readonly dev: boolean;
   /** Whole sentences for the log. */
@@ -90,7 +94,9 @@ export async function loadConfig(
   if (addresses.ok) warnAboutHttp(config, addresses.value, { warnings, errors });
   const { services, checks } = parseDefinitions(merged, config);
   const external = parseExternalServices(merged.external, config.node_name);
-  merged.errors.push(...external.errors);
+  const watches = parseWatches(merged.watches);
+  merged.errors.push(...external.errors, ...watches.errors);
+  warnings.push(...watches.warnings);
   const all = () =>
     firstErrors([...merged.errors, ...errors.map((each) => withOrigin(merged, each))]);
   if (!addresses.ok || !checkTls.ok || merged.errors.length + errors.length > 0) return fail(all());
@@ -110,6 +116,7 @@ export async function loadConfig(
       services: Object.freeze(services),
       checks: Object.freeze(checks),
       external: Object.freeze(external.entries),
+      watches: Object.freeze(watches.watches),
       dev: sources.dev,
       warnings: Object.freeze([...new Set(warnings)]),
     }),

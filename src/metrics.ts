@@ -43,7 +43,8 @@ function perScrape(sources: Sources): { now: Sources; renew: () => void } {
     };
   };
   const { version, workers, dns, table, resolver, tcp, forwarder } = sources;
-  const { catalog, local, external, log, http, blockedQueries, lateness, process } = sources;
+  const { catalog, local, external, watches, log, http, blockedQueries, lateness, process } =
+    sources;
   return {
     now: {
       version,
@@ -56,6 +57,7 @@ function perScrape(sources: Sources): { now: Sources; renew: () => void } {
       catalog: once(catalog),
       local: once(local),
       external: once(external),
+      watches: once(watches),
       log: once(log),
       http: once(http),
       blockedQueries,

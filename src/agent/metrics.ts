@@ -18,6 +18,7 @@ import { catalogFigures, dnsTimings, localFigures, resolverFigures } from "./fig
 import { createRequestCounts, type RequestCounts } from "./request-counts.ts";
 import { consulFormSettings } from "./settings.ts";
 import type { Platform } from "./start.ts";
+import type { Watches } from "./watches.ts";
 
 /** Figures from the start of the process on. */
 export type Metrics = {
@@ -40,9 +41,11 @@ export function startMetrics(deps: {
   forwarder: Forwarder;
   local: LocalAgent;
   external: Pick<External, "figures">;
+  watches: Pick<Watches, "figures">;
   waiters: Pick<Waiters, "count">;
 }): Metrics {
-  const { loaded, platform, state, engine, dns, forwarder, local, external, waiters } = deps;
+  const { loaded, platform, state, engine, dns, forwarder, local, external, watches, waiters } =
+    deps;
   const { clock, timers, hostname } = platform;
   const { resolver, udp, tcp } = dns;
   const lateness = measureLateness(clock, timers);
@@ -58,6 +61,7 @@ export function startMetrics(deps: {
     catalog: () => catalogFigures(state),
     local: () => localFigures(local),
     external: () => external.figures(),
+    watches: () => watches.figures(),
     log: () => engine.stats(),
     http: requests.read,
     blockedQueries: () => waiters.count,

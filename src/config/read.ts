@@ -19,11 +19,12 @@ export type Layer = {
   readonly services: Definition[];
   readonly checks: Definition[];
   readonly external: Definition[];
+  readonly watches: Definition[];
   readonly warnings: string[];
   readonly errors: string[];
 };
 
-type Definitions = "services" | "checks" | "external";
+type Definitions = "services" | "checks" | "external" | "watches";
 
 const definitionKeys: Readonly<Record<string, Definitions>> = {
   service: "services",
@@ -31,6 +32,7 @@ const definitionKeys: Readonly<Record<string, Definitions>> = {
   check: "checks",
   checks: "checks",
   external_services: "external",
+  watches: "watches",
 };
 
 /** The parts above the keys of the table: `dns_config`, `dns_config.soa`, ... */
@@ -49,6 +51,7 @@ export function emptyLayer(): Layer {
     services: [],
     checks: [],
     external: [],
+    watches: [],
     warnings: [],
     errors: [],
   };
@@ -175,6 +178,7 @@ export function mergeLayers(layers: readonly Layer[]): Layer {
     merged.services.push(...layer.services);
     merged.checks.push(...layer.checks);
     merged.external.push(...layer.external);
+    merged.watches.push(...layer.watches);
     merged.warnings.push(...layer.warnings);
     merged.errors.push(...layer.errors);
   }

@@ -141,7 +141,6 @@ const rows: Record<string, Row> = {
   ui_dir: ["text", "there is no web page yet", { flag: "-ui-dir" }],
   ui_content_path: ["text", "there is no web page yet", { flag: "-ui-content-path" }],
   ui_config: ["anything", "there is no web page yet"],
-  watches: ["anything", "watches are not run yet"],
   enable_debug: ["boolean", "there is no profiler yet", off],
   enable_syslog: ["boolean", "the log goes to standard error", { flag: "-syslog", ...off }],
   syslog_facility: ["text", "the log goes to standard error"],

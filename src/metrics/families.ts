@@ -5,6 +5,7 @@ import { counter, gauge, type Family } from "./family.ts";
 import { cacheFamilies, forwardFamilies } from "./forward-families.ts";
 import { localFamilies } from "./local-families.ts";
 import { logFamilies } from "./log-families.ts";
+import { watchFamilies } from "./watch-families.ts";
 
 const catalog: Family[] = [
   gauge("waypost_catalog_nodes", "Nodes in the catalog.", ({ catalog }) => catalog().nodes),
@@ -86,5 +87,6 @@ export const families: readonly Family[] = [
   ...logFamilies,
   ...localFamilies,
   ...externalFamilies,
+  ...watchFamilies,
   ...process,
 ];

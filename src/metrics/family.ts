@@ -33,6 +33,7 @@ export type Sources = {
   };
   local: () => LocalFigures;
   external: () => ExternalFigures;
+  watches: () => WatchFigures;
   /** Figures of the log engine by name (src/cluster/engine.ts). */
   log: () => Readonly<Record<string, number>>;
   /** HTTP answers by route, method and status. */
@@ -43,7 +44,10 @@ export type Sources = {
 };
 
 /** Counts of the main thread's DNS side, monotonic since the start. */
-export type ResolverFigures = Pick<DnsCounters, "malformed" | "truncated" | "stale" | "staleTargets"> & {
+export type ResolverFigures = Pick<
+  DnsCounters,
+  "malformed" | "truncated" | "stale" | "staleTargets"
+> & {
   /** Questions with their reply, over TCP and those that workers could not answer. */
   replies: ReturnType<DnsCounters["replies"]>;
   publisher: ReturnType<Resolver["publishStats"]>;
@@ -61,6 +65,15 @@ export type LocalFigures = {
 
 /** What is probed without an agent, and the services that the configuration declares. */
 export type ExternalFigures = MonitorFigures & { restored: number };
+
+/** Watches of the configuration: how many now, handlers under way, counts since the start. */
+export type WatchFigures = {
+  followed: number;
+  running: number;
+  runs: number;
+  failedQueries: number;
+  failedRuns: number;
+};
 
 export type Sample = { labels: Readonly<Record<string, string>>; value: number };
 
