@@ -97,10 +97,10 @@ export function createSyncer(state: LocalState, deps: SyncDeps): Syncer {
     ...deps,
     state,
     nodeName: () => deps.own().node.node,
-    allowed: queue.add,
+    allowed: (entries) => queue.add(entries),
   });
-  const repair = createRepair({ ...deps, due: queue.compareOwn });
-  const gate = { ...blocked, takeWrite: flaps.take };
+  const repair = createRepair({ ...deps, due: () => queue.compareOwn() });
+  const gate = { ...blocked, takeWrite: (id: string) => flaps.take(id) };
   const randomBelow = (limitMs: number) => (deps.random.uint32() / 2 ** 32) * limitMs;
 
   function servicesOfCheck(id: string): string[] {
@@ -188,9 +188,9 @@ export function createSyncer(state: LocalState, deps: SyncDeps): Syncer {
       if (!state.checks.has(id)) flaps.forget(id);
     },
     touchStatus: (id) => queue.touch("status", id),
-    flush: queue.flush,
-    syncAll: queue.flushAll,
-    nodeTouched: repair.touched,
+    flush: () => queue.flush(),
+    syncAll: () => queue.flushAll(),
+    nodeTouched: (index) => repair.touched(index),
     leadershipChanged(hasLeader) {
       if (!hasLeader || isClosed) return;
       retry?.();

@@ -35,7 +35,7 @@ t.test("services of the configuration wait for their rights", async (t) => {
   const acl = {
     enabled: true,
     default_policy: "deny",
-    tokens: { initial_management: ROOT, config_file_service_registration: FILES },
+    tokens: { initial_management: ROOT },
   };
   const services = [
     { name: "own", token: OWN, check: { id: "own-ttl", ttl: "1h", status: "passing" } },
@@ -52,6 +52,8 @@ t.test("services of the configuration wait for their rights", async (t) => {
   t.match(await asRoot(program, "GET", "/v1/health/checks/own"), [{ Status: "passing" }]);
   t.same(await names(), ["consul", "own"]);
   await allow(program, FILES, "files");
+  const path = "/v1/agent/token/config_file_service_registration";
+  await asRoot(program, "PUT", path, { Token: FILES });
   await until("files", async () => (await names()).includes("files"));
 
   const api = "dddddddd-0000-4000-8000-00000000000d";
