@@ -36,10 +36,13 @@ export function quoted(text: string): string {
   return JSON.stringify(text);
 }
 
+/** A time of the API without zeros at the end of its fraction, as Go writes it in JSON. */
+export function goTime(time: string): string {
+  return time.replace(/(\.\d*?)0+Z$/, "$1Z").replace(".Z", "Z");
+}
+
 /** A time of the API → as Go prints it, in UTC: `2024-05-06 07:08:09.123 +0000 UTC`. */
 export function timeText(time: string): string {
-  const parts = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(\.\d+)?Z$/.exec(time);
-  if (parts === null) return time;
-  const [, date, clock, fraction = ""] = parts;
-  return `${date} ${clock}${fraction.replace(/\.?0+$/, "")} +0000 UTC`;
+  const parts = /^(\d{4}-\d\d-\d\d)T([\d:.]+)Z$/.exec(goTime(time));
+  return parts === null ? time : `${parts[1]} ${parts[2]} +0000 UTC`;
 }

@@ -39,6 +39,15 @@ export async function readData(
   return attemptRead(`${prefix}Failed to read file`, () => readFileSync(argument.slice(1)));
 }
 
+/** The same as text. */
+export async function readText(
+  argument: string,
+  world: Pick<World, "readInput">,
+  prefix: string,
+): Promise<string> {
+  return new TextDecoder().decode(await readData(argument, world, prefix));
+}
+
 async function attemptRead(
   what: string,
   read: () => Uint8Array | Promise<Uint8Array>,

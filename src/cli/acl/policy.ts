@@ -1,7 +1,7 @@
 /** `acl policy`. */
 import { decodeShape } from "../../cluster/decode.ts";
 import { checkFormat, formatFlag, loosely, quoted, understood } from "../answer.ts";
-import { noArguments } from "../arguments.ts";
+import { noArguments, readText } from "../arguments.ts";
 import type { HttpClient } from "../client.ts";
 import {
   attempt,
@@ -11,7 +11,6 @@ import {
   type CommandGroup,
 } from "../command.ts";
 import { flag } from "../flags.ts";
-import { readSource } from "../source.ts";
 import { namedId } from "./ids.ts";
 import { metaFlag, readToken } from "./one-token.ts";
 import { policyShape, showPolicies, showPolicy, type Policy } from "./show-policy.ts";
@@ -45,7 +44,11 @@ const create = httpCommand({
     if (flags["from-token"] !== "") {
       if (flags.rules !== "")
         throw new CommandFailure("Error loading rules: Cannot specify both -rules and -from-token");
-      const token = await readSource(flags["from-token"], world);
+      const token = await readText(
+        flags["from-token"],
+        world,
+        "Error loading rules: Invalid -from-token value: ",
+      );
       if (!flags["token-secret"])
         await readToken(http, token.trim(), "Error loading rules: Error reading token");
       throw new CommandFailure("Error loading rules: Token is not a legacy token with rules");
@@ -53,7 +56,7 @@ const create = httpCommand({
     const body = {
       Name: flags.name,
       Description: flags.description,
-      Rules: await readSource(flags.rules, world),
+      Rules: await readText(flags.rules, world, "Error loading rules: "),
       Datacenters: flags["valid-datacenter"],
     };
     const answer = await attempt(
@@ -107,7 +110,10 @@ const update = httpCommand({
     if (flags.id === "" && name === "") throw new CommandFailure(neither);
     const format = checkFormat(flags.format);
     const id = await namedId(http, "policy", { id: flags.id, name });
-    const rules = flags.rules === undefined ? undefined : await readSource(flags.rules, world);
+    const rules =
+      flags.rules === undefined
+        ? undefined
+        : await readText(flags.rules, world, "Error loading data source: ");
     const held = flags["no-merge"] ? undefined : await readPolicy(http, id);
     const answer = await attempt(
       `Error updating policy ${quoted(id)}`,

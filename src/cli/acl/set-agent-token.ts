@@ -1,6 +1,6 @@
 import { quoted } from "../answer.ts";
+import { readText } from "../arguments.ts";
 import { attempt, CommandFailure, httpCommand } from "../command.ts";
-import { readSource } from "../source.ts";
 
 /** Word of the command line → name in the API. */
 const names: Readonly<Record<string, string>> = {
@@ -34,7 +34,7 @@ export const setAgentToken = httpCommand({
     if (more.length > 0)
       throw new CommandFailure(`Error! Too many arguments: expected 2 got ${args.length}`);
     if (name === undefined) throw new CommandFailure("Unknown token type");
-    const Token = await readSource(given, world);
+    const Token = await readText(given, world, "Error! ");
     await attempt(
       `Failed to set ACL token ${quoted(type)}`,
       http.request("PUT", `/v1/agent/token/${name}`, { body: { Token } }),

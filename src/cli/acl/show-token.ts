@@ -1,6 +1,6 @@
 /** Tokens as Consul's command line prints them. */
 import type { Decoded } from "../../cluster/decode.ts";
-import { jsonText, timeText } from "../answer.ts";
+import { goTime, jsonText, timeText } from "../answer.ts";
 import {
   filled,
   grantShapes,
@@ -84,8 +84,8 @@ function tokenJson(token: Token) {
     Roles: filled(token.Roles),
     ...identities,
     Local: token.Local,
-    ExpirationTime: token.ExpirationTime || undefined,
-    CreateTime: token.CreateTime,
+    ExpirationTime: token.ExpirationTime === "" ? undefined : goTime(token.ExpirationTime),
+    CreateTime: goTime(token.CreateTime),
     Hash: token.Hash,
   };
 }

@@ -1,7 +1,7 @@
 import { translateLegacyRules } from "../../cluster/acl-legacy.ts";
+import { readText } from "../arguments.ts";
 import { attempt, CommandFailure, httpCommand } from "../command.ts";
 import { flag } from "../flags.ts";
-import { readSource } from "../source.ts";
 
 /** `acl translate-rules`: rules of ACLs before Consul 1.4 in the current form; no agent is asked for that. */
 export const translateRules = httpCommand({
@@ -17,7 +17,7 @@ export const translateRules = httpCommand({
     if (given === undefined) throw new CommandFailure("Error! Missing TRANSLATE argument");
     if (more.length > 0)
       throw new CommandFailure(`Error! Too many arguments: expected 1 got ${args.length}`);
-    const text = await readSource(given, world);
+    const text = await readText(given, world, "Error! ");
     if (flags["token-secret"] || flags["token-accessor"]) {
       const secret = text.trim();
       await attempt(
