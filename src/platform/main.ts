@@ -1,15 +1,9 @@
 import { main, type Terminal } from "../main.ts";
 import type { World } from "../cli/world.ts";
-import type { Clock, Timers } from "../ports.ts";
+import type { Clock } from "../ports.ts";
+import { timers } from "./timers.ts";
 
 const clock: Clock = { monotonicMs: () => performance.now(), wallMs: () => Date.now() };
-
-const timers: Timers = {
-  after(delayMs, run) {
-    const timer = setTimeout(run, delayMs);
-    return () => clearTimeout(timer);
-  },
-};
 
 const name = process.env["WAYPOST_NAME"] === "consul" ? "consul" : "waypost";
 delete process.env["WAYPOST_NAME"]; // check scripts and children have no use for it

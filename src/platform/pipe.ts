@@ -12,7 +12,7 @@ export function createOpenPipe(): OpenPipe | null {
   if (libc === null) return null;
   const ends = pinned(8);
   return () => {
-    if (libc.pipe2(ends.address, O_CLOEXEC) !== 0) return { error: errorName(errnoOf(libc)) };
+    if (libc.pipe2(ends.octets, O_CLOEXEC) !== 0) return { error: errorName(errnoOf(libc)) };
     const reader = ends.words[0]!;
     const writer = ends.words[1]!;
     const stream = Bun.file(reader).stream().getReader();
@@ -32,12 +32,12 @@ export function createOpenPipe(): OpenPipe | null {
   };
 }
 
-async function* readAll(
-  stream: ReadableStreamDefaultReader<Uint8Array>,
-): AsyncGenerator<Uint8Array> {
+type Reader = { read(): Promise<{ value?: Uint8Array | undefined }> };
+
+async function* readAll(stream: Reader): AsyncGenerator<Uint8Array> {
   for (;;) {
-    const { done, value } = await stream.read();
-    if (done) return;
+    const { value } = await stream.read();
+    if (value === undefined) return;
     yield value;
   }
 }

@@ -3,20 +3,14 @@ import { randomUUID } from "node:crypto";
 import { availableParallelism, hostname } from "node:os";
 import { runAgent } from "../agent.ts";
 import type { AgentStart, Platform } from "../agent/start.ts";
-import type { Clock, Random, Timers } from "../ports.ts";
+import type { Clock, Random } from "../ports.ts";
 import { startDnsFront } from "./front.ts";
 import { createPing } from "./ping.ts";
 import { createOpenPipe } from "./pipe.ts";
 import { startHttp } from "./serve.ts";
 import { openStore } from "./store.ts";
+import { timers } from "./timers.ts";
 import { createExchanges } from "./upstream.ts";
-
-const timers: Timers = {
-  after(delayMs, run) {
-    const timer = setTimeout(run, delayMs);
-    return () => clearTimeout(timer);
-  },
-};
 
 /** Words drawn from the system's generator at a time: a call per word would cost more than the word. */
 const randomWords = new Uint32Array(1024);
