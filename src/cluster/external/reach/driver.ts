@@ -24,7 +24,8 @@ export function createReach(deps: { ping: Ping | null; pingType: () => PingType 
       ...(type === "tcp" || ping === null ? [] : [echo(ping, ip, abort.signal)]),
     ];
     const result = addressOf(address, abort.signal)
-      .then((ip) => firstAlive(looks(ip)))
+      // Once it has been given up nobody would hear of it again.
+      .then((ip) => (abort.signal.aborted ? SILENT : firstAlive(looks(ip))))
       .catch(() => SILENT)
       .finally(() => {
         clearTimeout(timer);
