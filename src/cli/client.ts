@@ -54,7 +54,7 @@ export type HttpClient = {
 
 /** Where and as whom. */
 export type ClientOptions = {
-  /** HOST:PORT, http://…, https://… or unix://PATH. */
+  /** HOST:PORT, http://…, https://… (both may have a path) or unix://PATH. */
   address: string;
   token: string;
   /** USER or USER:PASSWORD; "" for none. */
@@ -80,7 +80,7 @@ export function openClient(options: ClientOptions): HttpClient {
     : new http.Agent({ keepAlive: true });
 
   function start(method: string, path: string, ask: Ask): Promise<IncomingMessage> {
-    const target = path + queryText(options, ask.query ?? {});
+    const target = to.prefix + path + queryText(options, ask.query ?? {});
     const url = `${to.shown}${target}`;
     return new Promise((resolve, reject) => {
       const body = bodyOf(ask.body);
@@ -225,6 +225,8 @@ function queryText({ datacenter, stale }: ClientOptions, query: Query): string {
 
 type Target = {
   shown: string;
+  /** Before all paths: "" or what follows the host, for an agent behind a proxy. */
+  prefix: string;
   dialled: string;
   isTls: boolean;
   socket: { socketPath: string } | { host: string; port: number };
@@ -235,6 +237,7 @@ function parseAddress(address: string): Target {
     const path = address.slice("unix://".length);
     return {
       shown: "http://localhost",
+      prefix: "",
       dialled: `unix ${path}`,
       isTls: false,
       socket: { socketPath: path },
@@ -246,11 +249,12 @@ function parseAddress(address: string): Target {
       0,
       `-http-addr: expected HOST:PORT, http://…, https://… or unix://PATH, got "${address}"`,
     );
-  const { protocol, hostname, port } = new URL(text);
+  const { protocol, hostname, port, pathname } = new URL(text);
   const isTls = protocol === "https:";
   const number = port === "" ? (isTls ? 443 : 80) : Number(port);
   return {
     shown: `${protocol}//${hostname}${port === "" ? "" : `:${port}`}`,
+    prefix: pathname.replace(/\/+$/, ""),
     dialled: `tcp ${hostname}:${number}`,
     isTls,
     socket: { host: hostname.replace(/^\[|\]$/g, ""), port: number },
@@ -265,17 +269,31 @@ function verb(method: string): string {
   return method[0] + method.slice(1).toLowerCase();
 }
 
+const UNKNOWN_AUTHORITY = "x509: certificate signed by unknown authority";
+
 const goWords: Readonly<Record<string, string>> = {
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNKNOWN_AUTHORITY,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNKNOWN_AUTHORITY,
+  SELF_SIGNED_CERT_IN_CHAIN: UNKNOWN_AUTHORITY,
+  DEPTH_ZERO_SELF_SIGNED_CERT: UNKNOWN_AUTHORITY,
+  CERT_HAS_EXPIRED: "x509: certificate has expired or is not yet valid",
+  CERT_NOT_YET_VALID: "x509: certificate has expired or is not yet valid",
   ECONNREFUSED: "connect: connection refused",
   ENOENT: "connect: no such file or directory",
   EACCES: "connect: permission denied",
   EHOSTUNREACH: "connect: no route to host",
   ENETUNREACH: "connect: network is unreachable",
+  ETIMEDOUT: "connect: connection timed out",
   ECONNRESET: "connection reset by peer",
 };
 
-function reason(error: Error & { code?: string }, dialled: string): string {
+function reason(error: Error & { code?: string; hostname?: string }, dialled: string): string {
   const code = error.code === "ConnectionRefused" ? "ECONNREFUSED" : (error.code ?? "");
+  if (code === "ENOTFOUND" || code === "EAI_AGAIN")
+    return `dial tcp: lookup ${error.hostname ?? dialled}: no such host`;
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return `x509: ${error.message}`;
+  if (error.message.includes("WRONG_VERSION_NUMBER"))
+    return "http: server gave HTTP response to HTTPS client";
   const words = goWords[code];
   if (words === undefined) return error.message || code;
   return words.startsWith("connect:") ? `dial ${dialled}: ${words}` : words;

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { openClient, HttpFailure, type HttpClient } from "./client.ts";
+import { fileReason } from "./file-reason.ts";
 import { flag, type FlagValues } from "./flags.ts";
 import type { World } from "./world.ts";
 
@@ -56,7 +57,12 @@ export function createClient(flags: FlagValues<HttpFlags>, world: World): HttpCl
   const cert = flags["client-cert"] || variable("CLIENT_CERT");
   const key = flags["client-key"] || variable("CLIENT_KEY");
   const verify = variable("HTTP_SSL_VERIFY");
-  const ca = [...(caFile === "" ? [] : [read(caFile)]), ...(caPath === "" ? [] : readAll(caPath))];
+  const ca = [
+    ...(caFile === "" ? [] : [readCertificates(caFile)]),
+    ...(caPath === "" ? [] : readAll(caPath)),
+  ];
+  if ((cert === "") !== (key === ""))
+    throw new HttpFailure(0, "both client cert and client key must be provided");
   return openClient({
     address: /^\w+:\/\//.test(address) || !isTls ? address : `https://${address}`,
     token: tokenOf(flags, variable),
@@ -83,20 +89,28 @@ function tokenOf(flags: FlagValues<HttpFlags>, variable: (name: string) => strin
 }
 
 function read(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    throw new HttpFailure(0, error instanceof Error ? error.message : String(error));
-  }
+  return attemptRead(() => readFileSync(path, "utf8"));
+}
+
+/** Of a file without one the TLS library would take nothing, and say nothing. */
+function readCertificates(path: string): string {
+  const text = read(path);
+  if (!text.includes("-----BEGIN CERTIFICATE-----"))
+    throw new HttpFailure(0, `Error loading CA File: Couldn't parse PEM in: ${path}`);
+  return text;
 }
 
 function readAll(directory: string): string[] {
+  return attemptRead(() => readdirSync(directory).toSorted()).map((name) =>
+    readCertificates(join(directory, name)),
+  );
+}
+
+function attemptRead<T>(run: () => T): T {
   try {
-    return readdirSync(directory)
-      .toSorted()
-      .map((name) => read(join(directory, name)));
+    return run();
   } catch (error) {
-    throw new HttpFailure(0, error instanceof Error ? error.message : String(error));
+    throw new HttpFailure(0, `Error connecting to the agent: ${fileReason(error)}`);
   }
 }
 
