@@ -75,8 +75,8 @@ export function readFlags(
   });
 }
 
-/** The words of Go's strconv.ParseBool → "true" or "false". */
-function booleanText(word: string): "true" | "false" | undefined {
+/** The words of Go's strconv.ParseBool → "true" or "false"; undefined for any other. */
+export function booleanText(word: string): "true" | "false" | undefined {
   if (["1", "t", "T", "true", "TRUE", "True"].includes(word)) return "true";
   return ["0", "f", "F", "false", "FALSE", "False"].includes(word) ? "false" : undefined;
 }

@@ -37,6 +37,10 @@ export const cliCommands: Readonly<
     doc: "Reads and writes the key/value store.",
     load: async () => (await import("./kv.ts")).kv,
   },
+  watch: {
+    doc: "Waits for changes: prints the data, or runs a command for each.",
+    load: async () => (await import("./watch.ts")).watch,
+  },
   reload: {
     doc: "Lets the agent read its configuration again.",
     load: async () => (await import("./reload.ts")).reload,

@@ -64,7 +64,7 @@ const builders: Record<WatchType, (take: Take) => Query> = {
     const tags = take.texts("tag");
     const passing = take.flag("passingonly") ? { passing: "1" } : {};
     return {
-      path: `/v1/health/service/${encodeURIComponent(service)}`,
+      path: `/v1/health/service/${segment(service)}`,
       query: { ...query, ...(tags.length === 0 ? {} : { tag: tags }), ...passing },
     };
   },
@@ -75,8 +75,8 @@ const builders: Record<WatchType, (take: Take) => Query> = {
     if (service !== "" && state !== "") throw new Mistake("Cannot specify service and state");
     const path =
       service === ""
-        ? `/v1/health/state/${encodeURIComponent(state || "any")}`
-        : `/v1/health/checks/${encodeURIComponent(service)}`;
+        ? `/v1/health/state/${segment(state || "any")}`
+        : `/v1/health/checks/${segment(service)}`;
     return { path, query };
   },
   event(take) {
@@ -84,7 +84,7 @@ const builders: Record<WatchType, (take: Take) => Query> = {
     return { path: "/v1/event/list", query: name === "" ? {} : { name } };
   },
   agent_service: (take) => ({
-    path: `/v1/agent/service/${encodeURIComponent(take.text("service_id"))}`,
+    path: `/v1/agent/service/${segment(take.text("service_id"))}`,
     query: {},
   }),
 };
@@ -162,5 +162,10 @@ function filter(take: Take): { filter?: string } {
 
 /** A key as a path: its slashes stay, a leading one does not count. */
 function escapeKey(key: string): string {
-  return key.replace(/^\//, "").split("/").map(encodeURIComponent).join("/");
+  return key.replace(/^\//, "").split("/").map(segment).join("/");
+}
+
+/** Halves of surrogate pairs become U+FFFD, as in Go. */
+function segment(text: string): string {
+  return encodeURIComponent(text.toWellFormed());
 }
