@@ -1,7 +1,7 @@
 /**
  * `npm run bench [-- GROUP...]`: compares waypost with its peers on this machine in one run, prints
  * a table and writes bench/results/<time>.json. Groups: hits, forwarded, afresh, large,
- * registrations, http, waiters, kv-million.
+ * registrations, http, waiters, kv-million, checks.
  * BENCH_SECONDS (default 5) is the length of one load. Exit 1 when a row misses its bar.
  */
 import { execFileSync } from "node:child_process";
@@ -9,6 +9,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { checks } from "./checks.ts";
 import { catalogHits, computedAfresh, forwarded, large } from "./dns.ts";
 import { http } from "./http.ts";
 import { kvMillion } from "./kv-million.ts";
@@ -25,6 +26,7 @@ const groups: Record<string, { needs: string[]; run: () => Promise<Row[]> }> = {
   http: { needs: ["wrk", "etcd"], run: http },
   "kv-million": { needs: [], run: kvMillion },
   waiters: { needs: ["dnsperf"], run: waiters },
+  checks: { needs: ["dnsperf"], run: checks },
 };
 
 const isInstalled = (program: string): boolean => {
