@@ -36,9 +36,9 @@ export function createExternal(deps: {
   platform: Pick<Platform, "clock" | "timers" | "random" | "createPing">;
   reader: CatalogReader;
   engine: Pick<Engine, "leadership" | "onLeadership">;
-  propose(command: Command): Promise<Outcome>;
+  propose: (command: Command) => Promise<Outcome>;
   probe: Probe;
-  updateCoordinate(update: CoordinateRecord): void;
+  updateCoordinate: (update: CoordinateRecord) => void;
   log: Log;
 }): External {
   const { reader, engine, propose, probe, platform, log } = deps;

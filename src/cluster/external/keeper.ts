@@ -41,7 +41,7 @@ export type Keeper = {
 /** Starts idle: until it is told that this server leads. */
 export function createKeeper(deps: {
   reader: CatalogReader;
-  propose(command: Command): Promise<Outcome>;
+  propose: (command: Command) => Promise<Outcome>;
   settings(): KeeperSettings;
   timers: Timers;
   log: Log;

@@ -65,12 +65,12 @@ export type ExternalMonitor = {
 /** What it works with. */
 export type MonitorDeps = {
   reader: CatalogReader;
-  propose(command: Command): Promise<Outcome>;
+  propose: (command: Command) => Promise<Outcome>;
   probe: Probe;
   reach: Reach;
   settings(): MonitorSettings;
   /** Hears of round-trip times to nodes. */
-  measured(node: NodeRecord, rttMs: number): void;
+  measured: (node: NodeRecord, rttMs: number) => void;
   clock: Clock;
   timers: Timers;
   random: Random;

@@ -156,7 +156,7 @@ export function createWatch(deps: MonitorDeps, counts: WatchCounts): Watch {
   /** All of a node or nothing of it: half of its checks would look like the whole. */
   function leaveOut(lower: string): void {
     const held = watched.get(lower);
-    if (held !== undefined) for (const running of [...held.values()]) drop(lower, held, running);
+    if (held !== undefined) for (const running of held.values()) drop(lower, held, running);
     watched.delete(lower);
     leftOut.add(lower);
     if (saidFull) return;

@@ -14,7 +14,7 @@ const FLUSH_MS = 500;
 export const WRITES_PER_FLUSH = 8 * TXN_OPERATIONS_MAX;
 
 /** One change, made when it is written; `done` when it has been. undefined: nothing is to be changed any more. */
-export type Change = () => { operation: TxnOperation; done(): void } | undefined;
+export type Change = () => { operation: TxnOperation; done: () => void } | undefined;
 
 /** Changes by key, the later one in place of the earlier. */
 export type Writes = {
@@ -32,7 +32,7 @@ export type WriteCounts = { written: number; conflicts: number };
  * A batch that the log refuses is forgotten; the next result of each check asks again.
  */
 export function createWrites(deps: {
-  propose(command: Command): Promise<Outcome>;
+  propose: (command: Command) => Promise<Outcome>;
   timers: Timers;
   counts: WriteCounts;
 }): Writes {

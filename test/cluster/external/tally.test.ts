@@ -14,7 +14,7 @@ const rules: [held: string, thresholds: [number, number], results: string, chang
 ];
 for (const [held, [passing, critical], results, changes] of rules) {
   const tally = createTally();
-  const seen = [...results].map((result) =>
+  const seen = Array.from(results, (result) =>
     weigh(tally, held, result === "P" ? "passing" : "critical", { passing, critical }) ? "*" : ".",
   );
   t.equal(seen.join(""), changes, `${held}, thresholds ${passing} and ${critical}: ${results}`);
