@@ -258,6 +258,9 @@ t.test("every spelling of a program's check, in bodies and in files", async (t) 
     t.match(parseConfigService(service, "service"), { ok: true, value: { checks: [expected] } });
   }
   const legacy = { name: "x", script: "/bin/true", interval: "5s" };
+  const later = { name: "x", os_service: "nginx", interval: "5s" }; // Consul 1.15
+  t.match(parseCheck(later), { error: { text: /unknown field "os_service"$/ } });
+  t.match(parseConfigCheck(later, "check"), { error: "invalid config key check.os_service" });
   t.match(parseCheck(legacy), {
     error: { status: 400, text: 'Request decode failed: json: unknown field "script"' },
   });

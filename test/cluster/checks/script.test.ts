@@ -6,6 +6,7 @@ import {
   createScriptProbe,
   type ProgramOptions,
 } from "../../../src/cluster/checks/script/driver.ts";
+import { createProbe } from "../../../src/cluster/checks/driver.ts";
 import { createOutputEnd, programOutput } from "../../../src/cluster/checks/output.ts";
 import { parseCheck } from "../../../src/cluster/definition.ts";
 import { eventually, longTime, processesNamed, whetherRuns } from "../../processes.ts";
@@ -180,4 +181,15 @@ t.test("descriptors of this process are not the program's", async (t) => {
   const { output } = await shell("ls /proc/$$/fd");
   const own = spawnSync("/bin/sh", ["-c", "ls /proc/$$/fd"], { encoding: "utf8" }).stdout;
   t.equal(output, own, "no more than any child of this process gets");
+});
+
+t.test("who is not given programs runs none, whatever a check says", async (t) => {
+  const reach = { denyLinkLocal: false };
+  const check = checkOf(["/bin/echo", "ran"]);
+  t.same(await createProbe(reach)(check, 4096).result, {
+    status: "critical",
+    output: 'checks of type "script" do not run',
+  });
+  const able = createProbe({ ...reach, programs: { dockerHost: "" } });
+  t.same(await able(check, 4096).result, { status: "passing", output: "ran\n" });
 });
