@@ -21,7 +21,7 @@ t.test("an agent", async (t) => {
   };
 
   await t.test("catalog", async (t) => {
-    const { http } = program;
+    const http = (...args: Parameters<typeof program.http>) => program.http(...args);
     await http("PUT", "/v1/catalog/register", {
       Node: "outside",
       ID: "1f2e3d4c-0000-4000-8000-000000000001",
@@ -186,14 +186,10 @@ t.test("an agent", async (t) => {
   });
 
   await t.test("services: flags", async (t) => {
-    t.same(
-      await run(
-        ...["services", "register", "-name=web", "-id=w1", "-address=192.0.2.1", "-port=80"],
-        ...["-tag=b", "-tag=a", "-meta=x=y=z", "-tagged-address=lan=192.0.2.2:81"],
-        ...["-tagged-address=v6=[2001:db8::1]:82"],
-      ),
-      fine("Registered service: web\n"),
-    );
+    const where = "-tagged-address=lan=192.0.2.2:81 -tagged-address=v6=[2001:db8::1]:82";
+    const options =
+      `-name=web -id=w1 -address=192.0.2.1 -port=80 -tag=b -tag=a -meta=x=y=z ${where}`.split(" ");
+    t.same(await run("services", "register", ...options), fine("Registered service: web\n"));
     t.match(await json("/v1/agent/service/w1"), {
       Service: "web",
       Address: "192.0.2.1",

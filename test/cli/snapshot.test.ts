@@ -16,7 +16,7 @@ t.test("save, inspect, restore", async (t) => {
   const snapshot = (...args: string[]) =>
     runCli(program.httpPort, ["snapshot", ...args], { cwd: directory });
   const path = (name: string) => join(directory, name);
-  const { http } = program;
+  const http = (...args: Parameters<typeof program.http>) => program.http(...args);
   for (const [key, value] of [
     ["config/a/x", "1"],
     ["config/a/y", "22"],
@@ -95,9 +95,8 @@ t.test("save, inspect, restore", async (t) => {
       ],
       "the largest first",
     );
-    const detailed = await snapshot(
-      ...["inspect", "-kvdetails", "-kvdepth=1", "-kvfilter=config", "b.snap"],
-    );
+    const options = ["-kvdetails", "-kvdepth=1", "-kvfilter=config"];
+    const detailed = await snapshot("inspect", ...options, "b.snap");
     t.match(
       detailed.out,
       /\n\n Key Name      Count      Size\n ----          ----       ----\n config        3          \d+B\n ----          ----       ----\n Total                    \d+B\n$/,

@@ -65,7 +65,7 @@ function serviceOfFlags(given: FlagValues<typeof flags>): ServiceBody {
 }
 
 /** What a file says stands; tags and metadata of flags are added. */
-function filledIn(service: ServiceBody, { Name: _, ...flags }: ServiceBody): ServiceBody {
+function filledIn(service: ServiceBody, flags: ServiceBody): ServiceBody {
   const both = { ...flags, ...service };
   const tags = [...(service.Tags ?? []), ...(flags.Tags ?? [])];
   const meta = { ...service.Meta, ...flags.Meta };
