@@ -95,7 +95,7 @@ function serviceText({ service, tag, instances, usable, leftOut }: NoteOf<"servi
     leftOut.acl > 0 ? `${leftOut.acl} hidden by the ACLs of the DNS token` : "",
   ].filter((reason) => reason !== "");
   const left = reasons.length === 0 ? "" : `; left out: ${reasons.join(", ")}`;
-  return `catalog: service "${service}" has ${count(instances, "instance")}, ${usable} in the answer${left}`;
+  return `catalog: service "${service}" has ${count(instances, "instance")}, ${usable} usable${left}`;
 }
 
 function linkText({ target, leads }: NoteOf<"cname">): string {
