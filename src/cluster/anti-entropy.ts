@@ -55,6 +55,13 @@ export function commandsForTouched(sides: Sides, touched: Touched): Command[] {
     if (check) writer.writeCheck(check);
     else writer.removeCheck(id, removed);
   }
+  // Without them a service that somebody removed would be back before what makes it unhealthy.
+  const created = new Set<string>();
+  for (const id of touched.services)
+    if (state.services.has(id) && reader.service(node, id) === undefined) created.add(id);
+  if (created.size > 0)
+    for (const [id, check] of state.checks)
+      if (created.has(check.fields.serviceId) && !touched.checks.has(id)) writer.writeCheck(check);
   return writer.finish();
 }
 

@@ -2,10 +2,10 @@
  * Whatever happens locally and to the catalog, in whatever order and with whatever fate of the
  * proposals: once it is quiet, the catalog says about this node what the agent says.
  */
-import { deepStrictEqual, equal } from "node:assert/strict";
+import { deepStrictEqual, equal, ok } from "node:assert/strict";
 import fc from "fast-check";
 import t from "tap";
-import type { ServiceFields } from "../../src/cluster/command.ts";
+import type { Command, ServiceFields } from "../../src/cluster/command.ts";
 import { newCheckFields } from "../../src/cluster/definition.ts";
 import { createLocalWorld, ownNode, settle, type LocalWorld } from "./local-world.ts";
 
@@ -23,6 +23,7 @@ const step = fc.oneof(
     port: fc.integer({ min: 1, max: 3 }),
     tags: fc.array(word, { maxLength: 2 }),
     override: fc.boolean(),
+    token: fc.constantFrom("", "s1", "s2"),
     checks: fc.integer({ min: 0, max: 2 }),
     replace: fc.boolean(),
   }),
@@ -40,6 +41,11 @@ const step = fc.oneof(
   fc.record({
     do: fc.constant("fate" as const),
     fate: fc.constantFrom("refused" as const, "unknown" as const, "lost answer" as const),
+  }),
+  fc.record({
+    do: fc.constant("rights" as const),
+    token: fc.constantFrom("s1", "s2"),
+    may: fc.boolean(),
   }),
   fc.record({ do: fc.constant("hold" as const) }),
   fc.record({ do: fc.constant("release" as const) }),
@@ -65,6 +71,7 @@ async function play(world: LocalWorld, step: Step, waiting: Promise<unknown>[]):
     case "register": {
       const checks = Array.from({ length: step.checks }, () => ({ TTL: "50s" }));
       const body = {
+        Token: step.token,
         ID: step.id,
         Name: step.name,
         Port: step.port,
@@ -120,6 +127,10 @@ async function play(world: LocalWorld, step: Step, waiting: Promise<unknown>[]):
     case "fate":
       world.fates.push(step.fate);
       break;
+    case "rights":
+      if (step.may) world.rights.delete(step.token);
+      else world.rights.set(step.token, null);
+      break;
     case "hold":
       world.hold();
       break;
@@ -133,6 +144,17 @@ async function play(world: LocalWorld, step: Step, waiting: Promise<unknown>[]):
       await world.release();
       await world.restart();
       break;
+  }
+}
+
+/** Nobody may find an instance healthy only because its checks are not there yet. */
+function noServiceWithoutItsChecks({ agent, reader, rights }: LocalWorld, command: Command): void {
+  if (command.type !== "register" || command.service === null) return;
+  const { service, checks } = command;
+  for (const [checkId, { fields, token }] of agent.checks) {
+    if (fields.serviceId !== service.id || rights.has(token)) continue;
+    const isThere = reader.check(node, checkId)?.serviceId === service.id;
+    ok(isThere || checks.some((check) => check.checkId === checkId), `${service.id}, ${checkId}`);
   }
 }
 
@@ -170,6 +192,7 @@ function sorted<K extends string, T extends Record<K, string>>(rows: T[], key: K
 async function converges(steps: Step[], checkUpdateIntervalMs: number): Promise<void> {
   const world = createLocalWorld({ checkUpdateIntervalMs });
   await world.restart();
+  world.watchProposals((command) => noServiceWithoutItsChecks(world, command));
   const waiting: Promise<unknown>[] = [];
   for (const step of steps) {
     await play(world, step, waiting);
@@ -177,6 +200,7 @@ async function converges(steps: Step[], checkUpdateIntervalMs: number): Promise<
   }
   await world.release();
   world.fates.length = 0;
+  world.rights.clear();
   await Promise.all(waiting);
   await world.pass(121_000 + 1.5 * checkUpdateIntervalMs); // the longest wait for a full comparison
   await world.pass(121_000); // and one more, for overrides seen by the first

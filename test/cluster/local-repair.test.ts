@@ -37,6 +37,17 @@ t.test("what is ours is put right within a second, what is not stays until later
   t.same(servicesInCatalog(world), ["consul", "web"], "it goes with the full comparison");
 });
 
+t.test("a service that somebody removed never comes back without its checks", async (t) => {
+  const world = await startedWorld();
+  await world.register({ Name: "web", Check: { TTL: "1h" } });
+  await world.check({ Name: "extra", TTL: "1h", ServiceID: "web" });
+  world.edit({ type: "deregister", node, serviceId: "web", checkId: "" });
+  await world.register({ Name: "web" });
+  t.equal(inCatalog(world, "extra"), "critical");
+  t.equal(inCatalog(world, "service:web"), "critical");
+  t.match(world.proposed.at(-1), { service: { id: "web" }, checks: { length: 2 } });
+});
+
 t.test("tags that the catalog may override are taken over as soon", async (t) => {
   const world = await startedWorld();
   await world.register({ Name: "web", Tags: ["own"], EnableTagOverride: true });

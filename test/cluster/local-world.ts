@@ -84,6 +84,7 @@ export function createLocalWorld(options: Partial<LocalSettings> & { seed?: numb
   /** Proposals wait here until `release` when held. */
   let held: (() => void)[] | undefined;
   let brokenDisk: string | undefined;
+  let onPropose: (command: Command) => void = () => {};
   /** By secret; others may do everything. null: no such token. */
   const rights = new Map<string, Authorizer | null>();
   const probeResults = new Map<string, ProbeResult>();
@@ -98,6 +99,7 @@ export function createLocalWorld(options: Partial<LocalSettings> & { seed?: numb
 
   async function propose(command: Command): Promise<Outcome> {
     proposed.push(command);
+    onPropose(command);
     proposedAtMs.push(nowMs);
     const fate = fates.shift() ?? "committed";
     if (held) await new Promise<void>((resolve) => held!.push(resolve));
@@ -161,6 +163,7 @@ export function createLocalWorld(options: Partial<LocalSettings> & { seed?: numb
     fates,
     probeResults,
     rights,
+    watchProposals: (listener: (command: Command) => void) => void (onPropose = listener),
     /** Another name or id from the next restart on. */
     become: (other: OwnNode) => void (own = other),
     uint32,
