@@ -1,12 +1,14 @@
+import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { createServer } from "node:http";
 import { once } from "node:events";
+import { createServer } from "node:http";
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync, gunzipSync } from "node:zlib";
 import t from "tap";
-import { startProgram } from "../program.ts";
+import { startProgram, waypostPath } from "../program.ts";
 import { temporaryDirectory } from "../temporary-directory.ts";
 import { runCli } from "./run.ts";
 
@@ -178,6 +180,26 @@ t.test("a download that breaks off, or is not whole, leaves the old file", async
   t.match(await save(), { code: 1, out: "", err: /^Error (writing|saving|verifying)/ });
   t.same(readdirSync(directory), ["b.snap"]);
   t.equal(readFileSync(join(directory, "b.snap"), "utf8"), "old");
+});
+
+t.test("a signal leaves nothing behind", async (t) => {
+  const directory = temporaryDirectory(t);
+  const server = createServer((_, response) => response.write("hello")); // and never more
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.teardown(() => server.close());
+  t.teardown(() => server.closeAllConnections());
+  const { port } = server.address() as AddressInfo;
+  const args = ["snapshot", "save", `-http-addr=127.0.0.1:${port}`, "b.snap"];
+  const child = spawn(waypostPath, args, { cwd: directory, stdio: ["ignore", "pipe", "pipe"] });
+  t.teardown(() => child.kill("SIGKILL"));
+  const unverified = join(directory, "b.snap.unverified");
+  const untilMs = Date.now() + 20_000;
+  while (!existsSync(unverified) && Date.now() < untilMs) await sleep(10);
+  child.kill("SIGINT");
+  await once(child, "close");
+  t.equal(child.exitCode, 130);
+  t.same(readdirSync(directory), []);
 });
 
 t.test("an agent that is away, and rights", async (t) => {
