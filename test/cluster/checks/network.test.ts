@@ -175,7 +175,7 @@ t.test("gRPC: messages octet by octet", async (t) => {
     [new Uint8Array([0, 0, 0, 0, 9, 8, 1]), undefined],
     [new Uint8Array(3), undefined],
   ];
-  for (const [octets, status] of rows) t.equal(decodeResponse(octets), status, `${octets}`);
+  for (const [octets, status] of rows) t.equal(decodeResponse(octets), status, octets.join(" "));
   const answer = { httpStatus: 200, contentType: "text/html", grpcMessage: "" };
   const message = framed(8, 1);
   t.match(resultOfAnswer("h:1", { ...answer, grpcStatus: undefined, message }), {
