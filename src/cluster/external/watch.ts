@@ -100,7 +100,10 @@ export function createWatch(deps: MonitorDeps, counts: WatchCounts): Watch {
   /** Brings the probes of one node to what the catalog says of it. */
   function follow(lower: string): void {
     const node = reader.node(lower);
-    const wanted = node !== undefined && isProbed(node, settings.nodeMeta) ? wantedOf(node) : [];
+    const isWanted = node !== undefined && isProbed(node, settings.nodeMeta);
+    // Nearly all nodes of a catalog have an agent.
+    if (!isWanted && !watched.has(lower) && !leftOut.has(lower)) return;
+    const wanted = isWanted ? wantedOf(node) : [];
     const held = watched.get(lower) ?? new Map<string, Running>();
     const texts = new Map(wanted.map((target) => [target.checkId, JSON.stringify(target)]));
     for (const [checkId, running] of held)
