@@ -250,6 +250,19 @@ t.test("HTTP: odd answers and headers", async (t) => {
   );
   t.match(await run({ HTTP: badLocation }), /failed to parse Location header/);
 
+  const endless = createHttp((_request, response) => {
+    const chunk = "y".repeat(65_536);
+    const more = () => {
+      while (response.write(chunk));
+      response.once("drain", more);
+    };
+    more();
+  });
+  const startedMs = performance.now();
+  const yes = await run({ HTTP: `http://127.0.0.1:${await listen(t, endless)}/`, Timeout: "60s" });
+  t.match(yes, /^passing .* Output: y{4096}$/);
+  t.ok(performance.now() - startedMs < 30_000, "a body without end is not read to the timeout");
+
   let seen: IncomingMessage["rawHeaders"] = [];
   const web = createHttp((request, response) => {
     seen = request.rawHeaders;

@@ -17,6 +17,8 @@ import { critical, runOnce, type Prober } from "../run/driver.ts";
 
 /** Go's http.Client gives up at the tenth redirect. */
 const MAX_REDIRECTS = 10;
+/** The rest of a longer body is not waited for: one without end would take a processor till the timeout. */
+const MAX_BODY_OCTETS = 1_048_576;
 
 // No keep-alive: an idle connection that the service closes would make the next run fail. No TLS
 // session is taken up again, so that every run sees the certificate.
@@ -78,7 +80,10 @@ export function createHttpProbe(options: DialOptions): Prober {
         }
         const body = createOutputEnd(outputMaxOctets);
         answer = { status, reason: response.statusMessage ?? "", body };
-        response.on("data", (chunk: Buffer) => body.add(chunk));
+        response.on("data", (chunk: Buffer) => {
+          body.add(chunk);
+          if (body.totalOctets > MAX_BODY_OCTETS) finish(ended(""));
+        });
         response.on("error", () => finish(ended("")));
         response.on("close", () => finish(ended("")));
         response.on("end", () => finish(ended("")));
