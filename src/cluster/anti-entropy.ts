@@ -4,7 +4,7 @@
  * Consul's anti-entropy (agent/local) in 1.10.
  */
 import type { CheckFields, Command, RegisterCommand, ServiceFields } from "./command.ts";
-import type { LocalCheck, LocalService, LocalState } from "./local.ts";
+import { checkIdsOf, type LocalCheck, type LocalService, type LocalState } from "./local.ts";
 import type { CatalogReader } from "./model.ts";
 import { CONSUL_SERVICE_ID, SERF_CHECK_ID, type OwnNode } from "./own-node.ts";
 import { sameCheck, sameList, sameNode, sameService } from "./same.ts";
@@ -56,12 +56,10 @@ export function commandsForTouched(sides: Sides, touched: Touched): Command[] {
     else writer.removeCheck(id, removed);
   }
   // Without them a service that somebody removed would be back before what makes it unhealthy.
-  const created = new Set<string>();
   for (const id of touched.services)
-    if (state.services.has(id) && reader.service(node, id) === undefined) created.add(id);
-  if (created.size > 0)
-    for (const [id, check] of state.checks)
-      if (created.has(check.fields.serviceId) && !touched.checks.has(id)) writer.writeCheck(check);
+    if (reader.service(node, id) === undefined)
+      for (const checkId of checkIdsOf(state, id))
+        if (!touched.checks.has(checkId)) writer.writeCheck(state.checks.get(checkId)!);
   return writer.finish();
 }
 

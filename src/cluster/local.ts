@@ -41,6 +41,8 @@ export type LocalCheck = {
 export type LocalState = {
   readonly services: Map<string, LocalService>;
   readonly checks: Map<string, LocalCheck>;
+  /** Ids of the checks of each service that has some. */
+  readonly checkIds: Map<string, Set<string>>;
 };
 
 /** What is to be done after a change. Ids are those of `services` or `checks`. */
@@ -52,7 +54,7 @@ export type LocalOutput =
 
 /** State without any service or check. */
 export function newLocalState(): LocalState {
-  return { services: new Map(), checks: new Map() };
+  return { services: new Map(), checks: new Map(), checkIds: new Map() };
 }
 
 const NODE_MAINTENANCE = "_node_maintenance";
@@ -62,9 +64,21 @@ function maintenanceCheckId(serviceId?: string): string {
   return serviceId === undefined ? NODE_MAINTENANCE : `_service_maintenance:${serviceId}`;
 }
 
-/** Checks that belong to one service instance, by id. */
-function checksOfService(state: LocalState, serviceId: string): [string, LocalCheck][] {
-  return [...state.checks].filter(([, { fields }]) => fields.serviceId === serviceId);
+/** Ids of the checks of one service, in the order of their registration. */
+export function checkIdsOf(state: Pick<LocalState, "checkIds">, serviceId: string): string[] {
+  return [...(state.checkIds.get(serviceId) ?? [])];
+}
+
+function joinService({ checkIds }: LocalState, serviceId: string, checkId: string): void {
+  const ids = checkIds.get(serviceId);
+  if (ids !== undefined) ids.add(checkId);
+  else if (serviceId !== "") checkIds.set(serviceId, new Set([checkId]));
+}
+
+function leaveService({ checkIds }: LocalState, serviceId: string, checkId: string): void {
+  const ids = checkIds.get(serviceId);
+  ids?.delete(checkId);
+  if (ids?.size === 0) checkIds.delete(serviceId);
 }
 
 /**
@@ -91,7 +105,7 @@ export function registerService(
     outputs.push(...putCheck(state, fields, { ...service.checks[i]!, ...owner }, source));
   if (!options.replaceExistingChecks) return outputs;
   const kept = new Set([...checks.map(({ checkId }) => checkId), maintenanceCheckId(id)]);
-  for (const [checkId] of checksOfService(state, id))
+  for (const checkId of checkIdsOf(state, id))
     if (!kept.has(checkId)) outputs.push(...removeCheck(state, checkId));
   return outputs;
 }
@@ -122,6 +136,8 @@ function putCheck(
     source === "config" &&
     previous?.source === "config" &&
     sameJson(previous.definition, definition);
+  if (previous !== undefined) leaveService(state, previous.fields.serviceId, id);
+  joinService(state, fields.serviceId, id);
   state.checks.set(id, {
     fields: { ...fields, status, output },
     definition,
@@ -141,7 +157,7 @@ function putCheck(
 /** Removes a service and its checks; an unknown id does nothing. */
 export function removeService(state: LocalState, id: string): LocalOutput[] {
   if (!state.services.delete(id)) return [];
-  const outputs = checksOfService(state, id).flatMap(([checkId]) => removeCheck(state, checkId));
+  const outputs = checkIdsOf(state, id).flatMap((checkId) => removeCheck(state, checkId));
   return [
     { type: "sync-service", id },
     { type: "drop-service", id },
@@ -152,7 +168,10 @@ export function removeService(state: LocalState, id: string): LocalOutput[] {
 
 /** Removes a check; an unknown id does nothing. */
 export function removeCheck(state: LocalState, id: string): LocalOutput[] {
-  if (!state.checks.delete(id)) return [];
+  const check = state.checks.get(id);
+  if (check === undefined) return [];
+  state.checks.delete(id);
+  leaveService(state, check.fields.serviceId, id);
   return [
     { type: "sync-check", id },
     { type: "drop-check", id },
