@@ -28,6 +28,9 @@ export const MAX_TARGETS = 10_000;
 /** Changes of the catalog are looked at together, at most this late. */
 const LOOK_MS = 100;
 
+/** Changes of status named in the log; when full, the others are counted in a line a second later or more. */
+const LINES_PER_SECOND = 20;
+
 /** Outputs of the node's check, consul-esm's. */
 const ALIVE: ProbeResult = { status: "passing", output: "Node alive or reachable" };
 const DEAD: ProbeResult = { status: "critical", output: "Node not live or unreachable" };
@@ -73,6 +76,8 @@ export function createWatch(deps: MonitorDeps, counts: WatchCounts): Watch {
   let targetCount = 0;
   let armed: Cancel | undefined;
   let saidFull = false;
+  let lines = 0;
+  let linesSinceMs = -Infinity;
 
   const writes = createWrites({ propose: deps.propose, timers, counts });
   const world = { clock, timers, random };
@@ -214,18 +219,24 @@ export function createWatch(deps: MonitorDeps, counts: WatchCounts): Watch {
       return {
         operation: { type: "check", verb: "cas", index: held?.modifyIndex ?? 0, node, check },
         done() {
-          if (!isOther) return;
-          counts.statusChanges++;
-          const { status } = found;
-          log(status === "critical" ? "warn" : "info", "external check changed", {
-            node,
-            check: checkId,
-            status,
-            before: held?.status ?? "",
-          });
+          if (isOther) changed(node, checkId, held?.status ?? "", found);
         },
       };
     });
+  }
+
+  function changed(node: string, check: string, before: string, { status }: ProbeResult): void {
+    counts.statusChanges++;
+    const nowMs = clock.monotonicMs();
+    if (nowMs - linesSinceMs >= 1000) {
+      if (lines > LINES_PER_SECOND)
+        log("warn", "more external checks changed", { count: lines - LINES_PER_SECOND });
+      lines = 0;
+      linesSinceMs = nowMs;
+    }
+    if (++lines > LINES_PER_SECOND) return;
+    const level = status === "critical" ? "warn" : "info";
+    log(level, "external check changed", { node, check, status, before });
   }
 
   function removeIfLongDead(key: string, running: Running, held: CheckRecord, nowMs: number): void {

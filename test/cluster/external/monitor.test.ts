@@ -223,6 +223,9 @@ t.test("bounds: probes in all, writes per flush however much flaps", async (t) =
     if (command.type === "txn") t.ok(command.operations.length <= 64);
   const perSecond = (2 * WRITES_PER_FLUSH) / 64;
   t.ok(world.proposed.length <= 3 * perSecond, `${world.proposed.length} transactions`);
+  const named = world.logged.filter((line) => line.includes("external check changed"));
+  t.ok(named.length <= 4 * 20, `${named.length} lines`);
+  t.ok(world.logged.some((line) => line.startsWith("warn more external checks changed")));
   world.apply({ type: "deregister", node: "big", serviceId: "", checkId: "" });
   await world.pass(500);
   t.match(world.monitor.figures(), { nodes: 2, checks: 1, leftOut: 0 });
