@@ -57,7 +57,7 @@ function runProgram(
     {
       args,
       env: { CONSUL_INDEX: index },
-      input: `${json}\n`,
+      input: { text: `${json}\n` },
       output: (octets) => output.add(octets),
     },
     programs,

@@ -17,6 +17,10 @@ export const cliCommands: Readonly<
     doc: "Lists datacenters, nodes and services.",
     load: async () => (await import("./catalog.ts")).catalog,
   },
+  completion: {
+    doc: "Prints a script for completion by the shell.",
+    load: async () => (await import("./completion.ts")).completion,
+  },
   dns: {
     doc: "Explains DNS answers, shows cache and upstream servers.",
     load: async () => (await import("./dns.ts")).dns,
@@ -36,6 +40,10 @@ export const cliCommands: Readonly<
   kv: {
     doc: "Reads and writes the key/value store.",
     load: async () => (await import("./kv.ts")).kv,
+  },
+  lock: {
+    doc: "Runs a command while it holds a lock.",
+    load: async () => (await import("./lock.ts")).lock,
   },
   watch: {
     doc: "Waits for changes: prints the data, or runs a command for each.",

@@ -145,7 +145,7 @@ async function runChild(
   running: (child: Program | undefined) => void,
 ): Promise<number | undefined> {
   const child = startProgram(
-    { args, env: { CONSUL_INDEX: index }, input: `${json}\n`, output: "inherit" },
+    { args, env: { CONSUL_INDEX: index }, input: { text: `${json}\n` }, output: "inherit" },
     {},
   );
   if ("failed" in child) {

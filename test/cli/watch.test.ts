@@ -95,7 +95,7 @@ t.test("watch", async (t) => {
     await program.http("PUT", "/v1/kv/other", "1");
     await program.http("PUT", "/v1/kv/w", "1");
     await program.http("DELETE", "/v1/kv/w");
-    for (let i = 2; ; i++) if (/ null$/.test(await watch.line(i))) break;
+    for (let i = 2; ; i++) if ((await watch.line(i)).endsWith(" null")) break;
     watch.child.kill("SIGTERM");
     t.equal(await watch.ended(), 0);
     t.equal(watch.err(), "");

@@ -1,5 +1,5 @@
 // `watches` of the configuration in the real program: scripts, HTTP handlers, reload, stop.
-import { createServer, type IncomingMessage } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
@@ -51,12 +51,13 @@ function recorder(t: Test) {
 /** An HTTP server that keeps what it gets. */
 async function receiver(t: Test) {
   const got: { method: string; headers: IncomingMessage["headers"]; body: unknown }[] = [];
-  const server = createServer(async (request, response) => {
+  const server = createServer((request, response) => void answer(request, response));
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     let text = "";
     for await (const chunk of request) text += String(chunk);
     got.push({ method: request.method!, headers: request.headers, body: JSON.parse(text) });
     response.writeHead(got.length === 1 ? 500 : 200).end("thanks");
-  });
+  }
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   t.teardown(() => server.close());

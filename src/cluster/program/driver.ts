@@ -22,7 +22,7 @@ export type ProgramStart = {
   /** Added to the environment of this process. */
   env?: Readonly<Record<string, string>>;
   /** Its standard input: a text, this process's own, or (the default) nothing. */
-  input?: string | "inherit-input" | undefined;
+  input?: { text: string } | "inherit" | undefined;
   /** Takes what it writes; while the promise lasts nothing more is read. "inherit": this process's own outputs. */
   output: "inherit" | ((octets: Uint8Array) => void | Promise<void>);
 };
@@ -39,6 +39,8 @@ export type Program = {
   outputEnded: Promise<unknown>;
   /** Sends the signal to the whole group; nothing happens when it is gone. */
   signal(signal: NodeJS.Signals): void;
+  /** Is anybody of its group left? (Also ended ones that nobody has waited for.) */
+  hasGroup(): boolean;
   close(): void;
 };
 
@@ -60,7 +62,7 @@ export function startProgram(
   const pipe = output === "inherit" ? undefined : openPipe?.();
   if (pipe !== undefined && "error" in pipe) return { failed: `pipe: ${pipe.error}` };
   const outputs = output === "inherit" ? "inherit" : (pipe?.writer ?? "pipe");
-  const inherits = input === "inherit-input";
+  const inherits = input === "inherit";
   const stdio: StdioOptions = [
     inherits ? "inherit" : input === undefined ? "ignore" : "pipe",
     outputs,
@@ -82,7 +84,7 @@ export function startProgram(
   }
   pipe?.closeWriter();
   child.stdin?.on("error", () => {}); // it may end without reading
-  if (input !== undefined && !inherits) child.stdin?.end(input);
+  if (typeof input === "object") child.stdin?.end(input.text);
 
   let exit: Exit | undefined;
   const exited = new Promise<Exit>((resolve) => {
@@ -112,6 +114,16 @@ export function startProgram(
         // ESRCH: all are gone. EPERM: they run for another user; whoever waits finds out.
       }
     },
+    hasGroup() {
+      if (child.pid === undefined) return false;
+      if (!detached) return exit === undefined;
+      try {
+        process.kill(-child.pid, 0);
+        return true;
+      } catch (error) {
+        return error instanceof Error && "code" in error && error.code !== "ESRCH";
+      }
+    },
     close() {
       pipe?.close();
       child.stdin?.destroy();
@@ -128,11 +140,32 @@ export function shellArgs(line: string): readonly string[] {
 
 /** SIGTERM, and SIGKILL to what is left after `graceMs`. Resolves when the program is gone, or cannot be ended. */
 export async function endProgram(program: Program, graceMs: number): Promise<void> {
+  await askToEnd(program, graceMs);
+  await kill(program);
+}
+
+/**
+ * SIGTERM to the group; whether the program has ended in time. Descendants that outlive it have a
+ * moment more, and are there still if they need longer.
+ */
+export async function askToEnd(program: Program, graceMs: number): Promise<boolean> {
   program.signal("SIGTERM");
-  await within(graceMs, program.exited);
-  program.signal("SIGKILL"); // also for descendants that outlive their leader
+  if (!(await within(graceMs, program.exited))) return false;
+  for (let leftMs = DESCENDANTS_MS; leftMs > 0 && program.hasGroup(); leftMs -= LOOK_MS)
+    await sleep(LOOK_MS);
+  return true;
+}
+
+/** SIGKILL to all that is left of the group. Resolves when the program is gone, or cannot be ended. */
+export async function kill(program: Program): Promise<void> {
+  program.signal("SIGKILL");
   await within(KILL_WAIT_MS, program.exited);
 }
+
+/** Descendants that outlive a program which was asked to end. */
+const DESCENDANTS_MS = 500;
+/** Between two looks for them. */
+const LOOK_MS = 20;
 
 /** A killed program is waited for this long; one that stays hangs in the kernel or runs for another user. */
 export const KILL_WAIT_MS = 2_000;

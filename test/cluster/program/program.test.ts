@@ -38,7 +38,7 @@ const sh = (script: string, rest: Partial<Run> = {}): Run => ({
 });
 
 t.test("input, environment and end", async (t) => {
-  t.same(await run(sh("cat", { input: "a\nb" })), { text: "a\nb", problem: undefined });
+  t.same(await run(sh("cat", { input: { text: "a\nb" } })), { text: "a\nb", problem: undefined });
   t.same(await run(sh("cat; echo end")), { text: "end\n", problem: undefined }, "no input");
   t.same(await run(sh('echo "$X$HOME"', { env: { X: "1" } })), {
     text: `1${process.env["HOME"]}\n`,
@@ -55,7 +55,7 @@ t.test("input, environment and end", async (t) => {
     problem: "fork/exec /no/such: no such file or directory",
   });
   t.same(
-    await run(sh("exit 0", { input: "x".repeat(1_000_000) })),
+    await run(sh("exit 0", { input: { text: "x".repeat(1_000_000) } })),
     { text: "", problem: undefined },
     "an input that nobody reads",
   );
