@@ -1,0 +1,94 @@
+/** version and validate, which need no agent. */
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import t from "tap";
+import { consulVersion, version } from "../../src/version.ts";
+import { waypostPath } from "../program.ts";
+import { temporaryDirectory } from "../temporary-directory.ts";
+import { runCli } from "./run.ts";
+
+const run = (...args: string[]) => runCli(undefined, args);
+
+t.test("version", async (t) => {
+  t.same(await run("version"), { code: 0, out: `waypost v${version}\n`, err: "" });
+  const json = await run("version", "-format=json");
+  t.equal(json.code, 0);
+  t.match(json.out, /^\{\n {3}"Version": "/, "indented as Consul's");
+  t.same(JSON.parse(json.out), {
+    Version: consulVersion,
+    Revision: "",
+    Prerelease: "",
+    RPC: { Default: 2, Min: 2, Max: 3 },
+    Waypost: version,
+  });
+  t.same(await run("version", "-format=yaml"), {
+    code: 1,
+    out: "",
+    err: "Unknown format: yaml\n",
+  });
+  t.match(await run("version", "now"), { code: 1, err: /^Too many arguments/ });
+});
+
+t.test("under the name consul, through a symlink", async (t) => {
+  const link = join(temporaryDirectory(t), "consul");
+  symlinkSync(waypostPath, link);
+  for (const args of [["version"], ["-v"], ["--version"], ["-version"]]) {
+    const { status, stdout } = spawnSync(link, args, { encoding: "utf8" });
+    t.equal(status, 0);
+    t.equal(stdout.split("\n")[0], `Consul v${consulVersion}`, args.join(" "));
+  }
+  const unknown = spawnSync(link, ["no-such-command"], { encoding: "utf8" });
+  t.equal(unknown.status, 127);
+  t.match(unknown.stderr, /^consul: unknown command "no-such-command"\n/);
+});
+
+t.test("validate", async (t) => {
+  const directory = temporaryDirectory(t);
+  const path = (name: string) => join(directory, name);
+  const write = (name: string, text: string) => {
+    writeFileSync(path(name), text);
+    return path(name);
+  };
+  const good = write("good.json", '{"data_dir": "/d", "server": true, "bootstrap": true}');
+  const typo = write("typo.hcl", 'data_dir = "/d"\nnode_nmae = "x"\nports { dns = "x" }');
+  const broken = write("broken.json", "{");
+  const bare = write("bare.conf", 'data_dir = "/d"\nserver = true');
+  const valid = { code: 0, out: "Configuration is valid!\n", err: "" };
+  t.same(await run("validate", good), valid);
+  t.same(await run("validate", "-quiet", good), { ...valid, out: "" });
+  t.same(await run("validate", "-config-format=hcl", bare), valid);
+  t.same(await run("validate", "-config-format", "hcl", good), valid, "JSON is HCL, too");
+  t.same(await run("validate", typo), {
+    code: 1,
+    out: "",
+    err:
+      `Config validation failed: ${typo}: invalid config key node_nmae (did you mean node_name?)\n` +
+      `Config validation failed: ${typo}: ports.dns: expected an integer, got "x"\n`,
+  });
+  t.match(await run("validate", broken), {
+    code: 1,
+    err: /^Config validation failed: .*broken\.json/,
+  });
+  mkdirSync(path("conf.d"));
+  write("conf.d/one.json", '{"data_dir": "/d"}');
+  write("conf.d/two.json", '{"datacenter": 7}');
+  t.match(await run("validate", path("conf.d")), {
+    code: 1,
+    err: /^Config validation failed: .*two\.json: datacenter: /,
+  });
+  t.match(await run("validate", "/nowhere"), {
+    code: 1,
+    err: /^Config validation failed: .*nowhere/,
+  });
+  t.match(await run("validate"), {
+    code: 1,
+    out: "",
+    err: /^Must specify at least one config file or directory\n\nUsage: waypost validate /,
+  });
+  t.same(await run("validate", "-config-format=yaml", good), {
+    code: 1,
+    out: "",
+    err: "-config-format must be either 'hcl' or 'json', got \"yaml\"\n",
+  });
+});
