@@ -70,8 +70,18 @@ t.test("bootstrap", async (t) => {
 t.test("policy", async (t) => {
   const rules = 'key_prefix "a/" { policy = "read" }';
   const created = await acl([
-    ...["policy", "create", "-name", "readers", "-description", "May read"],
-    ...["-valid-datacenter", "dc1", "-valid-datacenter", "dc2", "-rules", rules],
+    "policy",
+    "create",
+    "-name",
+    "readers",
+    "-description",
+    "May read",
+    "-valid-datacenter",
+    "dc1",
+    "-valid-datacenter",
+    "dc2",
+    "-rules",
+    rules,
   ]);
   const id = uuid.exec(created.out)![0];
   const text = `ID:           ${id}\nName:         readers\nDescription:  May read\nDatacenters:  dc1, dc2\n`;
@@ -81,9 +91,10 @@ t.test("policy", async (t) => {
   const meta = "Hash:         HASH\nCreate Index: N\nModify Index: N\n";
   t.same(await acl("policy read -meta -name readers"), good(`${text}${meta}Rules:\n${rules}\n`));
   const json = JSON.parse((await acl("policy read -format=json -name readers")).out) as object;
-  t.same(Object.keys(json), [
-    ...["ID", "Name", "Description", "Rules", "Datacenters", "Hash", "CreateIndex", "ModifyIndex"],
-  ]);
+  t.same(
+    Object.keys(json),
+    "ID Name Description Rules Datacenters Hash CreateIndex ModifyIndex".split(" "),
+  );
 
   const path = join(temporaryDirectory(t), "rules.hcl");
   writeFileSync(path, 'operator = "read"\n');
@@ -261,10 +272,12 @@ t.test("token", async (t) => {
   const json = (await acl("token read -id 1111 -format=json")).out;
   t.match(json, /^\{\n {4}"CreateIndex": \d+,\n/);
   t.match(json, '"Description": "\\u003capp\\u003e"', "as Go escapes it");
-  t.same(Object.keys(JSON.parse(json) as object), [
-    ...["CreateIndex", "ModifyIndex", "AccessorID", "SecretID", "Description", "Policies", "Roles"],
-    ...["ServiceIdentities", "NodeIdentities", "Local", "ExpirationTime", "CreateTime", "Hash"],
-  ]);
+  t.same(
+    Object.keys(JSON.parse(json) as object),
+    "CreateIndex ModifyIndex AccessorID SecretID Description Policies Roles ServiceIdentities NodeIdentities Local ExpirationTime CreateTime Hash".split(
+      " ",
+    ),
+  );
 
   const update = (line: string) => acl(`token update -id ${accessor} ${line}`);
   t.same(

@@ -31,7 +31,10 @@ await startProgram(
     addresses: { http: `127.0.0.1 unix://${socket}` },
     acl: { enabled: true, default_policy: "deny", tokens: { master: secret } },
     ports: {
-      ...{ dns: dnsPort, http: httpPort, server: 1 + (httpPort % 65_000), serf_wan: -1 },
+      dns: dnsPort,
+      http: httpPort,
+      server: 1 + (httpPort % 65_000),
+      serf_wan: -1,
       ...(hasTls ? { https: httpsPort } : {}),
     },
     ...(hasTls ? identity : {}),
