@@ -2,6 +2,8 @@ import { rmSync, writeFileSync } from "node:fs";
 import { runNode } from "./cli/command.ts";
 import { cliCommands } from "./cli/commands.ts";
 import { commandLines } from "./cli/help.ts";
+import { completeLine } from "./cli/completion/line.ts";
+import { installCompletion } from "./cli/completion/install.ts";
 import { versionText } from "./cli/version.ts";
 import type { World } from "./cli/world.ts";
 import { parseAgentFlags, agentFlagHelp } from "./config/flags.ts";
@@ -21,6 +23,8 @@ export type Terminal = {
   err(text: string): void;
   clock: Clock;
   processId: number;
+  /** Set when a shell asks what may come next: the command line up to the cursor. */
+  completionLine?: string | undefined;
   /** For the commands of src/cli. */
   world(): World;
 };
@@ -52,6 +56,11 @@ export async function main(
   runAgent: RunAgent,
 ): Promise<number> {
   const [name, ...args] = argv;
+  const line = terminal.completionLine;
+  if (line !== undefined) return completeLine(line, terminal.world());
+  const installing = /^--?autocomplete-(install|uninstall)$/.exec(name ?? "")?.[1];
+  if (installing !== undefined)
+    return installCompletion(installing as "install" | "uninstall", terminal.world());
   if (name === undefined) return (await printHelp([], terminal)) || unknownCommand;
   if (/^--?(version|v)$/.test(name)) return printVersion(terminal);
   if (/^--?(help|h)$/.test(name)) return printHelp([], terminal);

@@ -19,6 +19,7 @@ async function run(argv: string[], over: { name?: string; runAgent?: RunAgent } 
     processId: 4711,
     world: (): World => ({
       name: over.name ?? "waypost",
+      programPath: "/opt/waypost",
       out: (text) => Promise.resolve(void (out += String(text))),
       err: (text) => Promise.resolve(void (err += text)),
       readInput: () => Promise.resolve(new Uint8Array()),

@@ -5,6 +5,8 @@ import type { Cancel, Clock, Timers } from "../ports.ts";
 export type World = {
   /** Name the program was started under: waypost or consul. */
   name: string;
+  /** Absolute path it was started by, links not followed. */
+  programPath: string;
   /** Resolves when the text has been taken; output of any length is safe to end after. */
   out(text: string | Uint8Array): Promise<void>;
   err(text: string): Promise<void>;

@@ -120,9 +120,9 @@ function treeOf(key: string, value: unknown): unknown {
   return key.split(".").reduceRight<unknown>((inner, part) => ({ [part]: inner }), value);
 }
 
-/** One line per flag of `agent`, in order of name, for its help. */
-export function agentFlagHelp(): string {
-  const lines = [
+/** Flags of `agent` in order of name. */
+export function agentFlagList(): { name: string; kind: Option["kind"]; doc: string }[] {
+  const list: ReturnType<typeof agentFlagList> = [
     ...Object.entries(agentFlags).map(([name, { type, doc }]) => ({ name, kind: type, doc })),
     ...[...optionFlags].map(([name, { option }]) => ({
       name,
@@ -130,8 +130,12 @@ export function agentFlagHelp(): string {
       doc: option.withoutEffect === undefined ? option.doc : `No effect: ${option.doc}.`,
     })),
   ];
-  return lines
-    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+  return list.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** One line per flag of `agent`, in order of name, for its help. */
+export function agentFlagHelp(): string {
+  return agentFlagList()
     .map(
       ({ name, kind, doc }) => `  -${name}${kind === "boolean" ? "" : "=<value>"}\n      ${doc}\n`,
     )

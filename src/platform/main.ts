@@ -8,14 +8,27 @@ const clock: Clock = { monotonicMs: () => performance.now(), wallMs: () => Date.
 const name = process.env["WAYPOST_NAME"] === "consul" ? "consul" : "waypost";
 delete process.env["WAYPOST_NAME"]; // check scripts and children have no use for it
 
+const programPath = process.env["WAYPOST_PATH"] ?? name;
+delete process.env["WAYPOST_PATH"];
+
 const terminal: Terminal = {
   name,
   out: (text) => process.stdout.write(text),
   err: (text) => process.stderr.write(text),
   clock,
   processId: process.pid,
+  completionLine: completionLine(process.env),
   world,
 };
+
+/** `complete -C` of bash sets both; COMP_POINT counts from the start of the line. */
+function completionLine({
+  COMP_LINE: line,
+  COMP_POINT: point,
+}: NodeJS.ProcessEnv): string | undefined {
+  if (line === undefined || point === undefined || !/^\d+$/.test(point)) return line;
+  return line.slice(0, Number(point));
+}
 
 /** For commands: their output is awaited, and a reader that went away ends them. */
 function world(): World {
@@ -24,6 +37,7 @@ function world(): World {
   );
   return {
     name,
+    programPath,
     out: (text) => written(process.stdout, text),
     err: (text) => written(process.stderr, text),
     readInput: () => Bun.stdin.bytes(),
