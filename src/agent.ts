@@ -28,7 +28,7 @@ import {
   localSettings,
   shownConfig,
 } from "./agent/settings.ts";
-import { listenToSignals } from "./agent/signals.ts";
+import { leavesOn, listenToSignals } from "./agent/signals.ts";
 import { createSnapshots } from "./agent/snapshots.ts";
 import type { AgentStart, Platform } from "./agent/start.ts";
 import { createWatches } from "./agent/watches.ts";
@@ -52,7 +52,7 @@ import { snapshotRoutes } from "./http/snapshot.ts";
 import type { SocketAddress } from "./ports.ts";
 import { consulVersion } from "./version.ts";
 
-/** Exit codes as Consul's: a server that is stopped by a signal ends with 1, one that left with 0. */
+/** Exit codes as Consul's: an agent that is stopped by a signal ends with 1, one that left with 0. */
 const STOPPED = 1;
 const LEFT = 0;
 
@@ -77,7 +77,7 @@ export async function runAgent(start: AgentStart, platform: Platform): Promise<n
     const parts: Parts = {};
     closers.push(
       listenToSignals(platform, start.log, {
-        stop: () => end(STOPPED),
+        stop: (signal) => end(leavesOn(signal, start.loaded.config) ? LEFT : STOPPED),
         atOnce: () => platform.exit(STOPPED),
         reload: () => void parts.reload?.(),
       }),
@@ -252,7 +252,10 @@ async function build(
     debugConfig: () => shownConfig(configuration.now().config),
     stats: () => ownStats(configuration.now(), engine),
     reload,
-    leave: () => end(LEFT),
+    leave() {
+      log("info", "leaving");
+      end(LEFT);
+    },
     hostInfo: () => collectHostInfo(dataDir ?? ".", clock.wallMs()),
     metricsSnapshot: metrics.consulForm,
     prometheusRetentionMs: () => config["telemetry.prometheus_retention_time"],

@@ -189,9 +189,16 @@ function createConfig(merged: Layer, machine: Machine): Config {
     ]),
   );
   const config = values as Config; // each value was parsed by the row of its key
+  const given = (key: UsedKey) => merged.values.has(key);
   const datacenter = config.datacenter.toLowerCase();
+  // What starts without `server` is run as a client, whose supervisor takes 1 for a failure.
+  const isClient = !config.server;
   return {
     ...config,
+    leave_on_terminate: given("leave_on_terminate") ? config.leave_on_terminate : isClient,
+    skip_leave_on_interrupt: given("skip_leave_on_interrupt")
+      ? config.skip_leave_on_interrupt
+      : !isClient,
     node_name: config.node_name === "" ? machine.hostname : config.node_name,
     node_id: config.node_id.toLowerCase(),
     datacenter,

@@ -1,4 +1,5 @@
 /** What signals do to an agent. */
+import type { Config } from "../config/options.ts";
 import type { Cancel, Log } from "../ports.ts";
 
 /** Where signals come from. */
@@ -13,7 +14,7 @@ type Signals = {
 export function listenToSignals(
   signals: Signals,
   log: Log,
-  on: { stop(): void; atOnce(): void; reload(): void },
+  on: { stop(signal: "SIGINT" | "SIGTERM"): void; atOnce(): void; reload(): void },
 ): Cancel {
   let stopping = false;
   const cancels = (["SIGINT", "SIGTERM"] as const).map((signal) =>
@@ -21,9 +22,17 @@ export function listenToSignals(
       if (stopping) on.atOnce();
       stopping = true;
       log("info", "stopping; a second signal ends at once", { signal });
-      on.stop();
+      on.stop(signal);
     }),
   );
   cancels.push(signals.onSignal("SIGHUP", () => on.reload()));
   return () => cancels.forEach((cancel) => cancel());
+}
+
+/** Whether a signal makes the agent leave, not only stop. A reload does not change that. */
+export function leavesOn(
+  signal: "SIGINT" | "SIGTERM",
+  config: Pick<Config, "leave_on_terminate" | "skip_leave_on_interrupt">,
+): boolean {
+  return signal === "SIGTERM" ? config.leave_on_terminate : !config.skip_leave_on_interrupt;
 }

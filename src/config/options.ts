@@ -31,6 +31,16 @@ const used = {
   domain: row("text", "consul.", "Domain of the discovery names.", { flag: "-domain" }),
   alt_domain: row("text", "", "Second domain with the same names.", { flag: "-alt-domain" }),
   server: row("boolean", false, "Run as a server. This version always does.", { flag: "-server" }),
+  leave_on_terminate: row(
+    "boolean",
+    false,
+    "SIGTERM lets the agent leave and end with 0, not with 1. Where `server` is false it does unless this says no.",
+  ),
+  skip_leave_on_interrupt: row(
+    "boolean",
+    true,
+    "SIGINT ends the agent with 1. Where `server` is false it leaves and ends with 0 unless this says yes.",
+  ),
   bootstrap: row("boolean", false, "A server that elects itself.", { flag: "-bootstrap" }),
   bootstrap_expect: row("integer", 0, "Servers to wait for; this version runs one.", {
     flag: "-bootstrap-expect",

@@ -32,8 +32,6 @@ const rows: Record<string, Row> = {
   retry_max: ["integer", cluster, { flag: "-retry-max" }],
   retry_max_wan: ["integer", cluster, { flag: "-retry-max-wan" }],
   rejoin_after_leave: ["boolean", cluster, { flag: "-rejoin", ...off }],
-  leave_on_terminate: ["boolean", cluster, off],
-  skip_leave_on_interrupt: ["boolean", cluster],
   encrypt_verify_incoming: ["boolean", cluster],
   encrypt_verify_outgoing: ["boolean", cluster],
   serf_lan: ["text", cluster, { flag: "-serf-lan-bind" }],
