@@ -57,7 +57,8 @@ function gzipLines(lines: ReadableStream<Uint8Array>): ReadableStream<Uint8Array
   const feed = async (): Promise<void> => {
     for (;;) {
       const { value, done } = await reader.read();
-      if (done || gzip.destroyed) return;
+      if (gzip.destroyed) return;
+      if (done) return void gzip.end();
       await new Promise((resolve) => gzip.write(value, resolve));
     }
   };

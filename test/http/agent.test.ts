@@ -1,4 +1,4 @@
-import { createGunzip } from "node:zlib";
+import { createGunzip, gunzipSync } from "node:zlib";
 import t from "tap";
 import { startAgent } from "./agent-world.ts";
 import { settle, type Server } from "./harness.ts";
@@ -188,10 +188,14 @@ t.test("a monitor ends when the agent stops", async (t) => {
   const { server, monitors } = await startAgent();
   const client = { address: "127.0.0.1", port: 1 };
   const env = { client, keepOpen() {}, letIdle() {} };
-  const response = await server.app.request("/v1/agent/monitor", {}, env);
-  const text = response.text();
+  const gzip = { headers: { "Accept-Encoding": "gzip" } };
+  const plain = await server.app.request("/v1/agent/monitor", {}, env);
+  const compressed = await server.app.request("/v1/agent/monitor", gzip, env);
+  const bodies = Promise.all([plain.text(), compressed.arrayBuffer()]);
   server.waiters.close();
-  t.match(await text, /the log follows: level=info\n$/);
+  const [text, octets] = await bodies;
+  t.match(text, /the log follows: level=info\n$/);
+  t.match(gunzipSync(octets).toString(), /the log follows: level=info\n$/);
   t.equal(monitors.count, 0);
 });
 
