@@ -2,38 +2,25 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import type { AgentStart } from "../src/agent/start.ts";
-import type { World } from "../src/cli/world.ts";
 import { main, type RunAgent } from "../src/main.ts";
 import { consulVersion, version } from "../src/version.ts";
+import { capturedWorld } from "./cli/captured.ts";
 import { temporaryDirectory } from "./temporary-directory.ts";
 
 /** Runs one command line; `runAgent` stands for the agent that the program would start. */
 async function run(argv: string[], over: { name?: string; runAgent?: RunAgent } = {}) {
-  let out = "";
-  let err = "";
+  const { world, text } = capturedWorld(over.name);
   const terminal = {
-    name: over.name ?? "waypost",
-    out: (text: string) => void (out += text),
-    err: (text: string) => void (err += text),
-    clock: { monotonicMs: () => 0, wallMs: () => 0 },
+    name: world.name,
+    out: (part: string) => void (text.out += part),
+    err: (part: string) => void (text.err += part),
+    clock: world.clock,
     processId: 4711,
-    world: (): World => ({
-      name: over.name ?? "waypost",
-      programPath: "/opt/waypost",
-      out: (text) => Promise.resolve(void (out += String(text))),
-      err: (text) => Promise.resolve(void (err += text)),
-      readInput: () => Promise.resolve(new Uint8Array()),
-      env: {},
-      isTerminal: false,
-      showsProgress: false,
-      onSignal: () => () => {},
-      clock: { monotonicMs: () => 0, wallMs: () => 0 },
-      timers: { after: () => () => {} },
-    }),
+    world: () => world,
   };
   const refuse: RunAgent = () => Promise.reject(new Error("not to be started"));
   const code = await main(argv, terminal, over.runAgent ?? refuse);
-  return { code, out, err };
+  return { code, ...text };
 }
 
 function directory(t: Test, files: Record<string, unknown>): string {
