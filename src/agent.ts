@@ -19,6 +19,7 @@ import { startMetrics } from "./agent/metrics.ts";
 import { createOperator } from "./agent/operator.ts";
 import { createOwnEvents } from "./agent/own-events.ts";
 import { createAskSelf } from "./agent/own-requests.ts";
+import { startRemoteExec } from "./agent/remote-exec.ts";
 import { startSessionTimer, type SessionTimer } from "./agent/session-timer.ts";
 import {
   dnsSettings,
@@ -313,6 +314,18 @@ async function build(
   const askSelf = createAskSelf((request, env) => app.fetch(request, env));
   watches.start(askSelf, loaded.watches);
   closers.push(() => watches.stop());
+  if (!config.disable_remote_exec)
+    closers.push(
+      startRemoteExec({
+        nodeName: config.node_name,
+        events,
+        ask: askSelf,
+        token: acls.agentToken,
+        programs: { openPipe },
+        timers,
+        log,
+      }).stop,
+    );
   log("info", "ready", {
     dns: dns.udp.addresses.map(printed).join(" "),
     http: http.http.map(printed).join(" "),

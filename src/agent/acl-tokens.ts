@@ -19,6 +19,8 @@ export type AgentTokens = {
   readonly current: AclSettings["tokens"];
   /** For services and checks of the configuration that name none; "" if there is none. */
   readonly configFileServiceRegistration: string;
+  /** For what this agent does of itself; "" if there is none: the default token. */
+  readonly agent: string;
   /** In use at once; resolves when it is on disk too, if it has to be. Rejects if it cannot be written. */
   set: (name: TokenName, secret: string) => Promise<void>;
   /** Takes those of a configuration that was read again; what is kept of the run time wins. */
@@ -49,9 +51,11 @@ export async function loadAgentTokens(deps: {
     ...configured(config),
   };
   let configFileServiceRegistration = config["acl.tokens.config_file_service_registration"];
-  // One server writes its own node without a token and replicates from nobody: the others are only kept.
+  let agent = config["acl.tokens.agent"];
+  // One server replicates from nobody: that token is only kept.
   const use = (name: TokenName, secret: string) => {
     if (name === "config_file_service_registration") configFileServiceRegistration = secret;
+    if (name === "agent") agent = secret;
     if (name === "default") current.default = secret;
     if (name === "dns") current.dns = secret;
     if (name === "agent_recovery") current.agentRecovery = secret;
@@ -75,6 +79,9 @@ export async function loadAgentTokens(deps: {
     get configFileServiceRegistration() {
       return configFileServiceRegistration;
     },
+    get agent() {
+      return agent;
+    },
     set(name, secret) {
       use(name, secret);
       deps.changed();
@@ -90,6 +97,7 @@ export async function loadAgentTokens(deps: {
       const before = { ...current };
       Object.assign(current, configured(next));
       configFileServiceRegistration = next["acl.tokens.config_file_service_registration"];
+      agent = next["acl.tokens.agent"];
       usePersisted(next);
       if (!sameJson(before, current)) deps.changed();
     },

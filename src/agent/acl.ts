@@ -22,6 +22,8 @@ const REAP_MAX = 256;
 export type Acls = Pick<HttpDeps, "bootstrapReset"> & {
   acl: Acl;
   setToken: AgentTokens["set"];
+  /** With which this agent does what it does of itself; "" for the default token. */
+  agentToken: () => string;
   reloadTokens: AgentTokens["reload"];
   /** With whose rights a service or check of this agent is written to the catalog. */
   writerOf: LocalAgentDeps["writerOf"];
@@ -63,6 +65,7 @@ export async function createAcls(deps: {
       };
     },
     setToken: tokens.set,
+    agentToken: () => tokens.agent,
     reloadTokens: tokens.reload,
     asNewLeader,
     bootstrapReset: createBootstrapReset(dataDir),

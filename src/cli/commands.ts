@@ -41,6 +41,10 @@ export const cliCommands: Readonly<
     doc: "Reads and writes the key/value store.",
     load: async () => (await import("./kv.ts")).kv,
   },
+  exec: {
+    doc: "Runs a command on nodes whose agents allow it.",
+    load: async () => (await import("./exec.ts")).exec,
+  },
   lock: {
     doc: "Runs a command while it holds a lock.",
     load: async () => (await import("./lock.ts")).lock,

@@ -33,6 +33,8 @@ export type EventBus = {
   list(): readonly UserEvent[];
   /** Called after each accepted event. */
   onChange(listener: () => void): Cancel;
+  /** Called with each order to run a command that the filters let pass; such events are not listed. */
+  onRemoteExec(listener: (event: UserEvent) => void): Cancel;
 };
 
 /** Accepted events kept; the oldest is forgotten. Consul: the same. */
@@ -43,7 +45,7 @@ const VERSION = 1;
 const SIZE_MAX = 512;
 /** Begins the name of Consul's events among those of Serf. */
 const NAME_PREFIX = "consul:event:";
-/** Consul's order to run a command. Nobody here does, and Consul does not list it either. */
+/** Consul's order to run a command, which is not listed. */
 const REMOTE_EXEC = "_rexec";
 
 const encoder = new TextEncoder();
@@ -73,6 +75,7 @@ export function createEventBus(agent: {
 }): EventBus {
   const accepted: UserEvent[] = [];
   const listeners = new Set<() => void>();
+  const executors = new Set<(event: UserEvent) => void>();
   let clock = 1;
 
   function passes({ nodeFilter, serviceFilter, tagFilter }: UserEvent): boolean {
@@ -90,7 +93,9 @@ export function createEventBus(agent: {
       const problem = sizeProblem(event);
       if (problem !== undefined) return fail(problem);
       clock++;
-      if (event.name !== REMOTE_EXEC && passes(event)) {
+      if (!passes(event)) return ok(event);
+      if (event.name === REMOTE_EXEC) for (const execute of executors) execute(event);
+      else {
         accepted.push(event);
         if (accepted.length > EVENTS_MAX) accepted.shift();
         for (const listener of listeners) listener();
@@ -101,6 +106,10 @@ export function createEventBus(agent: {
     onChange(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
+    },
+    onRemoteExec(listener) {
+      executors.add(listener);
+      return () => void executors.delete(listener);
     },
   };
 }

@@ -201,6 +201,10 @@ const used = {
   "acl.enable_key_list_policy": row("boolean", false, "Lists of keys need `list` on the prefix."),
   "acl.enable_token_persistence": row("boolean", false, "Keep tokens that are set at run time."),
   "acl.tokens.initial_management": secret("First management token."),
+  "acl.tokens.agent": secret(
+    "Token for `exec`: jobs are read and results written with it; empty: the default token.",
+    reload,
+  ),
   "acl.tokens.agent_recovery": secret("Token for the agent API without servers.", reload),
   "acl.tokens.default": secret("Token of requests without one.", reload),
   "acl.tokens.config_file_service_registration": secret(
@@ -208,6 +212,7 @@ const used = {
     reload,
   ),
   "acl.tokens.dns": secret("Token of DNS lookups; empty: the default token.", reload),
+  disable_remote_exec: row("boolean", true, "Ignore orders of `exec` to run programs here."),
   check_update_interval: row("durationMs", 300_000, "Wait before a new output alone is written.", {
     min: 0,
   }),

@@ -4,7 +4,6 @@ const cluster = "this version runs one server on its own";
 const mesh = "service mesh is left out";
 const enterprise = "this belongs to Consul Enterprise";
 const tls = "only the HTTP API speaks TLS yet";
-const ownEntries = "a server needs no token for its own node";
 const push = "metrics are read from /metrics, not sent";
 const store = "the log is kept by another store";
 const local = "answers come from local state, never older than a cache";
@@ -60,7 +59,6 @@ const rows: Record<string, Row> = {
   "performance.grpc_keepalive_interval": ["durationMs", cluster],
   "performance.grpc_keepalive_timeout": ["durationMs", cluster],
   server_rejoin_age_max: ["durationMs", cluster],
-  disable_remote_exec: ["boolean", cluster, on],
   enable_central_service_config: ["boolean", mesh],
   raft_boltdb: ["anything", store],
   raft_logstore: ["anything", store],
@@ -92,7 +90,6 @@ const rows: Record<string, Row> = {
   "acl.role_ttl": ["durationMs", local],
   "acl.token_ttl": ["durationMs", local],
   "acl.msp_disable_bootstrap": ["boolean", enterprise],
-  "acl.tokens.agent": ["text", ownEntries, { secret: true, silent: "" }],
   "acl.tokens.replication": ["text", cluster, { secret: true, silent: "" }],
   "acl.tokens.managed_service_provider": ["anything", enterprise],
   "dns_config.use_cache": ["boolean", local, always],

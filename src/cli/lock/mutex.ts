@@ -8,7 +8,7 @@ import {
   type ContendedOptions,
   type Held,
 } from "./contended.ts";
-import { createSession, type ManagedSession } from "./session.ts";
+import { createSession, type ManagedSession } from "../session.ts";
 import type { ReadAsk } from "./store.ts";
 
 /** Marks a key that is used as a lock, so that a semaphore at the same place is noticed. */

@@ -15,7 +15,7 @@ import {
   type ContendedOptions,
   type Held,
 } from "./contended.ts";
-import { createSession, type ManagedSession } from "./session.ts";
+import { createSession, type ManagedSession } from "../session.ts";
 import type { ReadAsk } from "./store.ts";
 
 /** Name of the key that lists the holders, below the prefix. A lock uses it too, so that the two meet. */

@@ -1,9 +1,9 @@
-/** The session that holds a lock: made, renewed, and given up. */
+/** A session of a command, which holds its locks: made, renewed, and given up. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { decodeShape } from "../../cluster/decode.ts";
-import type { Clock } from "../../ports.ts";
-import { loosely, understood } from "../answer.ts";
-import type { HttpClient } from "../client.ts";
+import { decodeShape } from "../cluster/decode.ts";
+import type { Clock } from "../ports.ts";
+import { loosely, understood } from "./answer.ts";
+import type { HttpClient } from "./client.ts";
 
 /** TTL of the session; the servers end it between one and two of them after the last renewal. Consul's. */
 const TTL_MS = 15_000;
@@ -20,15 +20,23 @@ export type ManagedSession = {
    * else may hold what it held.
    */
   lost: Promise<void>;
-  /** Gives it up; an agent that is away is no error, the TTL ends it then. */
+  /** Gives it up, once; an agent that is away is no error, the TTL ends it then. */
   end(): Promise<void>;
+};
+
+/** What a session is made of; see PUT /v1/session/create. */
+export type SessionBody = {
+  Name: string;
+  Behavior?: "delete";
+  Node?: string;
+  Checks?: readonly string[];
 };
 
 /** Makes a session. Rejects with HttpFailure. */
 export async function createSession(
   http: HttpClient,
   clock: Clock,
-  body: { Name: string; Behavior?: "delete" },
+  body: SessionBody,
 ): Promise<ManagedSession> {
   let renewedMs = clock.monotonicMs();
   const answer = await http.request("PUT", "/v1/session/create", {
@@ -54,15 +62,18 @@ export async function createSession(
     }
   }
 
+  let ending: Promise<void> | undefined;
+  async function destroy(): Promise<void> {
+    stopping.abort();
+    await http
+      .requestAny("PUT", `/v1/session/destroy/${id}`, { timeoutMs: CALL_LIMIT_MS })
+      .catch(() => {});
+  }
+
   return {
     id,
     lost: keepAlive(),
-    async end() {
-      stopping.abort();
-      await http
-        .requestAny("PUT", `/v1/session/destroy/${id}`, { timeoutMs: CALL_LIMIT_MS })
-        .catch(() => {});
-    },
+    end: () => (ending ??= destroy()),
   };
 }
 
