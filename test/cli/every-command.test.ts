@@ -40,6 +40,7 @@ const testOf: Readonly<Record<string, string>> = {
   "dns query": "dns",
   "dns upstreams": "dns",
   event: "data",
+  exec: "exec",
   "force-leave": "cluster",
   info: "data",
   join: "cluster",
