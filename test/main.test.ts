@@ -53,6 +53,13 @@ t.test("help", async (t) => {
       /^Usage: waypost <command> \[options\]\n\nCommands:\n\n[^]* {4}agent .*\n[^]* {4}validate /,
     );
   }
+  for (const argv of [
+    ["help", "acl", "token"],
+    ["--help", "acl", "token"],
+  ])
+    t.match(await run(argv), { code: 0, out: /^Usage: waypost acl token <subcommand>/ });
+  t.match(await run(["help", "agent"]), { code: 0, out: /^Usage: waypost agent/ });
+  t.match(await run(["help", "nonsense"]), { code: 127, out: "" });
   t.match(await run(["agent", "-help"]), { code: 0, out: /^Usage: waypost agent.*-dns-port=/s });
   t.match(await run(["validate", "-help"]), { code: 0, out: "Usage: waypost validate" });
   t.match(await run([]), { code: 127, out: /^Usage: waypost/ });
