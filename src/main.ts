@@ -63,7 +63,7 @@ export async function main(
     return installCompletion(installing as "install" | "uninstall", terminal.world());
   if (name === undefined) return (await printHelp([], terminal)) || unknownCommand;
   if (/^--?(version|v)$/.test(name)) return printVersion(terminal);
-  if (/^(help|--?help|--?h)$/.test(name) && args.length > 0)
+  if (/^(help|--?help|--?h)$/.test(name) && /^[^-]/.test(args[0] ?? ""))
     return main([...args, "-help"], terminal, runAgent);
   if (/^--?(help|h)$/.test(name)) return printHelp([], terminal);
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;

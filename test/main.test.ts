@@ -59,6 +59,11 @@ t.test("help", async (t) => {
   ])
     t.match(await run(argv), { code: 0, out: /^Usage: waypost acl token <subcommand>/ });
   t.match(await run(["help", "agent"]), { code: 0, out: /^Usage: waypost agent/ });
+  for (const argv of [
+    ["help", "help"],
+    ["-h", "-h"],
+  ])
+    t.match(await run(argv), { code: 0, out: /^Usage: waypost <command>/ });
   t.match(await run(["help", "nonsense"]), { code: 127, out: "" });
   t.match(await run(["agent", "-help"]), { code: 0, out: /^Usage: waypost agent.*-dns-port=/s });
   t.match(await run(["validate", "-help"]), { code: 0, out: "Usage: waypost validate" });

@@ -97,10 +97,11 @@ async function run(node: Node, name: string, args: string[]) {
 }
 
 const all = await Promise.all(
-  Object.entries(cliCommands).map(async ([name, { doc, load }]) => {
-    const node = await load();
-    return { name, doc, node };
-  }),
+  Object.entries(cliCommands).map(async ([name, row]) => ({
+    name,
+    doc: row.doc,
+    node: await row.load(),
+  })),
 );
 const everyLeaf = all.flatMap(({ name, node }) => leaves(name, node));
 
