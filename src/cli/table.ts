@@ -16,7 +16,7 @@ export function table(rows: readonly (readonly string[])[], world: World): strin
         .map((cell, i) => cell + " ".repeat(Math.max(0, widths[i]! - width(cell))))
         .join("  ")
         .trimEnd();
-      return `${line === 0 && world.isTerminal ? styleText("bold", text) : text}\n`;
+      return `${line === 0 ? paint(world, "bold", text) : text}\n`;
     })
     .join("");
 }
@@ -32,5 +32,6 @@ export function paint(
   colour: "green" | "yellow" | "red" | "bold" | "dim",
   text: string,
 ): string {
-  return world.isTerminal ? styleText(colour, text) : text;
+  // Whether there is a terminal, and one that takes colours, is the world's decision.
+  return world.isTerminal ? styleText(colour, text, { validateStream: false }) : text;
 }

@@ -42,7 +42,7 @@ function world(): World {
     err: (text) => written(process.stderr, text),
     readInput: () => Bun.stdin.bytes(),
     env: process.env,
-    isTerminal: process.stdout.isTTY && !process.env["NO_COLOR"],
+    isTerminal: process.stdout.isTTY && !process.env["NO_COLOR"] && process.env["TERM"] !== "dumb",
     showsProgress: process.stderr.isTTY,
     onSignal(signal, listener) {
       process.on(signal, listener);
