@@ -57,6 +57,11 @@ export type DecodeOptions = {
   fold?: (key: string) => string;
   /** Text of the error for a key that nobody knows; undefined: such keys are skipped. */
   unknown?: ((path: string, known: readonly string[]) => string) | undefined;
+  /**
+   * As Consul reads configuration files: a list of one object stands for the object (HCL's blocks),
+   * and a duration is a text, since a bare number there is meant as seconds and not as nanoseconds.
+   */
+  isFile?: boolean;
 };
 
 /** Go's sentence about an unknown key. */
@@ -122,7 +127,8 @@ function decode(
   }
   if (shape === "duration") {
     if (!given) return 0;
-    if (typeof value === "number" && Math.abs(value) < NANOSECONDS_END) return value / 1e6;
+    if (typeof value === "number" && options.isFile !== true && Math.abs(value) < NANOSECONDS_END)
+      return value / 1e6;
     if (typeof value !== "string") return wrong("duration");
     const parsed = parseDuration(value);
     if (parsed.ok) return parsed.value;
@@ -138,6 +144,7 @@ function decode(
       decode(shape.list, item, path, `${key}[${i}]`, options, problems),
     );
   }
+  if (options.isFile === true && Array.isArray(value) && value.length === 1) [value] = value;
   if (given && (typeof value !== "object" || Array.isArray(value))) return wrong("object");
   const members = (value ?? {}) as Record<string, unknown>;
   if ("map" in shape) {

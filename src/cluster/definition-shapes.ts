@@ -89,6 +89,7 @@ const configServiceCheckShape = {
 export const configServiceShape = {
   struct: {
     ...serviceMembers,
+    Weights: { pointer: { struct: { Passing: { pointer: "int" }, Warning: { pointer: "int" } } } },
     Check: { pointer: configServiceCheckShape },
     Checks: { list: configServiceCheckShape },
   },

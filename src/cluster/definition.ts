@@ -111,6 +111,7 @@ export const configKey = (key: string) => key.toLowerCase().replaceAll("_", "");
 function configOptions(where: string): DecodeOptions {
   return {
     fold: configKey,
+    isFile: true,
     unknown: (path) => `invalid config key ${where}.${path}`,
   };
 }
@@ -122,15 +123,27 @@ export function parseConfigService(
 ): Result<ServiceDefinition, string> {
   const decoded = decodeShape(configServiceShape, value, configOptions(where));
   if (!decoded.ok) return fail(within(where, decoded.error));
-  const problem = problemOfService(decoded.value);
+  const body = asInBody(decoded.value);
+  const problem = problemOfService(body);
   if (problem !== undefined) return fail(`${where}: ${problem}`);
-  const service = toService(decoded.value);
+  const service = toService(body);
   const tagged = problemOfTaggedAddresses(service.fields.taggedAddresses);
   if (tagged !== undefined) return fail(`${where}: ${tagged}`);
   const bad = service.checks.find(({ status }) => status !== "" && !isStatus(status));
   if (bad) return fail(`${where}: Status for checks must 'passing', 'warning', 'critical'`);
   const size = problemOfSize(service);
   return size === undefined ? ok(service) : fail(`${where}: ${size}`);
+}
+
+/** Files differ from bodies: weights that they do not name are 1, `check` comes after `checks`. */
+function asInBody(service: Decoded<typeof configServiceShape>): ServiceBody {
+  const { Weights: weights, Check: check, Checks: checks } = service;
+  return {
+    ...service,
+    Weights: weights && { Passing: weights.Passing ?? 1, Warning: weights.Warning ?? 1 },
+    Check: null,
+    Checks: [...(checks ?? []), ...(check === null || isZero(check) ? [] : [check])],
+  };
 }
 
 /** One element of `checks`, or `check`. */

@@ -196,6 +196,27 @@ t.test("configuration: flat form, snake_case or run together, unknown keys refus
   for (const [value, error] of bad)
     t.same(parseConfigService(value, "services[0]"), { ok: false, error }, error);
 
+  const both = { name: "s", check: { id: "one", ttl: "1s" }, checks: [{ id: "many", ttl: "1s" }] };
+  const checks = [{ checkId: "many" }, { checkId: "one" }];
+  t.match(parseConfigService(both, "s"), { value: { checks } }, "Consul's Builder.serviceVal");
+  for (const [given, weights] of [
+    [{ passing: 5 }, { passing: 5, warning: 1 }],
+    [{ warning: 0 }, { passing: 1, warning: 0 }],
+    [[{ warning: 2 }], { passing: 1, warning: 2 }],
+  ] as const) {
+    const weighted = parseConfigService({ name: "s", weights: given }, "s");
+    t.match(weighted, { value: { fields: { weights } } }, JSON.stringify(given));
+  }
+  const block = { name: "s", check: [{ id: "block", ttl: "1s", header: [{ a: ["b"] }] }] };
+  const read = { checkId: "block", header: { a: ["b"] } };
+  t.match(parseConfigService(block, "s"), { value: { checks: [read] } }, "as HCL has blocks");
+  t.match(parseConfigService({ name: "s", check: [both.check, both.check] }, "s"), {
+    error: "s: json: cannot unmarshal array into field check of type object",
+  });
+  t.match(parseConfigCheck({ name: "x", ttl: 30 }, "check"), {
+    error: "check: json: cannot unmarshal number into field ttl of type duration",
+  });
+
   const alias = parseConfigCheck({ id: "al", name: "alias", alias_service: "r0" }, "check");
   t.equal(alias.ok && kindOfCheck(alias.value), "alias");
   t.same(parseConfigCheck({ name: "x" }, "check"), {
