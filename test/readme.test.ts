@@ -1,6 +1,7 @@
 // The tables of the README are those of the program. `npx tap --snapshot test/readme.test.ts` writes them.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import t from "tap";
+import { loadPlaces } from "../src/cli/completion/places.ts";
 import { nothingToDoList, optionTable, withoutEffectList } from "../src/config/table.ts";
 import { families } from "../src/metrics/families.ts";
 
@@ -11,7 +12,17 @@ function metricTable(): string {
   return ["| metric | type | labels | |", "|---|---|---|---|", ...rows].join("\n");
 }
 
-const tables: Record<string, () => string> = {
+/** Commands that do something; groups are only the way to them. */
+async function commandTable(): Promise<string> {
+  const places = await loadPlaces();
+  const rows = places
+    .filter(({ path, subcommands }) => path !== "" && subcommands.length === 0)
+    .map(({ path, doc }) => `| \`${path}\` | ${doc.replaceAll("|", "\\|")} |`);
+  return ["| command | |", "|---|---|", ...rows].join("\n");
+}
+
+const tables: Record<string, () => string | Promise<string>> = {
+  commands: commandTable,
   options: optionTable,
   "without effect": withoutEffectList,
   "nothing to do": nothingToDoList,
@@ -23,7 +34,7 @@ for (const [name, table] of Object.entries(tables))
     const text = readFileSync("README.md", "utf8");
     const parts = text.split(new RegExp(`(<!-- /?${name} -->)`));
     t.equal(parts.length, 5, `one <!-- ${name} --> and one <!-- /${name} -->`);
-    const written = `\n\n${table()}\n\n`;
+    const written = `\n\n${await table()}\n\n`;
     if (process.env["TAP_SNAPSHOT"] === "1") {
       parts[2] = written;
       writeFileSync("README.md", parts.join(""));
