@@ -48,7 +48,7 @@ export type RemoteExecDeps = {
   events: Pick<EventBus, "onRemoteExec">;
   ask: AskSelf;
   /** With whose rights jobs are read and results written; "" for the default token. */
-  token(): string;
+  token: () => string;
   programs: ProgramWorld;
   timers: Timers;
   log: Log;

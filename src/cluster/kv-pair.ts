@@ -39,12 +39,14 @@ export function parseKvPairs(json: string): Result<KvPair[], string> {
   try {
     value = JSON.parse(json.replaceAll(/"Flags": *(\d+)/g, '"Flags":"$1"'));
   } catch {
-    return fail("the answer is not JSON");
+    return fail("it is not JSON");
   }
   const decoded = decodeShape(pairsShape, value, { unknown: undefined });
-  if (!decoded.ok) return fail(`the answer is not understood: ${decoded.error}`);
+  if (!decoded.ok) return decoded;
+  const pairs = decoded.value ?? [];
+  if (!pairs.every(({ Flags }) => /^\d{0,20}$/.test(Flags))) return fail("Flags is no number");
   return ok(
-    (decoded.value ?? []).map((each) => ({
+    pairs.map((each) => ({
       key: each.Key,
       value: each.Value,
       flags: BigInt(each.Flags),

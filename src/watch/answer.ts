@@ -37,7 +37,7 @@ export function readAnswer(plan: WatchPlan, answer: WatchAnswer): Result<string,
     return fail(`Unexpected response code: ${status} (${text.trim()})`);
   if (isKv) {
     const pairs = parseKvPairs(text);
-    if (!pairs.ok) return pairs;
+    if (!pairs.ok) return fail(`the answer is not understood: ${pairs.error}`);
     const texts = pairs.value.map(renderKvPair);
     return ok(plan.type === "key" ? (texts[0] ?? "null") : `[${texts.join(",")}]`);
   }

@@ -1,7 +1,8 @@
 /** Entries of the KV store as `/v1/kv` shows them. */
 import { fail, ok, type Result } from "../../base.ts";
 import { decodeShape } from "../../cluster/decode.ts";
-import { loosely, understood } from "../answer.ts";
+import { parseKvPairs } from "../../cluster/kv-pair.ts";
+import { understood } from "../answer.ts";
 import { HttpFailure, type Answer, type HttpClient } from "../client.ts";
 import { attempt } from "../command.ts";
 
@@ -15,20 +16,6 @@ export type Entry = {
   createIndex: number;
   modifyIndex: number;
 };
-
-const entriesShape = {
-  list: {
-    struct: {
-      Key: "string",
-      Value: "string",
-      Flags: "string",
-      LockIndex: "int",
-      Session: "string",
-      CreateIndex: "int",
-      ModifyIndex: "int",
-    },
-  },
-} as const;
 
 /** JSON whose members `flags` are texts, so that no number of 64 bits is rounded. Throws what JSON.parse throws. */
 export function parseWithExactFlags(json: string): unknown {
@@ -68,15 +55,10 @@ async function found(
 }
 
 function toEntries({ text }: Answer): Entry[] {
-  const entries = understood(decodeShape(entriesShape, parseWithExactFlags(text), loosely)) ?? [];
-  return entries.map((entry) => ({
-    key: entry.Key,
-    value: Buffer.from(entry.Value, "base64"),
-    flags: entry.Flags,
-    lockIndex: entry.LockIndex,
-    session: entry.Session,
-    createIndex: entry.CreateIndex,
-    modifyIndex: entry.ModifyIndex,
+  return understood(parseKvPairs(text)).map((pair) => ({
+    ...pair,
+    value: Buffer.from(pair.value, "base64"),
+    flags: String(pair.flags),
   }));
 }
 

@@ -1,5 +1,6 @@
 /** The calls to the KV store that locks are made of. */
 import { parseKvPairs, type KvPair } from "../../cluster/kv-pair.ts";
+import { understood } from "../answer.ts";
 import { HttpFailure, type HttpClient, type Query } from "../client.ts";
 import { keyPath } from "../kv/entries.ts";
 
@@ -51,9 +52,8 @@ export function createLockStore(http: HttpClient): LockStore {
     const { status, text } = answer;
     if (status !== 404 && (status < 200 || status > 299))
       throw new HttpFailure(status, `Unexpected response code: ${status} (${text.trim()})`);
-    const pairs = status === 404 ? { ok: true as const, value: [] } : parseKvPairs(text);
-    if (!pairs.ok) throw new HttpFailure(0, pairs.error);
-    return { pairs: pairs.value, index: typeof at === "string" ? at : "" };
+    const pairs = status === 404 ? [] : understood(parseKvPairs(text));
+    return { pairs, index: typeof at === "string" ? at : "" };
   }
   const isDone = (text: string) => text.trim() === "true";
   const limit = { timeoutMs: CALL_LIMIT_MS };
