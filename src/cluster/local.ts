@@ -131,7 +131,8 @@ function putCheck(
   const id = fields.checkId;
   const previous = state.checks.get(id);
   const { status, output } = previous?.fields ?? fields;
-  // A reload does not prolong a TTL. Registering by API does, as in Consul.
+  // A reload does not prolong a TTL, nor the time that a service may be critical. Registering by API
+  // does, as in Consul: whoever still registers a service wants it.
   const goesOn =
     source === "config" &&
     previous?.source === "config" &&
@@ -143,7 +144,7 @@ function putCheck(
     definition,
     token,
     source,
-    criticalSinceMs: previous?.criticalSinceMs,
+    criticalSinceMs: goesOn ? previous.criticalSinceMs : undefined,
     isOutputDeferred: goesOn && previous.isOutputDeferred,
   });
   const outputs: LocalOutput[] = [

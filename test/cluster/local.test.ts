@@ -387,6 +387,23 @@ t.test("deregister_critical_service_after", async (t) => {
   t.notOk(world.disk.has("services/web"));
 });
 
+t.test(
+  "the time that a service may be critical begins anew when it is registered again",
+  async (t) => {
+    const world = await started();
+    const after = { DeregisterCriticalServiceAfter: "2m" };
+    const web = { Name: "web", Check: { CheckID: "c", TCP: "h:1", Interval: "10s", ...after } };
+    for (let i = 0; i < 6; i++) {
+      await world.register(web);
+      await world.pass(100_000);
+      t.same(services(world), ["consul", "web"], "Consul's SetCheckState");
+      t.equal(inCatalog(world, "c"), "critical nobody there", "what is known of it stays");
+    }
+    await world.pass(60_000);
+    t.same(services(world), ["consul"]);
+  },
+);
+
 t.test("probes run, their thresholds count, and stop with their check", async (t) => {
   const world = await started();
   await world.check({ Name: "up", TCP: "h:1", Interval: "10s", SuccessBeforePassing: 3 });
