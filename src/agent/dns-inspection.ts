@@ -53,12 +53,20 @@ export function createDnsInspection(deps: {
       const wanted = parseSelection(selection);
       return wanted.ok ? ok(listed(forwarder, wanted.value, clock)) : wanted;
     },
-    flush(selection) {
+    async flush(selection) {
       const wanted = parseSelection(selection);
       if (!wanted.ok) return wanted;
-      const count = forwarder.flush(wanted.value);
-      resolver.flush(wanted.value);
-      return ok(count);
+      const slices = forwarder.flush(wanted.value);
+      for (;;) {
+        const { done, value } = slices.next();
+        if (done === true) {
+          resolver.flush(wanted.value);
+          return ok(value);
+        }
+        // DNS and other requests go first.
+        // oxlint-disable-next-line no-await-in-loop -- one slice after the other
+        await new Promise<void>((resume) => setImmediate(resume));
+      }
     },
     upstreams: () => {
       const nowMs = clock.monotonicMs();

@@ -79,8 +79,8 @@ export class Key {
 /** Octets of a key behind the name. */
 const KEY_TAIL = 6;
 
-/** Entries that a listing looks at in one go. */
-const LIST_SLICE = 256;
+/** Entries that a listing or a flush looks at in one go. */
+const SLICE = 256;
 
 /** One octet, one character: every octet has a character of its own. */
 const text = new TextDecoder("latin1");
@@ -177,12 +177,12 @@ export type Cache = {
   /** `growing`: each failure in a row is remembered longer. */
   storeFailure(key: Key, growing: boolean, nowMs: number): void;
   forgetFailures(): void;
-  /** Drops what is selected; how many entries. */
-  flush(wanted: Selection): number;
   /**
-   * What is selected, one by one; undefined after every LIST_SLICE entries looked at, where the caller
-   * may pause. What changes meanwhile may be missing. Counts no hits and changes no order.
+   * Drops what is selected, as far as it is driven: undefined after every SLICE entries looked at, where
+   * the caller may pause, in the end how many entries went.
    */
+  flush(wanted: Selection): Generator<undefined, number>;
+  /** What is selected, one by one, with the same pauses. Counts no hits and changes no order. */
   list(wanted: Selection): Iterable<{ key: string; entry: Entry } | undefined>;
   clear(): void;
   stats(): CacheStats;
@@ -274,29 +274,24 @@ export function createCache(limits: CacheLimits): Cache {
       failures.set(key.exact, { untilMs: nowMs + FAILURE_SECONDS[step]! * 1000, step });
     },
     forgetFailures: () => failures.clear(),
-    flush(wanted) {
-      const isWanted = selector(wanted);
+    *flush(wanted) {
       let count = 0;
+      for (const found of selected(wanted, failures)) {
+        if (found === undefined) yield undefined;
+        else failures.delete(found.key);
+      }
       for (const store of [answers, denials])
-        for (const key of store.keys())
-          if (isWanted(key)) {
-            store.delete(key);
+        for (const found of selected(wanted, store)) {
+          if (found === undefined) yield undefined;
+          else if (store.delete(found.key)) {
             count++;
+            evictions.flushed++;
           }
-      evictions.flushed += count;
-      for (const key of failures.keys()) if (isWanted(key)) failures.delete(key);
+        }
       return count;
     },
     *list(wanted) {
-      const isWanted = selector(wanted);
-      let seen = 0;
-      for (const store of [answers, denials])
-        // A copy: the order of the store changes with every hit.
-        for (const key of [...store.keys()]) {
-          if (++seen % LIST_SLICE === 0) yield undefined;
-          const entry = isWanted(key) ? store.peek(key) : undefined;
-          if (entry !== undefined) yield { key, entry };
-        }
+      for (const store of [answers, denials]) yield* selected(wanted, store);
     },
     clear() {
       evictions.flushed += answers.size + denials.size;
@@ -315,6 +310,24 @@ export function createCache(limits: CacheLimits): Cache {
       evictions: { ...evictions },
     }),
   };
+}
+
+/** undefined after every SLICE entries looked at. What comes or goes meanwhile disturbs nothing. */
+function* selected<V extends object>(
+  wanted: Selection,
+  store: LRUCache<string, V>,
+): Generator<{ key: string; entry: V } | undefined, void> {
+  const isWanted = selector(wanted);
+  // The order of the store changes with every hit, so its own iterators cannot be paused, and a copy of
+  // a million keys takes 0.4 s. The Map below it has a fixed order.
+  const { keyMap } = LRUCache.unsafeExposeInternals(store);
+  let left = keyMap.size; // new ones come at the end: not more than there were
+  for (const key of keyMap.keys()) {
+    if (left-- === 0) return;
+    if (left % SLICE === 0) yield undefined;
+    const entry = isWanted(key) ? store.peek(key) : undefined;
+    if (entry !== undefined) yield { key, entry };
+  }
 }
 
 /** A denial of the name (type 0) answers every type, so it is selected by each. */

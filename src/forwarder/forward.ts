@@ -49,9 +49,8 @@ export type Forwarder = {
   forwardFirstReply: Forward;
   /** Takes effect with the next question. What is kept stays, unless the set of servers is another one. */
   reload(settings: ForwarderSettings): void;
-  /** Drops entries of the cache; how many. */
-  flush(wanted: Selection): number;
-  /** Entries of the cache, in slices: see Cache.list. */
+  /** Drops entries of the cache, in slices: see Cache. */
+  flush(wanted: Selection): Iterator<undefined, number>;
   list: Cache["list"];
   stats(): ForwarderStats;
   /** Ends every question with `failed` and closes all sockets. */
@@ -403,7 +402,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
       if (otherLimits) cache = cacheFor(changed);
       else if (otherServers) cache?.clear();
     },
-    flush: (wanted) => cache?.flush(wanted) ?? 0,
+    flush: (wanted) => cache?.flush(wanted) ?? nothingToFlush,
     list: (wanted) => cache?.list(wanted) ?? [],
     stats: () => ({
       ...counts,
@@ -429,6 +428,10 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     },
   };
 }
+
+const nothingToFlush: Iterator<undefined, number> = {
+  next: () => ({ done: true, value: 0 }),
+};
 
 function cacheFor(settings: ForwarderSettings): Cache | null {
   return settings.cacheEnabled && settings.cacheOctets > 0 ? createCache(settings) : null;

@@ -26,7 +26,7 @@ export type DnsInspection = {
   /** undefined: a place to pause. */
   entries(selection: CacheSelection): Result<Iterable<Record<string, unknown> | undefined>, string>;
   /** How many entries went. */
-  flush(selection: CacheSelection): Result<number, string>;
+  flush(selection: CacheSelection): Promise<Result<number, string>>;
   upstreams(): Record<string, unknown>[];
 };
 
@@ -121,9 +121,9 @@ function linesOf(
 }
 
 /** The same parameters; without any everything goes. */
-function answerFlush(call: Call, dns: DnsInspection): Reply {
+async function answerFlush(call: Call, dns: DnsInspection): Promise<Response> {
   requireRight(call.authorizer().operatorWrite());
-  return call.json({ Removed: required(dns.flush(selectionOf(call))) });
+  return call.json({ Removed: required(await dns.flush(selectionOf(call))) });
 }
 
 function required<T>(result: Result<T, string>): T {

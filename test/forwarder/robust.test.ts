@@ -3,7 +3,17 @@ import t from "tap";
 import packet, { type Answer } from "dns-packet";
 import { equalNames, formatName } from "../../src/dns/name.ts";
 import { TYPE } from "../../src/dns/rr.ts";
-import { a, cname, createWorld, reply, seededRandom, silent, soa, wireName } from "./world.ts";
+import {
+  a,
+  cname,
+  createWorld,
+  flushAll,
+  reply,
+  seededRandom,
+  silent,
+  soa,
+  wireName,
+} from "./world.ts";
 
 const names = (name: string): Answer[] => [
   cname(name, "x.example.test"),
@@ -84,7 +94,7 @@ for (const { type, sections } of originals)
       );
       for (spoilt of damaged(whole)) {
         count++;
-        world.forwarder.flush({ name: wireName("."), subtree: true, type: null });
+        flushAll(world.forwarder.flush({ name: wireName("."), subtree: true, type: null }));
         const asked = world.ask("www.example.test", type);
         world.settle();
         if (asked.calls !== 1) problems.push(`${spoilt.toString("hex")}: ${asked.calls} answers`);

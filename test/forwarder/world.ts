@@ -324,3 +324,11 @@ export function inWords({ answer }: Reply): string {
   if (answer.tc) words.push("TC");
   return words.join(" ") || "NODATA";
 }
+
+/** Flushes to the end; how many entries went. */
+export function flushAll(slices: Iterator<undefined, number>): number {
+  for (;;) {
+    const { done, value } = slices.next();
+    if (done === true) return value;
+  }
+}
