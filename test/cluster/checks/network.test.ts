@@ -263,6 +263,16 @@ t.test("HTTP: odd answers and headers", async (t) => {
   t.match(yes, /^passing .* Output: y{4096}$/);
   t.ok(performance.now() - startedMs < 30_000, "a body without end is not read to the timeout");
 
+  const continuing = createTcp((socket) => {
+    socket.on("error", () => {});
+    socket.once("data", () => socket.write("HTTP/1.1 100 Continue\r\n\r\n".repeat(6)));
+  });
+  const more = `http://127.0.0.1:${await listen(t, continuing)}/`;
+  t.equal(
+    await run({ HTTP: more, Timeout: "60s" }),
+    `critical Get "${more}": too many 1xx informational responses`,
+  );
+
   let seen: IncomingMessage["rawHeaders"] = [];
   const web = createHttp((request, response) => {
     seen = request.rawHeaders;

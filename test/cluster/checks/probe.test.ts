@@ -152,6 +152,9 @@ t.test("HTTP: an address that is none is taken, and the check says why it fails"
       status: "critical",
       output: `Get "${address}": unsupported protocol scheme "${scheme}"`,
     });
+  t.match(await run({ HTTP: "http://127.0.0.1:99999/" }).result, {
+    output: 'Get "http://127.0.0.1:99999/": invalid URL',
+  });
 });
 
 t.test("TCP: accepted, refused, unusable address", async (t) => {

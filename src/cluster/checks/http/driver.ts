@@ -19,6 +19,9 @@ import { critical, runOnce, type Prober } from "../run/driver.ts";
 const MAX_REDIRECTS = 10;
 /** The rest of a longer body is not waited for: one without end would take a processor till the timeout. */
 const MAX_BODY_OCTETS = 1_048_576;
+/** Go's transport too fails with the sixth: a target that sends nothing else would take a processor. */
+const MAX_INFORMATIONAL = 5;
+const HAS_SCHEME = /^[a-z][a-z0-9+.-]*:/i;
 
 // No keep-alive: an idle connection that the service closes would make the next run fail. No TLS
 // session is taken up again, so that every run sees the certificate.
@@ -41,7 +44,9 @@ export function createHttpProbe(options: DialOptions): Prober {
         `${method[0]}${method.slice(1).toLowerCase()} ${JSON.stringify(check.http)}: ${why}`,
       );
     if (!URL.canParse(check.http))
-      return Promise.resolve(failure('unsupported protocol scheme ""'));
+      return Promise.resolve(
+        failure(HAS_SCHEME.test(check.http) ? "invalid URL" : 'unsupported protocol scheme ""'),
+      );
     const first = new URL(check.http);
     let answer: Answer | undefined;
     // Once the head is there it counts, whatever becomes of the body: as in Consul.
@@ -61,6 +66,11 @@ export function createHttpProbe(options: DialOptions): Prober {
           request = sent;
           sent.on("error", (error) => finish(ended(dialError(addressOf(url), error))));
           sent.on("response", (response) => read(sent, response, to));
+          let informational = 0;
+          sent.on("information", () => {
+            if (++informational > MAX_INFORMATIONAL)
+              finish(failure("too many 1xx informational responses"));
+          });
           sent.end(to.body);
         } catch (error) {
           finish(failure(dialError(addressOf(url), error))); // a header or method that HTTP forbids
