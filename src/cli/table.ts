@@ -1,5 +1,5 @@
 /** Columns as Consul prints them: two blanks between, every cell but the last padded. */
-import { styleText } from "node:util";
+import { stripVTControlCharacters, styleText } from "node:util";
 import type { World } from "./world.ts";
 
 /**
@@ -23,7 +23,7 @@ export function table(rows: readonly (readonly string[])[], world: World): strin
 
 /** Characters as a terminal counts them, colours left out. */
 function width(cell: string): number {
-  return [...cell.replaceAll(/\u001b\[\d+(;\d+)*m/g, "")].length;
+  return Array.from(stripVTControlCharacters(cell)).length;
 }
 
 /** Colour on a terminal, plain text elsewhere. */

@@ -1,67 +1,11 @@
 /** Families of the DNS front: questions, replies, answer table. */
+import { RCODE_NAMES, TYPE_NAMES } from "../dns/presentation.ts";
 import { counter, gauge, type Family, type ResolverFigures, type Sample } from "./family.ts";
 
-/** Names of the RCODEs that occur (RFC 6895 2.3). */
-const RCODES = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"];
-const BADVERS = 16;
-function rcodeName(rcode: number): string {
-  return rcode === BADVERS ? "BADVERS" : (RCODES[rcode] ?? String(rcode));
-}
-
-/** Names of the QTYPEs that are counted apart (IANA registry of resource record types). */
-const QTYPES: Readonly<Record<string, string>> = {
-  1: "A",
-  2: "NS",
-  5: "CNAME",
-  6: "SOA",
-  12: "PTR",
-  13: "HINFO",
-  15: "MX",
-  16: "TXT",
-  17: "RP",
-  18: "AFSDB",
-  24: "SIG",
-  25: "KEY",
-  28: "AAAA",
-  29: "LOC",
-  33: "SRV",
-  35: "NAPTR",
-  36: "KX",
-  37: "CERT",
-  39: "DNAME",
-  41: "OPT",
-  43: "DS",
-  44: "SSHFP",
-  45: "IPSECKEY",
-  46: "RRSIG",
-  47: "NSEC",
-  48: "DNSKEY",
-  50: "NSEC3",
-  51: "NSEC3PARAM",
-  52: "TLSA",
-  53: "SMIMEA",
-  55: "HIP",
-  59: "CDS",
-  60: "CDNSKEY",
-  61: "OPENPGPKEY",
-  62: "CSYNC",
-  63: "ZONEMD",
-  64: "SVCB",
-  65: "HTTPS",
-  99: "SPF",
-  108: "EUI48",
-  109: "EUI64",
-  249: "TKEY",
-  250: "TSIG",
-  251: "IXFR",
-  252: "AXFR",
-  253: "MAILB",
-  254: "MAILA",
-  255: "ANY",
-  256: "URI",
-  257: "CAA",
-};
-const typeName = (qtype: number | string): string => QTYPES[qtype] ?? "other";
+/** Shown also while there are none. */
+const LAST_PLAIN_RCODE = 5;
+const rcodeName = (rcode: number): string => RCODE_NAMES[rcode] ?? String(rcode);
+const typeName = (qtype: number | string): string => TYPE_NAMES[Number(qtype)] ?? "other";
 
 type Replies = ResolverFigures["replies"];
 
@@ -104,7 +48,7 @@ export const dnsFamilies: readonly Family[] = [
     type: "counter",
     read: (sources) => [
       ...[...sources.dns().responses]
-        .filter(([rcode, value]) => value > 0 || rcode < RCODES.length)
+        .filter(([rcode, value]) => value > 0 || rcode <= LAST_PLAIN_RCODE)
         .map(([rcode, value]) => ({ labels: { proto: "udp", rcode: rcodeName(rcode) }, value })),
       ...sums(sources.resolver().replies, ({ transport, rcode }) =>
         transport === "tcp" ? { proto: transport, rcode: rcodeName(rcode) } : undefined,

@@ -20,7 +20,7 @@ function dataText({ type, data }: { type: string; data: unknown }): string {
   const value = data as Record<string, unknown>;
   const dotted = (name: unknown) => `${String(name)}.`;
   if (type === "SRV")
-    return `${value["priority"]} ${value["weight"]} ${value["port"]} ${dotted(value["target"])}`;
+    return [value["priority"], value["weight"], value["port"], dotted(value["target"])].join(" ");
   if (type === "TXT")
     return (data as Buffer[])
       .map((each) => `"${each.toString().replaceAll(/["\\]/g, "\\$&")}"`)

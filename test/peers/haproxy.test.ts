@@ -18,11 +18,11 @@ const FOLLOW_LIMIT_MS = HOLD_MS + 3_000;
 
 type Proxy = {
   /** Answers of the stats socket. */
-  stats(command: string): Promise<string>;
+  stats: (command: string) => Promise<string>;
   /** `address:port` of the servers that take traffic. */
-  ready(): Promise<string[]>;
+  ready: () => Promise<string[]>;
   /** Who answers through the proxy: the text, or the status if it is none of ours. */
-  get(): Promise<string>;
+  get: () => Promise<string>;
 };
 
 async function startProxy(

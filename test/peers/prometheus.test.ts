@@ -84,7 +84,10 @@ t.test("it finds its targets by SRV records", { skip: skip || whyNoNamespace() }
   const { port } = web.address() as AddressInfo;
   const register = (id: string, on: number, more: object = {}) =>
     program.http("PUT", "/v1/agent/service/register", {
-      ...{ ID: id, Name: "web", Address: "127.0.0.1", Port: on },
+      ID: id,
+      Name: "web",
+      Address: "127.0.0.1",
+      Port: on,
       ...more,
     });
   await register("a", port, { Check: { CheckID: "a", TTL: "1h", Status: "passing" } });

@@ -22,7 +22,7 @@ export type Place = {
 /** All places in order of their paths. Loads every command. */
 export async function loadPlaces(): Promise<Place[]> {
   const loaded = await Promise.all(
-    Object.entries(cliCommands).map(async ([name, { load }]) => [name, await load()] as const),
+    Object.entries(cliCommands).map(async ([name, row]) => [name, await row.load()] as const),
   );
   const agent: Place = {
     path: "agent",
