@@ -48,9 +48,10 @@ t.test(
     const program = await startProgram(t);
     const { httpPort } = program;
     const file = join(temporaryDirectory(t), "pid");
-    const holder = startLock(t, httpPort, ["dead", `echo $$ > ${file}; echo in; exec sleep 100`]);
-    const place = startLock(t, httpPort, ["-n=2", "places", "echo in; exec sleep 100"]);
-    const other = startLock(t, httpPort, ["-n=2", "places", "echo in; exec sleep 100"]);
+    const command = (name: string) => `echo $$ > ${file}.${name}; echo in; exec sleep 100`;
+    const holder = startLock(t, httpPort, ["dead", command("lock")]);
+    const place = startLock(t, httpPort, ["-n=2", "places", command("place")]);
+    const other = startLock(t, httpPort, ["-n=2", "places", command("other")]);
     await Promise.all([holder, place, other].map((each) => each.says("in")));
     const next = startLock(t, httpPort, ["dead", "echo in"]);
     const third = startLock(t, httpPort, ["-n=2", "places", "echo in"]);
@@ -68,9 +69,11 @@ t.test(
     t.equal(await next.ended(), 0);
     t.equal(await third.ended(), 0);
     // What the killed one had started goes on without the lock, as with Consul: its keeper is gone.
-    const left = Number(readFileSync(file, "utf8"));
-    t.ok(existsSync(`/proc/${left}`));
-    process.kill(left);
+    for (const name of ["lock", "place"]) {
+      const left = Number(readFileSync(`${file}.${name}`, "utf8"));
+      t.ok(existsSync(`/proc/${left}`));
+      process.kill(left);
+    }
     other.child.kill("SIGTERM");
     t.equal(await other.ended(), 0);
   },
