@@ -35,7 +35,7 @@ t.test("exec", async (t) => {
     services: [{ name: "web", port: 80, tags: ["v1"] }],
   });
   const { httpPort } = program;
-  const quick = ["exec", "-wait=400ms", "-wait-repl=1ms"];
+  const quick = ["exec", "-wait=700ms", "-wait-repl=1ms"];
   const cli = (...args: string[]) => runCli(httpPort, [...quick, ...args]);
 
   await t.test("a command, its output and its end", async (t) => {
@@ -202,7 +202,7 @@ t.test("off by default; rights of the agent's token", async (t) => {
     acl: { enabled: true, default_policy: "deny", tokens: { initial_management: root } },
   });
   const run = () =>
-    runCli(closed.httpPort, ["exec", "-wait=400ms", `-token=${root}`, "echo", "hi"]);
+    runCli(closed.httpPort, ["exec", "-wait=700ms", `-token=${root}`, "echo", "hi"]);
   t.match(await run(), { code: 0, out: "0 / 0 node(s) completed / acknowledged\n" });
   t.match(closed.output(), /failed to get remote exec job/);
   const put = (path: string, body: unknown) =>
