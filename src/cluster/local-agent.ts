@@ -6,7 +6,8 @@
 import { fail, ok, type Result } from "../base.ts";
 import type { Cancel, Clock, Log, Random, Timers } from "../ports.ts";
 import type { Writer } from "./blocked.ts";
-import { cutOutput, outputLimit } from "./checks/check.ts";
+import { createChangeLog } from "./checks/change-log.ts";
+import { cutOutput, intervalOf, outputLimit } from "./checks/check.ts";
 import type { KindFigures } from "./checks/figures.ts";
 import type { Probe } from "./checks/schedule.ts";
 import type { Command } from "./command.ts";
@@ -163,6 +164,7 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
   });
   const runners = createRunners({ ...deps, state, report });
   const admission = createAdmission({ ...deps, state });
+  const tellChange = createChangeLog(deps, "more checks changed");
 
   /** A result of a running check. Nobody waits for it. */
   function report(id: string, status: string, output: string): void {
@@ -174,8 +176,11 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
     const nowMs = clock.monotonicMs();
     const options = { nowMs, checkUpdateIntervalMs, discardOutput: discardCheckOutput };
     const known = state.checks.get(id);
-    if (known?.definition && known.fields.status !== status && isStatus(status))
+    if (known?.definition && known.fields.status !== status && isStatus(status)) {
       runners.figures.changed(kindOfCheck(known.definition), status);
+      const fields = { check: id, service: known.fields.serviceId, before: known.fields.status };
+      tellChange({ message: `check is now ${status}`, status, fields });
+    }
     return updateCheck(state, id, { status, output }, options);
   }
 
@@ -251,6 +256,8 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
   function startCheck(id: string, check: CheckDefinition | null): void {
     if (check === null || isStopped) return stopCheck(id);
     cancelDeferred(id);
+    if (check.intervalMs > 0 && check.intervalMs < intervalOf(check))
+      log("warn", "check has an interval below the minimum of 1s", { check: id });
     runners.start(id, check, outputLimit(check, deps.settings().checkOutputMaxSize));
   }
 
@@ -356,7 +363,18 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
         return ok(undefined);
       });
     },
-    setMaintenance: (target) => performResult(setMaintenance(state, target)),
+    setMaintenance(target) {
+      const set = setMaintenance(state, target);
+      const { enable, serviceId, reason } = target;
+      if (set.ok && set.value.length > 0) {
+        const what = `${serviceId === undefined ? "node" : "service"} ${enable ? "entered" : "left"}`;
+        log("info", `${what} maintenance mode`, {
+          ...(serviceId === undefined ? {} : { service: serviceId }),
+          ...(enable && reason !== "" ? { reason } : {}),
+        });
+      }
+      return performResult(set);
+    },
     catalogChanged(topics) {
       for (const topic of topics)
         if (topic.startsWith("node:") && topic === `node:${deps.own().node.node.toLowerCase()}`)

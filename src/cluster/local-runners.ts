@@ -54,7 +54,7 @@ export function createRunners(deps: {
     clock,
     timers,
     expired(id, output) {
-      log("warn", "check missed its TTL, is now critical", { check: id });
+      log("warn", "check missed its TTL", { check: id });
       report(id, "critical", output);
     },
   });

@@ -4,6 +4,7 @@
  */
 import type { Cancel } from "../../ports.ts";
 import type { CheckStatus, ProbeResult } from "../checks/check.ts";
+import { createChangeLog } from "../checks/change-log.ts";
 import { createSchedule, type Probe, type Schedule } from "../checks/schedule.ts";
 import type { CheckFields } from "../command.ts";
 import { newCheckFields } from "../definition.ts";
@@ -27,9 +28,6 @@ import { createWrites } from "./writes.ts";
 export const MAX_TARGETS = 10_000;
 /** Changes of the catalog are looked at together, at most this late. */
 const LOOK_MS = 100;
-
-/** Changes of status named in the log; when full, the others are counted in a line a second later or more. */
-const LINES_PER_SECOND = 20;
 
 /** Outputs of the node's check, consul-esm's. */
 const ALIVE: ProbeResult = { status: "passing", output: "Node alive or reachable" };
@@ -76,8 +74,7 @@ export function createWatch(deps: MonitorDeps, counts: WatchCounts): Watch {
   let targetCount = 0;
   let armed: Cancel | undefined;
   let saidFull = false;
-  let lines = 0;
-  let linesSinceMs = -Infinity;
+  const tell = createChangeLog(deps, "more external checks changed");
 
   const writes = createWrites({ propose: deps.propose, timers, counts });
   const world = { clock, timers, random };
@@ -227,16 +224,8 @@ export function createWatch(deps: MonitorDeps, counts: WatchCounts): Watch {
 
   function changed(node: string, check: string, before: string, { status }: ProbeResult): void {
     counts.statusChanges++;
-    const nowMs = clock.monotonicMs();
-    if (nowMs - linesSinceMs >= 1000) {
-      if (lines > LINES_PER_SECOND)
-        log("warn", "more external checks changed", { count: lines - LINES_PER_SECOND });
-      lines = 0;
-      linesSinceMs = nowMs;
-    }
-    if (++lines > LINES_PER_SECOND) return;
-    const level = status === "critical" ? "warn" : "info";
-    log(level, "external check changed", { node, check, status, before });
+    const fields = { node, check, status, before };
+    tell({ message: "external check changed", status, fields });
   }
 
   function removeIfLongDead(key: string, running: Running, held: CheckRecord, nowMs: number): void {
