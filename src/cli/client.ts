@@ -3,6 +3,9 @@ import * as http from "node:http";
 import * as https from "node:https";
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 
+/** Octets that are kept of an answer that is a refusal; a message is not longer. */
+const REFUSAL_OCTETS = 64 * 1024;
+
 /** A request that got no answer (status 0) or one that is no success. */
 export class HttpFailure extends Error {
   readonly status: number;
@@ -73,6 +76,12 @@ export type ClientOptions = {
 /** A client; nothing is connected before the first request. Throws HttpFailure for a bad address. */
 export function openClient(options: ClientOptions): HttpClient {
   const to = parseAddress(options.address);
+  const headers = {
+    ...(options.token === "" ? {} : { "X-Consul-Token": headerText(options.token) }),
+    ...(options.basicAuth === ""
+      ? {}
+      : { Authorization: `Basic ${Buffer.from(options.basicAuth).toString("base64")}` }),
+  };
   const send = to.isTls ? https.request : http.request;
   const tls = to.isTls ? tlsOptions(options.tls) : {};
   const agent = to.isTls
@@ -91,10 +100,7 @@ export function openClient(options: ClientOptions): HttpClient {
         method,
         path: target,
         headers: {
-          ...(options.token === "" ? {} : { "X-Consul-Token": options.token }),
-          ...(options.basicAuth === ""
-            ? {}
-            : { Authorization: `Basic ${Buffer.from(options.basicAuth).toString("base64")}` }),
+          ...headers,
           ...(body.type === undefined ? {} : { "Content-Type": body.type }),
           ...(body.octets === undefined ? {} : { "Content-Length": body.octets.length }),
           ...ask.headers,
@@ -144,21 +150,36 @@ export function openClient(options: ClientOptions): HttpClient {
   };
 }
 
-function refusal({ status, text }: Answer): HttpFailure {
-  return new HttpFailure(status, `Unexpected response code: ${status} (${text.trim()})`);
+function refusal({ status, text, headers: { location } }: Answer): HttpFailure {
+  const said = text.trim() || (location === undefined ? "" : `moved to ${location}`);
+  return new HttpFailure(status, `Unexpected response code: ${status} (${said})`);
+}
+
+/** A token as the octets of a header. Throws HttpFailure if it can be none, as a file of two lines. */
+function headerText(token: string): string {
+  if (/[\0-\u0008\n-\u001f\u007f]/.test(token))
+    throw new HttpFailure(0, 'net/http: invalid header field value for "X-Consul-Token"');
+  return Buffer.from(token).toString("latin1");
 }
 
 async function whole(response: IncomingMessage, what: string): Promise<Answer> {
+  const { statusCode: status = 0 } = response;
+  const limit = status >= 200 && status <= 299 ? Infinity : REFUSAL_OCTETS;
   const chunks: Uint8Array[] = [];
+  let length = 0;
   try {
-    for await (const chunk of response) chunks.push(chunk as Uint8Array);
+    for await (const chunk of response) {
+      chunks.push(chunk as Uint8Array);
+      length += (chunk as Uint8Array).length;
+      if (length >= limit) break; // which closes the connection
+    }
   } catch (error) {
-    throw new HttpFailure(0, `${what}: the answer broke off: ${String(error)}`);
+    throw new HttpFailure(0, `${what}: the answer broke off: ${brokenOff(error)}`);
   }
-  const octets = Buffer.concat(chunks);
+  const octets = Buffer.concat(chunks).subarray(0, limit);
   const text = octets.toString("utf8");
   return {
-    status: response.statusCode ?? 0,
+    status,
     headers: response.headers,
     octets,
     text,
@@ -170,6 +191,12 @@ async function whole(response: IncomingMessage, what: string): Promise<Answer> {
       }
     },
   };
+}
+
+/** The other side went away: Go's words. */
+function brokenOff(error: unknown): string {
+  const { code = "", message } = error as Error & { code?: string };
+  return code === "ECONNRESET" || message === "aborted" ? "unexpected EOF" : message;
 }
 
 /** A body that breaks off ends the request with the reason. */

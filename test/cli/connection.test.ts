@@ -174,6 +174,10 @@ t.test("HTTPS", { skip: noCertificates }, async (t) => {
 t.test("servers that are no agents", async (t) => {
   const server = createServer((request, response) => {
     if (request.url === "/slow") return;
+    if (request.url === "/refused") return void response.writeHead(500).end("x".repeat(1e6));
+    if (request.url === "/moved") return void response.writeHead(301, { location: "/to" }).end();
+    if (request.url === "/token")
+      return void response.end(JSON.stringify(request.headers["x-consul-token"]));
     if (request.url === "/cut") {
       response.writeHead(200, { "Content-Length": "100" });
       response.write("half");
@@ -188,10 +192,10 @@ t.test("servers that are no agents", async (t) => {
     server.close();
   });
   const { port } = server.address() as AddressInfo;
-  const client = (below: string) =>
+  const client = (below: string, token = "") =>
     openClient({
       address: `http://127.0.0.1:${port}${below}`,
-      token: "",
+      token,
       basicAuth: "",
       datacenter: "",
       stale: false,
@@ -201,7 +205,20 @@ t.test("servers that are no agents", async (t) => {
   await t.rejects(http.request("GET", "/slow", { timeoutMs: 50 }), {
     message: `Get "http://127.0.0.1:${port}/slow": request timed out`,
   });
-  await t.rejects(http.request("GET", "/cut"), { message: /^Get \/cut: the answer broke off: / });
+  await t.rejects(http.request("GET", "/cut"), {
+    message: "Get /cut: the answer broke off: unexpected EOF",
+  });
+  await t.rejects(http.request("GET", "/refused"), {
+    message: `Unexpected response code: 500 (${"x".repeat(64 * 1024)})`,
+  });
+  await t.rejects(http.request("GET", "/moved"), {
+    message: "Unexpected response code: 301 (moved to /to)",
+  });
+  t.equal(
+    (await client("", "süß").request("GET", "/token")).json(),
+    Buffer.from("süß").toString("latin1"),
+  );
+  t.throws(() => client("", "a\nb"), { message: /invalid header field value/ });
   const answer = await http.request("GET", "/page");
   t.throws(() => answer.json(), { message: "Get /page: the answer is not JSON" });
   t.same((await client("/below/").request("GET", "/ok")).json(), {}, "a path before all paths");
