@@ -66,6 +66,10 @@ export async function main(
   if (/^(help|--?help|--?h)$/.test(name) && /^[^-]/.test(args[0] ?? ""))
     return main([...args, "-help"], terminal, runAgent);
   if (/^--?(help|h)$/.test(name)) return printHelp([], terminal);
+  if (name.startsWith("-") && args.some((word) => isCommand(word))) {
+    terminal.err("Invalid flags before the subcommand. Put them behind it, please.\n");
+    return 1;
+  }
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   const other = Object.hasOwn(cliCommands, name) ? cliCommands[name] : undefined;
   if (other !== undefined)
@@ -75,6 +79,10 @@ export async function main(
     return unknownCommand;
   }
   return command.run(args, terminal, runAgent);
+}
+
+function isCommand(word: string): boolean {
+  return Object.hasOwn(commands, word) || Object.hasOwn(cliCommands, word);
 }
 
 async function agent(

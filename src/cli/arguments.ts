@@ -36,7 +36,8 @@ export async function readData(
   if (argument === "-")
     return attemptRead(`${prefix}Failed to read stdin`, () => world.readInput());
   if (!argument.startsWith("@")) return Buffer.from(argument);
-  return attemptRead(`${prefix}Failed to read file`, () => readFileSync(argument.slice(1)));
+  const path = argument.slice(1);
+  return attemptRead(`${prefix}Failed to read file`, () => readFileSync(path), path);
 }
 
 /** The same as text. */
@@ -51,11 +52,12 @@ export async function readText(
 async function attemptRead(
   what: string,
   read: () => Uint8Array | Promise<Uint8Array>,
+  path?: string,
 ): Promise<Uint8Array> {
   try {
     return await read();
   } catch (error) {
-    throw new CommandFailure(`${what}: ${fileReason(error)}`);
+    throw new CommandFailure(`${what}: ${fileReason(error, path)}`);
   }
 }
 

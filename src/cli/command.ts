@@ -51,7 +51,14 @@ export type CommandGroup = {
   otherwise?: Command;
 };
 
-type About<F extends Flags> = { doc: string; usage: string; detail?: string; flags: F };
+type About<F extends Flags> = {
+  doc: string;
+  usage: string;
+  detail?: string;
+  flags: F;
+  /** Its arguments are a program's command line: `-h` there is the program's. */
+  runsProgram?: true;
+};
 
 /** A command that needs no agent. `run` resolves with the exit code. */
 export function command<const F extends Flags>(
@@ -69,9 +76,11 @@ export function command<const F extends Flags>(
         if (isHelp(args)) return printed(world, commandHelp(path, self), 0);
         const parsed = parseFlags(flags, args);
         if (!parsed.ok) throw new UsageFailure(parsed.error);
-        if (isHelp(parsed.value.rest.slice(0, 1)))
+        const { rest } = parsed.value;
+        const words = wordsBefore("--", args, args.length - rest.length);
+        if ((about.runsProgram === true ? words.slice(0, 1) : words).some(isHelpWord))
           return printed(world, commandHelp(path, self), 0);
-        return about.run({ flags: parsed.value.values, args: parsed.value.rest, world });
+        return about.run({ flags: parsed.value.values, args: rest, world });
       }),
   };
   return self;
@@ -122,8 +131,17 @@ export async function attempt<T>(what: string, request: Promise<T>): Promise<T> 
   }
 }
 
+function wordsBefore(end: string, args: readonly string[], from: number): readonly string[] {
+  const at = args.indexOf(end);
+  return args.slice(from, at < 0 ? undefined : at);
+}
+
 function isHelp(args: readonly string[]): boolean {
-  return /^--?h(elp)?$/.test(args[0] ?? "");
+  return isHelpWord(args[0] ?? "");
+}
+
+function isHelpWord(word: string): boolean {
+  return /^--?h(elp)?$/.test(word);
 }
 
 async function printed(world: World, text: string, code: number): Promise<number> {

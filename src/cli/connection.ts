@@ -89,7 +89,7 @@ function tokenOf(flags: FlagValues<HttpFlags>, variable: (name: string) => strin
 }
 
 function read(path: string): string {
-  return attemptRead(() => readFileSync(path, "utf8"));
+  return attemptRead(path, () => readFileSync(path, "utf8"));
 }
 
 /** Of a file without one the TLS library would take nothing, and say nothing. */
@@ -101,16 +101,16 @@ function readCertificates(path: string): string {
 }
 
 function readAll(directory: string): string[] {
-  return attemptRead(() => readdirSync(directory).toSorted()).map((name) =>
+  return attemptRead(directory, () => readdirSync(directory).toSorted()).map((name) =>
     readCertificates(join(directory, name)),
   );
 }
 
-function attemptRead<T>(run: () => T): T {
+function attemptRead<T>(path: string, run: () => T): T {
   try {
     return run();
   } catch (error) {
-    throw new HttpFailure(0, `Error connecting to the agent: ${fileReason(error)}`);
+    throw new HttpFailure(0, `Error connecting to the agent: ${fileReason(error, path)}`);
   }
 }
 

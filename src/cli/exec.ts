@@ -24,6 +24,7 @@ nothing has been heard; its exit code is 2 if it failed somewhere or did not fin
 a script is read from standard input.
 
     waypost exec -service=web uptime`,
+  runsProgram: true,
   flags: {
     ...filterFlags,
     prefix: flag.textWithDefault("_rexec", "Where the job and its results stand in the KV store."),

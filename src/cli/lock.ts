@@ -32,6 +32,7 @@ is 0 even if the command fails, unless -child-exit-code is given.
 
     waypost lock service/backup ./backup.sh
     waypost lock -n=2 -timeout=10s service/restart systemctl restart web`,
+  runsProgram: true,
   flags: {
     "child-exit-code": flag.boolean("Exit with 2 if the command fails."),
     n: flag.integer(1, "How many may hold the lock at a time."),

@@ -32,6 +32,7 @@ the variable CONSUL_INDEX; when it fails, the watch ends with exit code 1.
 
     waypost watch -type=key -key=config/port
     waypost watch -type=service -service=web -passingonly=true ./reload-proxy`,
+  runsProgram: true,
   flags: {
     type: flag.text("What to watch: key, keyprefix, services, nodes, service, checks or event."),
     key: flag.text("Key, for the type key."),

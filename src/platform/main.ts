@@ -1,4 +1,6 @@
+import { readFileSync } from "node:fs";
 import { main, type Terminal } from "../main.ts";
+import { fileReason } from "../cli/file-reason.ts";
 import type { World } from "../cli/world.ts";
 import type { Clock } from "../ports.ts";
 import { timers } from "./timers.ts";
@@ -32,9 +34,11 @@ function completionLine({
 
 /** For commands: their output is awaited, and a reader that went away ends them. */
 function world(): World {
-  process.stdout.on("error", (error: Error & { code?: string }) =>
-    process.exit(error.code === "EPIPE" ? 0 : 1),
-  );
+  process.stdout.on("error", (error: Error & { code?: string }) => {
+    if (error.code === "EPIPE") process.exit(0);
+    process.stderr.write(`${name}: the output cannot be written: ${fileReason(error)}\n`);
+    process.exit(1);
+  });
   return {
     name,
     programPath,
@@ -57,9 +61,26 @@ function written(stream: NodeJS.WriteStream, text: string | Uint8Array): Promise
   return new Promise((resolve) => stream.write(text, () => resolve()));
 }
 
+/** Whether the arguments are what was typed: the runtime has put U+FFFD in the place of other octets. */
+function areWhole(argv: readonly string[]): boolean {
+  if (!argv.some((text) => text.includes("\ufffd"))) return true;
+  try {
+    new TextDecoder("utf-8", { fatal: true }).decode(readFileSync("/proc/self/cmdline"));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** How long a thread or socket that was not closed may keep the process after its work is done. */
 const LINGER_MS = 2000;
 
+if (!areWhole(process.argv)) {
+  process.stderr.write(
+    `${name}: an argument is not UTF-8; data of other octets is given as "-" (standard input) or "@FILE"\n`,
+  );
+  process.exit(1);
+}
 // Loading the agent takes a fifth of a second, which `version` and `validate` need not wait for.
 process.exitCode = await main(process.argv.slice(2), terminal, async (start) => {
   const { run } = await import("./run.ts");

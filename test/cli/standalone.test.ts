@@ -43,6 +43,38 @@ t.test("under the name consul, through a symlink", async (t) => {
   t.match(unknown.stderr, /^consul: unknown command "no-such-command"\n/);
 });
 
+t.test("what is typed in the wrong place, and what cannot be taken", async (t) => {
+  for (const args of [
+    ["kv", "put", "key", "-h"],
+    ["kv", "get", "key", "--help"],
+  ])
+    t.match(await run(...args), { code: 0, out: /^Usage: waypost kv /, err: "" }, args.join(" "));
+  t.match(
+    await run("watch", "-http-addr=127.0.0.1:1", "-type=services", "program", "-h"),
+    { code: 1, out: "", err: /connection refused\n$/ },
+    "-h is the program's",
+  );
+  t.same(await run("-http-addr=127.0.0.1:1", "members"), {
+    code: 1,
+    out: "",
+    err: "Invalid flags before the subcommand. Put them behind it, please.\n",
+  });
+  t.match(await run("-nothing"), { code: 127, err: /^waypost: unknown command "-nothing"/ });
+  t.same(await run("kv", "put", "key", "@/"), {
+    code: 1,
+    out: "",
+    err: "Error! Failed to read file: read /: is a directory\n",
+  });
+  const [octets, full] = ["kv put $'k\\xff' v", "version >/dev/full"].map((line) =>
+    spawnSync("bash", ["-c", `"$0" ${line}`, waypostPath], { encoding: "utf8" }),
+  );
+  t.match(octets, { status: 1, stdout: "", stderr: /^waypost: an argument is not UTF-8; / });
+  t.match(full, {
+    status: 1,
+    stderr: "waypost: the output cannot be written: write: no space left on device\n",
+  });
+});
+
 t.test("validate", async (t) => {
   const directory = temporaryDirectory(t);
   const path = (name: string) => join(directory, name);
