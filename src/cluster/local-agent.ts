@@ -20,6 +20,7 @@ import {
 } from "./definition.ts";
 import type { Outcome } from "./engine.ts";
 import {
+  MIN_DEREGISTER_AFTER_MS,
   applyConfiguration,
   newLocalState,
   outputDue,
@@ -258,6 +259,9 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
     cancelDeferred(id);
     if (check.intervalMs > 0 && check.intervalMs < intervalOf(check))
       log("warn", "check has an interval below the minimum of 1s", { check: id });
+    const { deregisterCriticalServiceAfterMs: afterMs } = check;
+    if (afterMs > 0 && afterMs < MIN_DEREGISTER_AFTER_MS)
+      log("warn", "check has a deregister interval below the minimum of 1m", { check: id });
     runners.start(id, check, outputLimit(check, deps.settings().checkOutputMaxSize));
   }
 

@@ -292,7 +292,7 @@ export function applyConfiguration(
 }
 
 /** deregister_critical_service_after below this is raised to it. Consul: CheckDeregisterIntervalMin. */
-const MIN_DEREGISTER_AFTER_MS = 60_000;
+export const MIN_DEREGISTER_AFTER_MS = 60_000;
 
 /** Services with a check that has been critical for longer than it allows. */
 export function overdueServices(state: LocalState, nowMs: number): string[] {

@@ -5,7 +5,12 @@ import { startedWorld } from "./local-world.ts";
 t.test("changes are told, of many in a second 20", async (t) => {
   const world = await startedWorld();
   await world.register({ Name: "web", Check: { CheckID: "c", TTL: "10s" } });
-  await world.check({ Name: "fast", TCP: "h:1", Interval: "10ms" });
+  await world.check({
+    Name: "fast",
+    TCP: "h:1",
+    Interval: "10ms",
+    DeregisterCriticalServiceAfter: "1s",
+  });
   await world.agent.updateTtl("c", "passing", "up");
   await world.agent.updateTtl("c", "passing", "still up");
   await world.pass(10_000);
@@ -14,6 +19,7 @@ t.test("changes are told, of many in a second 20", async (t) => {
   const told = (line: string) => !line.startsWith("debug");
   t.same(world.logged.filter(told), [
     'warn check has an interval below the minimum of 1s {"check":"fast"}',
+    'warn check has a deregister interval below the minimum of 1m {"check":"fast"}',
     'info check is now passing {"check":"c","service":"web","before":"critical"}',
     'warn check missed its TTL {"check":"c"}',
     'warn check is now critical {"check":"c","service":"web","before":"passing"}',
