@@ -13,6 +13,7 @@ import { descriptorLimit, openLibc } from "./libc.ts";
 import { createOwnSockets } from "./own-sockets.ts";
 import { bindWithRights } from "./socket-rights.ts";
 import { beginTakeover } from "./takeover.ts";
+import { afterBody } from "./unread-body.ts";
 
 /**
  * What the listener takes at most. Snapshots are streamed to the disk; whoever holds a body in memory
@@ -221,7 +222,7 @@ function startServer(
     (request, server) =>
       refuses(() => server.requestIP(request))
         ? tooMany()
-        : fetch(request, new BunRequest(request, server, hadDotSegments));
+        : afterBody(request, fetch(request, new BunRequest(request, server, hadDotSegments)));
   const common = {
     maxRequestBodySize: maxRequestBodyOctets,
     idleTimeout: idleTimeoutSeconds,

@@ -104,7 +104,7 @@ t.test("an empty body in chunks is no body", async (t) => {
 t.test("a body above the limit is refused, announced or not", async (t) => {
   const limit = 64 * 1024 * 1024;
   const announced = await raw(
-    `PUT /v1/catalog/register HTTP/1.1\r\nHost: x\r\nContent-Length: ${limit + 1}\r\n\r\n`,
+    `PUT /v1/catalog/register HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: ${limit + 1}\r\n\r\n`,
   );
   t.match(announced, /^HTTP\/1.1 413 /);
   const chunked = request({
@@ -125,6 +125,22 @@ t.test("a body above the limit is refused, announced or not", async (t) => {
   chunked.end();
   t.ok([413, "closed"].includes((await status) as number | string), String(await status));
   t.equal((await program.http("GET", "/v1/status/leader")).status, 200, "and life goes on");
+});
+
+t.test("who is refused while still writing gets the answer, and may go on", async (t) => {
+  const socket = connect(program.httpPort, "127.0.0.1");
+  let answers = "";
+  socket.on("data", (chunk) => (answers += chunk.toString()));
+  socket.on("error", (error) => t.fail(error.message));
+  const part = "a".repeat(400_000);
+  socket.write(`PUT /v1/kv/a HTTP/1.1\r\nHost: x\r\nContent-Length: ${2 * part.length}\r\n\r\n`);
+  await new Promise((resolve) => socket.write(part, resolve));
+  // A server that does not wait for the rest has answered and closed by the time this one has.
+  t.equal((await program.http("PUT", "/v1/kv/b", part)).status, 200);
+  socket.write(part);
+  socket.write("GET /v1/status/leader HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  await once(socket, "close");
+  t.match(answers, /^HTTP\/1.1 413 .*HTTP\/1.1 200 /s);
 });
 
 t.test("IPv4 and IPv6 wildcards share the port", { skip: !hasIpv6 }, async (t) => {
