@@ -12,6 +12,8 @@ import type { World } from "./world.ts";
 
 /** Name of the event that carries the order. Consul's. */
 const EVENT = "_rexec";
+/** Limit of the removal of what the job has left in the store. */
+const CLEAN_UP_MS = 5_000;
 /** Exit code when some node failed or did not finish. */
 const SOME_FAILED = 2;
 
@@ -54,12 +56,34 @@ a script is read from standard input.
       world.onSignal(signal, () => stop.abort()),
     );
     try {
-      return await runJob({ ...flags, job, http, world, stop: stop.signal });
+      return await runJob({
+        ...flags,
+        job,
+        http: bounded(http, stop.signal),
+        world,
+        stop: stop.signal,
+      });
+    } catch (error) {
+      if (stop.signal.aborted && error instanceof CommandFailure) return 1;
+      throw error;
     } finally {
       cancels.forEach((cancel) => cancel());
     }
   },
 });
+
+/** A signal ends what asks or tells the agent something; what cleans up has a time. */
+function bounded(http: HttpClient, stop: AbortSignal): HttpClient {
+  return {
+    ...http,
+    request: (method, path, ask) =>
+      http.request(
+        method,
+        path,
+        method === "DELETE" ? { ...ask, timeoutMs: CLEAN_UP_MS } : { ...ask, signal: stop },
+      ),
+  };
+}
 
 type Order = {
   node: string;

@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
@@ -185,6 +186,23 @@ t.test("exec", async (t) => {
     t.equal(await program.end("SIGTERM"), 1);
     await eventually("its end", () => (isRunning(pid) ? undefined : true));
   });
+});
+
+t.test("an agent that never answers does not hold who wants to leave", async (t) => {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const asked = once(server, "connection");
+  const { port } = server.address() as AddressInfo;
+  const child = spawn(waypostPath, ["exec", `-http-addr=127.0.0.1:${port}`, "true"]);
+  const ended = once(child, "close");
+  const [socket] = (await asked) as [{ destroy(): void }];
+  t.teardown(() => {
+    socket.destroy();
+    server.close();
+  });
+  child.kill("SIGINT");
+  await ended;
+  t.equal(child.exitCode, 1);
 });
 
 t.test("off by default; rights of the agent's token", async (t) => {
