@@ -201,7 +201,8 @@ function killProcessGroup(group: number, signal: NodeJS.Signals): void {
   process.kill(-group, signal);
 }
 
-async function drain(
+/** Reads all of a program's output, beyond UNPACED_OCTETS slowly; resolves at its end, however it comes. */
+export async function drain(
   stream: AsyncIterable<Uint8Array>,
   onOutput: (octets: Uint8Array) => void | Promise<void>,
 ): Promise<void> {

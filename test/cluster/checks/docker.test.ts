@@ -187,6 +187,15 @@ t.test("an engine at the other end of TCP, below a path", async (t) => {
   t.same(asked, ["POST /v1.40/containers/c/exec"]);
 });
 
+t.test("more output than anybody needs is read slowly", async (t) => {
+  const { host, containers } = await startEngine(t);
+  const piece = frame(1, "y".repeat(65_528));
+  containers.set("c", { wire: Array.from({ length: 260 }, () => piece) });
+  const startedMs = performance.now();
+  t.match((await run(host, "c")).output, /^Captured 4096 of 17037280 bytes\n/);
+  t.ok(performance.now() - startedMs > 200, "a piece of 64 KiB per millisecond");
+});
+
 t.test("an engine that is silent, and a program that does not end", async (t) => {
   const { host, containers, seen } = await startEngine(t);
   for (const hang of ["create", "start", "inspect"] as const) {

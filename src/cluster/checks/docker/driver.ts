@@ -2,6 +2,7 @@
 import * as http from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CheckDefinition } from "../../definition.ts";
+import { drain } from "../../program/driver.ts";
 import { PROGRAM_TIMEOUT_MS, timeoutOf, type ProbeResult } from "../check.ts";
 import {
   createOutputEnd,
@@ -205,14 +206,15 @@ function ask(
       const status = response.statusCode ?? 0;
       const isOutput = output !== undefined && status === 200;
       const answer = createOutputEnd(MAX_ANSWER_OCTETS);
-      response.on("data", (chunk: Buffer) => (isOutput ? output(chunk) : answer.add(chunk)));
       const finish = () => {
         if (answer.totalOctets > MAX_ANSWER_OCTETS) fail(new Error("answer too long"));
         else resolve({ status, text: answer.text() });
       };
-      response.on("end", finish);
       // Engines reset the connection of an output when the program has ended; its state tells more.
-      response.on("error", (error) => (isOutput ? finish() : fail(error)));
+      if (isOutput) return void drain(response, output).then(finish);
+      response.on("data", (chunk: Buffer) => answer.add(chunk));
+      response.on("end", finish);
+      response.on("error", fail);
     });
     request.end(sent);
   });
