@@ -24,4 +24,19 @@ t.test("every test file is run by something", async (t) => {
   t.match(runs, '"test/*/all.ts"');
   for (const folder of separate)
     t.match(`${runs}${scripts}`, `test/${folder}/*.test.ts`, `${folder} is named`);
+  // Of the real program a core is part of the everyday run; all of it has a script of its own.
+  const core = /"test\/program\/\{(.*)\}\.test\.ts"/.exec(runs)?.[1] ?? "";
+  for (const name of core.split(","))
+    t.ok(existsSync(join(here, `program/${name}.test.ts`)), `program/${name} exists`);
+});
+
+t.test("the run of everything runs every script of tests", async (t) => {
+  const { scripts } = JSON.parse(readFileSync(join(here, "../package.json"), "utf8")) as {
+    scripts: Record<string, string>;
+  };
+  const all = readFileSync(join(here, "../.ci/run"), "utf8");
+  for (const name of Object.keys(scripts)) {
+    if (/^test:|^verify$/.test(name)) t.match(all, `\nstep npm run ${name}\n`, name);
+  }
+  t.match(all, "\nstep npm test\n");
 });
