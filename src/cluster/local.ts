@@ -96,13 +96,14 @@ export function registerService(
   state.services.set(id, { fields: service.fields, token: service.token, source });
   const outputs: LocalOutput[] = [
     { type: "sync-service", id },
-    { type: source === "api" ? "save-service" : "drop-service", id },
     { type: "service-changed", id },
   ];
   const checks = fieldsOfServiceChecks(service);
   const owner = { serviceId: id, token: service.token };
   for (const [i, fields] of checks.entries())
     outputs.push(...putCheck(state, fields, { ...service.checks[i]!, ...owner }, source));
+  // After its checks: a write that was cut off leaves no service behind that looks healthy without them.
+  outputs.push({ type: source === "api" ? "save-service" : "drop-service", id });
   if (!options.replaceExistingChecks) return outputs;
   const kept = new Set([...checks.map(({ checkId }) => checkId), maintenanceCheckId(id)]);
   for (const checkId of checkIdsOf(state, id))

@@ -21,6 +21,24 @@ function config(services: unknown[], checks: unknown[] = []): LocalConfig {
   };
 }
 
+t.test(
+  "a service whose registration was cut off does not come back without its checks",
+  async (t) => {
+    const registered = await started();
+    const checks = ["a", "b", "c"].map((id) => ({ CheckID: id, TCP: "h:1", Interval: "10s" }));
+    await registered.register({ Name: "web", Checks: checks });
+    const written = [...registered.disk];
+    for (let count = 0; count <= written.length; count++) {
+      const world = createLocalWorld();
+      for (const [name, text] of written.slice(0, count)) world.disk.set(name, text);
+      await world.restart();
+      const whole = count === written.length;
+      t.same(services(world), whole ? ["consul", "web"] : ["consul"], `${count} lines`);
+      t.equal(world.agent.checks.size, whole ? 3 : 0);
+    }
+  },
+);
+
 t.test("what survives a restart", async (t) => {
   const world = await started();
   const registration = {
