@@ -31,6 +31,7 @@ async function eventually<T>(what: string, look: () => T | undefined): Promise<T
 }
 
 t.test("exec", async (t) => {
+  t.jobs = 4;
   const program = await startProgram(t, {
     ...orders,
     services: [{ name: "web", port: 80, tags: ["v1"] }],
@@ -64,27 +65,33 @@ t.test("exec", async (t) => {
     });
   });
 
-  await t.test("arguments without a shell, a script from standard input", async (t) => {
-    t.match(await cli("-shell=false", "echo", "a  b", "$HOME"), {
-      code: 0,
-      out: /^ {4}n1: a {2}b \$HOME\n/,
-    });
-    t.match(await cli("-shell=false", "/no/such"), {
-      code: 2,
-      out: /finished with exit code 255\n/,
-    });
-    const script = "#!/usr/bin/env python3\nprint('from python')\n";
-    t.match(await runCli(httpPort, [...quick, "-wait=2s", "-"], { input: script }), {
-      code: 0,
-      out: /n1: from python\n/,
-    });
-    t.match(await runCli(httpPort, [...quick, "-"], { input: "echo one\necho two\n" }), {
-      code: 0,
-      out: /n1: one\n {4}n1: two\n/,
-    });
-  });
+  // Most of the time of each goes into waiting for nodes that might still answer.
+  const atOnce = { buffered: true };
+  const scripts = t.test(
+    "arguments without a shell, a script from standard input",
+    atOnce,
+    async (t) => {
+      t.match(await cli("-shell=false", "echo", "a  b", "$HOME"), {
+        code: 0,
+        out: /^ {4}n1: a {2}b \$HOME\n/,
+      });
+      t.match(await cli("-shell=false", "/no/such"), {
+        code: 2,
+        out: /finished with exit code 255\n/,
+      });
+      const script = "#!/usr/bin/env python3\nprint('from python')\n";
+      t.match(await runCli(httpPort, [...quick, "-wait=2s", "-"], { input: script }), {
+        code: 0,
+        out: /n1: from python\n/,
+      });
+      t.match(await runCli(httpPort, [...quick, "-"], { input: "echo one\necho two\n" }), {
+        code: 0,
+        out: /n1: one\n {4}n1: two\n/,
+      });
+    },
+  );
 
-  await t.test("a long output comes whole and in order", async (t) => {
+  const longOutput = t.test("a long output comes whole and in order", atOnce, async (t) => {
     const { code, out } = await cli("seq 1 20000");
     t.equal(code, 0);
     const digits = out
@@ -98,11 +105,11 @@ t.test("exec", async (t) => {
     t.ok(digits.join("").endsWith("1999819999" + "20000"));
   });
 
-  await t.test("a silent command is waited for", async (t) => {
+  const silence = t.test("a silent command is waited for", atOnce, async (t) => {
     t.match(await cli("-wait=600ms", "sleep 2; echo done"), { code: 0, out: /n1: done\n/ });
   });
 
-  await t.test("filters", async (t) => {
+  const filters = t.test("filters", atOnce, async (t) => {
     t.match(await cli("-node=^n[0-9]$", "true"), { out: /^==> n1/ });
     const nobody = { code: 0, out: "0 / 0 node(s) completed / acknowledged\n", err: "" };
     t.same(await cli("-node=^x$", "true"), nobody);
@@ -118,6 +125,7 @@ t.test("exec", async (t) => {
       err: "Cannot provide tag filter without service filter.\n",
     });
   });
+  await Promise.all([scripts, longOutput, silence, filters]);
 
   await t.test("what is refused", async (t) => {
     t.match(await cli(), {
