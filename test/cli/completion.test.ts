@@ -77,19 +77,20 @@ complete -p waypost consul`;
 
 t.test("zsh", { skip: skip("zsh") }, async (t) => {
   const { folder, script } = await scene(t, "zsh");
-  // A terminal of its own, in which everything that is offered is printed between < and >.
-  const start = `PS1=; autoload -Uz compinit; compinit -u -D; source ${script}; \
+  // A terminal of its own, in which everything that is offered is printed between < and >. Only after
+  // the prompt (@@) keys go to the line editor; before it, ^U would take back what was not read yet.
+  const start = `PS1=@@; autoload -Uz compinit; compinit -u -D; source ${script}; \
 compadd () { if [[ \${@[1,(i)(-|--)]} == *-(O|A|D)\\ * ]]; then builtin compadd "$@"; return $?; fi; \
 local -a hits; builtin compadd -O hits "$@"; print -r -- "<$hits>"; }; \
 bindkey '^I' complete-word; print REA''DY`;
   const program = `zmodload zsh/zpty
 zpty z zsh -f -i
 zpty -w z "$START"
-zpty -r -m z answer '*READY*'
+zpty -r -m z answer '*READY*@@'
 while IFS= read -r line; do
   zpty -w -n z "$line"$'\\t'
   zpty -w z $'\\x15'"print DO''NE"
-  zpty -r -m z answer '*DONE*'
+  zpty -r -m z answer '*DONE*@@'
   print -r -- "$answer#END#"
 done
 zpty -d z`;
