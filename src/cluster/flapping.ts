@@ -47,7 +47,9 @@ export function createFlapLimit(deps: {
     held++;
     if (entry.cancel === undefined) {
       flapping++;
-      log("warn", "check flaps: better states and new outputs are written to the catalog later", { check: id });
+      log("warn", "check flaps: better states and new outputs are written to the catalog later", {
+        check: id,
+      });
     }
     entry.cancel?.();
     arm(id, entry);
