@@ -65,6 +65,9 @@ export function createSemaphore(
     const { pairs, index } = await attempt("failed to read prefix", store.list(prefix, ask));
     const lock = findLock(pairs);
     if (lock !== undefined && lock.flags !== SEMAPHORE_FLAGS) throw new CommandFailure(CONFLICT);
+    // Its end took the entry away, but would not keep us from a place.
+    if (!pairs.some(({ session }) => session === id))
+      throw new CommandFailure(`session ${id} has ended`);
     const holders = holdersOf(lock, pairs);
     if (holders.limit !== limit)
       throw new CommandFailure(
