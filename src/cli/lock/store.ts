@@ -41,6 +41,7 @@ export function createLockStore(http: HttpClient): LockStore {
     const answer = await http.requestAny("GET", keyPath(key), {
       query: {
         ...query,
+        stale: undefined, // also with -stale: who holds a lock is the leader's to say
         ...(index === "" ? {} : { index }),
         ...(waitMs === 0 ? {} : { wait: `${Math.max(1, Math.ceil(waitMs))}ms` }),
         ...(consistent ? { consistent: "" } : {}),
