@@ -1,3 +1,4 @@
+import { posix } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { decodeShape } from "../cluster/decode.ts";
 import { loosely, understood } from "./answer.ts";
@@ -6,7 +7,7 @@ import { attempt, CommandFailure, httpCommand, UsageFailure } from "./command.ts
 import { checkFilters, filterFlags, fireEvent } from "./event-filters.ts";
 import { followResults } from "./exec/results.ts";
 import { flag } from "./flags.ts";
-import { keyPath } from "./kv/entries.ts";
+import { cleanFolder, keyPath } from "./kv/entries.ts";
 import { createSession, type SessionBody } from "./session.ts";
 import type { World } from "./world.ts";
 
@@ -101,11 +102,14 @@ type Order = {
 };
 
 async function runJob(order: Order): Promise<number> {
-  const { http, world, prefix, stop, wait } = order;
+  const { http, world, stop, wait } = order;
+  const prefix = cleanFolder(order.prefix);
+  if (prefix === undefined)
+    throw new CommandFailure(`-prefix: ${order.prefix} leads out of the key/value store`);
   const tell = async (text: string) => (order.verbose ? world.out(`${text}\n`) : undefined);
   const body = await sessionBody(order, tell);
   const session = await attempt("Failed to create session", createSession(http, world.clock, body));
-  const folder = `${prefix.replace(/\/+$/, "")}/${session.id}`;
+  const folder = posix.join(prefix, session.id);
   try {
     await tell(`Created remote execution session: ${session.id}`);
     const key = `${folder}/job`;

@@ -10,6 +10,7 @@ import {
 import { formatDuration } from "../duration.ts";
 import { attempt, CommandFailure, httpCommand } from "./command.ts";
 import { flag } from "./flags.ts";
+import { cleanFolder } from "./kv/entries.ts";
 import type { Contended } from "./lock/contended.ts";
 import { createMutex } from "./lock/mutex.ts";
 import { createSemaphore, LOCK_KEY } from "./lock/semaphore.ts";
@@ -56,7 +57,9 @@ is 0 even if the command fails, unless -child-exit-code is given.
     if (tryMs < 0) throw new CommandFailure("Timeout must be positive");
     if (flags["monitor-retry"] < 0)
       throw new CommandFailure("Number for 'monitor-retry' must be >= 0");
-    const prefix = path.replace(/^\//, "");
+    const prefix = cleanFolder(path);
+    if (prefix === undefined)
+      throw new CommandFailure(`Lock setup failed: ${path} leads out of the key/value store`);
     await attempt("Error querying Consul agent", http.request("GET", "/v1/status/leader"));
     const tell = async (text: string) => (flags.verbose ? world.out(`${text}\n`) : undefined);
     const options = {

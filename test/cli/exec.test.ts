@@ -127,6 +127,17 @@ t.test("exec", async (t) => {
   });
   await Promise.all([scripts, longOutput, silence, filters]);
 
+  await t.test("the prefix is one of keys, however it is written", async (t) => {
+    for (const prefix of ["/a//b/", "", "ü ?"])
+      t.match(await cli(`-prefix=${prefix}`, "echo hi"), { code: 0, out: /n1: hi\n/, err: "" });
+    t.same(await cli("-prefix=../b", "true"), {
+      code: 1,
+      out: "",
+      err: "-prefix: ../b leads out of the key/value store\n",
+    });
+    t.equal((await program.http("GET", "/v1/kv/a/?keys")).status, 404, "nothing is left");
+  });
+
   await t.test("what is refused", async (t) => {
     t.match(await cli(), {
       code: 1,

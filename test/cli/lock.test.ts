@@ -121,6 +121,38 @@ Cleanup succeeded
     });
   });
 
+  await t.test("the prefix is one of keys, however it is written", async (t) => {
+    for (const [prefix, key] of [
+      ["//p", "p/.lock"],
+      ["p//q/", "p/q/.lock"],
+      ["p/./x/../ü ?", "p/ü ?/.lock"],
+      [".", ".lock"],
+    ] as const)
+      t.match(await cli("-verbose", prefix, "true"), {
+        code: 0,
+        out: `at path: ${key}\n`,
+        err: "",
+      });
+    t.match(await cli("-verbose", "-n=2", "//p//q/", "true"), {
+      code: 0,
+      out: "at prefix: p/q/\n",
+      err: "",
+    });
+    const out = "Lock setup failed: ../p leads out of the key/value store\n";
+    t.same(await cli("../p", "true"), { code: 1, out: "", err: out });
+    t.same(await cli("-n=2", "../p", "true"), { code: 1, out: "", err: out });
+  });
+
+  await t.test("-stale does not weaken the watch over the lock", async (t) => {
+    t.match(await cli("-verbose", "-stale", "st", "true"), { code: 0, out: /Cleanup succeeded/ });
+    for (const n of ["-n=1", "-n=2"])
+      t.same(await cli("-stale", n, "st", "sleep 0.5; echo mine"), {
+        code: 0,
+        out: "mine\n",
+        err: "",
+      });
+  });
+
   await t.test("what stands in the store while it is held; others wait, or not", async (t) => {
     const holder = startLock(t, httpPort, [
       "m",
@@ -191,6 +223,38 @@ Cleanup succeeded
     await program.http("PUT", `/v1/session/destroy/${id}`);
     t.match(await holder.ended(), { code: 0 });
     t.same(await keysBelow(program, "s"), []);
+  });
+
+  await t.test("whose session ends while it waits for a place gets none", async (t) => {
+    const holders = [1, 2].map(() =>
+      startLock(t, httpPort, [
+        "-n=2",
+        "ended",
+        "echo up; trap 'exit 0' TERM; while :; do sleep 0.02; done",
+      ]),
+    );
+    for (const holder of holders) await holder.says(/^up$/m);
+    const waiter = startLock(t, httpPort, ["-n=2", "-name=waiter", "ended", "echo never"]);
+    let id: string | undefined;
+    const look = async () => {
+      const { text } = await program.http("GET", "/v1/session/list");
+      const sessions = JSON.parse(text) as { ID: string; Name: string }[];
+      id = sessions.find(({ Name }) => Name === "waiter")?.ID;
+    };
+    const entry = async () => (await program.http("GET", `/v1/kv/ended/${id}`)).status;
+    for (let tries = 0; tries < 500 && (id === undefined || (await entry()) !== 200); tries++) {
+      await sleep(10);
+      await look();
+    }
+    await program.http("PUT", `/v1/session/destroy/${id}`);
+    t.same(await waiter.ended(), {
+      code: 1,
+      out: "",
+      err: `Lock acquisition failed: session ${id} has ended\n`,
+    });
+    for (const holder of holders) holder.child.kill("SIGTERM");
+    for (const holder of holders) t.match(await holder.ended(), { code: 0 });
+    t.same(await keysBelow(program, "ended"), []);
   });
 
   await t.test("never two holders, never three of a semaphore of two", async (t) => {

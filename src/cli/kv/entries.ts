@@ -1,4 +1,5 @@
 /** Entries of the KV store as `/v1/kv` shows them. */
+import { posix } from "node:path";
 import { fail, ok, type Result } from "../../base.ts";
 import { decodeShape } from "../../cluster/decode.ts";
 import { parseKvPairs } from "../../cluster/kv-pair.ts";
@@ -70,6 +71,16 @@ export function keyPath(key: string): string {
 /** Users write `/foo`, but no key begins with a slash; reads and deletions take one off, as Consul's. */
 export function withoutSlash(key: string): string {
   return key.startsWith("/") ? key.slice(1) : key;
+}
+
+/**
+ * What a user writes as folder of further keys, without `//` and `.` and slashes in front, which the API
+ * does not take. undefined: it leads out of the store.
+ */
+export function cleanFolder(text: string): string | undefined {
+  const clean = posix.normalize(text).replace(/^\/+/, "");
+  if (/^\.\.(\/|$)/.test(clean)) return undefined;
+  return /^\.\/?$/.test(clean) ? "" : clean;
 }
 
 /** Why a key cannot be written; undefined if nothing is wrong. The sentence of Consul's client. */
