@@ -157,7 +157,7 @@ function refusal({ status, text, headers: { location } }: Answer): HttpFailure {
 
 /** A token as the octets of a header. Throws HttpFailure if it can be none, as a file of two lines. */
 function headerText(token: string): string {
-  if (/[\0-\u0008\n-\u001f\u007f]/.test(token))
+  if (/(?!\t)\p{Cc}/u.test(token))
     throw new HttpFailure(0, 'net/http: invalid header field value for "X-Consul-Token"');
   return Buffer.from(token).toString("latin1");
 }
