@@ -14,6 +14,7 @@ import { createDnsInspection } from "./agent/dns-inspection.ts";
 import { createExternal, type External } from "./agent/external.ts";
 import { createForwarding } from "./agent/forwarding.ts";
 import { startKvReaper } from "./agent/kv-reaper.ts";
+import { createLocal } from "./agent/local.ts";
 import { ownMembers, ownStats } from "./agent/members.ts";
 import { startMetrics } from "./agent/metrics.ts";
 import { createOperator } from "./agent/operator.ts";
@@ -26,20 +27,14 @@ import {
   forwarderSettings,
   httpListenerSettings,
   httpSettings,
-  localSettings,
   shownConfig,
 } from "./agent/settings.ts";
 import { leavesOn, listenToSignals } from "./agent/signals.ts";
 import { createSnapshots } from "./agent/snapshots.ts";
 import type { AgentStart, Platform } from "./agent/start.ts";
 import { createWatches } from "./agent/watches.ts";
-import { socketBudget } from "./cluster/checks/dial/driver.ts";
-import { createProbe } from "./cluster/checks/driver.ts";
-import { createLocalAgent, type LocalAgent } from "./cluster/local-agent.ts";
-import { createLocalJournal } from "./cluster/journal/driver.ts";
-import { noJournal } from "./cluster/local-store.ts";
+import type { LocalAgent } from "./cluster/local-agent.ts";
 import { loadNodeId } from "./cluster/local/driver.ts";
-import { describeOwnNode } from "./cluster/own-node.ts";
 import type { Resolver } from "./dns/resolve.ts";
 import { agentRoutes } from "./http/agent.ts";
 import { tokenRoutes } from "./http/agent-token.ts";
@@ -159,36 +154,15 @@ async function build(
   parts.resolver = dns.resolver;
 
   // This agent's own services and checks, coordinate and events.
-  const own = () =>
-    describeOwnNode({
-      name: config.node_name,
-      id: nodeId,
-      advertiseAddress: addresses.advertise,
-      advertiseWanAddress: addresses.advertiseWan,
-      nodeMeta: configuration.now().config.node_meta,
-      server: { port: config["ports.server"], version: consulVersion },
-    });
-  let localNow = localSettings(loaded);
-  const reach = {
-    denyLinkLocal: config.deny_link_local_checks,
-    agentTls: () => configuration.now().checkTls,
-  };
-  const { openPipe, dockerHost } = platform;
-  const sockets = socketBudget();
-  const local = createLocalAgent({
-    own,
+  const { local, probe } = createLocal({
+    nodeId,
+    dataDir,
+    now: configuration.now,
     reader,
     propose,
     writerOf: acls.writerOf,
-    journal: dataDir === undefined ? noJournal : createLocalJournal(dataDir, { timers, log }),
-    probe: createProbe({ ...reach, programs: { openPipe, dockerHost } }),
-    ...(sockets === undefined ? {} : { maxSockets: sockets }),
-    settings: () => localNow,
-    memberCount: () => 1,
     wake: (topics) => waiters.wake(topics),
-    clock,
-    timers,
-    random,
+    platform,
     log,
   });
   parts.local = local;
@@ -202,13 +176,14 @@ async function build(
     reader,
     engine,
     propose,
-    probe: createProbe(reach),
+    probe,
     updateCoordinate: (update) => coordinates.update(update),
     log,
   });
   parts.external = external;
   closers.push(() => external.stop());
   const events = createOwnEvents({ nodeName: config.node_name, local, random, waiters });
+  const { openPipe } = platform;
   const watches = createWatches({ programs: { openPipe }, timers, random, log });
   engine.onLeadership(({ leader }) => {
     dns.resolver.withdrawAll();
@@ -222,7 +197,6 @@ async function build(
       dns.resolver.reload(dnsSettings(next));
       forwarder.reload(forwarderSettings(next));
       httpNow = httpSettings(next, hostname);
-      localNow = localSettings(next);
       external.reload(next);
     },
     async reloaded(next) {

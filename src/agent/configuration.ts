@@ -9,7 +9,7 @@ import type { AgentStart } from "./start.ts";
 
 /** What is in force now, and how it comes to be another. */
 export type Configuration = {
-  now(): LoadedConfig;
+  now: () => LoadedConfig;
   /** From here on `forwarder.resolv_conf` is watched and reloads are possible. Call once. */
   follow(on: ConfigurationEvents): Following;
 };

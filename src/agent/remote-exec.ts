@@ -55,7 +55,7 @@ export type RemoteExecDeps = {
 };
 
 /** Follows orders from now on. `stop` ends what runs. */
-export function startRemoteExec(deps: RemoteExecDeps): { stop(): Promise<void> } {
+export function startRemoteExec(deps: RemoteExecDeps): { stop: () => Promise<void> } {
   const { events, log } = deps;
   const running = new Map<Promise<void>, AbortController>();
   const cancel = events.onRemoteExec((event) => {
