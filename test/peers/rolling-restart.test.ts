@@ -98,6 +98,10 @@ t.test("a rolling restart", async (t) => {
   ]);
   for (const [n, pid] of before.entries()) t.not(pidOf(n), pid, `web-${n} is another process`);
   t.comment(`answers by number of instances: ${JSON.stringify(Object.fromEntries(seen))}`);
-  t.same([...seen.keys()].toSorted((a, b) => a - b), [2, 3], "one was down at times, never two");
+  t.same(
+    [...seen.keys()].toSorted((a, b) => a - b),
+    [2, 3],
+    "one was down at times, never two",
+  );
   t.ok([...seen.values()].reduce((a, b) => a + b) > 100, "looked often enough");
 });
