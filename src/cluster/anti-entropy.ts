@@ -26,7 +26,7 @@ export type Gate = {
 export type Sides = { state: LocalState; own: OwnNode; reader: Reader; gate: Gate };
 
 /** Checks of one command, beside those that come with their service. */
-export const COMMAND_CHECKS_MAX = 128;
+const COMMAND_CHECKS_MAX = 128;
 /** Characters of the texts in them; one check alone may have more. A command of the log holds 1.5 MiB. */
 const COMMAND_CHARACTERS_MAX = 128 * 1024;
 

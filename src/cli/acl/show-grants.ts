@@ -5,12 +5,12 @@ import type { Decoded } from "../../cluster/decode.ts";
 export const linksShape = { list: { struct: { ID: "string", Name: "string" } } } as const;
 
 /** Identities of services. */
-export const serviceIdentitiesShape = {
+const serviceIdentitiesShape = {
   list: { struct: { ServiceName: "string", Datacenters: { list: "string" } } },
 } as const;
 
 /** Identities of nodes. */
-export const nodeIdentitiesShape = {
+const nodeIdentitiesShape = {
   list: { struct: { NodeName: "string", Datacenter: "string" } },
 } as const;
 

@@ -19,7 +19,7 @@ export type Cursor = {
 };
 
 /** Words that may stand in place of the last one of `line`; its first word is the program. */
-export function candidatesOf(line: string, places: readonly Place[]): string[] {
+function candidatesOf(line: string, places: readonly Place[]): string[] {
   const cursor = readCursor(line.split(/\s+/).slice(1), places);
   const { place, word, value } = cursor;
   if (value === "path") return pathsFrom(word);

@@ -36,7 +36,7 @@ export type RunClass = "socket" | "process";
 export const MAX_RUNNING: Readonly<Record<RunClass, number>> = { socket: 4_096, process: 64 };
 
 /** The class of a kind. */
-export function classOfKind(kind: CheckKind): RunClass {
+function classOfKind(kind: CheckKind): RunClass {
   return kind === "script" ? "process" : "socket";
 }
 
