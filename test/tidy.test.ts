@@ -13,6 +13,7 @@ const mayImport: Record<string, string[]> = {
   "go-json": [],
   flags: ["base"],
   listening: [],
+  "file-reason": [],
   cluster: [],
   watch: ["cluster"],
   dns: ["cluster"],
@@ -28,7 +29,17 @@ const mayImport: Record<string, string[]> = {
   platform: ["dns", "cluster", "forwarder", "http", "agent", "cli", "main"],
 };
 /** Every file may import these. */
-const shared = ["base", "flags", "ports", "address", "duration", "go-json", "version", "listening"];
+const shared = [
+  "base",
+  "flags",
+  "ports",
+  "address",
+  "duration",
+  "go-json",
+  "version",
+  "listening",
+  "file-reason",
+];
 
 /** What a worker runs per packet: imports nothing but its kind, contracts and base. */
 const hot = ["wire", "table", "misses", "cells", "respond", "worker"].map(

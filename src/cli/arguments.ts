@@ -1,7 +1,7 @@
 /** The words after the flags, and what they stand for. */
 import { readFileSync } from "node:fs";
 import { CommandFailure } from "./command.ts";
-import { fileReason } from "./file-reason.ts";
+import { fileReason } from "../file-reason.ts";
 import type { World } from "./world.ts";
 
 /** Refuses any argument, with Consul's sentence. */

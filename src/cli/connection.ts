@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { openClient, HttpFailure, type HttpClient } from "./client.ts";
-import { fileReason } from "./file-reason.ts";
+import { fileReason } from "../file-reason.ts";
 import { flag, type FlagValues } from "./flags.ts";
 import type { World } from "./world.ts";
 

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { main, type Terminal } from "../main.ts";
-import { fileReason } from "../cli/file-reason.ts";
+import { fileReason } from "../file-reason.ts";
 import type { World } from "../cli/world.ts";
 import type { Clock } from "../ports.ts";
 import { timers } from "./timers.ts";

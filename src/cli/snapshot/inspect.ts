@@ -1,7 +1,7 @@
 import { checkFormat, formatFlag, jsonText } from "../answer.ts";
 import { oneArgument } from "../arguments.ts";
 import { command, CommandFailure } from "../command.ts";
-import { fileReason } from "../file-reason.ts";
+import { fileReason } from "../../file-reason.ts";
 import { flag } from "../flags.ts";
 import { FrameReader, type Row } from "../../cluster/snapshot-frames.ts";
 import { openSnapshot, type OpenSnapshot } from "./file.ts";

@@ -1,7 +1,7 @@
 import { open, type FileHandle } from "node:fs/promises";
 import { oneArgument } from "../arguments.ts";
 import { attempt, CommandFailure, httpCommand } from "../command.ts";
-import { fileReason } from "../file-reason.ts";
+import { fileReason } from "../../file-reason.ts";
 import { createProgress, type Progress } from "../progress.ts";
 
 /** `snapshot restore`: the servers take the state of the file, all of it or nothing. */

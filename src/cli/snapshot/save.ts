@@ -5,7 +5,7 @@ import { loosely, understood } from "../answer.ts";
 import { oneArgument } from "../arguments.ts";
 import type { HttpClient } from "../client.ts";
 import { attempt, CommandFailure, httpCommand } from "../command.ts";
-import { fileReason } from "../file-reason.ts";
+import { fileReason } from "../../file-reason.ts";
 import { flag } from "../flags.ts";
 import { createProgress } from "../progress.ts";
 import type { World } from "../world.ts";
