@@ -5,6 +5,7 @@
  */
 import { parseArgs } from "node:util";
 import { fail, ok, type Result } from "./base.ts";
+import { parseBoolean } from "./boolean.ts";
 
 /** What a flag takes. */
 export type FlagArity = "boolean" | "value";
@@ -48,9 +49,10 @@ export function readFlags(
     }
     let text = attached;
     if (arity === "boolean") {
-      text = booleanText(attached ?? "true");
-      if (text === undefined)
+      const value = parseBoolean(attached ?? "true");
+      if (value === undefined)
         return fail(`invalid boolean value "${attached}" for -${name}: use true or false`);
+      text = String(value);
     } else text ??= args[++i];
     if (text === undefined) return fail(`flag needs an argument: -${name}`);
     names.add(name);
@@ -73,10 +75,4 @@ export function readFlags(
     inOrder,
     rest: args.slice(i),
   });
-}
-
-/** The words of Go's strconv.ParseBool → "true" or "false"; undefined for any other. */
-export function booleanText(word: string): "true" | "false" | undefined {
-  if (["1", "t", "T", "true", "TRUE", "True"].includes(word)) return "true";
-  return ["0", "f", "F", "false", "FALSE", "False"].includes(word) ? "false" : undefined;
 }

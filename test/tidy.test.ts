@@ -8,6 +8,7 @@ const mayImport: Record<string, string[]> = {
   base: [],
   ports: [],
   version: [],
+  boolean: [],
   address: [],
   duration: ["base"],
   "go-json": [],
@@ -31,6 +32,7 @@ const mayImport: Record<string, string[]> = {
 /** Every file may import these. */
 const shared = [
   "base",
+  "boolean",
   "flags",
   "ports",
   "address",

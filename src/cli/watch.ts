@@ -7,8 +7,8 @@ import {
   within,
   type Program,
 } from "../cluster/program/driver.ts";
+import { parseBoolean } from "../boolean.ts";
 import { formatDuration } from "../duration.ts";
-import { booleanText } from "../flags.ts";
 import { indented, type WatchData } from "../watch/answer.ts";
 import { followPlan } from "../watch/follow.ts";
 import { parsePlan, type WatchPlan } from "../watch/plan.ts";
@@ -67,12 +67,12 @@ the variable CONSUL_INDEX; when it fails, the watch ends with exit code 1.
 });
 
 function parsePassing(word: string): boolean {
-  const value = booleanText(word);
+  const value = parseBoolean(word);
   if (value === undefined)
     throw new CommandFailure(
       `Failed to parse passingonly flag: strconv.ParseBool: parsing ${JSON.stringify(word)}: invalid syntax`,
     );
-  return value === "true";
+  return value;
 }
 
 /** Tells of a value; resolves with the exit code if that ends the watch. `running` is to be called with a child. */

@@ -4,7 +4,7 @@ import { parseService } from "../cluster/definition.ts";
 import type { LocalService } from "../cluster/local.ts";
 import { localTopic, type LocalAgent } from "../cluster/local-agent.ts";
 import { answerResult, requireServiceWrite } from "./agent-rights.ts";
-import { parseBoolean } from "./boolean.ts";
+import { parseBoolean } from "../boolean.ts";
 import { HttpError, route, type Call, type Reply, type Route } from "./call.ts";
 import { agentServiceFields } from "./fields.ts";
 import { hold, holdUntilMs, parseReadOptions } from "./read.ts";

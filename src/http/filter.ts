@@ -4,7 +4,7 @@
  */
 import { fail, ok, type Result } from "../base.ts";
 import { compileRegexp } from "../cluster/regexp.ts";
-import { parseBoolean } from "./boolean.ts";
+import { parseBoolean } from "../boolean.ts";
 import { parseFilter, type Expression, type Match, type Operator } from "./filter-grammar.ts";
 
 /** go-bexpr's own limits: comparisons per expression, characters per value. */

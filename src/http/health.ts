@@ -1,7 +1,7 @@
 /** /v1/health: checks by node, service and state, and instances with their health. */
 import type { Authorizer } from "../cluster/acl.ts";
 import type { CheckRecord } from "../cluster/model.ts";
-import { parseBoolean } from "./boolean.ts";
+import { parseBoolean } from "../boolean.ts";
 import { healthCheckFields, healthServiceFields } from "./fields.ts";
 import { HttpError, route, type Call, type Reply, type Route } from "./call.ts";
 import { answerConnect } from "./connect.ts";

@@ -1,7 +1,7 @@
 /** /v1/operator/keyring: the keys of gossip. Consul 1.10 agent/operator_endpoint.go and Serf's texts. */
 import { parseKey, type KeyringOperation } from "../cluster/keyring.ts";
 import type { PoolKeyring } from "../cluster/keyring/driver.ts";
-import { parseBoolean } from "./boolean.ts";
+import { parseBoolean } from "../boolean.ts";
 import { HttpError, route, type Call, type Reply, type Route } from "./call.ts";
 
 const operations: Readonly<Record<string, KeyringOperation>> = {

@@ -15,7 +15,7 @@ import {
   setCacheHeaders,
   setReadHeaders,
 } from "./read.ts";
-import { parseBoolean } from "./boolean.ts";
+import { parseBoolean } from "../boolean.ts";
 import { requireRight } from "./rights.ts";
 import { beginRead } from "./select.ts";
 import { toHealthCheck, toNode, toNodeService, toQuery } from "./shapes.ts";

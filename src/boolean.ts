@@ -5,7 +5,7 @@ const booleans = new Map(
     .concat(["0", "f", "F", "FALSE", "false", "False"].map((word) => [word, false])),
 );
 
-/** A boolean as Go spells it in query parameters; undefined for any other text. */
+/** A boolean as Go spells it in query parameters, flags and variables; undefined for any other text. */
 export function parseBoolean(text: string): boolean | undefined {
   return booleans.get(text);
 }
