@@ -46,6 +46,9 @@ export const members = httpCommand({
     status: flag.text("Show only members whose status matches this regular expression.", {
       placeholder: "regex",
     }),
+    filter: flag.text("Expression that members must match, as: Tags.role == consul.", {
+      placeholder: "expression",
+    }),
     segment: flag.text("Show only members in this network segment.", { placeholder: "name" }),
   },
   async run({ flags, args, http, world }) {
@@ -56,7 +59,11 @@ export const members = httpCommand({
     const answer = await attempt(
       "Error retrieving members",
       http.request("GET", "/v1/agent/members", {
-        query: { segment, wan: flags.wan ? 1 : undefined },
+        query: {
+          segment,
+          wan: flags.wan ? 1 : undefined,
+          filter: flags.filter === "" ? undefined : flags.filter,
+        },
       }),
     );
     const all = understood(decodeShape(membersShape, answer.json(), loosely)) ?? [];

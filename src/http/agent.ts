@@ -10,7 +10,9 @@ import { requireAgentRead, requireAgentWrite } from "./agent-rights.ts";
 import { serviceRoutes } from "./agent-service.ts";
 import { HttpError, route, type Call, type Reply, type Route } from "./call.ts";
 import { toCoordinate } from "./coordinate.ts";
+import { memberFields } from "./fields.ts";
 import { requireRight } from "./rights.ts";
+import { filterOf } from "./select.ts";
 
 /** One member of the gossip pool as agent/members shows it. Status: 1 alive, 2 leaving, 3 left, 4 failed. */
 export type Member = {
@@ -123,8 +125,9 @@ function answerMembers(call: Call, deps: AgentDeps): Reply {
   const isNamed = segment !== "" && segment !== "_all";
   if (isNamed && isWan) throw new HttpError(400, "Cannot provide a segment with wan=true");
   if (isNamed) throw new HttpError(500, "Network segments are not supported in this version");
+  const passes = filterOf(call, memberFields);
   const members = deps.members(isWan ? "wan" : "lan");
-  return call.json(members.filter(({ Name }) => rights.nodeRead(Name)));
+  return call.json(members.filter((each) => rights.nodeRead(each.Name) && passes(each)));
 }
 
 /** Consul 1.12: the release whose interfaces are followed; there was no build of it. */

@@ -85,3 +85,20 @@ export const healthCheckFields: Fields = {
 export const healthServiceFields: Fields = {
   members: { Node: nodeFields, Service: nodeServiceFields, Checks: { each: healthCheckFields } },
 };
+
+/** A member of agent/members. */
+export const memberFields: Fields = {
+  members: {
+    Name: "text",
+    Addr: "text",
+    Port: "integer",
+    Tags: textMap,
+    Status: "integer",
+    ProtocolMin: "integer",
+    ProtocolMax: "integer",
+    ProtocolCur: "integer",
+    DelegateMin: "integer",
+    DelegateMax: "integer",
+    DelegateCur: "integer",
+  },
+};

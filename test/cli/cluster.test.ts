@@ -54,6 +54,13 @@ t.test("members", async (t) => {
     code: 1,
     err: "Error retrieving members: Unexpected response code: 500 (Network segments are not",
   });
+  const filtered = (expression: string) => runCli(agent, ["members", "-filter", expression]);
+  t.match(await filtered("Tags.role == consul and Status == 1"), { code: 0, out: /\nn1 / });
+  t.same(await filtered("Name == n2"), nobody);
+  t.match(await filtered("Nmae == n1"), {
+    code: 1,
+    err: /^Error retrieving members: Unexpected response code: 500 \(.*Nmae/,
+  });
   t.same(await run("members all"), failed("Too many arguments (expected 0, got 1)"));
 });
 
@@ -167,6 +174,14 @@ t.test("operator raft", async (t) => {
       ["n1", self.Config.NodeID, raft, "leader", "true", "3"],
       [""],
     ]);
+  t.match(
+    (await run("operator raft list-peers -detailed")).out,
+    new RegExp(
+      `RaftProtocol {2}Commit Index {2}Trails Leader By\nn1 .* leader +true +3 +\\d+ +-\n$`,
+    ),
+  );
+  for (const line of ["operator raft transfer-leader", "operator usage instances"])
+    t.match(await run(line), { code: 1, out: "", err: /^waypost operator .* is not available: / });
   const what = "Error removing peer:";
   const remove = "operator raft remove-peer";
   t.same(await run(remove), failed(`${what} an address or id is required for the peer to remove`));
