@@ -1,4 +1,5 @@
 import { rmSync, writeFileSync } from "node:fs";
+import { absentCommands } from "./cli/absent.ts";
 import { runNode } from "./cli/command.ts";
 import { cliCommands } from "./cli/commands.ts";
 import { commandLines } from "./cli/help.ts";
@@ -74,6 +75,10 @@ export async function main(
   const other = Object.hasOwn(cliCommands, name) ? cliCommands[name] : undefined;
   if (other !== undefined)
     return runNode(await other.load(), args, `${terminal.name} ${name}`, terminal.world());
+  if (command === undefined && Object.hasOwn(absentCommands, name)) {
+    terminal.err(`${terminal.name} ${name} is not available: ${absentCommands[name]}.\n`);
+    return unknownCommand;
+  }
   if (command === undefined) {
     terminal.err(`${terminal.name}: unknown command "${name}"\n\n${usage(terminal.name)}`);
     return unknownCommand;

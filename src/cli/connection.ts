@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { openClient, HttpFailure, type HttpClient } from "./client.ts";
+import { parseBoolean } from "../boolean.ts";
 import { fileReason } from "../file-reason.ts";
 import { flag, type FlagValues } from "./flags.ts";
 import type { World } from "./world.ts";
@@ -18,6 +19,8 @@ export const httpFlags = {
     { placeholder: "path", isPath: true },
   ),
   datacenter: flag.text("Datacenter to ask; the agent's own if it is not given."),
+  namespace: flag.text("Only default: namespaces are a part of Consul Enterprise."),
+  partition: flag.text("Only default: partitions are a part of Consul Enterprise."),
   stale: flag.boolean("Let any server answer, not only the leader."),
   "ca-file": flag.text(
     "PEM file of the authorities to trust. Variable: WAYPOST_CACERT or CONSUL_CACERT.",
@@ -50,7 +53,9 @@ export type HttpFlags = typeof httpFlags;
 export function createClient(flags: FlagValues<HttpFlags>, world: World): HttpClient {
   const variable = (name: string) =>
     world.env[`WAYPOST_${name}`] || world.env[`CONSUL_${name}`] || "";
-  const isTls = isTrue(variable("HTTP_SSL"));
+  refuseTenancy("Namespaces", flags.namespace || variable("NAMESPACE"));
+  refuseTenancy("Partitions", flags.partition || variable("PARTITION"));
+  const isTls = parseBoolean(variable("HTTP_SSL")) === true;
   const address = flags["http-addr"] || variable("HTTP_ADDR") || "127.0.0.1:8500";
   const caFile = flags["ca-file"] || variable("CACERT");
   const caPath = flags["ca-path"] || variable("CAPATH");
@@ -74,9 +79,18 @@ export function createClient(flags: FlagValues<HttpFlags>, world: World): HttpCl
       ...(cert === "" ? {} : { cert: read(cert) }),
       ...(key === "" ? {} : { key: read(key) }),
       servername: flags["tls-server-name"] || variable("TLS_SERVER_NAME"),
-      rejectUnauthorized: verify === "" || isTrue(verify),
+      rejectUnauthorized: verify === "" || parseBoolean(verify) === true,
     },
   });
+}
+
+/** What was meant for another namespace must not be done in the only one there is. */
+function refuseTenancy(what: string, name: string): void {
+  if (name === "" || name.toLowerCase() === "default") return;
+  throw new HttpFailure(
+    0,
+    `${what} are a Consul Enterprise feature: there is no ${JSON.stringify(name)}`,
+  );
 }
 
 /** What was said closer to the command wins: flag, flag's file, variable, variable's file. */
@@ -112,8 +126,4 @@ function attemptRead<T>(path: string, run: () => T): T {
   } catch (error) {
     throw new HttpFailure(0, `Error connecting to the agent: ${fileReason(error, path)}`);
   }
-}
-
-function isTrue(word: string): boolean {
-  return ["1", "t", "T", "true", "TRUE", "True"].includes(word);
 }

@@ -8,7 +8,10 @@ const RPC = { Default: 2, Min: 2, Max: 3 };
 
 /** What `version`, `-v` and `--version` print for a program of this name. */
 export function versionText(name: string): string {
-  return `${name === "consul" ? `Consul v${consulVersion}\n` : ""}waypost v${ownVersion}\n`;
+  const own = `waypost v${ownVersion}\n`;
+  if (name !== "consul") return own;
+  const { Default, Min, Max } = RPC;
+  return `Consul v${consulVersion}\n${own}Protocol ${Default} spoken by default, understands ${Min} to ${Max}\n`;
 }
 
 /** `version`. */

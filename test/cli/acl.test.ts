@@ -435,6 +435,10 @@ t.test("auth methods are not there, and that is said", async (t) => {
       line,
       "is not available: there are no auth methods. Tokens are made with `acl token create`.\n",
     ]);
+  await refused(t, [
+    "templated-policy list",
+    /is not available: there are no templates of policies\./,
+  ]);
   for (const word of ["login", "logout"])
     t.match(await runCli(agent, [word, "-method", "m"]), {
       code: 1,

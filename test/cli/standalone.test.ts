@@ -36,7 +36,11 @@ t.test("under the name consul, through a symlink", async (t) => {
   for (const args of [["version"], ["-v"], ["--version"], ["-version"]]) {
     const { status, stdout } = spawnSync(link, args, { encoding: "utf8" });
     t.equal(status, 0);
-    t.equal(stdout.split("\n")[0], `Consul v${consulVersion}`, args.join(" "));
+    t.equal(
+      stdout,
+      `Consul v${consulVersion}\nwaypost v${version}\nProtocol 2 spoken by default, understands 2 to 3\n`,
+      args.join(" "),
+    );
   }
   const unknown = spawnSync(link, ["no-such-command"], { encoding: "utf8" });
   t.equal(unknown.status, 127);
@@ -72,6 +76,27 @@ t.test("what is typed in the wrong place, and what cannot be taken", async (t) =
   t.match(full, {
     status: 1,
     stderr: "waypost: the output cannot be written: write: no space left on device\n",
+  });
+});
+
+t.test("parts of Consul that are not there", async (t) => {
+  t.same(await run("connect", "envoy", "-sidecar-for", "web"), {
+    code: 127,
+    out: "",
+    err: "waypost connect is not available: there is no service mesh.\n",
+  });
+  const get = ["kv", "get", "-http-addr=127.0.0.1:1"];
+  const enterprise = "are a Consul Enterprise feature: there is no";
+  t.same(await run(...get, "-namespace=team", "key"), {
+    code: 1,
+    out: "",
+    err: `Namespaces ${enterprise} "team"\n`,
+  });
+  t.match(await runCli(undefined, [...get, "key"], { env: { CONSUL_PARTITION: "p" } }), {
+    err: `Partitions ${enterprise} "p"\n`,
+  });
+  t.match(await run(...get, "-namespace=default", "-partition", "default", "key"), {
+    err: /connection refused/,
   });
 });
 

@@ -29,5 +29,9 @@ export const acl: CommandGroup = {
     "translate-rules": translateRules,
     "auth-method": noAuthMethods,
     "binding-rule": noAuthMethods,
+    "templated-policy": absent(
+      "there are no templates of policies",
+      "`-service-identity` and `-node-identity` give what the templates for these give.",
+    ),
   },
 };

@@ -1,5 +1,6 @@
 /** `operator raft`: the servers that keep the log. */
 import { decodeShape } from "../../cluster/decode.ts";
+import { absent } from "../absent.ts";
 import { loosely, quoted, understood } from "../answer.ts";
 import { noArguments } from "../arguments.ts";
 import type { HttpClient } from "../client.ts";
@@ -33,10 +34,14 @@ const peerFlags = {
 const listPeers = httpCommand({
   doc: "Lists the servers of the Raft configuration.",
   usage: "[options]",
-  flags: {},
-  async run({ args, http, world }) {
+  flags: {
+    detailed: flag.boolean(
+      "Show how far the log of each server is, and how far behind the leader's.",
+    ),
+  },
+  async run({ flags, args, http, world }) {
     noArguments(args);
-    return list(http, world);
+    return list(http, world, flags.detailed);
   },
 });
 
@@ -64,7 +69,7 @@ const spelledAsFlag = httpCommand({
     noArguments(args);
     if (flags["list-peers"] === flags["remove-peer"])
       throw new CommandFailure("Exactly one of -list-peers and -remove-peer must be given");
-    return flags["list-peers"] ? list(http, world) : remove(flags, http, world);
+    return flags["list-peers"] ? list(http, world, false) : remove(flags, http, world);
   },
 });
 
@@ -73,16 +78,24 @@ export const raft: CommandGroup = {
   kind: "group",
   doc: "Lists and removes the servers of Raft.",
   detail: "",
-  children: { "list-peers": listPeers, "remove-peer": removePeer },
+  children: {
+    "list-peers": listPeers,
+    "remove-peer": removePeer,
+    "transfer-leader": absent(
+      "leadership is not handed over on demand",
+      "Another server takes over within a second when the leader stops.",
+    ),
+  },
   otherwise: spelledAsFlag,
 };
 
-async function list(http: HttpClient, world: World): Promise<number> {
+async function list(http: HttpClient, world: World, isDetailed: boolean): Promise<number> {
   const answer = await attempt(
     "Error getting peers: Failed to retrieve raft configuration",
     http.request("GET", "/v1/operator/raft/configuration"),
   );
   const { Servers } = understood(decodeShape(configurationShape, answer.json(), loosely));
+  const more = isDetailed ? await progress(http) : undefined;
   const rows = (Servers ?? []).map(({ Node, ID, Address, Leader, Voter, ProtocolVersion }) => [
     Node,
     ID,
@@ -90,11 +103,34 @@ async function list(http: HttpClient, world: World): Promise<number> {
     Leader ? "leader" : "follower",
     String(Voter),
     ProtocolVersion || "<=1",
+    ...(more?.(ID) ?? []),
   ]);
-  await world.out(
-    table([["Node", "ID", "Address", "State", "Voter", "RaftProtocol"], ...rows], world),
-  );
+  const header = ["Node", "ID", "Address", "State", "Voter", "RaftProtocol"];
+  if (isDetailed) header.push("Commit Index", "Trails Leader By");
+  await world.out(table([header, ...rows], world));
   return 0;
+}
+
+const stateShape = {
+  struct: { Leader: "string", Servers: { map: { struct: { LastIndex: "int" } } } },
+} as const;
+
+/** Id of a server → its last index and how far it is behind the leader, as later versions of Consul show it. */
+async function progress(http: HttpClient): Promise<(id: string) => [string, string]> {
+  const answer = await attempt(
+    "Error getting peers: Failed to retrieve the state of the servers",
+    http.request("GET", "/v1/operator/autopilot/state"),
+  );
+  const { Leader, Servers } = understood(decodeShape(stateShape, answer.json(), loosely));
+  const indexOf = (id: string) => Servers?.[id]?.LastIndex;
+  const first = indexOf(Leader) ?? 0;
+  return (id) => {
+    const index = indexOf(id);
+    if (index === undefined) return ["-", "-"];
+    const behind = Math.max(0, first - index);
+    const words = `${behind} ${behind === 1 ? "commit" : "commits"}`;
+    return [String(index), id === Leader ? "-" : words];
+  };
 }
 
 async function remove(
