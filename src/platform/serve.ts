@@ -29,6 +29,9 @@ const maxRequestBodyOctets = 1024 ** 4;
 const idleTimeoutSeconds = 120;
 /** How long `stop` lets running requests finish. */
 const drainMs = 5_000;
+/** So often in a row no request may be left until `stop` no longer waits for connections. */
+const quietLooks = 5;
+const quietLookMs = 100;
 
 /** Replaced HTTPS servers that keep their idle connections too; of an older one those are closed. */
 const maxOlderServers = 8;
@@ -138,15 +141,21 @@ function boundAt(at: HttpAddress, { port = 0 }: Server): HttpAddress {
 }
 
 async function drain(servers: readonly Server[], { log }: HttpStart): Promise<void> {
+  const pending = () => servers.reduce((sum, server) => sum + server.pendingRequests, 0);
   const drained = Promise.all(servers.map((server) => server.stop(false)));
-  const late = Symbol("late");
-  const timer = Promise.withResolvers<typeof late>();
-  const handle = setTimeout(() => timer.resolve(late), drainMs);
-  const first = await Promise.race([drained, timer.promise]);
+  const waited = Promise.withResolvers<"none left" | "late">();
+  const handle = setTimeout(() => waited.resolve("late"), drainMs);
+  // After an upload in chunks that was refused halfway Bun waits for ever, with no request left.
+  let looks = 0;
+  const look = setInterval(() => {
+    looks = pending() === 0 ? looks + 1 : 0;
+    if (looks === quietLooks) waited.resolve("none left");
+  }, quietLookMs);
+  const first = await Promise.race([drained, waited.promise]);
   clearTimeout(handle);
-  if (first !== late) return;
-  const left = servers.reduce((sum, server) => sum + server.pendingRequests, 0);
-  log("warn", "HTTP requests are cut off", { requests: left });
+  clearInterval(look);
+  if (typeof first !== "string") return;
+  if (first === "late") log("warn", "HTTP requests are cut off", { requests: pending() });
   await Promise.all(servers.map((server) => server.stop(true)));
 }
 
