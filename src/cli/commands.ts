@@ -98,7 +98,7 @@ export const cliCommands: Readonly<
     load: async () => (await import("./monitor.ts")).monitor,
   },
   operator: {
-    doc: "Looks after the servers: Raft and autopilot.",
+    doc: "Looks after the servers: Raft, autopilot, counts.",
     load: async () => (await import("./operator/operator.ts")).operator,
   },
   rtt: {

@@ -1,4 +1,4 @@
-/** Columns as Consul prints them: two blanks between, every cell but the last padded. */
+/** Columns as Consul prints them: blanks between, two unless told, every cell but the last padded. */
 import { stripVTControlCharacters, styleText } from "node:util";
 import type { World } from "./world.ts";
 
@@ -6,7 +6,7 @@ import type { World } from "./world.ts";
  * Rows of cells → lines, the first row being the header, which is bold on a terminal. Empty cells
  * stay empty. "" for no rows at all.
  */
-export function table(rows: readonly (readonly string[])[], world: World): string {
+export function table(rows: readonly (readonly string[])[], world: World, gap = 2): string {
   const widths: number[] = [];
   for (const row of rows)
     for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, width(cell));
@@ -14,7 +14,7 @@ export function table(rows: readonly (readonly string[])[], world: World): strin
     .map((row, line) => {
       const text = row
         .map((cell, i) => cell + " ".repeat(Math.max(0, widths[i]! - width(cell))))
-        .join("  ")
+        .join(" ".repeat(gap))
         .trimEnd();
       return `${line === 0 ? paint(world, "bold", text) : text}\n`;
     })

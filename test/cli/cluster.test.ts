@@ -180,8 +180,11 @@ t.test("operator raft", async (t) => {
       `RaftProtocol {2}Commit Index {2}Trails Leader By\nn1 .* leader +true +3 +\\d+ +-\n$`,
     ),
   );
-  for (const line of ["operator raft transfer-leader", "operator usage instances"])
-    t.match(await run(line), { code: 1, out: "", err: /^waypost operator .* is not available: / });
+  t.match(await run("operator raft transfer-leader"), {
+    code: 1,
+    out: "",
+    err: /^waypost operator raft transfer-leader is not available: /,
+  });
   const what = "Error removing peer:";
   const remove = "operator raft remove-peer";
   t.same(await run(remove), failed(`${what} an address or id is required for the peer to remove`));
@@ -206,6 +209,32 @@ t.test("operator raft", async (t) => {
     code: 1,
     err: /^unknown command "waypost operator raft elect"\n\nUsage/,
   });
+});
+
+t.test("operator usage instances", async (t) => {
+  for (const [Service, Kind] of Object.entries({ web: "", api: "", gate: "ingress-gateway" }))
+    await program.http("PUT", "/v1/catalog/register", {
+      Node: "usage",
+      Address: "192.0.2.9",
+      Service: { Service, Kind, Port: 1 },
+    });
+  // Consul's layout: command/operator/usage/instances.
+  const billable =
+    "Billable Service Instances Total: 2\ndc1 Billable Service Instances: 2\n\nBillable Services\n" +
+    "Services      Service instances\n4             2\n\n\n";
+  const { code, out } = await run("operator usage instances");
+  t.equal(code, 0);
+  t.ok(out.startsWith(`${billable}Connect Services\n`), out);
+  t.match(out, /\nType {21}Service instances\n(.*\n)*ingress-gateway {10}1\n/);
+  t.equal((await run("operator usage instances -billable")).out, billable);
+  const wide = (await run("operator usage instances -connect -all-datacenters")).out;
+  t.match(wide, /^Connect Services\nDatacenter {6}Type {21}Service instances\ndc1 {13}/);
+  t.match(wide, /\n\nTotal {36}1\n$/);
+  t.same(
+    await run("operator usage instances -billable -connect"),
+    failed("Cannot specify both -billable and -connect flags"),
+  );
+  await program.http("PUT", "/v1/catalog/deregister", { Node: "usage" });
 });
 
 t.test("operator autopilot", async (t) => {

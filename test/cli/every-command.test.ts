@@ -65,7 +65,7 @@ const testOf: Readonly<Record<string, string>> = {
   "operator raft list-peers": "cluster",
   "operator raft remove-peer": "cluster",
   "operator raft transfer-leader": "cluster",
-  "operator usage": "cluster",
+  "operator usage instances": "cluster",
   reload: "reload",
   rtt: "cluster",
   "services deregister": "data",

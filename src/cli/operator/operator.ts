@@ -1,19 +1,16 @@
 import type { CommandGroup } from "../command.ts";
-import { absent } from "../absent.ts";
 import { autopilot } from "./autopilot.ts";
 import { raft } from "./raft.ts";
+import { usage } from "./usage.ts";
 
 /** `operator`. */
 export const operator: CommandGroup = {
   kind: "group",
-  doc: "Looks after the servers: Raft and autopilot.",
+  doc: "Looks after the servers: Raft, autopilot, counts.",
   detail: "",
   children: {
     raft,
     autopilot,
-    usage: absent(
-      "nothing is counted for a bill",
-      "`catalog services` lists services, and /metrics has their numbers.",
-    ),
+    usage,
   },
 };
