@@ -119,7 +119,8 @@ export async function createToken(call: Call): Promise<Response> {
   return setToken(call, { ...readFields(body), ...times, accessorId, secretId });
 }
 
-function requireNewId(id: string, name: string): void {
+/** Throws 500 unless a secret that somebody chose can be one; "" is for a drawn one. */
+export function requireNewId(id: string, name: string): void {
   if (id === "") return;
   if (!isUuid(id)) throw new HttpError(500, `Invalid Token: ${name} is not a valid UUID`);
   if (id.startsWith(reservedPrefix))

@@ -4,7 +4,14 @@ import { GLOBAL_MANAGEMENT_ID, type AclTokenRecord } from "../cluster/acl-state.
 import { answerNamed, createNamed, readByName } from "./acl-named.ts";
 import { listPolicies, policies } from "./acl-policy.ts";
 import { listRoles, roles } from "./acl-role.ts";
-import { answerToken, createToken, listTokens, readOwnToken, toToken } from "./acl-token.ts";
+import {
+  answerToken,
+  createToken,
+  listTokens,
+  readOwnToken,
+  requireNewId,
+  toToken,
+} from "./acl-token.ts";
 import { answerTokenRules, translateRules } from "./acl-translate.ts";
 import { route, type Call, type Method, type Reply, type Route } from "./call.ts";
 
@@ -68,15 +75,23 @@ function answerReplication(call: Call): Reply {
   });
 }
 
+/** Consul 1.12 and later take the secret from who bootstraps. */
+const bootstrapShape = { struct: { BootstrapSecret: "string" } } as const;
+
 /** The first token, once in the life of a cluster; again for those who can write into its data directory. */
 async function bootstrap(call: Call): Promise<Response> {
+  const { BootstrapSecret } = await call.readBody(bootstrapShape, {
+    prefix: "Request decoding failed: ",
+    whenEmpty: "zero",
+  });
+  requireNewId(BootstrapSecret, "SecretID");
   call.requireDatacenter();
   const { random, clock, bootstrapReset, aclReader } = call.deps;
   const isOver = aclReader.bootstrapIndex !== 0;
   const resetIndex = isOver ? await bootstrapReset.read() : 0;
   const token: AclTokenFields = {
     accessorId: random.uuid(),
-    secretId: random.uuid(),
+    secretId: BootstrapSecret || random.uuid(),
     description: "Bootstrap Token (Global Management)",
     policies: [{ id: GLOBAL_MANAGEMENT_ID, name: "" }],
     local: false,

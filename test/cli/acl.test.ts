@@ -45,8 +45,18 @@ async function refused(t: Test, ...rows: [line: string | string[], err: string |
 const good = (out: string) => ({ code: 0, out, err: "" });
 
 t.test("bootstrap", async (t) => {
-  const { code, out, err } = await runCli(agent, ["acl", "bootstrap"]);
+  const chosen = "0a1b2c3d-1111-4222-8333-444455556666";
+  await refused(
+    t,
+    ["bootstrap a b", "This command takes up to one argument\n"],
+    ["bootstrap word", /500 \(Invalid Token: SecretID is not a valid UUID\)\n$/],
+    ["bootstrap @/nowhere", /^Error reading provided token: .*no such file or directory\n$/],
+  );
+  const { code, out, err } = await runCli(agent, ["acl", "bootstrap", "-"], {
+    input: `${chosen}\n`,
+  });
   t.same({ code, err }, { code: 0, err: "" });
+  t.match(out, `SecretID:         ${chosen}\n`);
   root = /^SecretID: +(.*)$/m.exec(out)![1]!;
   t.match(
     out,
