@@ -1,4 +1,7 @@
+import { once } from "node:events";
 import { writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import t from "tap";
 import { startProgram } from "../program.ts";
@@ -317,4 +320,21 @@ t.test("rights", async (t) => {
     "a transaction that is refused is done key by key",
   );
   t.same(await kv("root", "get", "-keys"), fine("a1\na2\n"));
+});
+
+t.test("a page of somebody else is no success", async (t) => {
+  const server = createServer((request, response) => {
+    request.resume().on("end", () => response.end("<html>"));
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.teardown(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const list = (...keys: string[]) => JSON.stringify(keys.map((key) => ({ key, value: "YQ==" })));
+  const foreign = "the answer is not that of an agent\n";
+  for (const [args, err] of [
+    [["put", "a", "1"], `Error! Failed writing data: ${foreign}`],
+    [["import", list("a")], `Error! Failed writing data for key a: ${foreign}`],
+    [["import", list("a", "b")], `Error! Failed writing data for key a: ${foreign}`],
+  ] as const)
+    t.same(await runCli(port, ["kv", ...args]), { code: 1, out: "", err }, args.join(" "));
 });

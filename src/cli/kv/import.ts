@@ -139,10 +139,10 @@ async function writeBatch(batch: readonly Ready[], http: HttpClient, world: Worl
   }
   for (const { key, flags, value } of batch) {
     const query = flags === "0" ? {} : { flags };
-    await attempt(
-      `Error! Failed writing data for key ${key}`,
-      http.request("PUT", keyPath(key), { query, body: value }),
-    );
+    const failed = `Error! Failed writing data for key ${key}`;
+    const answer = await attempt(failed, http.request("PUT", keyPath(key), { query, body: value }));
+    if (answer.text.trim() !== "true")
+      throw new CommandFailure(`${failed}: the answer is not that of an agent`);
     await world.out(`Imported: ${key}\n`);
   }
 }
@@ -154,8 +154,8 @@ async function isDoneAtOnce(batch: readonly Ready[], http: HttpClient): Promise<
       `{"KV":{"Verb":"set","Key":${JSON.stringify(key)},"Value":"${base64}","Flags":${BigInt(flags)}}}`,
   );
   try {
-    await http.request("PUT", "/v1/txn", { body: `[${operations.join(",")}]` });
-    return true;
+    const answer = await http.request("PUT", "/v1/txn", { body: `[${operations.join(",")}]` });
+    return answer.text.startsWith("{");
   } catch (error) {
     if (error instanceof HttpFailure) return false;
     throw error;

@@ -54,7 +54,9 @@ Only if nobody changed the key since it had this ModifyIndex:
         body: value,
       }),
     );
-    if (answer.text.trim() !== "true") throw new CommandFailure(refusalOf(key, flags));
+    const said = answer.text.trim();
+    if (said === "false") throw new CommandFailure(refusalOf(key, flags));
+    if (said !== "true") throw new CommandFailure(`${failed}: the answer is not that of an agent`);
     await world.out(`Success! ${doneText(flags)}: ${key}\n`);
     return 0;
   },
