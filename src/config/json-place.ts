@@ -5,7 +5,7 @@
 export function placeOfJsonError(text: string): { line: number; column: number; found: string } {
   const at = offsetOfError(text);
   const before = text.slice(0, at).split("\n");
-  const found = at >= text.length ? "the end of the file" : JSON.stringify(text[at]);
+  const found = at >= text.length ? "end of the file" : JSON.stringify(text[at]);
   return { line: before.length, column: before.at(-1)!.length + 1, found };
 }
 
