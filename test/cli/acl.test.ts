@@ -438,21 +438,3 @@ t.test("translate-rules", async (t) => {
     [`translate-rules -token-accessor ${secret}`, /^Error reading token: .*403/],
   );
 });
-
-t.test("auth methods are not there, and that is said", async (t) => {
-  for (const line of ["auth-method list", "binding-rule create -method m"])
-    await refused(t, [
-      line,
-      "is not available: there are no auth methods. Tokens are made with `acl token create`.\n",
-    ]);
-  await refused(t, [
-    "templated-policy list",
-    /is not available: there are no templates of policies\./,
-  ]);
-  for (const word of ["login", "logout"])
-    t.match(await runCli(agent, [word, "-method", "m"]), {
-      code: 1,
-      out: "",
-      err: `waypost ${word} is not available: there are no auth methods.`,
-    });
-});

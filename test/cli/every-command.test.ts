@@ -8,8 +8,8 @@ import { capturedWorld } from "./captured.ts";
 
 /** Command → the file of this folder that runs it. Another command is another row. */
 const testOf: Readonly<Record<string, string>> = {
-  "acl auth-method": "acl",
-  "acl binding-rule": "acl",
+  "acl auth-method": "standalone",
+  "acl binding-rule": "standalone",
   "acl bootstrap": "acl",
   "acl policy create": "acl",
   "acl policy delete": "acl",
@@ -22,7 +22,7 @@ const testOf: Readonly<Record<string, string>> = {
   "acl role read": "acl",
   "acl role update": "acl",
   "acl set-agent-token": "acl",
-  "acl templated-policy": "acl",
+  "acl templated-policy": "standalone",
   "acl token clone": "acl",
   "acl token create": "acl",
   "acl token delete": "acl",
@@ -54,8 +54,8 @@ const testOf: Readonly<Record<string, string>> = {
   "kv put": "kv",
   leave: "cluster",
   lock: "lock",
-  login: "acl",
-  logout: "acl",
+  login: "standalone",
+  logout: "standalone",
   maint: "data",
   members: "cluster",
   monitor: "cluster",

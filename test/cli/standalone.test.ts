@@ -85,6 +85,20 @@ t.test("parts of Consul that are not there", async (t) => {
     out: "",
     err: "waypost connect is not available: there is no service mesh.\n",
   });
+  for (const [line, why] of [
+    ["acl auth-method list", "there are no auth methods"],
+    ["acl binding-rule create -method m", "there are no auth methods"],
+    ["acl templated-policy list", "there are no templates of policies"],
+    ["login -method m", "there are no auth methods"],
+    ["logout", "there are no auth methods"],
+  ] as const) {
+    const command = /^(acl )?\S+/.exec(line)![0];
+    t.match(
+      await run(...line.split(" ")),
+      { code: 1, out: "", err: `waypost ${command} is not available: ${why}. ` },
+      line,
+    );
+  }
   const get = ["kv", "get", "-http-addr=127.0.0.1:1"];
   const enterprise = "are a Consul Enterprise feature: there is no";
   t.same(await run(...get, "-namespace=team", "key"), {
