@@ -1,5 +1,5 @@
 /** The shape of a command and of a group of commands, and how one is run: flags, help, exit code. */
-import { parseFlags, type Flags, type FlagValues } from "./flags.ts";
+import { parseFlags, parseFlagsAnywhere, type Flags, type FlagValues } from "./flags.ts";
 import { commandHelp, groupHelp } from "./help.ts";
 import { HttpFailure, type HttpClient } from "./client.ts";
 import { createClient, httpFlags, type HttpFlags } from "./connection.ts";
@@ -58,6 +58,8 @@ type About<F extends Flags> = {
   flags: F;
   /** Its arguments are a program's command line: `-h` there is the program's. */
   runsProgram?: true;
+  /** Flags may also stand behind arguments. Consul's commands end them at the first argument. */
+  flagsAnywhere?: true;
 };
 
 /** A command that needs no agent. `run` resolves with the exit code. */
@@ -74,7 +76,10 @@ export function command<const F extends Flags>(
     run: (args, path, world) =>
       guarded(world, commandHelp(path, self), async () => {
         if (isHelp(args)) return printed(world, commandHelp(path, self), 0);
-        const parsed = parseFlags(flags, args);
+        const parsed = (about.flagsAnywhere === true ? parseFlagsAnywhere : parseFlags)(
+          flags,
+          args,
+        );
         if (!parsed.ok) throw new UsageFailure(parsed.error);
         const { rest } = parsed.value;
         const words = wordsBefore("--", args, args.length - rest.length);

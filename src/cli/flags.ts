@@ -90,6 +90,22 @@ export function parseFlags<F extends Flags>(
   return ok({ values: values as FlagValues<F>, rest: given.value.rest });
 }
 
+/** The same, with flags also behind arguments; what follows `--` is an argument whatever it looks like. */
+export function parseFlagsAnywhere<F extends Flags>(
+  flags: F,
+  args: readonly string[],
+): ReturnType<typeof parseFlags<F>> {
+  const words: string[] = [];
+  for (let line = args; ;) {
+    const parsed = parseFlags(flags, line);
+    if (!parsed.ok) return parsed;
+    const [word, ...behind] = parsed.value.rest;
+    if (word === undefined) return ok({ values: parsed.value.values, rest: words });
+    words.push(word);
+    line = [...line.slice(0, line.length - behind.length - 1), ...behind];
+  }
+}
+
 function valueOf(name: string, { kind, default: value }: Flag, texts: readonly string[]) {
   const last = texts.at(-1);
   if (kind === "texts") return ok(texts);

@@ -238,10 +238,13 @@ t.test("dns query as dig prints it", async (t) => {
   const json = await run("query", "-format=json", "n1.node.consul");
   t.match(JSON.parse(json.out), { Rcode: "NOERROR", Source: "catalog" });
   t.match(await run("query"), { code: 1, out: "", err: "Must specify the name to ask for\n" });
-  t.match(await run("query", "a", "b"), {
+  t.match(await run("query", "a", "A", "b"), {
     code: 1,
-    err: /^Too many arguments \(expected 1, got 2\)/,
+    err: /^Too many arguments \(expected 1 or 2, got 3\)/,
   });
+  const { out: asked } = await run("query", "_web._v2.service.consul", "SRV", "-tcp");
+  t.match(asked, /\tSRV\t1 1 81 [^]*, tcp\n$/, "the type as a word, flags behind");
+  t.match(await run("query", "--", "n1.node.consul", "-tcp"), { err: /400 \(type: "-tcp"/ });
   t.match(await run("query", "-type=NOPE", "a"), {
     code: 1,
     err: /^Error asking: .*400 \(type: "NOPE" is no type of question\)/,

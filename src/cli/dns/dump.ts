@@ -11,6 +11,7 @@ import { selected, selectionFlags } from "./selection.ts";
 export const dump = httpCommand({
   doc: "Lists what the forwarder keeps.",
   usage: "[options]",
+  flagsAnywhere: true,
   detail: `Each line is one answer: seconds left and since it came, octets, how often it was used, the
 server that gave it. NODATA and NXDOMAIN are denials. A stale entry has outlived its TTL and goes
 when it is looked for.`,

@@ -8,6 +8,7 @@ import { selected, selectionFlags } from "./selection.ts";
 export const flush = httpCommand({
   doc: "Empties the forwarder's cache, or removes a name from it.",
   usage: "[options] [NAME]",
+  flagsAnywhere: true,
   detail: `Without NAME everything goes, or all of one type:
 
     waypost dns cache flush

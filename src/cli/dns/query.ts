@@ -1,8 +1,7 @@
 import { isIP } from "node:net";
 import { decodeShape, type Decoded } from "../../cluster/decode.ts";
 import { checkFormat, formatFlag, jsonText, loosely, understood } from "../answer.ts";
-import { oneArgument } from "../arguments.ts";
-import { attempt, httpCommand } from "../command.ts";
+import { attempt, CommandFailure, httpCommand } from "../command.ts";
 import { flag } from "../flags.ts";
 import { paint } from "../table.ts";
 import type { World } from "../world.ts";
@@ -11,13 +10,14 @@ import { reverseName } from "./reverse-name.ts";
 /** `dns query`: the agent's answer to one question as dig prints it, and how it came about. */
 export const query = httpCommand({
   doc: "Asks the agent a DNS question and explains the answer.",
-  usage: "[options] NAME",
+  usage: "[options] NAME [TYPE]",
+  flagsAnywhere: true,
   detail: `Prints the records as dig does, and below them where they came from: the answer table, the
 catalog (with what was left out and why), the forwarder's cache or an upstream server. The agent
 answers as it answers any client: a question that is forwarded really is sent.
 
     waypost dns query web.service.consul
-    waypost dns query -type=SRV _web._tcp.service.consul
+    waypost dns query _web._tcp.service.consul SRV
     waypost dns query 10.1.0.7
 
 An address as NAME asks for its name.`,
@@ -30,12 +30,15 @@ An address as NAME asks for its name.`,
     format: formatFlag,
   },
   async run({ flags, args, http, world }) {
-    const asked = oneArgument(args, "Must specify the name to ask for");
+    const [asked, type = flags.type, ...more] = args;
+    if (asked === undefined) throw new CommandFailure("Must specify the name to ask for");
+    if (more.length > 0)
+      throw new CommandFailure(`Too many arguments (expected 1 or 2, got ${args.length})`);
     const format = checkFormat(flags.format);
-    const isAddress = isIP(asked) !== 0 && flags.type === "";
+    const isAddress = isIP(asked) !== 0 && type === "";
     const parameters = {
       name: isAddress ? reverseName(asked) : asked,
-      type: flags.type || (isAddress ? "PTR" : "A"),
+      type: type || (isAddress ? "PTR" : "A"),
       transport: flags.tcp ? "tcp" : "udp",
       payload: flags.bufsize,
       norecurse: flags.norecurse ? "" : undefined,

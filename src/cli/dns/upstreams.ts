@@ -8,6 +8,7 @@ import { paint, table } from "../table.ts";
 export const upstreams = httpCommand({
   doc: "Shows the upstream servers and how they do.",
   usage: "[options]",
+  flagsAnywhere: true,
   detail: `good: its last reply was usable; failing: its last reply was an error; dead: it does not answer.`,
   flags: { format: formatFlag },
   async run({ flags, args, http, world }) {
