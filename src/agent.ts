@@ -35,6 +35,7 @@ import type { AgentStart, Platform } from "./agent/start.ts";
 import { createWatches } from "./agent/watches.ts";
 import type { LocalAgent } from "./cluster/local-agent.ts";
 import { loadNodeId } from "./cluster/local/driver.ts";
+import { createHostAddresses } from "./dns/host-addresses.ts";
 import type { Resolver } from "./dns/resolve.ts";
 import { agentRoutes } from "./http/agent.ts";
 import { tokenRoutes } from "./http/agent-token.ts";
@@ -153,6 +154,13 @@ async function build(
   closers.push(dns.close);
   parts.resolver = dns.resolver;
 
+  const findAddresses = createHostAddresses({
+    forward: forwarder.forwardFirstReply,
+    domains: [config.domain, config.alt_domain],
+    clock: () => clock.monotonicMs(),
+    timers,
+  });
+
   // This agent's own services and checks, coordinate and events.
   const { local, probe } = createLocal({
     nodeId,
@@ -163,6 +171,7 @@ async function build(
     writerOf: acls.writerOf,
     wake: (topics) => waiters.wake(topics),
     platform,
+    findAddresses,
     log,
   });
   parts.local = local;
@@ -177,6 +186,7 @@ async function build(
     engine,
     propose,
     probe,
+    findAddresses,
     updateCoordinate: (update) => coordinates.update(update),
     log,
   });

@@ -9,6 +9,7 @@ import { createReach } from "../cluster/external/reach/driver.ts";
 import { originCoordinate } from "../cluster/coordinates.ts";
 import type { CatalogReader, CoordinateRecord, NodeRecord, Topic } from "../cluster/model.ts";
 import type { LoadedConfig } from "../config.ts";
+import type { HostAddresses } from "../dns/host-addresses.ts";
 import type { ExternalFigures } from "../metrics/family.ts";
 import type { Cancel, Log } from "../ports.ts";
 import { keeperSettings, monitorSettings, pingType } from "./settings.ts";
@@ -38,10 +39,11 @@ export function createExternal(deps: {
   engine: Pick<Engine, "leadership" | "onLeadership">;
   propose: (command: Command) => Promise<Outcome>;
   probe: Probe;
+  findAddresses: HostAddresses;
   updateCoordinate: (update: CoordinateRecord) => void;
   log: Log;
 }): External {
-  const { reader, engine, propose, probe, platform, log } = deps;
+  const { reader, engine, propose, probe, findAddresses, platform, log } = deps;
   const { clock, timers, random } = platform;
   let now = deps.loaded;
   let saidWithoutEcho = false;
@@ -61,7 +63,7 @@ export function createExternal(deps: {
     reader,
     propose,
     probe,
-    reach: createReach({ ping, pingType: () => pingType(now) }),
+    reach: createReach({ ping, pingType: () => pingType(now), findAddresses }),
     settings: () => monitorSettings(now),
     measured,
     clock,

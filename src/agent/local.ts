@@ -7,6 +7,7 @@ import { createLocalAgent, type LocalAgent, type LocalAgentDeps } from "../clust
 import { noJournal } from "../cluster/local-store.ts";
 import { describeOwnNode } from "../cluster/own-node.ts";
 import type { LoadedConfig } from "../config.ts";
+import type { HostAddresses } from "../dns/host-addresses.ts";
 import { consulVersion } from "../version.ts";
 import { localSettings } from "./settings.ts";
 import type { Platform } from "./start.ts";
@@ -15,7 +16,7 @@ type Given = Pick<LocalAgentDeps, "reader" | "propose" | "writerOf" | "wake" | "
 
 /**
  * The local agent, with its journal below `dataDir` (without one nothing is kept), and a probe for
- * checks that strangers may write: it runs no program. `now` is the configuration in force.
+ * checks that strangers may write: it runs no program, and asks `findAddresses` before the system. `now` is the configuration in force.
  */
 export function createLocal(
   deps: Given & {
@@ -23,9 +24,10 @@ export function createLocal(
     dataDir: string | undefined;
     now: () => LoadedConfig;
     platform: Platform;
+    findAddresses: HostAddresses;
   },
 ): { local: LocalAgent; probe: Probe } {
-  const { nodeId, dataDir, now, platform, ...given } = deps;
+  const { nodeId, dataDir, now, platform, findAddresses, ...given } = deps;
   const { clock, timers, random, openPipe, dockerHost } = platform;
   const { config, addresses } = now();
   const reach = {
@@ -53,5 +55,5 @@ export function createLocal(
     timers,
     random,
   });
-  return { local, probe: createProbe(reach) };
+  return { local, probe: createProbe({ ...reach, findAddresses }) };
 }

@@ -1,5 +1,7 @@
 /** A managed database behind a host name: failover, and upstreams that are gone, through the real program. */
 import t from "tap";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { a, cname, replyTo, soa, type Got } from "../upstream.ts";
 import { records, startScene, ttls, type Scene, type Seen } from "./scene.ts";
@@ -168,4 +170,57 @@ t.test("host names that lead into the domain, in circles, and far", async (t) =>
   t.same(await told("gone"), ["gone.service.consul CNAME gone.example"], "NXDOMAIN of the target");
   t.ok((await told("chained")).length >= 1, "a chain of thirty links neither hangs nor fails");
   t.equal((await ask("chained.service.consul")).rcode, "NOERROR");
+});
+
+t.test("a host is probed where clients are sent, also while no upstream answers", async (t) => {
+  const server = createServer((_, response) => response.end("fine"));
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  const { port } = server.address() as AddressInfo;
+  const stop = () => (server.closeAllConnections(), server.close());
+  t.teardown(stop);
+  const checks = [
+    { tcp: `${HOST}:${port}`, interval: "1s" },
+    { http: `http://${HOST}:${port}/health`, interval: "1s" },
+  ];
+  const scene = await startScene(t, rds("127.0.0.1", 1), {
+    external_monitor: { node_probe_interval: "1s", ping_type: "tcp" },
+    external_services: [{ ...entry, port, ttl: "0s", checks }],
+  });
+  const { ask, upstream, program } = scene;
+  const statuses = async (): Promise<string[]> => {
+    const { text } = await program.http("GET", "/v1/health/service/orders-db");
+    const [first] = JSON.parse(text) as { Checks: { Status: string; Output: string }[] }[];
+    return (first?.Checks ?? []).map(({ Status, Output }) => `${Status}: ${Output}`);
+  };
+  const good = [
+    "passing: Node alive or reachable",
+    `passing: TCP connect ${HOST}:${port}: Success`,
+    `passing: HTTP GET http://${HOST}:${port}/health: 200 OK Output: fine`,
+  ];
+  for (let i = 0; i < 500 && String(await statuses()) !== String(good); i++) await sleep(20);
+  t.same(await statuses(), good, "the system's resolver knows no such name");
+  t.same(records(await ask(NAME)), both("127.0.0.1"));
+
+  const wrong: string[] = [];
+  const watch = async (limitMs: number) => {
+    const endMs = performance.now() + limitMs;
+    while (performance.now() < endMs) {
+      const told = [String(records(await ask(NAME))), String(await statuses())];
+      if (told[0] !== String(both("127.0.0.1")) || told[1] !== String(good))
+        wrong.push(told.join("; "));
+      await sleep(50);
+    }
+  };
+  await upstream.hangUp();
+  await watch(4000);
+  await upstream.listen();
+  upstream.says(() => []);
+  await watch(5000);
+  t.same(wrong, [], "closed, then silent");
+
+  stop();
+  const stoppedMs = performance.now();
+  const isOut = async () => (await ask(NAME)).rcode === "NXDOMAIN";
+  while (!(await isOut()) && performance.now() < stoppedMs + 10_000) await sleep(50);
+  t.ok(await isOut(), "a host that refuses is found out all the same");
 });

@@ -28,6 +28,9 @@ type Row = [
   at: [string, number],
   boolean,
 ];
+/** Leaves all names to the system. */
+const nobody = () => Promise.resolve([]);
+
 const rows: Row[] = [
   ["a connection", null, "tcp", ["127.0.0.1", port], true],
   ["a refusal is an answer", null, "tcp", ["127.0.0.1", closed], true],
@@ -43,7 +46,7 @@ const rows: Row[] = [
 ];
 for (const [what, ping, type, [address, at], alive] of rows)
   t.test(what, async (t) => {
-    const reach = createReach({ ping, pingType: () => type });
+    const reach = createReach({ ping, pingType: () => type, findAddresses: nobody });
     const startMs = performance.now();
     const reached = await reach({ address, port: at }, 400).result;
     t.equal(reached.alive, alive);
@@ -51,11 +54,20 @@ for (const [what, ping, type, [address, at], alive] of rows)
     t.ok(performance.now() - startMs < 5000, "settles by its timeout");
   });
 
+t.test("names that others know than the system", async (t) => {
+  const findAddresses = async (host: string) => (host === "db.invalid" ? ["127.0.0.1"] : []);
+  const reach = createReach({ ping: null, pingType: () => "tcp", findAddresses });
+  t.equal((await reach({ address: "db.invalid", port }, 2000).result).alive, true);
+  t.equal((await reach({ address: "localhost", port }, 2000).result).alive, true);
+  t.equal((await reach({ address: "no-such-host.invalid", port }, 400).result).alive, false);
+});
+
 t.test("cancelled: settles at once", async (t) => {
-  const { result, cancel } = createReach({ ping: pingOf(), pingType: () => "icmp" })(
-    { address: "192.0.2.1", port: 9 },
-    60_000,
-  );
+  const { result, cancel } = createReach({
+    ping: pingOf(),
+    pingType: () => "icmp",
+    findAddresses: nobody,
+  })({ address: "192.0.2.1", port: 9 }, 60_000);
   cancel();
   t.same(await result, { alive: false, rttMs: 0 });
 });

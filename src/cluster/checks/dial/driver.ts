@@ -1,9 +1,9 @@
 /** What probes over the network share: where they may go, addresses, Go's words for failures. */
-import { lookup as systemLookup } from "node:dns";
+import { lookup as systemLookup, type LookupAddress } from "node:dns";
 import { readFileSync } from "node:fs";
 import { connect, isIP, type LookupFunction, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import { isLinkLocal } from "../../../address.ts";
+import { ipVersion, isLinkLocal } from "../../../address.ts";
 import type { CheckDefinition } from "../../definition.ts";
 import { MAX_RUNNING } from "../schedule.ts";
 
@@ -11,6 +11,8 @@ import { MAX_RUNNING } from "../schedule.ts";
 export type DialOptions = {
   /** `deny_link_local_checks`: neither by address, nor by name, nor after a redirect. */
   denyLinkLocal: boolean;
+  /** Asked for the addresses of a name before the system is; empty: the system has to know. Never rejects. */
+  findAddresses?: (host: string) => Promise<readonly string[]>;
   /** Of `enable_agent_tls_for_checks`; gives undefined while that is off. Asked at every run. */
   agentTls?: () => AgentTls | undefined;
 };
@@ -40,31 +42,46 @@ export function socketBudget(): number | undefined {
   }
 }
 
-/** How a probe finds the address of a name; undefined: as the system does. */
-export type Lookup = LookupFunction | undefined;
+/** How a probe finds the address of a name. */
+export type Lookup = {
+  readonly denyLinkLocal: boolean;
+  /** undefined: as the system does. */
+  readonly resolve: LookupFunction | undefined;
+};
 
 /** The way to addresses that these options leave. */
-export function lookupOf({ denyLinkLocal }: DialOptions): Lookup {
-  return denyLinkLocal ? lookupElsewhere : undefined;
+export function lookupOf({ denyLinkLocal, findAddresses }: DialOptions): Lookup {
+  if (!denyLinkLocal && findAddresses === undefined) return { denyLinkLocal, resolve: undefined };
+  const find = findAddresses ?? (() => Promise.resolve([]));
+  return {
+    denyLinkLocal,
+    resolve: (host, options, callback) =>
+      void find(host).then((found) => {
+        const told = (error: Error | null, addresses: LookupAddress[] = []) => {
+          const first = addresses[0];
+          if (error !== null || first === undefined) callback(error, "", 0);
+          else if (denyLinkLocal && addresses.some(({ address }) => isLinkLocal(address)))
+            callback(denied, "", 0);
+          else if (options.all === true) callback(null, addresses);
+          else callback(null, first.address, first.family);
+        };
+        if (found.length === 0) systemLookup(host, { ...options, all: true }, told);
+        else
+          told(
+            null,
+            found.map((address) => ({ address, family: ipVersion(address) })),
+          );
+      }),
+  };
 }
 
 /** Why a link-local address is not connected to. */
 export const denied = new Error("link-local addresses are denied (deny_link_local_checks)");
 
-/** Resolves as the system does, but not to link-local addresses: what is looked up is what is connected to. */
-const lookupElsewhere: LookupFunction = (host, options, callback) =>
-  systemLookup(host, { ...options, all: true }, (error, addresses) => {
-    const first = addresses?.[0];
-    if (error !== null || first === undefined) callback(error, "", 0);
-    else if (addresses.some(({ address }) => isLinkLocal(address))) callback(denied, "", 0);
-    else if (options.all === true) callback(null, addresses);
-    else callback(null, first.address, first.family);
-  });
-
-/** An address is never looked up, so `lookup` alone does not see it. */
-export function isDeniedLiteral(host: string, lookup: Lookup): boolean {
+/** An address is never looked up, so `resolve` alone does not see it. */
+export function isDeniedLiteral(host: string, { denyLinkLocal }: Lookup): boolean {
   const literal = host.replace(/^\[|\]$/g, "");
-  return lookup !== undefined && isIP(literal) !== 0 && isLinkLocal(literal);
+  return denyLinkLocal && isIP(literal) !== 0 && isLinkLocal(literal);
 }
 
 /** How a check speaks TLS; see node:tls. Consul: OutgoingTLSConfigForCheck. */
@@ -108,7 +125,7 @@ export function dialStream(
     on.failed(dialError(address, denied));
     return undefined;
   }
-  const options = { host, port: to.port, ...(lookup ? { lookup } : {}) };
+  const options = { host, port: to.port, ...(lookup.resolve ? { lookup: lookup.resolve } : {}) };
   const socket = tls === undefined ? connect(options) : connectTls({ ...options, ...tls });
   socket.once(tls === undefined ? "connect" : "secureConnect", () => on.connected(socket));
   // stays for the whole life of the socket: an error after `destroy` must not end the program

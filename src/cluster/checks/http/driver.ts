@@ -156,7 +156,7 @@ function send(
     method,
     headers,
     ...(url.username === "" ? {} : { auth: userOf(url) }),
-    ...(lookup === undefined ? {} : { lookup }),
+    ...(lookup.resolve === undefined ? {} : { lookup: lookup.resolve }),
   };
   return url.protocol === "https:"
     ? https.request({ ...options, ...tls(), agent: tlsAgent })

@@ -33,7 +33,7 @@ export function createUdpProbe(options: DialOptions): Prober {
     return runOnce({ timeoutMs, timedOut: () => success, signal }, (finish) => {
       let free = () => {};
       let isFreed = false;
-      const resolve = lookup ?? systemLookup;
+      const resolve = lookup.resolve ?? systemLookup;
       resolve(host, { all: false }, (error, address, family) => {
         if (isFreed) return;
         if (error !== null || typeof address !== "string")

@@ -12,8 +12,15 @@ const SILENT: Reached = { alive: false, rttMs: 0 };
 /** Errors that only the host itself, or its own firewall, can have sent. */
 const ANSWERS = new Set(["ECONNREFUSED", "ECONNRESET"]);
 
-/** `ping`: null where the system lets us send no echo requests. `pingType` is asked with every look. */
-export function createReach(deps: { ping: Ping | null; pingType: () => PingType }): Reach {
+/**
+ * `ping`: null where the system lets us send no echo requests. `pingType` is asked with every look.
+ * `findAddresses`: see DialOptions.
+ */
+export function createReach(deps: {
+  ping: Ping | null;
+  pingType: () => PingType;
+  findAddresses: (host: string) => Promise<readonly string[]>;
+}): Reach {
   return ({ address, port }, timeoutMs) => {
     const abort = new AbortController();
     const { ping } = deps;
@@ -23,7 +30,7 @@ export function createReach(deps: { ping: Ping | null; pingType: () => PingType 
       ...(type === "icmp" ? [] : [knock(ip, port, abort.signal)]),
       ...(type === "tcp" || ping === null ? [] : [echo(ping, ip, abort.signal)]),
     ];
-    const result = addressOf(address, abort.signal)
+    const result = addressOf(address, deps.findAddresses, abort.signal)
       // Once it has been given up nobody would hear of it again.
       .then((ip) => (abort.signal.aborted ? SILENT : firstAlive(looks(ip))))
       .catch(() => SILENT)
@@ -35,12 +42,18 @@ export function createReach(deps: { ping: Ping | null; pingType: () => PingType 
   };
 }
 
-/** The system's resolver cannot be called back, so the wait for it is given up instead. */
-function addressOf(address: string, signal: AbortSignal): Promise<string> {
+/** Resolvers cannot be called back, so the wait for them is given up instead. */
+function addressOf(
+  address: string,
+  findAddresses: (host: string) => Promise<readonly string[]>,
+  signal: AbortSignal,
+): Promise<string> {
   if (isIP(address) !== 0) return Promise.resolve(address);
   return new Promise((resolve, reject) => {
     signal.addEventListener("abort", () => reject(new Error("timeout")), { once: true });
-    lookup(address).then((found) => resolve(found.address), reject);
+    findAddresses(address)
+      .then(async ([first]) => first ?? (await lookup(address)).address)
+      .then(resolve, reject);
   });
 }
 
