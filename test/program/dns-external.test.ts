@@ -212,10 +212,10 @@ t.test("a host is probed where clients are sent, also while no upstream answers"
     }
   };
   await upstream.hangUp();
-  await watch(4000);
+  await watch(2500);
   await upstream.listen();
   upstream.says(() => []);
-  await watch(5000);
+  await watch(4000);
   t.same(wrong, [], "closed, then silent");
 
   stop();
