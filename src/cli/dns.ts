@@ -12,7 +12,10 @@ export const dns: CommandGroup = {
 
     waypost dns query web.service.consul
     waypost dns cache dump -name=example.com -subtree
-    waypost dns upstreams`,
+    waypost dns upstreams
+
+With ACLs query and upstreams need agent "read" on the agent's node, cache dump needs operator
+"read" and cache flush operator "write".`,
   children: {
     query,
     cache: {

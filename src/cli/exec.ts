@@ -26,7 +26,11 @@ export const exec = httpCommand({
 nothing has been heard; its exit code is 2 if it failed somewhere or did not finish. With "-"
 a script is read from standard input.
 
-    waypost exec -service=web uptime`,
+    waypost exec -service=web uptime
+
+With ACLs the token has to have session "write" on the agent's node, event "write" for _rexec and
+key "write" below the prefix; the acl.tokens.agent of each node that is to act has to have key
+"write" there, too.`,
   runsProgram: true,
   flags: {
     ...filterFlags,

@@ -32,7 +32,10 @@ command and all that it started get SIGTERM, and SIGKILL five seconds later. Its
 is 0 even if the command fails, unless -child-exit-code is given.
 
     waypost lock service/backup ./backup.sh
-    waypost lock -n=2 -timeout=10s service/restart systemctl restart web`,
+    waypost lock -n=2 -timeout=10s service/restart systemctl restart web
+
+With ACLs the token has to have session "write" on the agent's node, and key "write" for
+PREFIX/.lock, or with -n for all keys below the prefix.`,
   runsProgram: true,
   flags: {
     "child-exit-code": flag.boolean("Exit with 2 if the command fails."),
