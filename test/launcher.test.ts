@@ -23,7 +23,7 @@ function run(program: string, args: string[], over: { cwd?: string; path?: strin
 const ours = { status: 0, stdout: `waypost v${version}\n`, stderr: "" };
 const consuls = {
   status: 0,
-  stdout: `Consul v${consulVersion}\nwaypost v${version}\n`,
+  stdout: `Consul v${consulVersion}\nwaypost v${version}\nProtocol 2 spoken by default, understands 2 to 3\n`,
   stderr: "",
 };
 

@@ -39,7 +39,7 @@ t.test("version", async (t) => {
     t.same(await run(argv), { code: 0, out: `waypost v${version}\n`, err: "" }, argv.join(" "));
   t.same(await run(["version"], { name: "consul" }), {
     code: 0,
-    out: `Consul v${consulVersion}\nwaypost v${version}\n`,
+    out: `Consul v${consulVersion}\nwaypost v${version}\nProtocol 2 spoken by default, understands 2 to 3\n`,
     err: "",
   });
 });
