@@ -74,16 +74,18 @@ PREFIX/.lock, or with -n for all keys below the prefix.`,
       monitorRetries: flags["monitor-retry"],
     };
     let place: Contended;
+    let about: string;
     if (flags.n === 1) {
       const key = posix.join(prefix, LOCK_KEY);
-      await tell(`Setting up lock at path: ${key}`);
+      about = `Setting up lock at path: ${key}`;
       place = createMutex(key, options);
     } else {
-      await tell(`Setting up semaphore (limit ${flags.n}) at prefix: ${prefix}`);
+      about = `Setting up semaphore (limit ${flags.n}) at prefix: ${prefix}`;
       if (prefix === "") throw new CommandFailure("Lock setup failed: missing prefix");
       place = createSemaphore(prefix, flags.n, options);
     }
     const code = await runLocked(place, world, tell, {
+      about,
       args: flags.shell === false ? command : shellArgs(command.join(" ")),
       passesInput: flags["pass-stdin"],
     });
@@ -92,7 +94,7 @@ PREFIX/.lock, or with -n for all keys below the prefix.`,
 });
 
 type Tell = (text: string) => Promise<void>;
-type Child = { args: readonly string[]; passesInput: boolean };
+type Child = { about: string; args: readonly string[]; passesInput: boolean };
 
 /** Resolves with 0, or CHILD_FAILED; a lock that is lost or a signal is no failure, as with Consul. */
 async function runLocked(
@@ -110,6 +112,7 @@ async function runLocked(
     }),
   );
   try {
+    await tell(child.about);
     await tell("Attempting lock acquisition");
     const held = await prefixed("Lock acquisition failed", place.acquire(stop.signal));
     if (held === undefined)

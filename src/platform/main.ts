@@ -32,12 +32,17 @@ function completionLine({
   return line.slice(0, Number(point));
 }
 
-/** For commands: their output is awaited, and a reader that went away ends them. */
+/** For commands: their output is awaited, and a reader that went away ends them: by SIGTERM those that listen to it. */
 function world(): World {
+  let isBroken = false;
   process.stdout.on("error", (error: Error & { code?: string }) => {
-    if (error.code === "EPIPE") process.exit(0);
-    process.stderr.write(`${name}: the output cannot be written: ${fileReason(error)}\n`);
-    process.exit(1);
+    if (isBroken) return;
+    isBroken = true;
+    const isReaderGone = error.code === "EPIPE";
+    if (!isReaderGone)
+      process.stderr.write(`${name}: the output cannot be written: ${fileReason(error)}\n`);
+    // What holds a lock or runs a program gives it back first.
+    if (!process.emit("SIGTERM")) process.exit(isReaderGone ? 0 : 1);
   });
   return {
     name,

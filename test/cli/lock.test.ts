@@ -296,6 +296,26 @@ Cleanup succeeded
     t.equal(readFileSync(file, "utf8"), "inner\n");
   });
 
+  await t.test("nobody reads what it tells: it ends and leaves nothing behind", async (t) => {
+    const file = join(temporaryDirectory(t), "marks");
+    const early = startLock(t, httpPort, ["-verbose", "pipe", `echo ran >> ${file}`]);
+    early.child.stdout.destroy();
+    t.match(await early.ended(), { code: 1, err: /^Shutdown triggered/ });
+    t.notOk(existsSync(file));
+    const late = startLock(t, httpPort, [
+      "-verbose",
+      "pipe",
+      `trap 'exit 0' TERM; echo up >&2; while :; do sleep 0.02; done`,
+    ]);
+    await late.says(/^up$/m);
+    late.child.stdout.destroy();
+    const [key] = await keysBelow(program, "pipe");
+    await program.http("PUT", `/v1/session/destroy/${key!.Session}`);
+    t.match(await late.ended(), { code: 0 });
+    t.same(await keysBelow(program, "pipe"), []);
+    t.equal((await program.http("GET", "/v1/session/list")).text, "[]");
+  });
+
   await t.test("an interrupt while it waits", async (t) => {
     const holder = startLock(t, httpPort, [
       "w",
