@@ -76,13 +76,19 @@ t.test("UDP: an answer and silence pass, a refusal does not", async (t) => {
     `passing UDP connect 127.0.0.1:${answering.port}: Success`,
   );
   t.equal(
-    await run({ UDP: `localhost:${silent.port}`, Timeout: "50ms" }),
+    await run({ UDP: `localhost:${silent.port}`, Timeout: "1s" }),
     `passing UDP connect localhost:${silent.port}: Success`,
   );
   t.same([answering.seen, silent.seen], [[0], [0]], "one empty datagram each");
   const refused = `critical read udp 127.0.0.1:${port}: read: connection refused`;
   t.equal(await run({ UDP: `127.0.0.1:${port}` }), refused);
   t.equal(await run({ UDP: "h" }), "critical dial udp: address h: missing port in address");
+  const finding = createProbe({ denyLinkLocal: false, findAddresses: () => new Promise(() => {}) });
+  t.equal(
+    await run({ UDP: "slow.test:53", Timeout: "50ms" }, finding),
+    "critical dial udp slow.test:53: i/o timeout",
+    "nothing was sent yet",
+  );
   const denying = createProbe({ denyLinkLocal: true });
   t.match(await run({ UDP: "169.254.169.254:53" }, denying), /link-local addresses are denied/);
 });

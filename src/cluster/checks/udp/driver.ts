@@ -30,7 +30,10 @@ export function createUdpProbe(options: DialOptions): Prober {
     // Silence is the usual answer: without a timeout of its own a run must not last an interval.
     const timeoutMs =
       check.timeoutMs > 0 ? check.timeoutMs : Math.min(timeoutOf(check), intervalOf(check) / 2);
-    return runOnce({ timeoutMs, timedOut: () => success, signal }, (finish) => {
+    let isSent = false;
+    // Silence says something only of a datagram that was sent: the name may not have been found yet.
+    const timedOut = () => (isSent ? success : critical(`dial udp ${udp}: i/o timeout`));
+    return runOnce({ timeoutMs, timedOut, signal }, (finish) => {
       let free = () => {};
       let isFreed = false;
       const resolve = lookup.resolve ?? systemLookup;
@@ -52,7 +55,9 @@ export function createUdpProbe(options: DialOptions): Prober {
         );
         socket.on("message", () => finish(success));
         socket.connect(to.port, address, () => {
-          if (!isFreed) socket.send(new Uint8Array(0));
+          if (isFreed) return;
+          isSent = true;
+          socket.send(new Uint8Array(0));
         });
       });
       return () => {
