@@ -14,8 +14,8 @@ export function afterBody(
   request: Request,
   reply: Response | Promise<Response>,
 ): Response | Promise<Response> {
-  const { headers, method } = request;
-  if (method === "GET") return reply;
+  if (request.method === "GET") return reply;
+  const { headers } = request;
   const announced = headers.get("Content-Length");
   if (announced === null ? !headers.has("Transfer-Encoding") : announced === "0") return reply;
   return dropped(request, reply);
