@@ -1,7 +1,8 @@
 /** gRPC checks: one call of the health checking protocol over HTTP/2. Texts as Consul's, which are Go's. */
-import { connect as connectHttp2, type ClientHttp2Session } from "node:http2";
+import type { ClientHttp2Session } from "node:http2";
 import { timeoutOf, type ProbeResult } from "../check.ts";
-import { dialStream, lookupOf, tlsOptions, type DialOptions } from "../dial/driver.ts";
+import { lookupOf, tlsOptions, type DialOptions } from "../dial/driver.ts";
+import { dialHttp2 } from "../http2/driver.ts";
 import { runOnce, type Prober } from "../run/driver.ts";
 import { CHECK_PATH, encodeRequest, resultOfAnswer, rpcError, splitTarget } from "./health.ts";
 
@@ -14,42 +15,25 @@ export function createGrpcProbe(options: DialOptions): Prober {
   return (check, _limits, signal) => {
     const target = check.grpc;
     const { address, service } = splitTarget(target);
-    const scheme = check.grpcUseTls ? "https" : "http";
     const tls = check.grpcUseTls
       ? { ...tlsOptions(check, options), ALPNProtocols: ["h2"] }
       : undefined;
     const timeoutMs = timeoutOf(check);
     const timedOut = () => rpcError("DeadlineExceeded", "context deadline exceeded");
     return runOnce({ timeoutMs, timedOut, signal }, (finish) => {
-      let isConnected = false;
-      let destroySession = () => {};
-      const fail = (text: string) => {
-        const during = text.startsWith("dial ")
-          ? "Error while dialing"
-          : "authentication handshake failed:";
-        const said = isConnected ? text : `transport: ${during} ${text}`;
-        finish(rpcError("Unavailable", `connection error: desc = ${JSON.stringify(said)}`));
-      };
-      const socket = dialStream(
+      return dialHttp2(
         { address, lookup, tls },
         {
-          connected(connection) {
-            isConnected = true;
-            const session = connectHttp2(`${scheme}://${address}`, {
-              createConnection: () => connection,
-            });
-            destroySession = () => session.destroy();
-            session.on("error", (error: Error) => fail(error.message));
-            session.on("close", () => fail("connection closed"));
-            call(session, { target, service, timeoutMs }, finish);
+          connected: (session) => call(session, { target, service, timeoutMs }, finish),
+          failed(text, wasConnected) {
+            const during = text.startsWith("dial ")
+              ? "Error while dialing"
+              : "authentication handshake failed:";
+            const said = wasConnected ? text : `transport: ${during} ${text}`;
+            finish(rpcError("Unavailable", `connection error: desc = ${JSON.stringify(said)}`));
           },
-          failed: fail,
         },
       );
-      return () => {
-        destroySession();
-        socket?.destroy();
-      };
     });
   };
 }
