@@ -9,7 +9,8 @@ import type { SingleEngineOptions } from "../cluster/single/driver.ts";
 import type { LoadedConfig } from "../config.ts";
 import { options, usedKeys, type Config } from "../config/options.ts";
 import type { DnsSettings } from "../dns/settings.ts";
-import type { ForwarderSettings } from "../forwarder/settings.ts";
+import { groupDefaults } from "../forwarder/settings.ts";
+import type { ForwarderSettings, GroupSettings } from "../forwarder/settings.ts";
 import type { HttpSettings } from "../http/call.ts";
 import type { ConsulFormOptions } from "../metrics/consul.ts";
 
@@ -94,16 +95,21 @@ export function keeperSettings({ config, external }: LoadedConfig): KeeperSettin
 
 /** What the forwarder is told. */
 export function forwarderSettings({ config, upstreams }: LoadedConfig): ForwarderSettings {
-  return {
+  const everyName: GroupSettings = {
+    ...groupDefaults,
     servers: upstreams,
     timeoutMs: config["dns_config.recursor_timeout"],
     // The option table allows these two words only.
-    strategy: config["dns_config.recursor_strategy"] as ForwarderSettings["strategy"],
-    cacheEnabled: config["forwarder.cache"],
-    cacheOctets: config["forwarder.cache_size"],
+    strategy: config["dns_config.recursor_strategy"] as GroupSettings["strategy"],
     maxTtlSeconds: seconds(config["forwarder.cache_max_ttl"]),
     negativeTtlCapSeconds: seconds(config["forwarder.cache_max_negative_ttl"]),
     trustAd: config["forwarder.trust_ad"],
+  };
+  return {
+    groups: [everyName],
+    cacheEnabled: config["forwarder.cache"],
+    cacheOctets: config["forwarder.cache_size"],
+    prefetch: true,
   };
 }
 

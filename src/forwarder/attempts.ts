@@ -5,7 +5,7 @@
 import type { ParsedMessage } from "../dns/message.ts";
 import type { Exchange as Socket, Random } from "../ports.ts";
 import { encodeQuery, type Query } from "./query.ts";
-import { noteSilence, takeProbe, type Server } from "./upstreams.ts";
+import { noteSilence, serverOrder, takeProbe, type Server, type Upstreams } from "./upstreams.ts";
 
 /** A client gives up after 3 to 5 s; all servers together get this long (a longer `timeoutMs` wins). */
 const TOTAL_MS = 3000;
@@ -78,23 +78,17 @@ export type Output =
   /** The end; comes once. `local`: our own sockets are exhausted. */
   | { type: "failed"; reason: "silence" | "error replies" | "local" };
 
-/** `order`: servers as this question tries them. */
 export type ExchangeOptions = {
   query: Query;
-  order: readonly Server[];
-  timeoutMs: number;
+  upstreams: Upstreams;
   random: Random;
   nowMs: number;
 };
 
 /** Nothing is sent before the first `start`. */
-export function createExchange({
-  query,
-  order,
-  timeoutMs,
-  random,
-  nowMs,
-}: ExchangeOptions): Exchange {
+export function createExchange({ query, upstreams, random, nowMs }: ExchangeOptions): Exchange {
+  const { timeoutMs } = upstreams.settings;
+  const order = serverOrder(upstreams, random);
   return {
     query,
     order,

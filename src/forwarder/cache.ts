@@ -8,6 +8,7 @@ import { encodeMessage } from "../dns/encode.ts";
 import { readUint32, type ParsedMessage } from "../dns/message.ts";
 import { TYPE, type Rr } from "../dns/rr.ts";
 import type { Scrubbed } from "./scrub.ts";
+import type { GroupSettings } from "./settings.ts";
 
 export type Entry = {
   /** Scrubbed message without OPT of ours to keep: header flags, question, sections. */
@@ -39,11 +40,11 @@ export type CacheStats = {
   evictions: Record<EvictionReason, number>;
 };
 
-export type CacheLimits = {
-  cacheOctets: number;
-  maxTtlSeconds: number;
-  negativeTtlCapSeconds: number;
-};
+/** How long answers of a group may be kept. */
+export type TtlLimits = Pick<
+  GroupSettings,
+  "minTtlSeconds" | "maxTtlSeconds" | "negativeTtlCapSeconds"
+>;
 
 /** Part of the budget that denials may fill. */
 const DENIAL_SHARE = 0.25;
@@ -77,7 +78,7 @@ export class Key {
 }
 
 /** Octets of a key behind the name. */
-const KEY_TAIL = 6;
+const KEY_TAIL = 7;
 
 /** Entries that a listing or a flush looks at in one go. */
 const SLICE = 256;
@@ -95,7 +96,7 @@ export type KeyParts = {
 
 /**
  * Answers with DO carry proofs, answers with CD were not checked (RFC 4035 3.2.2): neither is given to
- * clients that did not ask so, and `groupId` keeps apart what different servers say.
+ * clients that did not ask so, and `groupId` keeps apart what different servers say (16 bits of it).
  */
 export function cacheKey(
   { qname, qtype, qclass, do: dnssecOk, cd }: KeyParts,
@@ -109,7 +110,8 @@ export function cacheKey(
   octets[tail + 2] = qclass >> 8;
   octets[tail + 3] = qclass;
   octets[tail + 4] = (dnssecOk ? 1 : 0) | (cd ? 2 : 0);
-  octets[tail + 5] = groupId & 127;
+  octets[tail + 5] = groupId >> 8;
+  octets[tail + 6] = groupId;
   return new Key(text.decode(octets));
 }
 
@@ -135,7 +137,7 @@ export function usableTtl(ttl: number, maxTtlSeconds: number): number {
  * as long as the shortest TTL; a denial as long as the smaller of the SOA's TTL and its MINIMUM
  * (RFC 2308 5), and not at all without an SOA.
  */
-export function lifetimeSeconds(scrubbed: Scrubbed, limits: CacheLimits): number {
+export function lifetimeSeconds(scrubbed: Scrubbed, limits: TtlLimits): number {
   const { kind, answers, authority, soa } = scrubbed;
   if (kind === "broken") return 0;
   let seconds = limits.maxTtlSeconds;
@@ -152,7 +154,7 @@ export function lifetimeSeconds(scrubbed: Scrubbed, limits: CacheLimits): number
 }
 
 /** TTL of a denial by its SOA (RFC 2308 5), MINIMUM being the last 32 bits of the data. */
-export function denialSeconds(soa: Rr, limits: CacheLimits): number {
+export function denialSeconds(soa: Rr, limits: TtlLimits): number {
   const { maxTtlSeconds, negativeTtlCapSeconds } = limits;
   return Math.min(
     usableTtl(soa.ttl, maxTtlSeconds),
@@ -190,7 +192,7 @@ export type Cache = {
 
 type Failure = { untilMs: number; step: number };
 
-export function createCache(limits: CacheLimits): Cache {
+export function createCache({ cacheOctets }: { cacheOctets: number }): Cache {
   const evictions = { capacity: 0, replaced: 0, expired: 0, flushed: 0 };
   let hits = 0;
   let misses = 0;
@@ -206,8 +208,8 @@ export function createCache(limits: CacheLimits): Cache {
         else if (reason === "set") evictions.replaced++;
       },
     });
-  const answers = createStore(limits.cacheOctets * (1 - DENIAL_SHARE));
-  const denials = createStore(limits.cacheOctets * DENIAL_SHARE);
+  const answers = createStore(cacheOctets * (1 - DENIAL_SHARE));
+  const denials = createStore(cacheOctets * DENIAL_SHARE);
   const failures = new LRUCache<string, Failure>({ max: MAX_FAILURES });
 
   function live(store: LRUCache<string, Entry>, key: string, nowMs: number): Entry | undefined {
@@ -302,7 +304,7 @@ export function createCache(limits: CacheLimits): Cache {
     stats: () => ({
       answers: { entries: answers.size, octets: answers.calculatedSize },
       denials: { entries: denials.size, octets: denials.calculatedSize },
-      capacityOctets: limits.cacheOctets,
+      capacityOctets: cacheOctets,
       hits,
       misses,
       failureHits,

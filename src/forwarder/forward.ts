@@ -22,9 +22,9 @@ import { stepExchange, type Input } from "./exchange.ts";
 import { passedKey, passedQuery, sharedQuery } from "./query.ts";
 import { cachedAnswer, passedAnswer, respelled, sharedAnswer } from "./reply.ts";
 import { scrub } from "./scrub.ts";
-import type { ForwarderSettings } from "./settings.ts";
+import type { ForwarderSettings, GroupSettings } from "./settings.ts";
 import type { ForwarderStats } from "./stats.ts";
-import { createUpstreams, sameServers, serverOrder, type Upstreams } from "./upstreams.ts";
+import { createUpstreams, sameServers, type Server, type Upstreams } from "./upstreams.ts";
 import { noteCache, stepTraced } from "./trace.ts";
 import { createWheel, type Timed } from "./wheel.ts";
 
@@ -47,6 +47,13 @@ export type Forwarder = {
    * resolves host names that stand in the catalog.
    */
   forwardFirstReply: Forward;
+  /** The same, asking the servers of this group; "" is the one of `forward`. */
+  forwardTo(
+    group: string,
+    request: ForwardRequest,
+    done: (answer: ForwardAnswer) => void,
+    firstReplyFinal: boolean,
+  ): void;
   /** Takes effect with the next question. What is kept stays, unless the set of servers is another one. */
   reload(settings: ForwarderSettings): void;
   /** Drops entries of the cache, in slices: see Cache. */
@@ -89,7 +96,9 @@ const REFUSED: ForwardAnswer = { ok: false, reason: "refused" };
 export function createForwarder(deps: ForwarderDeps): Forwarder {
   const { clock, timers, random, udp, tcp } = deps;
   let settings = deps.settings;
-  let upstreams = createUpstreams(settings, 0, null);
+  let groupCount = 0;
+  let groups = new Map<string, Upstreams>();
+  useGroups();
   let cache = cacheFor(settings);
   let closed = false;
   let inFlightLimit = MAX_IN_FLIGHT;
@@ -124,18 +133,48 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     }
   }
 
-  function accept(request: ForwardRequest, done: Done, firstReplyFinal: boolean): void {
+  /** Groups of the present settings; one with the same servers as before keeps its id, so what is kept of it. */
+  function useGroups(): boolean {
+    const servers = new Map<string, Server>();
+    for (const { servers: known } of groups.values())
+      for (const server of known) servers.set(server.label, server);
+    const next = new Map<string, Upstreams>();
+    let changed = false;
+    for (const group of settings.groups) {
+      const known = (label: string): Server | undefined => servers.get(label);
+      const built = createUpstreams(group, groupCount + 1, known);
+      for (const server of built.servers) servers.set(server.label, server);
+      const before = groups.get(group.name);
+      if (before !== undefined && sameServers(before, built))
+        next.set(group.name, { ...built, groupId: before.groupId });
+      else {
+        groupCount++;
+        changed ||= before !== undefined;
+        next.set(group.name, built);
+      }
+    }
+    groups = next;
+    return changed;
+  }
+
+  function accept(
+    name: string,
+    request: ForwardRequest,
+    done: Done,
+    firstReplyFinal: boolean,
+  ): void {
     counts.requests++;
-    if (upstreams.servers.length === 0 || closed) {
+    const upstreams = groups.get(name);
+    if (upstreams === undefined || upstreams.servers.length === 0 || closed) {
       done(closed ? FAILED : NO_UPSTREAM);
       return;
     }
     const nowMs = clock.monotonicMs();
     const { trace } = request;
-    if (cache === null || !isShared(request)) {
+    if (cache === null || !upstreams.settings.keep || !isShared(request)) {
       if (trace !== undefined) noteCache(trace, request, "not kept", nowMs);
       const joinKey = passedKey(request, upstreams.groupId, firstReplyFinal);
-      join(joinKey, null, request, done, firstReplyFinal, nowMs);
+      join(joinKey, null, upstreams, request, done, firstReplyFinal, nowMs);
       return;
     }
     const key = cacheKey(request, upstreams.groupId);
@@ -143,12 +182,13 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     const isFailing = entry === undefined && cache.isFailing(key, nowMs);
     if (trace !== undefined)
       noteCache(trace, request, entry ?? (isFailing ? "failing" : "none"), nowMs);
-    if (entry !== undefined) done(cachedAnswer(request, settings, entry, nowMs));
+    if (entry !== undefined) done(cachedAnswer(request, upstreams.settings, entry, nowMs));
     else if (isFailing) done(FAILED);
     else
       join(
         firstReplyFinal ? `${key.exact}!` : key.exact,
         key,
+        upstreams,
         request,
         done,
         firstReplyFinal,
@@ -159,6 +199,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
   function join(
     joinKey: string,
     key: Key | null,
+    upstreams: Upstreams,
     request: ForwardRequest,
     done: Done,
     firstReplyFinal: boolean,
@@ -166,7 +207,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
   ): void {
     const same = inFlight.get(joinKey);
     if (same === undefined) {
-      start(joinKey, key, { request, done }, firstReplyFinal, nowMs);
+      start(joinKey, key, upstreams, { request, done }, firstReplyFinal, nowMs);
       return;
     }
     same.joined ??= [];
@@ -185,6 +226,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
   function start(
     joinKey: string,
     key: Key | null,
+    upstreams: Upstreams,
     first: Waiter,
     firstReplyFinal: boolean,
     nowMs: number,
@@ -198,9 +240,8 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
         query:
           key === null
             ? passedQuery(first.request, firstReplyFinal)
-            : sharedQuery(first.request, firstReplyFinal, settings.trustAd),
-        order: serverOrder(upstreams, settings.strategy, random),
-        timeoutMs: settings.timeoutMs,
+            : sharedQuery(first.request, firstReplyFinal, upstreams.settings.trustAd),
+        upstreams,
         random,
         nowMs,
       }),
@@ -294,13 +335,14 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     { message, wire, server }: Received,
     nowMs: number,
   ): ForwardAnswer {
+    const limits = asked.settings;
     const rcode = message.flags & 15;
     // The servers may have been replaced while this was under way; then it is not for the others.
-    const store = asked.groupId === upstreams.groupId ? cache : null;
+    const store = isCurrent(asked) ? cache : null;
     const tc = (message.flags & FLAG.TC) !== 0;
     if (tc || (rcode !== RCODE.NOERROR && rcode !== RCODE.NXDOMAIN)) {
       if (!tc) store?.storeFailure(key, true, nowMs);
-      return sharedAnswer(request, settings, {
+      return sharedAnswer(request, limits, {
         rcode,
         ad: false,
         tc,
@@ -318,10 +360,10 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
       store?.storeFailure(key, true, nowMs);
       return FAILED;
     }
-    const seconds = lifetimeSeconds(scrubbed, settings);
+    const seconds = lifetimeSeconds(scrubbed, limits);
     store?.store(key, { message, wire, server: server.label }, scrubbed, seconds, nowMs);
     const { answers, authority, soa } = scrubbed;
-    return sharedAnswer(request, settings, {
+    return sharedAnswer(request, limits, {
       rcode,
       ad: (message.flags & FLAG.AD) !== 0,
       tc: false,
@@ -349,9 +391,14 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     if (reason === "silence") failures.silence++;
     else failures.errorReplies++;
     const { key } = pending;
-    if (key !== null && pending.upstreams === upstreams)
+    if (key !== null && isCurrent(pending.upstreams))
       cache?.storeFailure(key, reason === "error replies", nowMs);
     finish(pending, FAILED);
+  }
+
+  /** Are these still the servers of their group? */
+  function isCurrent({ settings: { name }, groupId }: Upstreams): boolean {
+    return groups.get(name)?.groupId === groupId;
   }
 
   /** Tells everyone who waits. */
@@ -386,20 +433,20 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
   }
 
   return {
-    forward: (request, done) => accept(request, done, false),
-    forwardFirstReply: (request, done) => accept(request, done, true),
+    forward: (request, done) => accept("", request, done, false),
+    forwardFirstReply: (request, done) => accept("", request, done, true),
+    forwardTo: accept,
     reload(changed) {
-      const next = createUpstreams(changed, upstreams.groupId + 1, upstreams);
-      const otherServers = !sameServers(upstreams, next);
-      if (otherServers) upstreams = next;
-      const otherLimits =
+      const otherCache =
         changed.cacheEnabled !== settings.cacheEnabled ||
-        changed.cacheOctets !== settings.cacheOctets ||
-        changed.maxTtlSeconds !== settings.maxTtlSeconds ||
-        changed.negativeTtlCapSeconds !== settings.negativeTtlCapSeconds ||
-        changed.trustAd !== settings.trustAd;
+        changed.cacheOctets !== settings.cacheOctets;
+      const before = groups;
       settings = changed;
-      if (otherLimits) cache = cacheFor(changed);
+      const otherServers = useGroups();
+      const otherLimits = [...groups].some(([name, { settings: limits }]) =>
+        keepsOtherwise(limits, before.get(name)?.settings ?? limits),
+      );
+      if (otherCache || otherLimits) cache = cacheFor(changed);
       else if (otherServers) cache?.clear();
     },
     flush: (wanted) => cache?.flush(wanted) ?? nothingToFlush,
@@ -411,9 +458,9 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
       failures: { ...failures },
       udpSockets: udp.openCount,
       tcpSockets: tcp.openCount,
-      generation: upstreams.groupId,
+      generation: groups.get("")?.groupId ?? 0,
       cache: cache?.stats() ?? null,
-      servers: upstreams.servers,
+      servers: [...new Set([...groups.values()].flatMap(({ servers }) => servers))],
     }),
     close() {
       closed = true;
@@ -432,6 +479,16 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
 const nothingToFlush: Iterator<undefined, number> = {
   next: () => ({ done: true, value: 0 }),
 };
+
+/** Is what was kept under one of them wrong under the other? */
+function keepsOtherwise(a: GroupSettings, b: GroupSettings): boolean {
+  return (
+    a.minTtlSeconds !== b.minTtlSeconds ||
+    a.maxTtlSeconds !== b.maxTtlSeconds ||
+    a.negativeTtlCapSeconds !== b.negativeTtlCapSeconds ||
+    a.trustAd !== b.trustAd
+  );
+}
 
 function cacheFor(settings: ForwarderSettings): Cache | null {
   return settings.cacheEnabled && settings.cacheOctets > 0 ? createCache(settings) : null;

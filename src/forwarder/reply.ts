@@ -6,7 +6,7 @@ import { equalNames } from "../dns/name.ts";
 import { FLAG, TYPE, type Rr } from "../dns/rr.ts";
 import { usableTtl, type Entry } from "./cache.ts";
 import { EDNS_PAYLOAD } from "./query.ts";
-import type { ForwarderSettings } from "./settings.ts";
+import type { GroupSettings } from "./settings.ts";
 
 export type Answered = Extract<ForwardAnswer, { ok: true }>;
 
@@ -60,7 +60,7 @@ const doEdns = { payload: EDNS_PAYLOAD, flags: DO, options: NO_OPTIONS };
  */
 export function sharedAnswer(
   request: ForwardRequest,
-  settings: ForwarderSettings,
+  settings: GroupSettings,
   options: SharedAnswerOptions,
 ): Answered {
   const { answers, authority, ageMs, denialSeconds } = options;
@@ -91,7 +91,7 @@ export function sharedAnswer(
 /** The answer that the cache holds. In its last second it may not be served again. */
 export function cachedAnswer(
   request: ForwardRequest,
-  settings: ForwarderSettings,
+  settings: GroupSettings,
   entry: Entry,
   nowMs: number,
 ): Answered {

@@ -1,13 +1,74 @@
-/** What the forwarder can be told. The configuration layer maps its keys to this record. */
+/** What the forwarder can be told. The configuration layer maps its keys to these records. */
 import type { SocketAddress } from "../ports.ts";
 
-export type ForwarderSettings = {
-  /** Upstream servers in order of preference; those after MAX_SERVERS are left out. None: nothing is forwarded. */
-  servers: readonly SocketAddress[];
+/** One upstream server as it is configured. */
+export type Upstream = SocketAddress & {
+  /** How it is asked; not given: "udp", with TCP for what is truncated. */
+  readonly transport?: "udp" | "tcp" | "tls" | "https";
+  /** Name that its certificate must hold (tls, https); not given: its address. */
+  readonly tlsName?: string;
+  /** Path of the URL (https); not given: "/dns-query". */
+  readonly path?: string;
+  /** Where questions to it come from; not given: what the system chooses. */
+  readonly source?: {
+    readonly address?: string;
+    readonly interface?: string;
+    readonly port?: number;
+  };
+};
+
+/** Answers that outlived their TTL (RFC 8767). */
+export type StaleSettings = {
+  enabled: boolean;
+  /** The client response timer: so long a fresh answer is waited for before a stale one is given. */
+  clientTimeoutMs: number;
+  /** TTL that stale records are shown with. */
+  ttlSeconds: number;
+  /** How long after its TTL an answer may still be given. */
+  maxSeconds: number;
+  /** The failure recheck timer: so long after a failure a stale answer is given without asking first. */
+  recheckMs: number;
+  /** Also when the servers suddenly say NXDOMAIN or NODATA. */
+  lastKnownGood: boolean;
+};
+
+/** A group of servers and how it is asked: one zone's, or that of all names without a zone. */
+export type GroupSettings = {
+  /** "": for names that no rule sends elsewhere; else a name of its own, which metrics and logs show. */
+  name: string;
+  /** In order of preference; those after MAX_SERVERS are left out. None: nothing is forwarded. */
+  servers: readonly Upstream[];
+  /**
+   * `sequential`: in the order given. `random`: in another random order for each question. `fastest`: by
+   * measured round trip. `parallel`: all at once, the first usable reply wins.
+   */
+  strategy: "sequential" | "random" | "fastest" | "parallel";
   /** How long one server may take for one question (Consul `recursor_timeout`). */
   timeoutMs: number;
-  /** `random`: the servers in another random order for each question (Consul `recursor_strategy`). */
-  strategy: "sequential" | "random";
+  /** Questions on their way at a time; when full, the oldest ends with SERVFAIL. */
+  maxInFlight: number;
+  /** RCODEs that lead to the next server; null: all but NOERROR and NXDOMAIN. */
+  nextOn: readonly number[] | null;
+  /** Random case of letters as a second id (draft-vixie-dnsext-dns0x20). */
+  mixedCase: boolean;
+  /** Packets per second to one server; 0: no limit. */
+  packetsPerSecond: number;
+  /** Keep its answers. */
+  keep: boolean;
+  /** Shorter TTLs are raised to this. */
+  minTtlSeconds: number;
+  /** Longer TTLs are cut to this. */
+  maxTtlSeconds: number;
+  /** Denials are kept, and shown, no longer than this. */
+  negativeTtlCapSeconds: number;
+  stale: StaleSettings;
+  /** Pass AD on to clients that asked for it (RFC 6840 5.8). Right only if the road to every server is trusted. */
+  trustAd: boolean;
+};
+
+export type ForwarderSettings = {
+  /** The first is the one named "". */
+  groups: readonly [GroupSettings, ...GroupSettings[]];
   /**
    * false: as Consul forwards. The question goes on unchanged (EDNS and transport included), the reply
    * comes back unchanged, nothing is kept.
@@ -15,24 +76,40 @@ export type ForwarderSettings = {
   cacheEnabled: boolean;
   /** Budget for answers, keys and bookkeeping; a quarter of it is for denials. */
   cacheOctets: number;
-  /** Longer TTLs are cut to this. */
-  maxTtlSeconds: number;
-  /** Denials are kept, and shown, no longer than this. */
-  negativeTtlCapSeconds: number;
-  /** Pass AD on to clients that asked for it (RFC 6840 5.8). Right only if the road to every server is trusted. */
-  trustAd: boolean;
+  /** Ask again before a name that is asked often runs out. */
+  prefetch: boolean;
 };
 
 /** Above this a list of upstream servers is cut. resolv.conf itself allows three. */
 export const MAX_SERVERS = 16;
 
-export const forwarderDefaults: ForwarderSettings = {
+export const groupDefaults: GroupSettings = {
+  name: "",
   servers: [],
-  timeoutMs: 2000,
   strategy: "sequential",
-  cacheEnabled: true,
-  cacheOctets: 16 * 1024 * 1024,
+  timeoutMs: 2000,
+  maxInFlight: 4096,
+  nextOn: null,
+  mixedCase: true,
+  packetsPerSecond: 0,
+  keep: true,
+  minTtlSeconds: 0,
   maxTtlSeconds: 86400,
   negativeTtlCapSeconds: 300,
+  stale: {
+    enabled: true,
+    clientTimeoutMs: 400,
+    ttlSeconds: 30,
+    maxSeconds: 86400,
+    recheckMs: 5000,
+    lastKnownGood: false,
+  },
   trustAd: false,
+};
+
+export const forwarderDefaults: ForwarderSettings = {
+  groups: [groupDefaults],
+  cacheEnabled: true,
+  cacheOctets: 16 * 1024 * 1024,
+  prefetch: true,
 };

@@ -2,8 +2,8 @@
  * What is known about each upstream server. Nothing but clients' questions is ever sent to one: a dead
  * server is tried again with questions that another server answers at the same time.
  */
-import type { Random, SocketAddress } from "../ports.ts";
-import { MAX_SERVERS, type ForwarderSettings } from "./settings.ts";
+import type { Random } from "../ports.ts";
+import { MAX_SERVERS, type GroupSettings, type Upstream } from "./settings.ts";
 
 /**
  * `good`: the last reply was usable. `failing`: it answers, but its last reply was an error. `dead`:
@@ -31,7 +31,7 @@ export type ServerCounts = {
 };
 
 export type Server = {
-  readonly address: SocketAddress;
+  readonly address: Upstream;
   /** "192.0.2.1:53", "[2001:db8::1]:53": for metrics and logs. */
   readonly label: string;
   standing: Standing;
@@ -65,24 +65,24 @@ const PLAIN_MS = 15 * 60 * 1000;
 export type Upstreams = {
   /** Distinguishes sets of servers in cache keys. */
   readonly groupId: number;
+  readonly settings: GroupSettings;
   readonly servers: readonly Server[];
 };
 
-/** Builds the group for these settings; servers that stay keep what is known about them. */
+/** Builds the group for these settings; servers that `known` finds keep what is known about them. */
 export function createUpstreams(
-  settings: ForwarderSettings,
+  settings: GroupSettings,
   groupId: number,
-  previous: Upstreams | null,
+  known: (label: string) => Server | undefined,
 ): Upstreams {
   const servers: Server[] = [];
   for (const address of settings.servers) {
     const label = labelOf(address);
     if (servers.length === MAX_SERVERS || servers.some((server) => server.label === label))
       continue;
-    const known = previous?.servers.find((server) => server.label === label);
-    servers.push(known ?? createServer(address, label));
+    servers.push(known(label) ?? createServer(address, label));
   }
-  return { groupId, servers };
+  return { groupId, settings, servers };
 }
 
 /** Same servers in the same order? */
@@ -93,11 +93,11 @@ export function sameServers(a: Upstreams, b: Upstreams): boolean {
   );
 }
 
-function labelOf({ address, port }: SocketAddress): string {
+function labelOf({ address, port }: Upstream): string {
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-function createServer(address: SocketAddress, label: string): Server {
+function createServer(address: Upstream, label: string): Server {
   return {
     address,
     label,
@@ -128,12 +128,9 @@ function createServer(address: SocketAddress, label: string): Server {
 }
 
 /** The order in which one question tries the servers. */
-export function serverOrder(
-  upstreams: Upstreams,
-  strategy: ForwarderSettings["strategy"],
-  random: Random,
-): readonly Server[] {
-  if (strategy === "sequential" || upstreams.servers.length < 2) return upstreams.servers;
+export function serverOrder(upstreams: Upstreams, random: Random): readonly Server[] {
+  if (upstreams.settings.strategy !== "random" || upstreams.servers.length < 2)
+    return upstreams.servers;
   const order = upstreams.servers.slice();
   for (let i = order.length - 1; i > 0; i--) {
     const j = Math.floor((random.uint32() / 0x1_0000_0000) * (i + 1));

@@ -9,7 +9,7 @@ import {
   MAX_DATAGRAM_SOCKETS,
 } from "../../src/forwarder/driver.ts";
 import { createForwarder, type Forwarder } from "../../src/forwarder/forward.ts";
-import { forwarderDefaults, type ForwarderSettings } from "../../src/forwarder/settings.ts";
+import { oneGroup, type OneGroup } from "./world.ts";
 import type { Random, SocketAddress } from "../../src/ports.ts";
 import { freePort } from "../free-port.mjs";
 import { inWords, wireName } from "./world.ts";
@@ -123,14 +123,10 @@ const truncated = (wire: Buffer): Buffer => {
   return message;
 };
 
-function start(
-  t: Test,
-  servers: SocketAddress[],
-  change: Partial<ForwarderSettings> = {},
-): Forwarder {
+function start(t: Test, servers: SocketAddress[], change: OneGroup = {}): Forwarder {
   const random = systemRandom();
   const forwarder = createForwarder({
-    settings: { ...forwarderDefaults, servers, ...change },
+    settings: oneGroup({ servers, ...change }),
     clock: { monotonicMs: () => performance.now(), wallMs: () => Date.now() },
     timers: {
       after(delayMs, run) {

@@ -8,7 +8,12 @@ import { formatAddress } from "../../src/address.ts";
 import { formatName, parseName } from "../../src/dns/name.ts";
 import { TYPE } from "../../src/dns/rr.ts";
 import { createForwarder, type Forwarder } from "../../src/forwarder/forward.ts";
-import { forwarderDefaults, type ForwarderSettings } from "../../src/forwarder/settings.ts";
+import {
+  forwarderDefaults,
+  groupDefaults,
+  type ForwarderSettings,
+  type GroupSettings,
+} from "../../src/forwarder/settings.ts";
 import type { Exchanges, Random, SocketAddress } from "../../src/ports.ts";
 
 /** `type` of the message is dropped in favour of QTYPE. */
@@ -38,13 +43,23 @@ export type World = {
   /** Until nothing is due any more, at most this long. */
   settle(maxMs?: number): void;
   server(number: number, behaviour: Behaviour): void;
-  settings(change: Partial<ForwarderSettings>): void;
+  settings(change: OneGroup): void;
   /** Every question that any server got. */
   readonly asked: Asked[];
   ask(name: string, type?: string, options?: AskOptions): Reply;
   openSockets(): number;
   timersSet(): number;
 };
+
+/** Settings of a forwarder with a single group, in one record. */
+export type OneGroup = Partial<Omit<ForwarderSettings, "groups"> & GroupSettings>;
+
+/** The defaults with these changes; case is kept unless they say otherwise, so that names can be compared. */
+export function oneGroup(change: OneGroup): ForwarderSettings {
+  const { cacheEnabled, cacheOctets, prefetch } = { ...forwarderDefaults, ...change };
+  const group = { ...groupDefaults, mixedCase: false, ...change };
+  return { groups: [group], cacheEnabled, cacheOctets, prefetch };
+}
 
 export type AskOptions = Partial<Omit<ForwardRequest, "client">> & {
   transport?: "udp" | "tcp";
@@ -56,7 +71,7 @@ export type Reply = { answer: ForwardAnswer | null; afterMs: number; calls: numb
 
 export function createWorld(
   serverCount: number,
-  change: Partial<ForwarderSettings> = {},
+  change: OneGroup = {},
   socketLimit = Infinity,
 ): World {
   let nowMs = 1000;
@@ -140,9 +155,9 @@ export function createWorld(
     };
   };
 
-  let settings = { ...forwarderDefaults, servers, ...change };
+  let settings: OneGroup = { servers, ...change };
   const forwarder = createForwarder({
-    settings,
+    settings: oneGroup(settings),
     clock: { monotonicMs: () => nowMs, wallMs: () => nowMs },
     timers: {
       after(delayMs, run) {
@@ -171,7 +186,7 @@ export function createWorld(
     },
     settings(over) {
       settings = { ...settings, ...over };
-      forwarder.reload(settings);
+      forwarder.reload(oneGroup(settings));
     },
     asked,
     ask(name, type = "A", options = {}) {

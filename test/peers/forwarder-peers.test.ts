@@ -8,7 +8,7 @@ import type { ForwardAnswer } from "../../src/dns/answer.ts";
 import { encodeMessage } from "../../src/dns/encode.ts";
 import { createDatagramExchanges, createTcpExchanges } from "../../src/forwarder/driver.ts";
 import { createForwarder, type Forwarder } from "../../src/forwarder/forward.ts";
-import { forwarderDefaults } from "../../src/forwarder/settings.ts";
+import { oneGroup } from "../forwarder/world.ts";
 import { decode, framed, query, tcpExchange } from "../dns-client.ts";
 import { wireName } from "../forwarder/world.ts";
 import { freePort } from "../free-port.mjs";
@@ -83,7 +83,7 @@ async function startResolver(
 function startForwarder(t: Test, port: number): Forwarder {
   const random = { uint32: () => randomBytes(4).readUInt32BE(0), uuid: () => "" };
   const forwarder = createForwarder({
-    settings: { ...forwarderDefaults, servers: [{ address: "127.0.0.1", port }] },
+    settings: oneGroup({ servers: [{ address: "127.0.0.1", port }] }),
     clock: { monotonicMs: () => performance.now(), wallMs: () => Date.now() },
     timers: {
       after(delayMs, run) {
