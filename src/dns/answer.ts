@@ -94,9 +94,13 @@ export type ForwardRequest = {
   trace?: Trace | undefined;
 };
 
+/** What an RCODE leaves unsaid (RFC 8914): INFO-CODE 0..65535 (`EDE` in edns.ts) and a text, "" for none. */
+export type ExtendedError = { code: number; text: string };
+
 /**
  * Answer of the forwarder: a message in parts (question spelled as asked), flags without QR/RD/CD/id.
- * `failed`: every upstream failed or none is configured.
+ * `failed`: every upstream failed or none is configured. `ede` goes to clients that sent an OPT; an
+ * answer with one is never prepared for workers, which send no options.
  */
 export type ForwardAnswer =
   | {
@@ -118,8 +122,13 @@ export type ForwardAnswer =
       /** OPT of the upstream's reply, to be passed on when nothing was cached (payload, flags, options); null if none. */
       edns: { payload: number; flags: number; options: Uint8Array } | null;
       tc: boolean;
+      ede?: readonly ExtendedError[] | undefined;
     }
-  | { ok: false; reason: "no upstream" | "failed" | "refused" };
+  | {
+      ok: false;
+      reason: "no upstream" | "failed" | "refused";
+      ede?: readonly ExtendedError[] | undefined;
+    };
 
 /** Asks the upstreams or the cache; `done` is called exactly once, perhaps before `forward` returns. */
 export type Forward = (request: ForwardRequest, done: (answer: ForwardAnswer) => void) => void;

@@ -1,4 +1,5 @@
-/** The OPT of our own replies (RFC 6891, RFC 7871). */
+/** The OPT of our own replies (RFC 6891, RFC 7871, RFC 8914). */
+import type { ExtendedError } from "./answer.ts";
 import type { Opt } from "./message.ts";
 import type { Request, Subnet } from "./request.ts";
 
@@ -20,9 +21,41 @@ export function replyOpt(
   return { payload: opt.payload, extendedRcode, version: 0, flags, options };
 }
 
-/** The options with an extended error beside them: 3, Stale Answer (RFC 8914 section 4.4). */
-export function withStaleAnswer(options: Uint8Array): Uint8Array {
-  return Uint8Array.from([...options, 0, 15, 0, 2, 0, 3]);
+/** INFO-CODEs of RFC 8914 section 5.2 that our replies use. */
+export const EDE = {
+  OTHER: 0,
+  STALE_ANSWER: 3,
+  FORGED_ANSWER: 4,
+  CACHED_ERROR: 13,
+  NOT_READY: 14,
+  BLOCKED: 15,
+  CENSORED: 16,
+  FILTERED: 17,
+  PROHIBITED: 18,
+  STALE_NXDOMAIN_ANSWER: 19,
+  NOT_AUTHORITATIVE: 20,
+  NOT_SUPPORTED: 21,
+  NO_REACHABLE_AUTHORITY: 22,
+  NETWORK_ERROR: 23,
+} as const;
+
+const OPTION_EXTENDED_ERROR = 15;
+/** Options of one reply, and octets of the text of each; what is more is left out. */
+const ERRORS_MAX = 4;
+const TEXT_OCTETS_MAX = 96;
+
+/** The options with extended errors behind them. Texts are ASCII; other characters become "?". */
+export function withErrors(options: Uint8Array, errors: readonly ExtendedError[]): Uint8Array {
+  const octets = [...options];
+  for (const { code, text } of errors.slice(0, ERRORS_MAX)) {
+    const said = text.slice(0, TEXT_OCTETS_MAX);
+    octets.push(0, OPTION_EXTENDED_ERROR, 0, 2 + said.length, code >> 8, code & 0xff);
+    for (let i = 0; i < said.length; i++) {
+      const character = said.charCodeAt(i);
+      octets.push(character < 0x20 || character > 0x7e ? 0x3f : character);
+    }
+  }
+  return Uint8Array.from(octets);
 }
 
 function encodeSubnet({ family, source, address }: Subnet, dependsOnClient: boolean): Uint8Array {

@@ -1,6 +1,6 @@
 /** Answers to questions about other people's names: what the client gets, and what workers may keep. */
-import type { ForwardAnswer, ForwardRequest, PublishedAnswer } from "./answer.ts";
-import { replyOpt } from "./edns.ts";
+import type { ExtendedError, ForwardAnswer, ForwardRequest, PublishedAnswer } from "./answer.ts";
+import { EDE, replyOpt, withErrors } from "./edns.ts";
 import { encodeMessage, MAX_MESSAGE_OCTETS, ttlOffsets } from "./encode.ts";
 import { DO } from "./message.ts";
 import { equalNames, foldName } from "./name.ts";
@@ -45,7 +45,12 @@ export function refusal({ opcode, qtype, opt }: Request): number | undefined {
 }
 
 /** Reply without records: question, RD, CD and OPT of the request; RA if asked for. */
-export function emptyReply(request: Request, rcode: number, flags: number): Uint8Array {
+export function emptyReply(
+  request: Request,
+  rcode: number,
+  flags: number,
+  errors: readonly ExtendedError[] = [],
+): Uint8Array {
   const message: Message = {
     id: request.id,
     flags: FLAG.QR | (request.opcode << 11) | request.flags | flags | (rcode & 15),
@@ -55,8 +60,16 @@ export function emptyReply(request: Request, rcode: number, flags: number): Uint
     additional: [],
   };
   const opt = replyOpt(request, false, 0, rcode >> 4);
+  if (opt !== null) opt.options = withErrors(opt.options, errors);
   return encodeMessage(message, { compress: false, opt });
 }
+
+/** What a failure means to whoever reads extended errors, unless the forwarder says more. */
+const failures = {
+  "no upstream": [{ code: EDE.NOT_AUTHORITATIVE, text: "no upstream server for this name" }],
+  failed: [{ code: EDE.NO_REACHABLE_AUTHORITY, text: "" }],
+  refused: [{ code: EDE.NOT_READY, text: "too many questions under way" }],
+};
 
 /**
  * The client's reply. With the forwarder's cache off everything is as the upstream sent it. Over UDP,
@@ -70,7 +83,9 @@ export function forwardedReply(
 ): { wire: Uint8Array; rcode: number; truncated: boolean } {
   if (!answer.ok) {
     const rcode = answer.reason === "failed" ? RCODE.SERVFAIL : RCODE.REFUSED;
-    return { wire: emptyReply(request, rcode, FLAG.RA), rcode, truncated: false };
+    // Consul, which keeps nothing, says nothing beside its SERVFAIL.
+    const errors = forwardCache ? (answer.ede ?? failures[answer.reason]) : [];
+    return { wire: emptyReply(request, rcode, FLAG.RA, errors), rcode, truncated: false };
   }
   const { opt: asked } = request;
   const message = messageOf(request, answer, !forwardCache || request.wantsSecurity);
@@ -78,6 +93,8 @@ export function forwardedReply(
   if (!forwardCache)
     opt = asked && answer.edns && { ...answer.edns, extendedRcode: answer.rcode >> 4, version: 0 };
   else if (opt !== null) opt.extendedRcode = answer.rcode >> 4;
+  if (opt !== null && answer.ede !== undefined)
+    opt = { ...opt, options: withErrors(opt.options, answer.ede) };
   const limitOctets = client.transport === "udp" ? effectivePayload(asked) : MAX_MESSAGE_OCTETS;
   const options = { compress: !disableCompression, opt, limitOctets };
   let wire = encodeMessage(message, options);
@@ -112,6 +129,7 @@ export function prepareForwarded(
   { disableCompression }: Prepared,
 ): PublishedAnswer | null {
   if (!answer.ok || answer.cacheableSeconds <= 0 || answer.tc || answer.rcode > 15) return null;
+  if (answer.ede !== undefined && answer.ede.length > 0) return null;
   if (request.wantsSecurity || request.subnet !== null || disableCompression) return null;
   const { qname } = request;
   const question = request.question.slice();

@@ -26,7 +26,7 @@ import {
 } from "./chain.ts";
 import { addTiming, createDnsCounters, type DnsCounters } from "./question-counters.ts";
 import { createKeptTargets } from "./kept-targets.ts";
-import { replyOpt, withStaleAnswer } from "./edns.ts";
+import { EDE, replyOpt, withErrors } from "./edns.ts";
 import { encodeMessage } from "./encode.ts";
 import {
   emptyReply,
@@ -235,7 +235,8 @@ export function createResolver(deps: ResolverDeps): Resolver {
     const isStale = reading?.foreign.isStale === true;
     if (isStale) counters.staleTargets++;
     const opt = replyOpt(request, scoped);
-    if (isStale && opt !== null) opt.options = withStaleAnswer(opt.options);
+    if (isStale && opt !== null)
+      opt.options = withErrors(opt.options, [{ code: EDE.STALE_ANSWER, text: "" }]);
     const compress = !disableCompression;
     const payload = effectivePayload(request.opt);
     const limited =

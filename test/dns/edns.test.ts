@@ -1,5 +1,6 @@
 /** EDNS of our own replies, on every road (spec of the DNS interface, section 14; RFC 6891, RFC 7871). */
 import t from "tap";
+import { EDE, withErrors } from "../../src/dns/edns.ts";
 import { TYPE } from "../../src/dns/rr.ts";
 import { node, query as preparedQuery, register, service } from "../cluster/state-fixtures.ts";
 import { everywhere } from "./everywhere.ts";
@@ -152,7 +153,7 @@ t.test("client subnet: echoed; its scope is the source for prepared queries only
       const echoed = [...subnet.slice(0, 3), scope, ...subnet.slice(4)];
       for (const { road, wire } of roads)
         t.same(
-          optOf(wire).slice(11),
+          optOf(wire).slice(11, 15 + echoed.length),
           [0, 8, 0, echoed.length, ...echoed],
           `${name} ${type} /${subnet[2]} ${road}`,
         );
@@ -215,7 +216,35 @@ t.test("REFUSED has no OPT, SERVFAIL of the forwarder has one", async (t) => {
   const asked = withSubnet("x.example.com", "A", [0, 1, 24, 0, 192, 0, 2]);
   t.same(optOf(populated(false).compute(asked)!), []);
   const failed = populated(true).compute(asked)!;
-  t.same(optOf(failed).slice(11), [0, 8, 0, 7, 0, 1, 24, 0, 192, 0, 2]);
+  const noReachableAuthority = [0, 15, 0, 2, 0, 22];
+  t.same(optOf(failed).slice(11), [0, 8, 0, 7, 0, 1, 24, 0, 192, 0, 2, ...noReachableAuthority]);
   t.match(decode(failed), { rcode: "SERVFAIL", flag_aa: false, flag_ra: true, flag_rd: true });
-  t.equal(failed.length, asked.length, "and nothing but the question");
+  t.equal(failed.length, asked.length + 6, "and nothing but the question and why (RFC 8914)");
+});
+
+t.test("extended errors: at most four, their texts ASCII and short (RFC 8914)", async (t) => {
+  t.same([...withErrors(Uint8Array.of(0, 9, 0, 0), [])], [0, 9, 0, 0]);
+  const text = "caf\u00e9\n";
+  t.same(
+    [...withErrors(new Uint8Array(0), [{ code: EDE.BLOCKED, text }])],
+    [0, 15, 0, 7, 0, 15, ...Buffer.from("caf??")],
+  );
+  const many = Array.from({ length: 9 }, () => ({ code: 65535, text: "x".repeat(500) }));
+  const wire = withErrors(new Uint8Array(0), many);
+  t.equal(wire.length, 4 * (4 + 2 + 96));
+  t.same([...wire.subarray(0, 7)], [0, 15, 0, 98, 255, 255, 120]);
+});
+
+t.test("an answer with an extended error carries it, and workers do not keep it", async (t) => {
+  for (const ede of [undefined, [{ code: EDE.STALE_ANSWER, text: "old" }]]) {
+    const world = createWorld({
+      settings: { recursorsConfigured: true },
+      upstream: () => ({ ...good({ cacheableSeconds: 60, fromCache: true }), ede }),
+    });
+    const [first] = everywhere(world, query("www.example.com", "A", { edns: 1232 }));
+    const error = ede === undefined ? [] : [0, 15, 0, 5, 0, 3, ...Buffer.from("old")];
+    t.same(optOf(first!.wire).slice(11), error);
+    t.equal(world.resolver.counters.published > 0, ede === undefined);
+    t.same(optOf(world.compute(query("www.example.com"))!), [], "nothing without EDNS");
+  }
 });
