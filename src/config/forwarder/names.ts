@@ -1,0 +1,50 @@
+/** Names of `forwarder.zones` and `forwarder.addresses`: suffixes, texts, networks. */
+import { formatAddress, parseAddress } from "../../address.ts";
+import { fail, ok, type Result } from "../../base.ts";
+import { foldName, parseName } from "../../dns/name.ts";
+import type { NameMatch } from "../../forwarder/rules.ts";
+
+/**
+ * `corp.example` and everything below it; `*.corp.example` only what is below; `*corp.example` by text;
+ * "" names of one label; `.`, `*` and `#` every name; `10.0.0.0/8` and `2001:db8::/33` the names of these
+ * addresses. The error is the second half of a sentence that starts with the key.
+ */
+export function parseNameMatch(text: string): Result<NameMatch, string> {
+  if (text === "") return ok({ kind: "single label" });
+  if (text === "." || text === "*" || text === "#")
+    return ok({ kind: "suffix", name: new Uint8Array(1) });
+  if (text.includes("/")) return parseNetwork(text);
+  const below = text.startsWith("*.");
+  const byText = !below && text.startsWith("*");
+  // ".corp.example" is "corp.example" in dnsmasq, for historical reasons.
+  const rest = byText ? text.slice(1) : text.replace(/^\*?\.+/, "");
+  const parsed = parseName(rest);
+  if (!parsed.ok) return fail(`${JSON.stringify(text)} is no domain name: ${parsed.error}`);
+  if (parsed.value.length === 1) return fail(`${JSON.stringify(text)} is no domain name`);
+  const kind = below ? "below" : byText ? "text" : "suffix";
+  return ok({ kind, name: foldName(parsed.value) });
+}
+
+function parseNetwork(text: string): Result<NameMatch, string> {
+  const refused = (why: string) => fail(`${JSON.stringify(text)} is no network: ${why}`);
+  const [literal = "", length = "", more] = text.split("/");
+  const address = parseAddress(literal);
+  if (address === undefined || more !== undefined)
+    return refused("expected an address, a slash and a number, as in 10.0.0.0/8");
+  const most = address.length * 8;
+  if (!/^\d{1,3}$/.test(length) || Number(length) > most || Number(length) < 1)
+    return refused(`the number behind the slash must be from 1 to ${most}`);
+  const bits = Number(length);
+  const prefix = maskAddress(address, bits);
+  if (prefix.some((octet, i) => octet !== address[i]))
+    return refused(`bits are set behind the prefix; it would be ${formatAddress(prefix)}/${bits}`);
+  return ok({ kind: "reverse", address: prefix, bits });
+}
+
+/** The address with all bits behind the first `bits` clear. */
+function maskAddress(address: Uint8Array, bits: number): Uint8Array {
+  return address.map((octet, i) => {
+    const kept = Math.max(0, Math.min(8, bits - i * 8));
+    return octet & (0xff00 >> kept) & 0xff;
+  });
+}
