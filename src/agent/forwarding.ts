@@ -1,7 +1,8 @@
 /** Names outside the domain: the forwarder and the sockets to its upstream servers. */
 import type { LoadedConfig } from "../config.ts";
-import { createDatagramExchanges, createTcpExchanges } from "../forwarder/driver.ts";
 import { createForwarder, type Forwarder } from "../forwarder/forward.ts";
+import { createTcpExchanges } from "../forwarder/tcp/driver.ts";
+import { createDatagramExchanges } from "../forwarder/udp/driver.ts";
 import type { Log } from "../ports.ts";
 import { forwarderSettings } from "./settings.ts";
 import type { Platform } from "./start.ts";

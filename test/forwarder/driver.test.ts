@@ -3,12 +3,9 @@ import { randomFillSync } from "node:crypto";
 import { createServer, type Socket } from "node:net";
 import t, { type Test } from "tap";
 import type { ForwardAnswer } from "../../src/dns/answer.ts";
-import {
-  createDatagramExchanges,
-  createTcpExchanges,
-  MAX_DATAGRAM_SOCKETS,
-} from "../../src/forwarder/driver.ts";
 import { createForwarder, type Forwarder } from "../../src/forwarder/forward.ts";
+import { createTcpExchanges } from "../../src/forwarder/tcp/driver.ts";
+import { createDatagramExchanges, MAX_DATAGRAM_SOCKETS } from "../../src/forwarder/udp/driver.ts";
 import { oneGroup, type OneGroup } from "./world.ts";
 import type { Random, SocketAddress } from "../../src/ports.ts";
 import { freePort } from "../free-port.mjs";
