@@ -105,6 +105,10 @@ export const cliCommands: Readonly<
     doc: "Estimates the round trip time between two nodes.",
     load: async () => (await import("./rtt.ts")).rtt,
   },
+  setup: {
+    doc: "Points the host's resolver to this agent, and back.",
+    load: async () => (await import("./setup.ts")).setup,
+  },
   validate: {
     doc: "Checks configuration files and directories.",
     load: async () => (await import("./validate.ts")).validate,

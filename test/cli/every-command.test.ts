@@ -70,6 +70,7 @@ const testOf: Readonly<Record<string, string>> = {
   rtt: "cluster",
   "services deregister": "data",
   "services register": "data",
+  setup: "setup",
   "snapshot inspect": "snapshot",
   "snapshot restore": "snapshot",
   "snapshot save": "snapshot",
