@@ -3,7 +3,6 @@
  * the upstream servers. No timer, promise or copy per question beyond what its socket needs.
  */
 import type { Forward, ForwardAnswer, ForwardRequest } from "../dns/answer.ts";
-import { equalOctets } from "../dns/name.ts";
 import { CLASS_IN, FLAG, RCODE } from "../dns/rr.ts";
 import type { Trace } from "../dns/trace.ts";
 import type { Cancel, Clock, Exchanges, Random, Timers } from "../ports.ts";
@@ -20,11 +19,13 @@ import {
 import { createExchange, hurry, type Attempt, type Exchange, type Output } from "./attempts.ts";
 import { stepExchange, type Input } from "./exchange.ts";
 import { passedKey, passedQuery, sharedQuery } from "./query.ts";
-import { cachedAnswer, passedAnswer, respelled, sharedAnswer } from "./reply.ts";
+import { createGroups } from "./groups.ts";
+import { cachedAnswer, passedAnswer, sharedAnswer } from "./reply.ts";
 import { scrub } from "./scrub.ts";
-import type { ForwarderSettings, GroupSettings } from "./settings.ts";
+import type { ForwarderSettings } from "./settings.ts";
 import type { ForwarderStats } from "./stats.ts";
-import { createUpstreams, sameServers, type Server, type Upstreams } from "./upstreams.ts";
+import type { Upstreams } from "./upstreams.ts";
+import { createWaiting, type Awaited, type Done, type Waiter } from "./waiting.ts";
 import { noteCache, stepTraced } from "./trace.ts";
 import { createWheel, type Timed } from "./wheel.ts";
 
@@ -34,11 +35,6 @@ export const MAX_IN_FLIGHT = 4096;
 const MIN_IN_FLIGHT = 64;
 /** How much of a place each answer gives back to a limit that has shrunk. */
 const LIMIT_REGAIN = 0.1;
-/** Clients waiting for one question. When full, a new one is REFUSED. */
-export const MAX_WAITERS_PER_QUESTION = 512;
-/** Clients that joined questions of others, in all. When full, a new one is REFUSED. */
-const MAX_WAITERS = 16384;
-
 export type Forwarder = {
   /** For clients' questions: an RCODE other than NOERROR and NXDOMAIN leads to the next server. */
   forward: Forward;
@@ -75,19 +71,15 @@ export type ForwarderDeps = {
 };
 
 type Received = Extract<Output, { type: "answer" }>;
-type Done = (answer: ForwardAnswer) => void;
-type Waiter = { request: ForwardRequest; done: Done };
 
-/** A question under way. `key` null: the answer is for nobody else. */
-type Pending = Timed & {
-  readonly exchange: Exchange;
-  readonly joinKey: string;
-  readonly key: Key | null;
-  readonly first: Waiter;
-  readonly upstreams: Upstreams;
-  joined: Waiter[] | null;
-  trace: Trace | undefined;
-};
+/** A question under way. */
+type Pending = Timed &
+  Awaited & {
+    readonly exchange: Exchange;
+    readonly joinKey: string;
+    readonly upstreams: Upstreams;
+    trace: Trace | undefined;
+  };
 
 const NO_UPSTREAM: ForwardAnswer = { ok: false, reason: "no upstream" };
 const FAILED: ForwardAnswer = { ok: false, reason: "failed" };
@@ -96,14 +88,12 @@ const REFUSED: ForwardAnswer = { ok: false, reason: "refused" };
 export function createForwarder(deps: ForwarderDeps): Forwarder {
   const { clock, timers, random, udp, tcp } = deps;
   let settings = deps.settings;
-  let groupCount = 0;
-  let groups = new Map<string, Upstreams>();
-  useGroups();
+  const groups = createGroups(settings);
+  const waiting = createWaiting();
   let cache = cacheFor(settings);
   let closed = false;
   let inFlightLimit = MAX_IN_FLIGHT;
-  let waiterCount = 0;
-  const counts = { requests: 0, coalesced: 0, dropped: 0, refused: 0 };
+  const counts = { requests: 0, dropped: 0, refused: 0 };
   const failures = { silence: 0, errorReplies: 0, brokenChain: 0 };
   /** In order of their start: the first is the oldest. */
   const inFlight = new Map<string, Pending>();
@@ -131,30 +121,6 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
       const nowMs = clock.monotonicMs();
       run(this.#pending, { type: "error", attempt: this.#attempt, code, nowMs });
     }
-  }
-
-  /** Groups of the present settings; one with the same servers as before keeps its id, so what is kept of it. */
-  function useGroups(): boolean {
-    const servers = new Map<string, Server>();
-    for (const { servers: known } of groups.values())
-      for (const server of known) servers.set(server.label, server);
-    const next = new Map<string, Upstreams>();
-    let changed = false;
-    for (const group of settings.groups) {
-      const known = (label: string): Server | undefined => servers.get(label);
-      const built = createUpstreams(group, groupCount + 1, known);
-      for (const server of built.servers) servers.set(server.label, server);
-      const before = groups.get(group.name);
-      if (before !== undefined && sameServers(before, built))
-        next.set(group.name, { ...built, groupId: before.groupId });
-      else {
-        groupCount++;
-        changed ||= before !== undefined;
-        next.set(group.name, built);
-      }
-    }
-    groups = next;
-    return changed;
   }
 
   function accept(
@@ -210,17 +176,13 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
       start(joinKey, key, upstreams, { request, done }, firstReplyFinal, nowMs);
       return;
     }
-    same.joined ??= [];
-    if (same.joined.length >= MAX_WAITERS_PER_QUESTION - 1 || waiterCount >= MAX_WAITERS) {
+    if (!waiting.join(same, { request, done })) {
       counts.refused++;
       done(REFUSED);
       return;
     }
-    waiterCount++;
-    counts.coalesced++;
     request.trace?.add({ step: "joined", ageMs: nowMs - same.exchange.startedMs });
     same.trace ??= request.trace;
-    same.joined.push({ request, done });
   }
 
   function start(
@@ -338,7 +300,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     const limits = asked.settings;
     const rcode = message.flags & 15;
     // The servers may have been replaced while this was under way; then it is not for the others.
-    const store = isCurrent(asked) ? cache : null;
+    const store = groups.isCurrent(asked) ? cache : null;
     const tc = (message.flags & FLAG.TC) !== 0;
     if (tc || (rcode !== RCODE.NOERROR && rcode !== RCODE.NXDOMAIN)) {
       if (!tc) store?.storeFailure(key, true, nowMs);
@@ -391,30 +353,15 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     if (reason === "silence") failures.silence++;
     else failures.errorReplies++;
     const { key } = pending;
-    if (key !== null && isCurrent(pending.upstreams))
+    if (key !== null && groups.isCurrent(pending.upstreams))
       cache?.storeFailure(key, reason === "error replies", nowMs);
     finish(pending, FAILED);
   }
 
-  /** Are these still the servers of their group? */
-  function isCurrent({ settings: { name }, groupId }: Upstreams): boolean {
-    return groups.get(name)?.groupId === groupId;
-  }
-
   /** Tells everyone who waits. */
   function finish(pending: Pending, result: ForwardAnswer): void {
-    const { first, joined } = pending;
     if (inFlight.get(pending.joinKey) === pending) inFlight.delete(pending.joinKey);
-    pending.joined = null;
-    first.done(result);
-    if (joined === null) return;
-    waiterCount -= joined.length;
-    for (const { request, done } of joined)
-      done(
-        result.ok && pending.key !== null && !equalOctets(request.qname, first.request.qname)
-          ? respelled(result, request)
-          : result,
-      );
+    waiting.tell(pending, result);
   }
 
   function arm(atMs: number, nowMs: number): void {
@@ -440,12 +387,8 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
       const otherCache =
         changed.cacheEnabled !== settings.cacheEnabled ||
         changed.cacheOctets !== settings.cacheOctets;
-      const before = groups;
       settings = changed;
-      const otherServers = useGroups();
-      const otherLimits = [...groups].some(([name, { settings: limits }]) =>
-        keepsOtherwise(limits, before.get(name)?.settings ?? limits),
-      );
+      const { otherServers, otherLimits } = groups.use(changed);
       if (otherCache || otherLimits) cache = cacheFor(changed);
       else if (otherServers) cache?.clear();
     },
@@ -453,6 +396,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     list: (wanted) => cache?.list(wanted) ?? [],
     stats: () => ({
       ...counts,
+      coalesced: waiting.joinedCount(),
       inFlight: inFlight.size,
       inFlightLimit: Math.floor(inFlightLimit),
       failures: { ...failures },
@@ -460,7 +404,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
       tcpSockets: tcp.openCount,
       generation: groups.get("")?.groupId ?? 0,
       cache: cache?.stats() ?? null,
-      servers: [...new Set([...groups.values()].flatMap(({ servers }) => servers))],
+      servers: groups.servers(),
     }),
     close() {
       closed = true;
@@ -479,16 +423,6 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
 const nothingToFlush: Iterator<undefined, number> = {
   next: () => ({ done: true, value: 0 }),
 };
-
-/** Is what was kept under one of them wrong under the other? */
-function keepsOtherwise(a: GroupSettings, b: GroupSettings): boolean {
-  return (
-    a.minTtlSeconds !== b.minTtlSeconds ||
-    a.maxTtlSeconds !== b.maxTtlSeconds ||
-    a.negativeTtlCapSeconds !== b.negativeTtlCapSeconds ||
-    a.trustAd !== b.trustAd
-  );
-}
 
 function cacheFor(settings: ForwarderSettings): Cache | null {
   return settings.cacheEnabled && settings.cacheOctets > 0 ? createCache(settings) : null;

@@ -1,6 +1,7 @@
 import t from "tap";
 import { formatName } from "../../src/dns/name.ts";
-import { MAX_IN_FLIGHT, MAX_WAITERS_PER_QUESTION } from "../../src/forwarder/forward.ts";
+import { MAX_IN_FLIGHT } from "../../src/forwarder/forward.ts";
+import { MAX_WAITERS_PER_QUESTION } from "../../src/forwarder/waiting.ts";
 import type { ForwarderStats } from "../../src/forwarder/stats.ts";
 import { answering, createWorld, inWords, saying, silent, type World } from "./world.ts";
 

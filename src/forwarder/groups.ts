@@ -1,0 +1,66 @@
+/** The groups of servers of the present settings, and what stays known of them when these change. */
+import type { ForwarderSettings, GroupSettings } from "./settings.ts";
+import { createUpstreams, sameServers, type Server, type Upstreams } from "./upstreams.ts";
+
+export type Groups = {
+  get(name: string): Upstreams | undefined;
+  /**
+   * Takes other settings. A group with the same servers as before keeps its id, so what is kept of it;
+   * a server that stays keeps what is known of it, in whichever group. `otherLimits`: what was kept of
+   * some group is wrong by its new settings.
+   */
+  use(settings: ForwarderSettings): { otherServers: boolean; otherLimits: boolean };
+  /** Are these still the servers of their group? */
+  isCurrent(upstreams: Upstreams): boolean;
+  all(): Iterable<Upstreams>;
+  /** Every server once. */
+  servers(): readonly Server[];
+};
+
+export function createGroups(settings: ForwarderSettings): Groups {
+  let groupCount = 0;
+  let groups = new Map<string, Upstreams>();
+
+  function use({ groups: wanted }: ForwarderSettings): ReturnType<Groups["use"]> {
+    const servers = new Map<string, Server>();
+    for (const { servers: known } of groups.values())
+      for (const server of known) servers.set(server.label, server);
+    const next = new Map<string, Upstreams>();
+    let otherServers = false;
+    let otherLimits = false;
+    for (const group of wanted) {
+      const built = createUpstreams(group, groupCount + 1, (label) => servers.get(label));
+      for (const server of built.servers) servers.set(server.label, server);
+      const before = groups.get(group.name);
+      if (before !== undefined) otherLimits ||= keepsOtherwise(before.settings, group);
+      if (before !== undefined && sameServers(before, built))
+        next.set(group.name, { ...built, groupId: before.groupId });
+      else {
+        groupCount++;
+        otherServers ||= before !== undefined;
+        next.set(group.name, built);
+      }
+    }
+    groups = next;
+    return { otherServers, otherLimits };
+  }
+
+  use(settings);
+  return {
+    get: (name) => groups.get(name),
+    use,
+    isCurrent: ({ settings: { name }, groupId }) => groups.get(name)?.groupId === groupId,
+    all: () => groups.values(),
+    servers: () => [...new Set([...groups.values()].flatMap(({ servers }) => servers))],
+  };
+}
+
+/** Is what was kept under one of them wrong under the other? */
+function keepsOtherwise(a: GroupSettings, b: GroupSettings): boolean {
+  return (
+    a.minTtlSeconds !== b.minTtlSeconds ||
+    a.maxTtlSeconds !== b.maxTtlSeconds ||
+    a.negativeTtlCapSeconds !== b.negativeTtlCapSeconds ||
+    a.trustAd !== b.trustAd
+  );
+}

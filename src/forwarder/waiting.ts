@@ -1,0 +1,59 @@
+/** The clients who wait for one and the same question under way. */
+import type { ForwardAnswer, ForwardRequest } from "../dns/answer.ts";
+import { equalOctets } from "../dns/name.ts";
+import type { Key } from "./cache.ts";
+import { respelled } from "./reply.ts";
+
+/** Clients waiting for one question. When full, a new one is REFUSED. */
+export const MAX_WAITERS_PER_QUESTION = 512;
+/** Clients that joined questions of others, in all. When full, a new one is REFUSED. */
+const MAX_WAITERS = 16384;
+
+export type Done = (answer: ForwardAnswer) => void;
+export type Waiter = { request: ForwardRequest; done: Done };
+
+/** What is waited for. `key` null: the answer is given as it is. */
+export type Awaited = {
+  readonly key: Key | null;
+  readonly first: Waiter;
+  joined: Waiter[] | null;
+};
+
+export type Waiting = {
+  /** false: too many wait already. */
+  join(pending: Awaited, waiter: Waiter): boolean;
+  /** Gives everyone who waits the answer, each in its own spelling of the QNAME. */
+  tell(pending: Awaited, answer: ForwardAnswer): void;
+  /** How many ever joined. */
+  joinedCount(): number;
+};
+
+export function createWaiting(): Waiting {
+  let waiterCount = 0;
+  let joinedCount = 0;
+  return {
+    join(pending, waiter) {
+      pending.joined ??= [];
+      if (pending.joined.length >= MAX_WAITERS_PER_QUESTION - 1 || waiterCount >= MAX_WAITERS)
+        return false;
+      waiterCount++;
+      joinedCount++;
+      pending.joined.push(waiter);
+      return true;
+    },
+    tell(pending, answer) {
+      const { first, joined, key } = pending;
+      pending.joined = null;
+      first.done(answer);
+      if (joined === null) return;
+      waiterCount -= joined.length;
+      for (const { request, done } of joined)
+        done(
+          answer.ok && key !== null && !equalOctets(request.qname, first.request.qname)
+            ? respelled(answer, request)
+            : answer,
+        );
+    },
+    joinedCount: () => joinedCount,
+  };
+}
