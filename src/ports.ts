@@ -40,6 +40,22 @@ export type Follower = { level: LogLevel; json: boolean; write(line: string): bo
 /** Address of a peer or listener: IP literal without brackets, port 0..65535. */
 export type SocketAddress = { address: string; port: number };
 
+/** An upstream DNS server, and how it is asked. */
+export type Upstream = SocketAddress & {
+  /** How it is asked; not given: "udp", with TCP for what is truncated. */
+  readonly transport?: "udp" | "tcp" | "tls" | "https";
+  /** Name that its certificate must hold (tls, https); not given: its address. */
+  readonly tlsName?: string;
+  /** Path of the URL (https); not given: "/dns-query". */
+  readonly path?: string;
+  /** Where questions to it come from; not given: what the system chooses. */
+  readonly source?: {
+    readonly address?: string;
+    readonly interface?: string;
+    readonly port?: number;
+  };
+};
+
 /** A place where HTTP listens: an address, or the path of a Unix socket. */
 export type HttpAddress = SocketAddress | { path: string };
 
@@ -70,7 +86,7 @@ export type Exchanges = {
    * octets are the caller's from then on), `error` a word such as ECONNREFUSED or EMFILE, once.
    */
   open(
-    server: SocketAddress,
+    server: Upstream,
     on: { datagram(wire: Uint8Array): void; error(code: string): void },
   ): Exchange;
   /** Sockets open now. */

@@ -5,6 +5,7 @@
 import type { ParsedMessage } from "../dns/message.ts";
 import type { Exchange as Socket, Random } from "../ports.ts";
 import { encodeQuery, type Query } from "./query.ts";
+import { isStreamOnly } from "./upstream.ts";
 import { noteSilence, serverOrder, takeProbe, type Server, type Upstreams } from "./upstreams.ts";
 
 /** A client gives up after 3 to 5 s; all servers together get this long (a longer `timeoutMs` wins). */
@@ -15,7 +16,7 @@ const PROBE_PATIENCE_MS = 80;
 const PROBE_LISTEN_MS = 2000;
 /** The only server is asked a second time if its time allows: one lost datagram should not fail a question. */
 const RESEND_FROM_TIMEOUT_MS = 1000;
-/** Datagrams to one server for one question. */
+/** Datagrams to one server for one question; messages, if it is asked through connections only. */
 const MAX_DATAGRAMS = 2;
 /** Datagrams that may be answered at the same time: each is a chance for a forger (RFC 5452 5). */
 const OUTSTANDING = 3;
@@ -23,6 +24,7 @@ const OUTSTANDING = 3;
 /** One question to one server. */
 export type Attempt = {
   readonly server: Server;
+  /** "tcp": through a connection, with TLS or HTTP in it if that is how the server is asked. */
   readonly transport: "udp" | "tcp";
   readonly id: number;
   readonly withOpt: boolean;
@@ -165,6 +167,7 @@ function mayResend(exchange: Exchange, server: Server): boolean {
   return (
     !exchange.resent &&
     exchange.query.transport === "udp" &&
+    !isStreamOnly(server.address) &&
     exchange.timeoutMs >= RESEND_FROM_TIMEOUT_MS &&
     exchange.attempts.every(({ probe, server: other }) => probe || other === server)
   );
@@ -213,11 +216,12 @@ type SendOptions = { transport: "udp" | "tcp"; probe?: boolean; plainRetry?: boo
 function send(
   exchange: Exchange,
   server: Server,
-  { transport, probe = false, plainRetry = false }: SendOptions,
+  { transport: wanted, probe = false, plainRetry = false }: SendOptions,
   nowMs: number,
   outputs: Output[],
 ): void {
   const { query } = exchange;
+  const transport = isStreamOnly(server.address) ? "tcp" : wanted;
   const attempt: Attempt = {
     server,
     transport,
@@ -268,7 +272,8 @@ export function sendAgain(
   nowMs: number,
   outputs: Output[],
 ): boolean {
-  const limit = options.transport === "tcp" ? 1 : MAX_DATAGRAMS;
+  const limit =
+    options.transport === "tcp" && !isStreamOnly(attempt.server.address) ? 1 : MAX_DATAGRAMS;
   if (sentTo(exchange, attempt.server, options.transport) >= limit) return false;
   close(attempt, outputs);
   const waitMs = patience(exchange, attempt.server, nowMs);

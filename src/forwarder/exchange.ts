@@ -26,6 +26,7 @@ import {
   type Output,
 } from "./attempts.ts";
 import { matchReply } from "./query.ts";
+import { isStreamOnly } from "./upstream.ts";
 import { noteError, notePlain, noteReply } from "./upstreams.ts";
 
 /** Messages that look like guesses before the question moves to TCP (PowerDNS gives up after one). */
@@ -96,7 +97,8 @@ function stepMessage(
     stepNearMiss(exchange, attempt, nowMs, outputs);
     return;
   }
-  const rttMs = attempt.transport === "udp" ? nowMs - attempt.sentAtMs : -1;
+  const isUsual = attempt.transport === "udp" || isStreamOnly(server.address);
+  const rttMs = isUsual ? nowMs - attempt.sentAtMs : -1;
   const heard = (usable: boolean): void => {
     if (noteReply(server, usable, rttMs, nowMs)) outputs.push({ type: "revived", server });
   };

@@ -1,21 +1,7 @@
 /** What the forwarder can be told. The configuration layer maps its keys to these records. */
-import type { SocketAddress } from "../ports.ts";
+import type { Upstream } from "../ports.ts";
 
-/** One upstream server as it is configured. */
-export type Upstream = SocketAddress & {
-  /** How it is asked; not given: "udp", with TCP for what is truncated. */
-  readonly transport?: "udp" | "tcp" | "tls" | "https";
-  /** Name that its certificate must hold (tls, https); not given: its address. */
-  readonly tlsName?: string;
-  /** Path of the URL (https); not given: "/dns-query". */
-  readonly path?: string;
-  /** Where questions to it come from; not given: what the system chooses. */
-  readonly source?: {
-    readonly address?: string;
-    readonly interface?: string;
-    readonly port?: number;
-  };
-};
+export type { Upstream } from "../ports.ts";
 
 /** Answers that outlived their TTL (RFC 8767). */
 export type StaleSettings = {

@@ -4,6 +4,7 @@
  */
 import type { Random } from "../ports.ts";
 import { MAX_SERVERS, type GroupSettings, type Upstream } from "./settings.ts";
+import { isSameUpstream, upstreamLabel } from "./upstream.ts";
 
 /**
  * `good`: the last reply was usable. `failing`: it answers, but its last reply was an error. `dead`:
@@ -32,7 +33,7 @@ export type ServerCounts = {
 
 export type Server = {
   readonly address: Upstream;
-  /** "192.0.2.1:53", "[2001:db8::1]:53": for metrics and logs. */
+  /** "192.0.2.1:53", "tls://192.0.2.1:853": for metrics and logs; see upstream.ts. */
   readonly label: string;
   standing: Standing;
   /** Exponentially weighted mean of the round trip over UDP (1/8 as in RFC 6298); -1: not yet known. */
@@ -77,10 +78,15 @@ export function createUpstreams(
 ): Upstreams {
   const servers: Server[] = [];
   for (const address of settings.servers) {
-    const label = labelOf(address);
+    const label = upstreamLabel(address);
     if (servers.length === MAX_SERVERS || servers.some((server) => server.label === label))
       continue;
-    servers.push(known(label) ?? createServer(address, label));
+    const same = known(label);
+    servers.push(
+      same !== undefined && isSameUpstream(same.address, address)
+        ? same
+        : createServer(address, label),
+    );
   }
   return { groupId, settings, servers };
 }
@@ -89,12 +95,8 @@ export function createUpstreams(
 export function sameServers(a: Upstreams, b: Upstreams): boolean {
   return (
     a.servers.length === b.servers.length &&
-    a.servers.every((server, index) => server.label === b.servers[index]!.label)
+    a.servers.every((server, index) => isSameUpstream(server.address, b.servers[index]!.address))
   );
-}
-
-function labelOf({ address, port }: Upstream): string {
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 function createServer(address: Upstream, label: string): Server {
