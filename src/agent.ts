@@ -202,7 +202,11 @@ async function build(
 
   // Reload: the same files and flags once more.
   let httpNow = httpSettings(loaded, hostname);
-  const { reload, stop: stopFollowing } = configuration.follow({
+  const {
+    reload,
+    resolvConf,
+    stop: stopFollowing,
+  } = configuration.follow({
     changed(next) {
       dns.resolver.reload(dnsSettings(next));
       forwarder.reload(forwarderSettings(next));
@@ -220,7 +224,7 @@ async function build(
   parts.reload = reload;
 
   // Metrics.
-  const counted = { state, engine, dns, forwarder, local, external, watches, waiters };
+  const counted = { state, engine, dns, forwarder, local, external, watches, waiters, resolvConf };
   const metrics = startMetrics({ loaded, platform, ...counted });
   closers.push(metrics.stop);
 

@@ -22,6 +22,7 @@ import { inheritedKeys, loadCheckTls, loadHttpsIdentity } from "./config/tls.ts"
 import { parseUpstream, withoutDuplicates } from "./config/upstream.ts";
 import { parseWatches } from "./config/watches.ts";
 import { parseResolvConf, withoutOwn, type ResolvConf } from "./forwarder/resolvconf.ts";
+import { newestFile } from "./forwarder/resolvconf/driver.ts";
 import type { HttpsIdentity, SocketAddress } from "./ports.ts";
 import type { WatchDefinition } from "./watch/definition.ts";
 
@@ -123,17 +124,29 @@ export async function loadConfig(
   );
 }
 
+/** The servers of a resolv.conf, and those among them that are left out as being this agent itself. */
+export type ResolvConfServers = { servers: SocketAddress[]; own: SocketAddress[] };
+
 /** The servers of a resolv.conf that are not this agent itself, which would ask itself for ever. */
 export function resolvConfServers(
-  { servers }: ResolvConf,
-  addresses: Addresses,
-  machine: Machine,
-): SocketAddress[] {
+  conf: Pick<ResolvConf, "servers">,
+  addresses: Pick<Addresses, "dns">,
+  machine: Pick<Machine, "interfaces" | "defaultInterface">,
+): ResolvConfServers {
   const local = interfaceAddresses(machine.interfaces, machine.defaultInterface);
-  return withoutOwn(servers, {
+  const servers = withoutOwn(conf.servers, {
     listening: addresses.dns,
     host: local.map(({ address }) => address),
   });
+  return { servers, own: conf.servers.filter((server) => !servers.includes(server)) };
+}
+
+/** What is said of the servers of `path` that are left out; undefined if all are taken and there are any. */
+export function leftOut(path: string, { servers, own }: ResolvConfServers): string | undefined {
+  if (servers.length === 0) return `${path} names no other DNS server`;
+  if (own.length === 0) return undefined;
+  const names = own.map(({ address, port }) => `${address} port ${port}`).join(", ");
+  return `${path} names this agent itself, which is not asked: ${names}`;
 }
 
 /** Keys that a reload changes: those that take effect at once, and those that need a restart. */
@@ -327,23 +340,27 @@ async function findUpstreams(
   addresses: Addresses,
 ): Promise<SocketAddress[]> {
   const { warnings } = surroundings;
-  const file = config["forwarder.resolv_conf"];
+  const files = config["forwarder.resolv_conf"];
   if (config.recursors.length > 0) {
-    if (file !== "")
+    if (files.length > 0)
       warnings.push("forwarder.resolv_conf is not read, because recursors are given");
     return resolveRecursors(config.recursors, surroundings);
   }
-  if (file === "") return [];
+  if (files.length === 0) return [];
+  const file = newestFile(files).path ?? files[0]!;
   const text = readText(file);
   if (!text.ok) {
     // At boot the file may come later than this program: an error would leave the host without DNS.
     warnings.push(`forwarder.resolv_conf: ${text.error}: names outside the domain are refused`);
     return [];
   }
-  const servers = resolvConfServers(parseResolvConf(text.value), addresses, surroundings.machine);
-  if (servers.length === 0)
-    warnings.push(`${file} names no other DNS server: names outside the domain are refused`);
-  return servers;
+  const found = resolvConfServers(parseResolvConf(text.value), addresses, surroundings.machine);
+  const warning = leftOut(file, found);
+  if (warning !== undefined)
+    warnings.push(
+      found.servers.length > 0 ? warning : `${warning}: names outside the domain are refused`,
+    );
+  return found.servers;
 }
 
 async function resolveRecursors(

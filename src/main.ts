@@ -133,7 +133,7 @@ async function runConfigured(
       setLogLevel: setLevel,
       followLog: follow,
       reload: () => loadConfig(sources, readMachine()),
-      serversOf: (conf) => resolvConfServers(conf, loaded.addresses, readMachine()),
+      serversOf: (conf, addresses) => resolvConfServers(conf, addresses, readMachine()),
     });
   } finally {
     pidFile.value();

@@ -42,7 +42,7 @@ function perScrape(sources: Sources): { now: Sources; renew: () => void } {
       return kept.value;
     };
   };
-  const { version, workers, dns, table, resolver, tcp, forwarder } = sources;
+  const { version, workers, dns, table, resolver, tcp, forwarder, resolvConf } = sources;
   const { catalog, local, external, watches, log, http, blockedQueries, lateness, process } =
     sources;
   return {
@@ -58,6 +58,7 @@ function perScrape(sources: Sources): { now: Sources; renew: () => void } {
       local: once(local),
       external: once(external),
       watches: once(watches),
+      resolvConf,
       log: once(log),
       http: once(http),
       blockedQueries,

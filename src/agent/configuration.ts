@@ -1,8 +1,9 @@
 /** The configuration in force: read again on demand, its upstream servers taken from a file that changes. */
 import { fail, ok, type Result } from "../base.ts";
 import { differences, type LoadedConfig } from "../config.ts";
-import { watchResolvConf } from "../forwarder/driver.ts";
+import { watchResolvConf } from "../forwarder/resolvconf/driver.ts";
 import type { Cancel, LogLevel } from "../ports.ts";
+import type { ResolvConfFigures } from "../metrics/family.ts";
 import { followUpstreams } from "./follow-upstreams.ts";
 import { createReload } from "./reload.ts";
 import type { AgentStart } from "./start.ts";
@@ -23,7 +24,11 @@ export type ConfigurationEvents = {
 };
 
 /** `reload` reads files and flags once more; the error is a text for whoever asked, and is in the log already. */
-export type Following = { reload: () => Promise<Result<void, string>>; stop: Cancel };
+export type Following = {
+  reload: () => Promise<Result<void, string>>;
+  resolvConf: () => ResolvConfFigures;
+  stop: Cancel;
+};
 
 /** Begins with what the agent was started with. */
 export function createConfiguration(start: AgentStart): Configuration {
@@ -39,9 +44,18 @@ export function createConfiguration(start: AgentStart): Configuration {
       }
       const upstreams = followUpstreams({
         watch: watchResolvConf,
-        serversOf: start.serversOf,
-        onServers: (servers) => apply({ ...loaded, upstreams: servers }),
-        onProblem: (problem) => log("warn", problem),
+        serversOf: (conf) => start.serversOf(conf, loaded.addresses),
+        onServers(servers) {
+          // What the configuration was loaded with was read from the same file a moment before.
+          if (JSON.stringify(servers) === JSON.stringify(loaded.upstreams)) return;
+          apply({ ...loaded, upstreams: servers });
+          log("info", "upstream servers have changed", {
+            servers: servers.map(({ address, port }) => `${address} port ${port}`).join(", "),
+          });
+        },
+        onProblem(problem) {
+          if (!loaded.warnings.includes(problem)) log("warn", problem); // said before
+        },
       });
       upstreams.follow(loaded.config);
       const reload = createReload(async () => {
@@ -57,13 +71,23 @@ export function createConfiguration(start: AgentStart): Configuration {
           log("warn", `${key} has changed; it takes effect at the next start`);
         for (const warning of next.value.warnings)
           if (!loaded.warnings.includes(warning)) log("warn", warning); // the others were said before
-        apply(next.value);
+        apply(withKnownServers(next.value, loaded));
         upstreams.follow(next.value.config);
         await on.reloaded(next.value);
         log("info", "configuration reloaded");
         return ok(undefined);
       });
-      return { reload, stop: upstreams.stop };
+      return { reload, resolvConf: upstreams.figures, stop: upstreams.stop };
     },
   };
+}
+
+/** A resolv.conf that is absent or empty at the moment of a reload is no reason to ask nobody any more. */
+function withKnownServers(next: LoadedConfig, known: LoadedConfig): LoadedConfig {
+  const isMomentary =
+    next.upstreams.length === 0 &&
+    next.config.recursors.length === 0 &&
+    known.config.recursors.length === 0 &&
+    next.config["forwarder.resolv_conf"].length > 0;
+  return isMomentary ? { ...next, upstreams: known.upstreams } : next;
 }

@@ -1,43 +1,58 @@
-/** Upstream servers of a file that changes while the agent runs (`forwarder.resolv_conf`). */
+/** Upstream servers of files that change while the agent runs (`forwarder.resolv_conf`). */
+import { leftOut, type ResolvConfServers } from "../config.ts";
 import type { Config } from "../config/options.ts";
 import type { ResolvConf } from "../forwarder/resolvconf.ts";
+import type { ResolvConfListener } from "../forwarder/resolvconf/driver.ts";
+import type { ResolvConfFigures } from "../metrics/family.ts";
 import type { Cancel, SocketAddress } from "../ports.ts";
 
 export type FollowOptions = {
-  /** As of forwarder/driver.ts. */
-  watch: (
-    path: string,
-    onChange: (conf: ResolvConf) => void,
-    onProblem: (problem: string) => void,
-  ) => Cancel;
-  /** The servers of the file that are not this agent itself. */
-  serversOf: (conf: ResolvConf) => SocketAddress[];
+  /** As of forwarder/resolvconf/driver.ts. */
+  watch: (paths: readonly string[], on: ResolvConfListener) => Cancel;
+  /** The servers of a file, those that are this agent itself apart. */
+  serversOf: (conf: ResolvConf) => ResolvConfServers;
   onServers: (servers: SocketAddress[]) => void;
   onProblem: (problem: string) => void;
 };
 
-/**
- * `follow` watches the file that this configuration takes its servers from, and no other any more;
- * none if `recursors` are given. A file that names nobody but this agent changes nothing.
- */
-export function followUpstreams({ watch, serversOf, onServers, onProblem }: FollowOptions) {
-  let path = "";
+/** Follows the files of the configuration in force, and no other any more. */
+export type FollowedUpstreams = {
+  /** None if `recursors` are given. */
+  follow(config: Pick<Config, "recursors" | "forwarder.resolv_conf">): void;
+  figures(): ResolvConfFigures;
+  stop: Cancel;
+};
+
+/** Files that name nobody but this agent change nothing. */
+export function followUpstreams(options: FollowOptions): FollowedUpstreams {
+  const { watch, serversOf, onServers, onProblem } = options;
+  let followed = "";
   let cancel: Cancel = () => {};
+  const figures: ResolvConfFigures = { generation: 0, ownServers: 0 };
+
+  function changed(conf: ResolvConf, path: string): void {
+    const found = serversOf(conf);
+    const warning = leftOut(path, found);
+    figures.ownServers = found.own.length;
+    if (found.servers.length === 0) {
+      onProblem(`${warning}; keeping the servers known so far`);
+      return;
+    }
+    if (warning !== undefined) onProblem(warning);
+    figures.generation++;
+    onServers(found.servers);
+  }
+
   return {
-    follow(config: Pick<Config, "recursors" | "forwarder.resolv_conf">): void {
-      const next = config.recursors.length > 0 ? "" : config["forwarder.resolv_conf"];
-      if (next === path) return;
+    follow(config) {
+      const paths = config.recursors.length > 0 ? [] : config["forwarder.resolv_conf"];
+      const next = JSON.stringify(paths);
+      if (next === followed) return;
+      followed = next;
       cancel();
-      cancel = () => {};
-      path = next;
-      if (next === "") return;
-      const onChange = (conf: ResolvConf): void => {
-        const servers = serversOf(conf);
-        if (servers.length > 0) onServers(servers);
-        else onProblem(`${next} names no other DNS server; keeping the servers known so far`);
-      };
-      cancel = watch(next, onChange, onProblem);
+      cancel = paths.length === 0 ? () => {} : watch(paths, { changed, problem: onProblem });
     },
-    stop: (): void => cancel(),
+    figures: () => figures,
+    stop: () => cancel(),
   };
 }

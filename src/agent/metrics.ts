@@ -43,6 +43,7 @@ export function startMetrics(deps: {
   external: Pick<External, "figures">;
   watches: Pick<Watches, "figures">;
   waiters: Pick<Waiters, "count">;
+  resolvConf: Sources["resolvConf"];
 }): Metrics {
   const { loaded, platform, state, engine, dns, forwarder, local, external, watches, waiters } =
     deps;
@@ -62,6 +63,7 @@ export function startMetrics(deps: {
     local: () => localFigures(local),
     external: () => external.figures(),
     watches: () => watches.figures(),
+    resolvConf: deps.resolvConf,
     log: () => engine.stats(),
     http: requests.read,
     blockedQueries: () => waiters.count,

@@ -1,11 +1,12 @@
 /** What an agent is started with: the runtime's side (src/platform) and the command line's (main.ts). */
 import type { Result } from "../base.ts";
-import type { LoadedConfig } from "../config.ts";
+import type { LoadedConfig, ResolvConfServers } from "../config.ts";
+import type { Addresses } from "../config/addresses.ts";
 import type { StartDnsFront } from "../dns/front.ts";
 import type { ResolvConf } from "../forwarder/resolvconf.ts";
 import type { StartHttp } from "../http/listen.ts";
 import type { Cancel, Clock, Exchanges, Follower, Log, LogLevel, LogStore } from "../ports.ts";
-import type { OpenPipe, Ping, Random, SocketAddress, Timers } from "../ports.ts";
+import type { OpenPipe, Ping, Random, Timers } from "../ports.ts";
 
 /** What only the runtime can do. */
 export type Platform = {
@@ -40,6 +41,6 @@ export type AgentStart = {
   followLog: (follower: Follower) => Cancel;
   /** Reads the same files and flags again; the error side has one sentence per mistake. */
   reload(): Promise<Result<LoadedConfig, string[]>>;
-  /** The servers of a resolv.conf that are not this agent itself. */
-  serversOf: (conf: ResolvConf) => SocketAddress[];
+  /** The servers of a resolv.conf; those that are this agent itself, which listens at `addresses`, apart. */
+  serversOf: (conf: ResolvConf, addresses: Addresses) => ResolvConfServers;
 };

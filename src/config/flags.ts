@@ -99,6 +99,7 @@ function fromTexts({ kind }: Option, texts: readonly string[]): unknown {
     case "boolean":
       return text === "true";
     case "texts":
+    case "paths":
       return texts;
     case "textMap":
       return Object.fromEntries(texts.map(splitPair));

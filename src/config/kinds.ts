@@ -10,6 +10,8 @@ export type Kinds = {
   durationMs: number;
   octets: number;
   texts: readonly string[];
+  /** One or several; a later layer takes the place of an earlier one. */
+  paths: readonly string[];
   textMap: Readonly<Record<string, string>>;
   durationMap: Readonly<Record<string, number>>;
   /** Parts of Consul that are accepted without a look inside. */
@@ -52,6 +54,7 @@ const expected: Record<Kind, string> = {
   durationMs: 'a duration such as "10s"',
   octets: 'a size in octets such as 67108864 or "64MiB"',
   texts: "a list of texts",
+  paths: "a path or a list of paths",
   textMap: "an object of texts",
   durationMap: 'an object of durations such as {"web": "10s"}',
   anything: "anything",
@@ -103,6 +106,8 @@ function parseKind(kind: Kind, raw: unknown): Result<unknown, string> {
       return Array.isArray(raw) && raw.every((item) => typeof item === "string")
         ? ok(raw)
         : mismatch;
+    case "paths":
+      return parsePaths(raw) ?? mismatch;
     case "textMap":
       return isObject(raw) && Object.values(raw).every((item) => typeof item === "string")
         ? ok(raw)
@@ -112,6 +117,12 @@ function parseKind(kind: Kind, raw: unknown): Result<unknown, string> {
     case "anything":
       return ok(raw);
   }
+}
+
+function parsePaths(raw: unknown): Result<string[], string> | undefined {
+  const list: unknown[] = Array.isArray(raw) ? raw : [raw];
+  const paths = list.filter((item) => typeof item === "string");
+  return paths.length < list.length ? undefined : ok(paths.filter((path) => path !== ""));
 }
 
 function parseOctets(raw: unknown): Result<number, string> | undefined {

@@ -397,9 +397,12 @@ const used = {
     ...reload,
   }),
   "forwarder.trust_ad": row("boolean", false, "Pass AD on; only for trusted upstreams.", reload),
-  "forwarder.resolv_conf": row("text", "", "File with upstreams, used if recursors is empty.", {
-    ...reload,
-  }),
+  "forwarder.resolv_conf": row(
+    "paths",
+    [],
+    "File with upstreams, used if recursors is empty; of several the one that was written last.",
+    reload,
+  ),
 } as const satisfies Record<string, Option>;
 
 function secret(doc: string, more: More = {}): Option<"text"> {

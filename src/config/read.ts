@@ -103,10 +103,12 @@ function unknownKey(key: string): string {
   return `invalid config key ${key}${near === undefined ? "" : ` (did you mean ${near}?)`}`;
 }
 
+const mayBeList: ReadonlySet<Option["kind"]> = new Set(["anything", "texts", "paths"]);
+
 function readOption(layer: Layer, file: string, key: string, raw: unknown): void {
   if (raw === null) return;
   const option = options[key]!;
-  const single = option.kind !== "anything" && option.kind !== "texts" ? unwrap(raw) : raw;
+  const single = mayBeList.has(option.kind) ? raw : unwrap(raw);
   const parsed = parseValue(option.kind, option, single);
   if (!parsed.ok) {
     const hidden = option.secret ? "expected a text" : parsed.error;
@@ -187,6 +189,7 @@ export function mergeLayers(layers: readonly Layer[]): Layer {
 
 function mergeValue(option: Option, earlier: unknown, later: unknown): unknown {
   if (earlier === undefined) return later;
+  if (option.kind === "paths") return later;
   if (Array.isArray(earlier) && Array.isArray(later)) return [...earlier, ...later];
   if (option.kind !== "anything" && isObject(earlier) && isObject(later))
     return { ...earlier, ...later };

@@ -10,6 +10,7 @@ const kinds: Record<Option["kind"], string> = {
   durationMs: "duration",
   octets: "octets",
   texts: "list",
+  paths: "text or list",
   textMap: "texts by name",
   durationMap: "durations by name",
   anything: "any",

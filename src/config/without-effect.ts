@@ -159,6 +159,7 @@ const empty = {
   durationMs: 0,
   octets: 0,
   texts: [],
+  paths: [],
   textMap: {},
   durationMap: {},
   anything: undefined,

@@ -1,13 +1,10 @@
 /**
- * The forwarder's sockets and files on plain Node: datagrams with a random port each, TCP connections,
- * and the watch over resolv.conf. It decides nothing about questions.
+ * The forwarder's sockets on plain Node: datagrams with a random port each, and TCP connections. It
+ * decides nothing about questions.
  */
 import { createSocket, type Socket as DatagramSocket } from "node:dgram";
-import { readFileSync, realpathSync, watch, type FSWatcher } from "node:fs";
 import { connect, type Socket } from "node:net";
-import { basename, dirname } from "node:path";
-import type { Cancel, Exchange, Exchanges, Random, SocketAddress } from "../ports.ts";
-import { parseResolvConf, type ResolvConf } from "./resolvconf.ts";
+import type { Exchange, Exchanges, Random, SocketAddress } from "../ports.ts";
 
 type Listener = Parameters<Exchanges["open"]>[1];
 
@@ -181,105 +178,4 @@ function openStream(server: SocketAddress, on: Listener, onClose: () => void): E
 function codeOf(error: Error): string {
   const { code } = error as NodeJS.ErrnoException;
   return code ?? "UNKNOWN";
-}
-
-/** Changes come in bursts (write, rename, link); they are looked at together. */
-const SETTLE_MS = 200;
-/** Where the directory cannot be watched the file is read this often. */
-const POLL_MS = 5000;
-
-/**
- * Reads the file now, and calls `onChange` with what it says: once at the start, then each time its
- * list of servers or its options differ. A file that is absent, unreadable or names no server changes
- * nothing; `onProblem` hears why. Links are followed, and their targets' directories watched as well.
- */
-export function watchResolvConf(
-  path: string,
-  onChange: (conf: ResolvConf) => void,
-  onProblem: (problem: string) => void,
-): Cancel {
-  let known = "";
-  let settling: NodeJS.Timeout | null = null;
-  let watchers: FSWatcher[] = [];
-  let watched = "";
-  let stopped = false;
-  let problem = "";
-
-  /** The file is read again and again; each state of it is complained about once. */
-  function complain(found: string): void {
-    if (found !== problem && found !== "") onProblem(found);
-    problem = found;
-  }
-
-  function read(): void {
-    let text: string;
-    try {
-      text = readFileSync(path, "utf8");
-    } catch (error) {
-      complain(`cannot read ${path}: ${codeOf(error as Error)}; keeping the servers known so far`);
-      return;
-    }
-    const conf = parseResolvConf(text);
-    const ignored = conf.ignored.map(({ line, text: words }) => `${line} (${words.trim()})`);
-    if (conf.servers.length === 0) {
-      complain(`${path} names no server; keeping the servers known so far`);
-      return;
-    }
-    complain(ignored.length === 0 ? "" : `ignored in ${path}: line ${ignored.join(", line ")}`);
-    const says = JSON.stringify(conf);
-    if (says === known) return;
-    known = says;
-    onChange(conf);
-  }
-
-  /** Directories of the file and of what it links to; set anew when the links have changed. */
-  function watchDirectories(): void {
-    const paths = [path];
-    try {
-      paths.push(realpathSync(path));
-    } catch {
-      // Absent: its directory tells when it appears.
-    }
-    const wanted = paths.join("\n");
-    if (wanted === watched) return;
-    watched = wanted;
-    for (const watcher of watchers) watcher.close();
-    watchers = [];
-    for (const file of new Set(paths))
-      try {
-        const watcher = watch(dirname(file), (_event, name) => {
-          if (name === null || name === basename(file)) settle();
-        });
-        watcher.on("error", () => watcher.close());
-        watchers.push(watcher);
-      } catch (error) {
-        onProblem(
-          `cannot watch ${dirname(file)}: ${codeOf(error as Error)}; reading ${path} every ${POLL_MS / 1000} s`,
-        );
-      }
-  }
-
-  function settle(): void {
-    if (stopped || settling !== null) return;
-    settling = setTimeout(() => {
-      settling = null;
-      watchDirectories();
-      read();
-    }, SETTLE_MS);
-  }
-
-  read();
-  watchDirectories();
-  // Also where watching works: bind mounts change without an event.
-  const poll = setInterval(() => {
-    watchDirectories();
-    read();
-  }, POLL_MS);
-  poll.unref();
-  return () => {
-    stopped = true;
-    clearInterval(poll);
-    if (settling !== null) clearTimeout(settling);
-    for (const watcher of watchers) watcher.close();
-  };
 }

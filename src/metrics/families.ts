@@ -3,6 +3,7 @@ import { dnsFamilies, tableFamilies } from "./dns-families.ts";
 import { externalFamilies } from "./external-families.ts";
 import { counter, gauge, type Family } from "./family.ts";
 import { cacheFamilies, forwardFamilies } from "./forward-families.ts";
+import { hostFamilies } from "./host-families.ts";
 import { localFamilies } from "./local-families.ts";
 import { logFamilies } from "./log-families.ts";
 import { watchFamilies } from "./watch-families.ts";
@@ -88,5 +89,6 @@ export const families: readonly Family[] = [
   ...localFamilies,
   ...externalFamilies,
   ...watchFamilies,
+  ...hostFamilies,
   ...process,
 ];

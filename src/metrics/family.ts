@@ -34,6 +34,7 @@ export type Sources = {
   local: () => LocalFigures;
   external: () => ExternalFigures;
   watches: () => WatchFigures;
+  resolvConf: () => ResolvConfFigures;
   /** Figures of the log engine by name (src/cluster/engine.ts). */
   log: () => Readonly<Record<string, number>>;
   /** HTTP answers by route, method and status. */
@@ -74,6 +75,9 @@ export type WatchFigures = {
   failedQueries: number;
   failedRuns: number;
 };
+
+/** `forwarder.resolv_conf`: how often it named other servers, and how many of the last ones are this agent. */
+export type ResolvConfFigures = { generation: number; ownServers: number };
 
 export type Sample = { labels: Readonly<Record<string, string>>; value: number };
 

@@ -9,11 +9,15 @@ function world() {
   const applied: string[] = [];
   const problems: string[] = [];
   const upstreams = followUpstreams({
-    watch(path, onChange) {
-      watched.set(path, onChange);
+    watch(paths, on) {
+      const path = paths.join(" ");
+      watched.set(path, (conf) => on.changed(conf, path));
       return () => watched.delete(path);
     },
-    serversOf: ({ servers }) => servers.filter(({ address }) => address !== "127.0.0.1"),
+    serversOf: ({ servers }) => ({
+      servers: servers.filter(({ address }) => address !== "127.0.0.1"),
+      own: servers.filter(({ address }) => address === "127.0.0.1"),
+    }),
     onServers: (servers) => applied.push(servers.map(({ address }) => address).join(" ")),
     onProblem: (problem) => problems.push(problem),
   });
@@ -24,7 +28,10 @@ function world() {
     paths: () => [...watched.keys()],
     write: (path: string, text: string) => watched.get(path)?.(parseResolvConf(text)),
     follow: (resolvConf: string, ...recursors: string[]) =>
-      upstreams.follow({ recursors, "forwarder.resolv_conf": resolvConf }),
+      upstreams.follow({
+        recursors,
+        "forwarder.resolv_conf": resolvConf.split(" ").filter((path) => path !== ""),
+      }),
   };
 }
 
@@ -50,9 +57,21 @@ t.test("the file of the present configuration is followed, and no other", async 
 });
 
 t.test("a file that names nobody else changes nothing, and that is said", async (t) => {
-  const { follow, write, applied, problems } = world();
+  const { follow, write, applied, problems, upstreams } = world();
   follow("/a");
   write("/a", "nameserver 127.0.0.1");
   t.same(applied, []);
   t.same(problems, ["/a names no other DNS server; keeping the servers known so far"]);
+  t.same(upstreams.figures(), { generation: 0, ownServers: 1 });
+});
+
+t.test("ask 37: own addresses are left out with a warning, the others are taken", async (t) => {
+  const { follow, write, applied, problems, upstreams } = world();
+  follow("/a /b");
+  write("/a /b", "nameserver 127.0.0.1\nnameserver 192.0.2.1");
+  t.same(applied, ["192.0.2.1"]);
+  t.same(problems, ["/a /b names this agent itself, which is not asked: 127.0.0.1 port 53"]);
+  t.same(upstreams.figures(), { generation: 1, ownServers: 1 });
+  write("/a /b", "nameserver 192.0.2.1");
+  t.same(upstreams.figures(), { generation: 2, ownServers: 0 });
 });

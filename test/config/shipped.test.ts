@@ -15,7 +15,7 @@ t.test("waypost.json: what npm start runs", async (t) => {
     value: {
       config: {
         data_dir: "./data",
-        "forwarder.resolv_conf": "/etc/resolv.conf",
+        "forwarder.resolv_conf": ["/etc/resolv.conf"],
         "dns_config.service_ttl": serviceTtl,
       },
       addresses: {

@@ -69,6 +69,7 @@ export function sourcesWith(changed: Partial<Sources>): Sources {
         repairCommands: 0,
       },
     }),
+    resolvConf: () => ({ generation: 2, ownServers: 1 }),
     watches: () => ({ followed: 0, running: 0, runs: 0, failedQueries: 0, failedRuns: 0 }),
     external: () => ({
       nodes: 0,
