@@ -125,6 +125,19 @@ export function unmapped(address: Uint8Array): Uint8Array {
   return address.slice(12);
 }
 
+/** A network: its address in 4 or 16 octets, and how many leading bits count. */
+export type Network = { readonly octets: Uint8Array; readonly prefixLength: number };
+
+/** Does the address (4 or 16 octets) lie in the network? One family never lies in the other. */
+export function covers({ octets, prefixLength }: Network, address: Uint8Array): boolean {
+  if (octets.length !== address.length) return false;
+  for (let i = 0; i * 8 < prefixLength; i++) {
+    const mask = prefixLength >= i * 8 + 8 ? 255 : (0xff00 >> (prefixLength - i * 8)) & 255;
+    if ((octets[i]! & mask) !== (address[i]! & mask)) return false;
+  }
+  return true;
+}
+
 /** Whether an IP literal is of this machine alone: 127.0.0.0/8, ::1, also in mapped form. */
 export function isLoopback(literal: string): boolean {
   const octets = parseAddress(literal);

@@ -1,6 +1,6 @@
-import { hexAddress, parseAddress } from "../address.ts";
+import { hexAddress, parseAddress, type Network } from "../address.ts";
 import { fail, ok, type Result } from "../base.ts";
-import { isInside, parseNetwork, type Network } from "./network.ts";
+import { isInside, parseNetwork } from "./network.ts";
 
 /** One address of one network interface of this machine. */
 export type InterfaceAddress = {

@@ -1,8 +1,5 @@
-import { parseAddress, unmapped } from "../address.ts";
+import { covers, parseAddress, unmapped, type Network } from "../address.ts";
 import { fail, ok, type Result } from "../base.ts";
-
-/** A network: its address in 4 or 16 octets, and how many leading bits count. */
-export type Network = { readonly octets: Uint8Array; readonly prefixLength: number };
 
 /** A network in CIDR form such as 10.0.0.0/8; one mapped into IPv6 is IPv4, as in Go's net.ParseCIDR. */
 export function parseNetwork(text: string): Result<Network, string> {
@@ -28,13 +25,4 @@ export function isInside(networks: readonly Network[], address: string): boolean
   if (octets === undefined) return false;
   const plain = unmapped(octets);
   return networks.some((network) => covers(network, plain));
-}
-
-function covers({ octets, prefixLength }: Network, address: Uint8Array): boolean {
-  if (octets.length !== address.length) return false;
-  for (let i = 0; i * 8 < prefixLength; i++) {
-    const mask = prefixLength >= i * 8 + 8 ? 255 : (0xff00 >> (prefixLength - i * 8)) & 255;
-    if ((octets[i]! & mask) !== (address[i]! & mask)) return false;
-  }
-  return true;
 }

@@ -1,7 +1,8 @@
 import { BlockList } from "node:net";
 import fc from "fast-check";
 import t from "tap";
-import { isInside, parseNetwork, type Network } from "../../src/config/network.ts";
+import type { Network } from "../../src/address.ts";
+import { isInside, parseNetwork } from "../../src/config/network.ts";
 
 function network(text: string): Network {
   const parsed = parseNetwork(text);
