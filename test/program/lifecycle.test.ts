@@ -93,6 +93,12 @@ t.test("a port in use is named", async (t) => {
   t.ok(error instanceof Error, "the second one does not start");
   t.match((error as Error).message, /in use|EADDRINUSE/);
   t.match((error as Error).message, new RegExp(`127\\.0\\.0\\.1.*${program.dnsPort}`));
+  t.match((error as Error).message, /ended at start \(1\)/);
+  t.match(
+    (error as Error).message,
+    `waypost (pid ${program.pid}), on 127.0.0.1`,
+    "ask 39: with its process",
+  );
 });
 
 t.test("a TCP port in use is named", async (t) => {
