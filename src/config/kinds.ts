@@ -46,6 +46,19 @@ export type Option<K extends Kind = Kind> = Limits & {
   readonly anyIsSilent?: boolean;
 };
 
+/** What a row may say beside kind, default and doc. */
+export type More = Limits & Pick<Option, "flag" | "reloadable" | "secret">;
+
+/** One row of an option table. */
+export function row<K extends Kind>(
+  kind: K,
+  value: Kinds[K],
+  doc: string,
+  more: More = {},
+): Option<K> {
+  return { kind, default: value, doc, ...more };
+}
+
 const expected: Record<Kind, string> = {
   text: "a text",
   integer: "an integer",

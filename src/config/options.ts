@@ -1,11 +1,6 @@
-import type { Kind, Kinds, Limits, Option } from "./kinds.ts";
+import { forwarderOptions } from "./forwarder/options.ts";
+import { row, type Kinds, type More, type Option } from "./kinds.ts";
 import { withoutEffect } from "./without-effect.ts";
-
-type More = Limits & Pick<Option, "flag" | "reloadable" | "secret">;
-
-function row<K extends Kind>(kind: K, value: Kinds[K], doc: string, more: More = {}): Option<K> {
-  return { kind, default: value, doc, ...more };
-}
 
 const port = { min: -1, max: 65535 };
 /** Consul 1.10's words and those of 1.12; the words of an option are matched in any case. */
@@ -151,10 +146,15 @@ const used = {
   "unix_sockets.mode": row("text", "", "Rights of Unix sockets, octal; empty: by the umask."),
   "unix_sockets.user": row("text", "", "Owner of Unix sockets, name or number."),
   "unix_sockets.group": row("text", "", "Group of Unix sockets, name or number."),
-  recursors: row("texts", [], "Upstream servers for names outside the domain, in order.", {
-    flag: "-recursor",
-    ...reload,
-  }),
+  recursors: row(
+    "texts",
+    [],
+    "Upstream servers for names outside the domain, in order: addresses or names, also with tcp://, tls:// or https:// before them.",
+    {
+      flag: "-recursor",
+      ...reload,
+    },
+  ),
   "dns_config.allow_stale": row("boolean", true, "Answer without asking the leader.", reload),
   "dns_config.max_stale": row("durationMs", 315_360_000_000, "Oldest data for such answers.", {
     min: 0,
@@ -386,23 +386,7 @@ const used = {
     max: 2 ** 30,
   }),
   batched_system_calls: row("boolean", true, "recvmmsg and sendmmsg where the system has them."),
-  "forwarder.cache": row("boolean", true, "Keep answers of upstream servers.", reload),
-  "forwarder.cache_size": row("octets", 64 * 2 ** 20, "Memory for them.", { min: 2 ** 16 }),
-  "forwarder.cache_max_ttl": row("durationMs", 86_400_000, "Longest TTL of a kept answer.", {
-    min: 0,
-    ...reload,
-  }),
-  "forwarder.cache_max_negative_ttl": row("durationMs", 300_000, "The same for denials.", {
-    min: 0,
-    ...reload,
-  }),
-  "forwarder.trust_ad": row("boolean", false, "Pass AD on; only for trusted upstreams.", reload),
-  "forwarder.resolv_conf": row(
-    "paths",
-    [],
-    "File with upstreams, used if recursors is empty; of several the one that was written last.",
-    reload,
-  ),
+  ...forwarderOptions,
 } as const satisfies Record<string, Option>;
 
 function secret(doc: string, more: More = {}): Option<"text"> {

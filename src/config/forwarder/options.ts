@@ -1,0 +1,103 @@
+/** Rows of the option table for names outside the domain. */
+import { row, type Option } from "../kinds.ts";
+
+const reload = { reloadable: true };
+
+/** Options of the forwarder, by dotted key. */
+export const forwarderOptions = {
+  "forwarder.cache": row("boolean", true, "Keep answers of upstream servers.", reload),
+  "forwarder.cache_size": row("octets", 64 * 2 ** 20, "Memory for them.", { min: 2 ** 16 }),
+  "forwarder.cache_max_ttl": row("durationMs", 86_400_000, "Longest TTL of a kept answer.", {
+    min: 0,
+    ...reload,
+  }),
+  "forwarder.cache_max_negative_ttl": row("durationMs", 300_000, "The same for denials.", {
+    min: 0,
+    ...reload,
+  }),
+  "forwarder.trust_ad": row("boolean", false, "Pass AD on; only for trusted upstreams.", reload),
+  "forwarder.tls_ca_file": row(
+    "text",
+    "",
+    "Authorities beside the system's for tls:// and https:// upstreams.",
+    reload,
+  ),
+  "forwarder.resolv_conf": row(
+    "paths",
+    [],
+    "File with upstreams, used if recursors is empty; of several the one that was written last.",
+    reload,
+  ),
+  "forwarder.minimal_any": row(
+    "boolean",
+    true,
+    "Answer ANY over UDP with one short record (RFC 8482).",
+    reload,
+  ),
+  "forwarder.bogus_nxdomain": row(
+    "texts",
+    [],
+    "Addresses and networks that turn an answer into NXDOMAIN.",
+    reload,
+  ),
+  "forwarder.ignore_address": row(
+    "texts",
+    [],
+    "Addresses and networks whose replies count as not received.",
+    reload,
+  ),
+  "forwarder.alias": row(
+    "texts",
+    [],
+    'IPv4 addresses to rewrite: "from,to" or "from,to,mask"; from may be a range.',
+    reload,
+  ),
+  "forwarder.filter_types": row(
+    "texts",
+    [],
+    "Types left out of answers; ANY cuts answers to ANY down.",
+    reload,
+  ),
+  "forwarder.filter_win2k": row(
+    "boolean",
+    false,
+    "Answer SOA, SRV, and ANY for names with an underscore without data.",
+    reload,
+  ),
+  "forwarder.rebind_protection": row(
+    "boolean",
+    false,
+    "Withhold private addresses that upstreams answer with.",
+    reload,
+  ),
+  "forwarder.rebind_localhost_ok": row(
+    "boolean",
+    false,
+    "Let 127.0.0.0/8, 0.0.0.0/8, ::1 and :: pass all the same.",
+    reload,
+  ),
+  "forwarder.rebind_domains_ok": row(
+    "texts",
+    [],
+    'Domains that may have private addresses; "" for names of one label.',
+    reload,
+  ),
+  "forwarder.dns64_prefix": row(
+    "texts",
+    [],
+    "IPv6 networks to make AAAA records under (RFC 6147), such as 64:ff9b::/96.",
+    reload,
+  ),
+  "forwarder.dns64_clients": row(
+    "texts",
+    [],
+    "Addresses and networks that get them; empty: everybody.",
+    reload,
+  ),
+  "forwarder.dns64_exclude": row(
+    "texts",
+    ["::ffff:0:0/96"],
+    "AAAA records that count as absent for this.",
+    reload,
+  ),
+} as const satisfies Record<string, Option>;

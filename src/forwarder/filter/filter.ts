@@ -1,0 +1,113 @@
+/**
+ * The filters around the upstream servers. The cache stands behind them and keeps what came, so a change
+ * of settings needs no flush.
+ */
+import type { Forward, ForwardRequest } from "../../dns/answer.ts";
+import { EDE } from "../../dns/edns.ts";
+import { CLASS_IN, RCODE, TYPE, type Rr } from "../../dns/rr.ts";
+import type { Clock, Log } from "../../ports.ts";
+import type { Answered } from "../reply.ts";
+import { ownAnswer, withDns64 } from "./dns64.ts";
+import { leadsInside } from "./rebind.ts";
+import { emptied, withAliases, withoutBogus, withoutTypes } from "./records.ts";
+import type { FilterCounts, FilterSettings } from "./settings.ts";
+
+const HINFO = 13;
+const UNDERSCORE = 0x5f;
+/** "RFC8482" as CPU, nothing as OS (RFC 8482 4.2). */
+const minimalData = Uint8Array.from([7, ...Array.from("RFC8482", (c) => c.charCodeAt(0)), 0]);
+const MINIMAL_TTL_SECONDS = 3600;
+/** One line about rebinding in this time; the others are counted in the next one. */
+const LOG_PAUSE_MS = 1000;
+
+export type FilterDeps = {
+  log: Log;
+  clock: Pick<Clock, "monotonicMs">;
+  counts: FilterCounts;
+};
+
+/** The filters of these settings around `ask`; `ask` itself if there is nothing to do. */
+export function filtered(ask: Forward, settings: FilterSettings, deps: FilterDeps): Forward {
+  const { counts } = deps;
+  const { types, dns64, minimalAny, win2k } = settings;
+  const changed = withChanges(ask, settings, deps);
+  const typed = types.length === 0 ? changed : withTypes(changed, new Set(types), counts);
+  const forward =
+    dns64 === null ? typed : withDns64({ ask: typed, askA: changed }, dns64, () => counts.dns64++);
+  if (!minimalAny && !win2k) return forward;
+  return (request, done) => {
+    if (minimalAny && request.qtype === TYPE.ANY && request.client.transport === "udp") {
+      counts.minimalAny++;
+      done(ownAnswer([minimalRecord(request)], request.edns));
+    } else if (win2k && isOfWindows(request)) {
+      counts.win2k++;
+      done({ ...ownAnswer([], request.edns), ede: [{ code: EDE.FILTERED, text: "" }] });
+    } else forward(request, done);
+  };
+}
+
+function withChanges(ask: Forward, settings: FilterSettings, deps: FilterDeps): Forward {
+  const { bogusNxdomain, alias, rebind } = settings;
+  if (bogusNxdomain.length === 0 && alias.length === 0 && rebind === null) return ask;
+  const { counts } = deps;
+  const warn = createWarning(deps);
+  const change = (request: ForwardRequest, before: Answered): Answered => {
+    let answer = withoutBogus(before, bogusNxdomain);
+    if (answer !== before) {
+      counts.bogusNxdomain++;
+      return answer;
+    }
+    answer = withAliases(before, alias);
+    if (answer !== before) counts.alias++;
+    if (rebind === null) return answer;
+    const owner = leadsInside(request, [...answer.answers, ...answer.additional], rebind);
+    if (owner === undefined) return answer;
+    counts.rebind++;
+    warn(owner);
+    return emptied(answer, RCODE.NOERROR, EDE.BLOCKED, "possible DNS rebinding");
+  };
+  return (request, done) =>
+    ask(request, (answer) => done(answer.ok ? change(request, answer) : answer));
+}
+
+function withTypes(ask: Forward, types: ReadonlySet<number>, counts: FilterCounts): Forward {
+  return (request, done) =>
+    ask(request, (before) => {
+      const after = before.ok ? withoutTypes(before, request.qtype, types) : before;
+      if (after !== before) counts.types++;
+      done(after);
+    });
+}
+
+/** One line per LOG_PAUSE_MS: whoever makes up names must not fill the log. */
+function createWarning({ log, clock }: FilterDeps): (owner: string) => void {
+  let quietUntilMs = -Infinity;
+  let untold = 0;
+  return (owner) => {
+    const nowMs = clock.monotonicMs();
+    if (nowMs < quietUntilMs) {
+      untold++;
+      return;
+    }
+    quietUntilMs = nowMs + LOG_PAUSE_MS;
+    const more = untold > 0 ? { others: untold } : {};
+    untold = 0;
+    log("warn", "possible DNS-rebind attack detected", { name: owner, ...more });
+  };
+}
+
+function minimalRecord({ qname }: ForwardRequest): Rr {
+  return {
+    owner: qname,
+    type: HINFO,
+    class: CLASS_IN,
+    ttl: MINIMAL_TTL_SECONDS,
+    data: minimalData,
+  };
+}
+
+/** What old versions of Windows ask for again and again (dnsmasq `filterwin2k`). */
+function isOfWindows({ qtype, qname }: ForwardRequest): boolean {
+  if (qtype === TYPE.ANY) return qname.includes(UNDERSCORE);
+  return qtype === TYPE.SOA || qtype === TYPE.SRV;
+}
