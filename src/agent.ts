@@ -22,13 +22,7 @@ import { createOwnEvents } from "./agent/own-events.ts";
 import { createAskSelf } from "./agent/own-requests.ts";
 import { startRemoteExec } from "./agent/remote-exec.ts";
 import { startSessionTimer, type SessionTimer } from "./agent/session-timer.ts";
-import {
-  dnsSettings,
-  forwarderSettings,
-  httpListenerSettings,
-  httpSettings,
-  shownConfig,
-} from "./agent/settings.ts";
+import { dnsSettings, httpListenerSettings, httpSettings, shownConfig } from "./agent/settings.ts";
 import { leavesOn, listenToSignals } from "./agent/signals.ts";
 import { createSnapshots } from "./agent/snapshots.ts";
 import type { AgentStart, Platform } from "./agent/start.ts";
@@ -209,7 +203,7 @@ async function build(
   } = configuration.follow({
     changed(next) {
       dns.resolver.reload(dnsSettings(next));
-      forwarder.reload(forwarderSettings(next));
+      forwarding.reload(next);
       httpNow = httpSettings(next, hostname);
       external.reload(next);
     },

@@ -11,6 +11,7 @@ import { resolveAddresses, type Addresses } from "./config/addresses.ts";
 import type { AgentTls } from "./cluster/checks/dial/driver.ts";
 import type { ExternalEntry } from "./cluster/external/declared.ts";
 import { parseExternalServices } from "./config/external-services.ts";
+import { readFilter, type LoadedFilter } from "./config/forwarder/filter.ts";
 import { parseConfigText, readConfigPath, readText, type Format } from "./config/files.ts";
 import { interfaceAddresses, type InterfaceAddress } from "./config/interface-address.ts";
 import type { Machine } from "./config/machine.ts";
@@ -18,12 +19,17 @@ import { options, usedKeys, type Config, type UsedKey } from "./config/options.t
 import { mergeLayers, readLayer, withOrigin, type Definition, type Layer } from "./config/read.ts";
 import { brokenRules } from "./config/rules.ts";
 import { expandTemplate } from "./config/sockaddr.ts";
-import { inheritedKeys, loadCheckTls, loadHttpsIdentity } from "./config/tls.ts";
-import { parseUpstream, withoutDuplicates } from "./config/upstream.ts";
+import {
+  inheritedKeys,
+  loadCheckTls,
+  loadHttpsIdentity,
+  loadUpstreamAuthorities,
+} from "./config/tls.ts";
+import { resolveUpstreams } from "./config/upstream.ts";
 import { parseWatches } from "./config/watches.ts";
 import { parseResolvConf, withoutOwn, type ResolvConf } from "./forwarder/resolvconf.ts";
 import { newestFile } from "./forwarder/resolvconf/driver.ts";
-import type { HttpsIdentity, SocketAddress } from "./ports.ts";
+import type { HttpsIdentity, SocketAddress, Upstream } from "./ports.ts";
 import type { WatchDefinition } from "./watch/definition.ts";
 
 /** Where a configuration comes from; flags have been parsed into layers (config/flags.ts). */
@@ -51,7 +57,11 @@ export type LoadedConfig = {
   /** What checks show and trust; undefined: nothing of this agent, and the system's authorities. */
   readonly checkTls: AgentTls | undefined;
   /** Upstream DNS servers in order, IP literals; empty: names outside the domain are refused. */
-  readonly upstreams: readonly SocketAddress[];
+  readonly upstreams: readonly Upstream[];
+  /** PEM of the authorities that certificates of upstream servers may be signed by, beside the system's. */
+  readonly upstreamAuthorities: readonly string[];
+  /** What is changed in answers of upstream servers. */
+  readonly filter: LoadedFilter;
   /** Services (with their checks) and checks of configuration files, in the order of loading. */
   readonly services: readonly ServiceDefinition[];
   readonly checks: readonly CheckDefinition[];
@@ -92,15 +102,20 @@ export async function loadConfig(
   const https = addresses.ok ? findHttps(merged, config, addresses.value, errors) : undefined;
   const checkTls = loadCheckTls(config);
   if (!checkTls.ok) errors.push(...checkTls.error);
+  const authorities = loadUpstreamAuthorities(config);
+  if (!authorities.ok) errors.push(...authorities.error);
   if (addresses.ok) warnAboutHttp(config, addresses.value, { warnings, errors });
   const { services, checks } = parseDefinitions(merged, config);
   const external = parseExternalServices(merged.external, config.node_name);
   const watches = parseWatches(merged.watches);
+  const { filter, errors: filterErrors } = readFilter(config);
+  errors.push(...filterErrors);
   merged.errors.push(...external.errors, ...watches.errors);
   warnings.push(...watches.warnings);
   const all = () =>
     firstErrors([...merged.errors, ...errors.map((each) => withOrigin(merged, each))]);
-  if (!addresses.ok || !checkTls.ok || merged.errors.length + errors.length > 0) return fail(all());
+  if (!addresses.ok || !checkTls.ok || !authorities.ok || merged.errors.length + errors.length > 0)
+    return fail(all());
   const upstreams = await findUpstreams(
     config,
     { local, machine, warnings, errors },
@@ -114,6 +129,8 @@ export async function loadConfig(
       https,
       checkTls: checkTls.value,
       upstreams: Object.freeze(upstreams),
+      upstreamAuthorities: authorities.value,
+      filter: Object.freeze(filter),
       services: Object.freeze(services),
       checks: Object.freeze(checks),
       external: Object.freeze(external.entries),
@@ -338,7 +355,7 @@ async function findUpstreams(
   config: Config,
   surroundings: Surroundings,
   addresses: Addresses,
-): Promise<SocketAddress[]> {
+): Promise<Upstream[]> {
   const { warnings } = surroundings;
   const files = config["forwarder.resolv_conf"];
   if (config.recursors.length > 0) {
@@ -366,36 +383,15 @@ async function findUpstreams(
 async function resolveRecursors(
   recursors: readonly string[],
   { local, machine, errors }: Surroundings,
-): Promise<SocketAddress[]> {
-  const servers: SocketAddress[] = [];
+): Promise<Upstream[]> {
+  const words: string[] = [];
   for (const text of recursors) {
     const expanded = expandTemplate(text, local);
-    if (!expanded.ok) {
-      errors.push(`recursors: ${expanded.error}`);
-      continue;
-    }
-    for (const word of expanded.value.split(/\s+/).filter((each) => each !== "")) {
-      const server = parseUpstream(word);
-      if (server.ok) servers.push(...(await resolveHost(server.value, machine, errors)));
-      else errors.push(`recursors: ${server.error}`);
-    }
+    if (expanded.ok) words.push(...expanded.value.split(/\s+/).filter((each) => each !== ""));
+    else errors.push(`recursors: ${expanded.error}`);
   }
-  return withoutDuplicates(servers);
-}
-
-async function resolveHost(
-  { address, port }: SocketAddress,
-  machine: Machine,
-  errors: string[],
-): Promise<SocketAddress[]> {
-  if (/^[\d.]+$|:/.test(address)) return [{ address, port }];
-  try {
-    const found = await machine.lookup(address);
-    return found.map((each) => ({ address: each, port }));
-  } catch {
-    errors.push(`recursors: the host name "${address}" cannot be resolved`);
-    return [];
-  }
+  const { lookup } = machine;
+  return resolveUpstreams(words, { key: "recursors", lookup, errors });
 }
 
 function firstErrors(errors: readonly string[]): string[] {

@@ -1,27 +1,48 @@
 /** Names outside the domain: the forwarder and the sockets to its upstream servers. */
 import type { LoadedConfig } from "../config.ts";
 import { createForwarder, type Forwarder } from "../forwarder/forward.ts";
+import { createHttpsExchanges } from "../forwarder/https/driver.ts";
+import { createStreamExchanges } from "../forwarder/streams.ts";
 import { createTcpExchanges } from "../forwarder/tcp/driver.ts";
+import { createTlsDial, createTlsExchanges } from "../forwarder/tls/driver.ts";
 import { createDatagramExchanges } from "../forwarder/udp/driver.ts";
 import type { Log } from "../ports.ts";
 import { forwarderSettings } from "./settings.ts";
 import type { Platform } from "./start.ts";
+
+/** The forwarder, and what it is told anew. */
+export type Forwarding = {
+  forwarder: Forwarder;
+  reload: (next: LoadedConfig) => void;
+  close: () => void;
+};
 
 /** The forwarder on this platform's fastest sockets; `close` ends what is under way. */
 export function createForwarding(
   loaded: LoadedConfig,
   platform: Pick<Platform, "clock" | "timers" | "random" | "createExchanges">,
   log: Log,
-): { forwarder: Forwarder; close: () => void } {
+): Forwarding {
   const { clock, timers, random } = platform;
+  let now = loaded;
   const udp =
     (loaded.config.batched_system_calls ? platform.createExchanges(log) : null) ??
     createDatagramExchanges(random);
-  const tcp = createTcpExchanges();
+  const streams = { clock, timers, random };
+  const dialTls = createTlsDial({ ca: () => now.upstreamAuthorities });
+  const tcp = createStreamExchanges({
+    tcp: createTcpExchanges(streams),
+    tls: createTlsExchanges(streams, dialTls),
+    https: createHttpsExchanges(streams, dialTls),
+  });
   const settings = forwarderSettings(loaded);
   const forwarder = createForwarder({ settings, clock, timers, random, udp, tcp });
   return {
     forwarder,
+    reload(next) {
+      now = next;
+      forwarder.reload(forwarderSettings(next));
+    },
     close() {
       forwarder.close();
       udp.close();

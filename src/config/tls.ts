@@ -84,6 +84,14 @@ export function loadCheckTls(config: Config): Result<AgentTls | undefined, strin
   return ok({ identity, ca, serverName: config.server_name || config.node_name });
 }
 
+/** The authorities of `forwarder.tls_ca_file`, beside the system's. Errors as of loadHttpsIdentity. */
+export function loadUpstreamAuthorities(config: Config): Result<readonly string[], string[]> {
+  const key = "forwarder.tls_ca_file";
+  const errors: string[] = [];
+  const found = config[key] === "" ? [] : certificatesOf(key, config[key], errors);
+  return errors.length > 0 ? fail(errors) : ok(found);
+}
+
 /** The part of the configuration that names the files. */
 type Scope = "tls.https" | "tls.defaults";
 
@@ -148,16 +156,8 @@ function parseKey(pem: string): KeyObject | undefined {
 /** The certificates of `ca_file` and of every file in `ca_path`. */
 function authorities(scope: Scope, { config, nameOf }: KeyNames, errors: string[]): string[] {
   const found: string[] = [];
-  const add = (key: UsedKey, file: string) => {
-    const text = readText(file);
-    const blocks = text.ok
-      ? (text.value.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [])
-      : [];
-    if (!text.ok) errors.push(`${nameOf(key)}: ${text.error}`);
-    else if (blocks.length === 0 || blocks.some((block) => parseCertificate(block) === undefined))
-      errors.push(`${nameOf(key)}: ${file}: no certificate in PEM form`);
-    found.push(...blocks);
-  };
+  const add = (key: UsedKey, file: string) =>
+    void found.push(...certificatesOf(nameOf(key), file, errors));
   const file = config[`${scope}.ca_file`];
   if (file !== "") add(`${scope}.ca_file`, file);
   const directory = config[`${scope}.ca_path`];
@@ -170,6 +170,17 @@ function authorities(scope: Scope, { config, nameOf }: KeyNames, errors: string[
     errors.push(`${nameOf(`${scope}.ca_path`)}: ${directory}: cannot be read: ${reason}`);
   }
   return found;
+}
+
+function certificatesOf(key: string, file: string, errors: string[]): string[] {
+  const text = readText(file);
+  const blocks = text.ok
+    ? (text.value.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [])
+    : [];
+  if (!text.ok) errors.push(`${key}: ${text.error}`);
+  else if (blocks.length === 0 || blocks.some((block) => parseCertificate(block) === undefined))
+    errors.push(`${key}: ${file}: no certificate in PEM form`);
+  return blocks;
 }
 
 function cipherList(text: string): Result<string | undefined, string> {

@@ -1,31 +1,15 @@
 import { createSocket, type Socket as DatagramSocket } from "node:dgram";
-import { randomFillSync } from "node:crypto";
 import { createServer, type Socket } from "node:net";
 import t, { type Test } from "tap";
 import type { ForwardAnswer } from "../../src/dns/answer.ts";
 import { createForwarder, type Forwarder } from "../../src/forwarder/forward.ts";
 import { createTcpExchanges } from "../../src/forwarder/tcp/driver.ts";
 import { createDatagramExchanges, MAX_DATAGRAM_SOCKETS } from "../../src/forwarder/udp/driver.ts";
+import { live } from "./live.ts";
 import { oneGroup, type OneGroup } from "./world.ts";
-import type { Random, SocketAddress } from "../../src/ports.ts";
+import type { SocketAddress } from "../../src/ports.ts";
 import { freePort } from "../free-port.mjs";
 import { inWords, wireName } from "./world.ts";
-
-/** The generator of the operating system, read in blocks. */
-function systemRandom(): Random {
-  const block = new Uint32Array(1024);
-  let at = block.length;
-  return {
-    uint32() {
-      if (at === block.length) {
-        randomFillSync(block);
-        at = 0;
-      }
-      return block[at++]!;
-    },
-    uuid: () => "",
-  };
-}
 
 type Seen = { transport: "udp" | "tcp"; id: number; port: number; wire: Buffer };
 
@@ -121,19 +105,11 @@ const truncated = (wire: Buffer): Buffer => {
 };
 
 function start(t: Test, servers: SocketAddress[], change: OneGroup = {}): Forwarder {
-  const random = systemRandom();
   const forwarder = createForwarder({
     settings: oneGroup({ servers, ...change }),
-    clock: { monotonicMs: () => performance.now(), wallMs: () => Date.now() },
-    timers: {
-      after(delayMs, run) {
-        const timer = setTimeout(run, delayMs);
-        return () => clearTimeout(timer);
-      },
-    },
-    random,
-    udp: createDatagramExchanges(random),
-    tcp: createTcpExchanges(),
+    ...live,
+    udp: createDatagramExchanges(live.random),
+    tcp: createTcpExchanges(live),
   });
   t.teardown(() => forwarder.close());
   return forwarder;
@@ -251,7 +227,7 @@ t.test("a reply from elsewhere never reaches us", async (t) => {
 
 t.test("datagram sockets are bounded", async (t) => {
   const { address } = await startServer(t, () => []);
-  const exchanges = createDatagramExchanges(systemRandom());
+  const exchanges = createDatagramExchanges(live.random);
   const errors: string[] = [];
   for (let i = 0; i < MAX_DATAGRAM_SOCKETS + 3; i++)
     exchanges.open(address, { datagram() {}, error: (code) => errors.push(code) });
@@ -266,11 +242,13 @@ t.test("datagram sockets are bounded", async (t) => {
 
 t.test("connections are bounded", async (t) => {
   const { address } = await startServer(t, () => []);
-  const exchanges = createTcpExchanges(2);
+  const exchanges = createTcpExchanges(live, 2);
   t.teardown(() => exchanges.close());
   const errors: string[] = [];
   for (let i = 0; i < 3; i++)
-    exchanges.open(address, { datagram() {}, error: (code) => errors.push(code) });
+    exchanges
+      .open({ ...address }, { datagram() {}, error: (code) => errors.push(code) })
+      .send(new Uint8Array(12));
   t.same(errors, ["TOO_MANY_SOCKETS"]);
   t.equal(exchanges.openCount, 2);
 });

@@ -1,6 +1,5 @@
 /** The forwarder's own sockets against real resolvers: what it tells is what they tell directly. */
 import t, { type Test } from "tap";
-import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import packet, { type Answer, type DecodedPacket, type RecordType } from "dns-packet";
@@ -9,6 +8,7 @@ import { encodeMessage } from "../../src/dns/encode.ts";
 import { createForwarder, type Forwarder } from "../../src/forwarder/forward.ts";
 import { createTcpExchanges } from "../../src/forwarder/tcp/driver.ts";
 import { createDatagramExchanges } from "../../src/forwarder/udp/driver.ts";
+import { live } from "../forwarder/live.ts";
 import { oneGroup } from "../forwarder/world.ts";
 import { decode, framed, query, tcpExchange } from "../dns-client.ts";
 import { wireName } from "../forwarder/world.ts";
@@ -82,19 +82,11 @@ async function startResolver(
 }
 
 function startForwarder(t: Test, port: number): Forwarder {
-  const random = { uint32: () => randomBytes(4).readUInt32BE(0), uuid: () => "" };
   const forwarder = createForwarder({
     settings: oneGroup({ servers: [{ address: "127.0.0.1", port }] }),
-    clock: { monotonicMs: () => performance.now(), wallMs: () => Date.now() },
-    timers: {
-      after(delayMs, run) {
-        const timer = setTimeout(run, delayMs);
-        return () => clearTimeout(timer);
-      },
-    },
-    random,
-    udp: createDatagramExchanges(random),
-    tcp: createTcpExchanges(),
+    ...live,
+    udp: createDatagramExchanges(live.random),
+    tcp: createTcpExchanges(live),
   });
   t.teardown(() => forwarder.close());
   return forwarder;

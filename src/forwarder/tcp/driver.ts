@@ -1,84 +1,75 @@
-/** Exchanges with upstream servers over TCP (RFC 7766) on plain Node. */
-import { connect, type Socket } from "node:net";
-import type { Exchange, Exchanges, SocketAddress } from "../../ports.ts";
+/** Connections to upstream servers over TCP (RFC 7766) on plain Node. */
+import { connect, type Socket, type TcpNetConnectOpts } from "node:net";
+import type { Clock, Exchanges, Random, Timers, Upstream } from "../../ports.ts";
+import { createConnections, tcpLimits, type LineEvents, type Line } from "../connections.ts";
+import { createFramedLine } from "../framed-line.ts";
 
-type Listener = Parameters<Exchanges["open"]>[1];
-
-/** Connections at a time; one more fails with TOO_MANY_SOCKETS. */
-const MAX_TCP_CONNECTIONS = 256;
+/** What every kind of connection needs. */
+export type StreamDeps = { random: Random; clock: Pick<Clock, "monotonicMs">; timers: Timers };
 
 /**
- * The same contract over TCP (RFC 7766), one connection per exchange: `send` puts the length before the
- * message, `datagram` gets whole messages. A server that closes without an answer is ECONNRESET.
+ * Exchanges over TCP: `send` puts the length before the message, `datagram` gets whole messages. A server
+ * that closes without an answer is ECONNRESET.
  */
-export function createTcpExchanges(maxConnections = MAX_TCP_CONNECTIONS): Exchanges {
-  const open = new Set<{ close(): void }>();
-  return {
-    open(server, on) {
-      if (open.size >= maxConnections) return refuse(on);
-      const exchange = openStream(server, on, () => open.delete(exchange));
-      open.add(exchange);
-      return exchange;
-    },
-    get openCount() {
-      return open.size;
-    },
-    close() {
-      for (const exchange of open) exchange.close();
-    },
-  };
-}
-
-function refuse(on: Listener): Exchange {
-  on.error("TOO_MANY_SOCKETS");
-  return { send() {}, close() {} };
-}
-
-function openStream(server: SocketAddress, on: Listener, onClose: () => void): Exchange {
-  const socket: Socket = connect({ host: server.address, port: server.port });
-  let closed = false;
-  /** Octets received and not yet handed over: at most one message and one segment. */
-  let received: Uint8Array = new Uint8Array(0);
-
-  function close(): void {
-    if (closed) return;
-    closed = true;
-    onClose();
-    socket.destroy();
-  }
-
-  function fail(code: string): void {
-    if (closed) return;
-    close();
-    on.error(code);
-  }
-
-  socket.setNoDelay(true);
-  socket.on("error", (error) => fail(codeOf(error)));
-  socket.on("close", () => fail("ECONNRESET"));
-  socket.on("data", (octets) => {
-    received = received.length === 0 ? octets : Buffer.concat([received, octets]);
-    while (!closed && received.length >= 2) {
-      const end = 2 + ((received[0]! << 8) | received[1]!);
-      if (received.length < end) return;
-      const message = new Uint8Array(received.subarray(2, end));
-      received = received.subarray(end);
-      on.datagram(message);
-    }
+export function createTcpExchanges(deps: StreamDeps, total = tcpLimits.total): Exchanges {
+  return createConnections({
+    ...deps,
+    limits: { ...tcpLimits, total },
+    dial: (server, on) => openFramed(connect(wayTo(server)), "connect", on, deps.random),
   });
+}
+
+/** Where to connect to, and from where. */
+export function wayTo({ address, port, source }: Upstream): TcpNetConnectOpts {
   return {
-    send(wire) {
-      const framed = new Uint8Array(wire.length + 2);
-      framed[0] = wire.length >> 8;
-      framed[1] = wire.length;
-      framed.set(wire, 2);
-      socket.write(framed);
-    },
-    close,
+    host: address,
+    port,
+    noDelay: true,
+    ...(source?.address === undefined ? {} : { localAddress: source.address }),
+    ...(source?.port === undefined ? {} : { localPort: source.port }),
   };
 }
 
-function codeOf(error: Error): string {
+/** Messages over a socket that stands once `standing` is emitted. */
+export function openFramed(
+  socket: Socket,
+  standing: "connect" | "secureConnect",
+  on: LineEvents,
+  random: Random,
+  wordOf: (error: Error) => string = codeOf,
+): Line {
+  let isOver = false;
+
+  function end(code: string): void {
+    if (isOver) return;
+    isOver = true;
+    socket.destroy();
+    on.ended(code);
+  }
+
+  const { line, opened, received } = createFramedLine(
+    {
+      write: (frame) => void socket.write(frame),
+      end() {
+        isOver = true;
+        socket.destroy();
+      },
+    },
+    random,
+  );
+  socket.once(standing, opened);
+  socket.on("data", (octets) => {
+    if (!isOver) received(octets);
+  });
+  // Half a connection is none: what was asked will not be answered any more.
+  socket.on("end", () => end(""));
+  socket.on("error", (error) => end(wordOf(error)));
+  socket.on("close", () => end(""));
+  return line;
+}
+
+/** The system's word for an error. */
+export function codeOf(error: Error): string {
   const { code } = error as NodeJS.ErrnoException;
   return code ?? "UNKNOWN";
 }
