@@ -88,6 +88,8 @@ type Lane = {
   readonly asked: Set<Asked>;
   /** Messages received. */
   served: number;
+  /** Other questions were under way when the first one came. */
+  isShared: boolean;
   heardAtMs: number;
   /** Takes no more questions; ends when it owes nothing. */
   isRetired: boolean;
@@ -126,6 +128,7 @@ export function createConnections({ dial, limits, clock, timers }: ConnectionDep
       line: unopened,
       asked: new Set(),
       served: 0,
+      isShared: false,
       heardAtMs: -Infinity,
       isRetired: false,
       cancelIdle() {},
@@ -198,6 +201,7 @@ export function createConnections({ dial, limits, clock, timers }: ConnectionDep
         lane.served++;
         lane.heardAtMs = clock.monotonicMs();
         leave(asked, lane);
+        lane.isShared ||= lane.served === 1 && lane.asked.size > 0;
         if (!asked.isOver) asked.on.datagram(wire);
       },
       failed(code) {
@@ -228,8 +232,8 @@ export function createConnections({ dial, limits, clock, timers }: ConnectionDep
     forget(lane);
     const left = [...lane.asked];
     lane.asked.clear();
-    // One answer, and the rest of what it had been asked dropped: it never reads on.
-    if (lane.served === 1 && left.length > 0)
+    // One answer, and the rest of what it had been asked by then dropped: it never reads on.
+    if (lane.served === 1 && lane.isShared && left.length > 0)
       lane.target.aloneUntilMs = clock.monotonicMs() + ALONE_MS;
     for (const asked of left) {
       asked.lane = null;

@@ -1,0 +1,313 @@
+// Which connection a question takes, by a world of lines that do as they are told (RFC 7766 6.2).
+import t from "tap";
+import {
+  createConnections,
+  tcpLimits,
+  tlsLimits,
+  type ConnectionLimits,
+  type LineEvents,
+  type LineListener,
+} from "../../src/forwarder/connections.ts";
+import type { Exchange, Upstream } from "../../src/ports.ts";
+
+type FakeLine = {
+  number: number;
+  server: Upstream;
+  on: LineEvents;
+  asked: Map<string, LineListener>;
+  capacity: number;
+  closed: boolean;
+};
+
+/** A world with time of its own; `log` has what happened, in order. */
+function createWorld(limits: Partial<ConnectionLimits> = {}) {
+  let nowMs = 0;
+  const timers: { atMs: number; run: () => void }[] = [];
+  const lines: FakeLine[] = [];
+  const log: string[] = [];
+  const connections = createConnections({
+    limits: { ...tcpLimits, ...limits },
+    clock: { monotonicMs: () => nowMs },
+    timers: {
+      after(delayMs, run) {
+        const timer = { atMs: nowMs + delayMs, run };
+        timers.push(timer);
+        return () => {
+          const at = timers.indexOf(timer);
+          if (at >= 0) timers.splice(at, 1);
+        };
+      },
+    },
+    dial(server, on) {
+      const line: FakeLine = {
+        number: lines.length + 1,
+        server,
+        on,
+        asked: new Map(),
+        capacity: Infinity,
+        closed: false,
+      };
+      lines.push(line);
+      log.push(`dial ${line.number}`);
+      return {
+        get capacity() {
+          return line.capacity;
+        },
+        ask(wire, listener) {
+          const name = String.fromCharCode(...wire);
+          line.asked.set(name, listener);
+          log.push(`${name} on ${line.number}`);
+          return () => line.asked.delete(name);
+        },
+        close() {
+          line.closed = true;
+          log.push(`close ${line.number}`);
+        },
+      };
+    },
+  });
+  const servers: Upstream[] = [];
+  const server = (number: number): Upstream =>
+    (servers[number] ??= { address: `192.0.2.${number}`, port: 53 });
+  const exchanges = new Map<string, Exchange>();
+  const line = (number: number): FakeLine => lines[number - 1]!;
+  return {
+    log,
+    timersSet: () => timers.length,
+    openCount: () => connections.openCount,
+    ask(name: string, number = 1): void {
+      const exchange = connections.open(server(number), {
+        datagram: (wire) => log.push(`${name} got ${String.fromCharCode(...wire)}`),
+        error: (code) => log.push(`${name} failed ${code}`),
+      });
+      exchanges.set(name, exchange);
+      exchange.send(Uint8Array.from(name, (each) => each.charCodeAt(0)));
+    },
+    giveUp: (name: string) => exchanges.get(name)!.close(),
+    reply(number: number, name: string): void {
+      const listener = line(number).asked.get(name)!;
+      line(number).asked.delete(name);
+      listener.reply(Uint8Array.from(name.toUpperCase(), (each) => each.charCodeAt(0)));
+    },
+    refuse: (number: number, name: string, code: string) =>
+      line(number).asked.get(name)!.failed(code),
+    drains: (number: number) => line(number).on.drains(),
+    ends: (number: number, code = "") => line(number).on.ended(code),
+    shrink: (number: number) => (line(number).capacity = 1),
+    pass(ms: number): void {
+      nowMs += ms;
+      for (const timer of timers.filter(({ atMs }) => atMs <= nowMs)) {
+        timers.splice(timers.indexOf(timer), 1);
+        timer.run();
+      }
+    },
+    end: () => connections.close(),
+  };
+}
+
+type World = ReturnType<typeof createWorld>;
+
+/** What a scene does, and the whole log of it. */
+const scenes: {
+  when: string;
+  limits?: Partial<ConnectionLimits>;
+  run: (world: World) => void;
+  log: string;
+}[] = [
+  {
+    when: "ask 46: one connection for question after question, closed when idle",
+    run(world) {
+      for (const name of ["a", "b", "c"]) {
+        world.ask(name);
+        world.reply(1, name);
+        world.pass(29_000);
+      }
+      world.pass(1_000);
+    },
+    log: "dial 1, a on 1, a got A, b on 1, b got B, c on 1, c got C, close 1",
+  },
+  {
+    when: "several at a time: more connections up to the bound, then the least busy",
+    limits: { perServer: 2 },
+    run(world) {
+      for (const name of ["a", "b", "c", "d"]) world.ask(name);
+      world.reply(2, "b");
+      world.ask("e");
+    },
+    log: "dial 1, a on 1, dial 2, b on 2, c on 1, d on 2, b got B, e on 2",
+  },
+  {
+    when: "where a handshake is dear questions are pipelined first",
+    limits: { ...tlsLimits, comfortable: 2 },
+    run(world) {
+      for (const name of ["a", "b", "c"]) world.ask(name);
+    },
+    log: "dial 1, a on 1, b on 1, dial 2, c on 2",
+  },
+  {
+    when: "a used connection is closed before the reply: once more, over a new one",
+    run(world) {
+      world.ask("a");
+      world.reply(1, "a");
+      world.ask("b");
+      world.ends(1, "ECONNRESET");
+      world.reply(2, "b");
+    },
+    log: "dial 1, a on 1, a got A, b on 1, dial 2, b on 2, b got B",
+  },
+  {
+    when: "twice is enough, whatever the server does",
+    run(world) {
+      world.ask("a");
+      world.reply(1, "a");
+      world.ask("b");
+      world.ends(1);
+      world.ends(2);
+    },
+    log: "dial 1, a on 1, a got A, b on 1, dial 2, b on 2, b failed ECONNRESET",
+  },
+  {
+    when: "the repetition takes no connection that has served before",
+    run(world) {
+      world.ask("a");
+      world.ask("b");
+      world.reply(1, "a");
+      world.reply(2, "b");
+      world.ask("c");
+      world.ends(1);
+    },
+    log: "dial 1, a on 1, dial 2, b on 2, a got A, b got B, c on 1, dial 3, c on 3",
+  },
+  {
+    when: "a new connection that ends is the server's word",
+    run(world) {
+      world.ask("a");
+      world.ends(1, "CERT name mismatch");
+      world.ask("b");
+      world.ends(2);
+    },
+    log: "dial 1, a on 1, a failed CERT name mismatch, dial 2, b on 2, b failed ECONNRESET",
+  },
+  {
+    when: "a server that closes after each answer gets one question per connection",
+    limits: { ...tlsLimits },
+    run(world) {
+      for (const name of ["a", "b", "c"]) world.ask(name);
+      world.reply(1, "a");
+      world.ends(1);
+      world.reply(2, "b");
+      world.reply(3, "c");
+      world.ask("d");
+      world.reply(4, "d");
+      world.pass(10 * 60_000);
+      world.ask("e");
+      world.ask("f");
+    },
+    log: "dial 1, a on 1, b on 1, c on 1, a got A, dial 2, b on 2, dial 3, c on 3, close 2, b got B, close 3, c got C, dial 4, d on 4, close 4, d got D, dial 5, e on 5, f on 5",
+  },
+  {
+    when: "silence for a second gives the connection up, for others as well",
+    limits: { ...tlsLimits },
+    run(world) {
+      for (const name of ["a", "b"]) world.ask(name);
+      world.pass(1_500);
+      world.giveUp("a");
+      world.ask("c");
+      world.reply(1, "b");
+    },
+    log: "dial 1, a on 1, b on 1, dial 2, c on 2, close 1, b got B",
+  },
+  {
+    when: "a question that another server answered sooner leaves the connection as it is",
+    run(world) {
+      world.ask("a");
+      world.pass(20);
+      world.giveUp("a");
+      world.ask("b");
+    },
+    log: "dial 1, a on 1, b on 1",
+  },
+  {
+    when: "a slow name among others is no silence",
+    limits: { ...tlsLimits },
+    run(world) {
+      world.ask("slow");
+      world.pass(500);
+      world.ask("b");
+      world.reply(1, "b");
+      world.pass(1_500);
+      world.giveUp("slow");
+      world.ask("c");
+    },
+    log: "dial 1, slow on 1, b on 1, b got B, c on 1",
+  },
+  {
+    when: "a server that says it will close gets nothing more, and may finish",
+    limits: { ...tlsLimits },
+    run(world) {
+      world.ask("a");
+      world.drains(1);
+      world.ask("b");
+      world.reply(1, "a");
+    },
+    log: "dial 1, a on 1, dial 2, b on 2, close 1, a got A",
+  },
+  {
+    when: "one question fails, its connection stands",
+    run(world) {
+      world.ask("a");
+      world.refuse(1, "a", "HTTP 503");
+      world.ask("b");
+    },
+    log: "dial 1, a on 1, a failed HTTP 503, b on 1",
+  },
+  {
+    when: "full: an idle connection to another server makes room; if there is none the question fails",
+    limits: { total: 2 },
+    run(world) {
+      world.ask("a", 1);
+      world.ask("b", 2);
+      world.reply(2, "b");
+      world.ask("c", 3);
+      world.ask("d", 4);
+    },
+    log: "dial 1, a on 1, dial 2, b on 2, b got B, close 2, dial 3, c on 3, d failed TOO_MANY_SOCKETS",
+  },
+  {
+    when: "every connection full: the question fails",
+    limits: { perServer: 1, perConnection: 2 },
+    run(world) {
+      for (const name of ["a", "b", "c"]) world.ask(name);
+    },
+    log: "dial 1, a on 1, b on 1, c failed TOO_MANY_SOCKETS",
+  },
+  {
+    when: "a line that takes one at a time",
+    limits: { ...tlsLimits },
+    run(world) {
+      world.ask("a");
+      world.shrink(1);
+      world.ask("b");
+    },
+    log: "dial 1, a on 1, dial 2, b on 2",
+  },
+];
+
+for (const { when, limits, run, log } of scenes)
+  t.test(when, async (t) => {
+    const world = createWorld(limits);
+    run(world);
+    t.equal(world.log.join(", "), log);
+    world.end();
+    t.equal(world.openCount(), 0);
+    world.pass(60_000);
+    t.equal(world.timersSet(), 0, "nothing is left behind");
+  });
+
+t.test("nothing is told after the end", async (t) => {
+  const world = createWorld();
+  world.ask("a");
+  world.end();
+  world.ends(1, "ECONNRESET");
+  t.equal(world.log.join(", "), "dial 1, a on 1, close 1");
+});
