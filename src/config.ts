@@ -12,6 +12,7 @@ import type { AgentTls } from "./cluster/checks/dial/driver.ts";
 import type { ExternalEntry } from "./cluster/external/declared.ts";
 import { parseExternalServices } from "./config/external-services.ts";
 import { readFilter, type LoadedFilter } from "./config/forwarder/filter.ts";
+import { withDnsmasq } from "./config/dnsmasq/layer.ts";
 import { parseConfigText, readConfigPath, readText, type Format } from "./config/files.ts";
 import { interfaceAddresses, type InterfaceAddress } from "./config/interface-address.ts";
 import type { Machine } from "./config/machine.ts";
@@ -69,6 +70,8 @@ export type LoadedConfig = {
   readonly external: readonly ExternalEntry[];
   /** `watches`, in the order of loading. */
   readonly watches: readonly WatchDefinition[];
+  /** `servers-file` of `forwarder.dnsmasq_conf`, which is watched. */
+  readonly serversFile: string | undefined;
   /** Nothing is kept on disk. */
   readonly dev: boolean;
   /** Whole sentences for the log. */
@@ -87,7 +90,8 @@ export async function loadConfig(
   sources: Sources,
   machine: Machine,
 ): Promise<Result<LoadedConfig, string[]>> {
-  const merged = mergeLayers(readLayers(sources));
+  const { layers, serversFile } = withDnsmasq(readLayers(sources), machine);
+  const merged = mergeLayers(layers);
   const { warnings } = merged;
   const config = createConfig(merged, machine);
   const errors = brokenRules(config, sources.dev);
@@ -135,6 +139,7 @@ export async function loadConfig(
       checks: Object.freeze(checks),
       external: Object.freeze(external.entries),
       watches: Object.freeze(watches.watches),
+      serversFile,
       dev: sources.dev,
       warnings: Object.freeze([...new Set(warnings)]),
     }),

@@ -14,7 +14,7 @@ export type Definition = {
 /** What one file (or the command line) says. Errors and warnings are whole sentences. */
 export type Layer = {
   readonly values: Map<string, unknown>;
-  /** The file or flag that said it, per key of `values`; several with commas. */
+  /** The file or flag that said it, per key of `values` (`zones[0]`: per member); several with commas. */
   readonly origins: Map<string, string>;
   readonly services: Definition[];
   readonly checks: Definition[];
@@ -177,6 +177,9 @@ export function mergeLayers(layers: readonly Layer[]): Layer {
       const origin = layer.origins.get(key)!; // set beside every value
       merged.origins.set(key, replaced ? origin : `${merged.origins.get(key)}, ${origin}`);
     }
+    // Of members of lists: only the first layer names them (dnsmasq's), so the numbers stay.
+    for (const [key, origin] of layer.origins)
+      if (key.endsWith("]")) merged.origins.set(key, origin);
     merged.services.push(...layer.services);
     merged.checks.push(...layer.checks);
     merged.external.push(...layer.external);
@@ -198,7 +201,7 @@ function mergeValue(option: Option, earlier: unknown, later: unknown): unknown {
 
 /** A sentence that begins with a key, with the file or flag in front that gave the key its value. */
 export function withOrigin({ origins }: Layer, problem: string): string {
-  const key = /^'?([\w.]+)/.exec(problem)?.[1] ?? "";
-  const origin = origins.get(key);
+  const [, key = "", member = ""] = /^'?([\w.]+)(\[\d+\])?/.exec(problem) ?? [];
+  const origin = origins.get(key + member) ?? origins.get(key);
   return origin === undefined ? problem : `${origin}: ${problem}`;
 }

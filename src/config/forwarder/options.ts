@@ -5,6 +5,12 @@ const reload = { reloadable: true };
 
 /** Options of the forwarder, by dotted key. */
 export const forwarderOptions = {
+  "forwarder.dnsmasq_conf": row(
+    "text",
+    "",
+    "Configuration file of dnsmasq's to take over, with all it includes; what is said here wins.",
+    { flag: "-dnsmasq-conf", ...reload },
+  ),
   "forwarder.cache": row("boolean", true, "Keep answers of upstream servers.", reload),
   "forwarder.cache_size": row("octets", 64 * 2 ** 20, "Memory for them.", { min: 2 ** 16 }),
   "forwarder.cache_max_ttl": row("durationMs", 86_400_000, "Longest TTL of a kept answer.", {

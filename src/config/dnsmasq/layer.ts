@@ -1,0 +1,42 @@
+/** A configuration of dnsmasq's as one layer of ours: in front of the files, which win. */
+import { interfaceAddresses } from "../interface-address.ts";
+import type { Machine } from "../machine.ts";
+import { emptyLayer, readLayer, type Layer } from "../read.ts";
+import { systemFiles } from "./files.ts";
+import { readDnsmasq, treeOf, type DnsmasqConfig, type Entry } from "./tree.ts";
+
+/**
+ * The layers, with that of the last `forwarder.dnsmasq_conf` among them in front, and the file of its
+ * `servers-file`.
+ */
+export function withDnsmasq(
+  layers: readonly Layer[],
+  machine: Machine,
+): { layers: readonly Layer[]; serversFile: string | undefined } {
+  const path = layers.map(({ values }) => values.get(KEY)).findLast((value) => value !== undefined);
+  if (typeof path !== "string" || path === "") return { layers, serversFile: undefined };
+  const addresses = interfaceAddresses(machine.interfaces, machine.defaultInterface);
+  const read = readDnsmasq(path, systemFiles, { hostname: machine.hostname, addresses });
+  return { layers: [toLayer(read), ...layers], serversFile: read.serversFile };
+}
+
+const KEY = "forwarder.dnsmasq_conf";
+
+/** What the file says, with `file:line` as the origin of every key and of every member of a list. */
+function toLayer(read: DnsmasqConfig): Layer {
+  const layer = emptyLayer();
+  layer.errors.push(...read.errors);
+  layer.warnings.push(...read.notes);
+  for (const entry of read.entries) addEntry(layer, entry);
+  return layer;
+}
+
+function addEntry(layer: Layer, entry: Entry): void {
+  const { values, origins, warnings, errors } = readLayer(treeOf([entry]), entry.place);
+  for (const [key, value] of values) layer.values.set(key, value);
+  for (const [key, origin] of origins) layer.origins.set(key, origin);
+  for (const [i, place] of (entry.places ?? []).entries())
+    layer.origins.set(`${entry.key}[${i}]`, place);
+  layer.warnings.push(...warnings);
+  layer.errors.push(...errors);
+}

@@ -1,0 +1,185 @@
+/** The lines of a dnsmasq configuration in the order in which dnsmasq obeys them, through all files it names. */
+import type { Result } from "../../base.ts";
+import { nearest } from "../nearest.ts";
+import { keywords } from "./keywords.ts";
+import { parseLine, shown, splitList } from "./line.ts";
+
+/** One line that says something. */
+export type Statement = {
+  readonly keyword: string;
+  /** As of line.ts, what quotes hide still hidden; "" where the line has none. */
+  readonly value: string;
+  readonly hasValue: boolean;
+  /** `file:line`, as messages begin. */
+  readonly place: string;
+};
+
+/** What the reader needs of the file system; files.ts has the real one. */
+export type ConfFiles = {
+  /** `identity` tells files apart, whatever their path; the error is a reason without the path. */
+  read(path: string): Result<{ text: string; identity: string }, string>;
+  /** All names in a directory. */
+  list(path: string): Result<string[], string>;
+  /** Whether it is a regular file or a link to one. */
+  isFile(path: string): Result<boolean, string>;
+};
+
+/** What was read. Errors and notes are whole sentences that begin with file and line. */
+export type Statements = {
+  readonly statements: Statement[];
+  readonly errors: string[];
+  readonly notes: string[];
+  /** The file of `servers-file`; undefined: none. */
+  readonly serversFile: string | undefined;
+};
+
+/** More files than this are an error, as are files nested deeper than MAX_DEPTH. */
+const MAX_FILES = 10_000;
+const MAX_DEPTH = 32;
+/** Octets of all files together; what is beyond is an error. A list of 1,000,000 names has 35 MB. */
+const MAX_OCTETS = 256 * 2 ** 20;
+/** Characters of a line; dnsmasq itself cuts lines at 1024. */
+const MAX_LINE = 65_536;
+
+type Walk = {
+  readonly files: ConfFiles;
+  readonly out: { statements: Statement[]; errors: string[]; notes: string[] };
+  readonly seen: Set<string>;
+  readonly once: Map<string, string>;
+  octets: number;
+};
+
+/**
+ * Reads `path` and what it includes. A file that was read already is not read again, as in dnsmasq: so
+ * circles end. Every mistake is told, not only the first.
+ */
+export function readStatements(path: string, files: ConfFiles): Statements {
+  const out = { statements: [], errors: [], notes: [] };
+  const walk: Walk = { files, out, seen: new Set(), once: new Map(), octets: 0 };
+  readFile(walk, path, undefined, 0);
+  const named = walk.out.statements.find(({ keyword }) => keyword === "servers-file");
+  const serversFile = named === undefined ? undefined : shown(named.value) || undefined;
+  if (named !== undefined && serversFile !== undefined) readServers(walk, serversFile, named.place);
+  return { ...out, serversFile };
+}
+
+function readFile(walk: Walk, path: string, from: string | undefined, depth: number): void {
+  const error = (why: string) =>
+    walk.out.errors.push(from === undefined ? `${path}: ${why}` : `${from}: ${path}: ${why}`);
+  if (depth > MAX_DEPTH) return void error(`included more than ${MAX_DEPTH} files deep`);
+  const text = take(walk, path, error);
+  if (text === undefined) return;
+  for (const [i, line] of linesOf(text)) {
+    const statement = readLine(walk, line, `${path}:${i + 1}`, "error");
+    if (statement === undefined) continue;
+    const { keyword, value, place } = statement;
+    if (keyword === "conf-file") {
+      if (value !== "") readFile(walk, shown(value), place, depth + 1);
+    } else if (keyword === "conf-dir") readDirectory(walk, statement, depth + 1);
+    else walk.out.statements.push(statement);
+  }
+}
+
+/** `conf-dir=path[,*.conf][,.bak]`: with a star what is read, without one what is left out. */
+function readDirectory(walk: Walk, { value, place }: Statement, depth: number): void {
+  const [directory = "", ...suffixes] = splitList(value).map(shown);
+  if (directory === "") return;
+  const only = suffixes.filter((each) => /^\*./.test(each)).map((each) => each.slice(1));
+  const never = suffixes.filter((each) => each !== "" && !each.startsWith("*"));
+  const ends = (name: string, list: readonly string[]) =>
+    list.some((suffix) => name.length > suffix.length && name.endsWith(suffix));
+  const listed = walk.files.list(directory);
+  if (!listed.ok) {
+    walk.out.errors.push(`${place}: cannot access directory ${directory}: ${listed.error}`);
+    return;
+  }
+  const names = listed.value.filter(
+    (name) =>
+      !/^\.|~$|^#.*#$/.test(name) && (only.length === 0 || ends(name, only)) && !ends(name, never),
+  );
+  for (const path of names.map((name) => `${directory}/${name}`).toSorted(byOctets)) {
+    const isFile = walk.files.isFile(path);
+    if (!isFile.ok) walk.out.errors.push(`${place}: cannot access ${path}: ${isFile.error}`);
+    else if (isFile.value) readFile(walk, path, place, depth);
+  }
+}
+
+function byOctets(a: string, b: string): number {
+  return a < b ? -1 : 1;
+}
+
+/** `servers-file` has only servers; what is wrong in it is left out, and dnsmasq goes on as well. */
+function readServers(walk: Walk, path: string, from: string): void {
+  const text = take(walk, path, (why) => walk.out.notes.push(`${from}: ${path}: ${why}`));
+  if (text === undefined) return;
+  for (const [i, line] of linesOf(text)) {
+    const place = `${path}:${i + 1}`;
+    const statement = readLine(walk, line, place, "note");
+    if (statement === undefined) continue;
+    if (statement.keyword === "server" || statement.keyword === "rev-server")
+      walk.out.statements.push(statement);
+    else
+      walk.out.notes.push(
+        `${place}: a servers-file has server and rev-server lines only: left out`,
+      );
+  }
+}
+
+/** The text of a file that was not read yet, within the bounds. */
+function take(walk: Walk, path: string, error: (why: string) => void): string | undefined {
+  if (path === "-") return void error("standard input is not read: give a file");
+  const read = walk.files.read(path);
+  if (!read.ok) return void error(read.error);
+  const { text, identity } = read.value;
+  if (walk.seen.has(identity)) return undefined;
+  walk.seen.add(identity);
+  walk.octets += text.length;
+  if (walk.seen.size > MAX_FILES) return void error(`more than ${MAX_FILES} files`);
+  if (walk.octets > MAX_OCTETS) return void error(`more than ${MAX_OCTETS} octets in all files`);
+  return text;
+}
+
+function* linesOf(text: string): Generator<[number, string]> {
+  let from = 0;
+  for (let i = 0; from < text.length; i++) {
+    const end = text.indexOf("\n", from);
+    const line = text.slice(from, end < 0 ? undefined : end);
+    // What follows a zero octet is not seen, as in C.
+    yield [i, line.includes("\0") ? line.slice(0, line.indexOf("\0")) : line];
+    if (end < 0) return;
+    from = end + 1;
+  }
+}
+
+function readLine(
+  { out, once }: Walk,
+  text: string,
+  place: string,
+  into: "error" | "note",
+): Statement | undefined {
+  const refuse = (why: string) =>
+    void (into === "error" ? out.errors : out.notes).push(`${place}: ${why}`);
+  if (text.length > MAX_LINE) return refuse(`the line is longer than ${MAX_LINE} characters`);
+  const line = parseLine(text);
+  if (!line.ok) return refuse(line.error);
+  if (line.value === undefined) return undefined;
+  const { keyword, value } = line.value;
+  const known = Object.hasOwn(keywords, keyword) ? keywords[keyword] : undefined;
+  if (known === undefined) return refuse(unknown(keyword));
+  if (known.value === "none" && value !== undefined) return refuse(`${keyword} takes no value`);
+  if (known.value === "needed" && value === undefined) return refuse(`${keyword} needs a value`);
+  if ("refused" in known) return refuse(`${keyword}: ${known.refused}`);
+  if (known.once) {
+    const first = once.get(keyword);
+    if (first !== undefined) return refuse(`${keyword} may stand once only, and is at ${first}`);
+    once.set(keyword, place);
+  }
+  return { keyword, value: value ?? "", hasValue: value !== undefined, place };
+}
+
+function unknown(keyword: string): string {
+  const short = keyword.slice(0, 40);
+  const near = nearest(short.replace(/^-+/, ""), Object.keys(keywords));
+  const hint = near === undefined ? "" : ` (did you mean ${near}?)`;
+  return `dnsmasq knows no option ${JSON.stringify(short)}${hint}`;
+}

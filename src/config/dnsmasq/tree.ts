@@ -1,0 +1,286 @@
+/** dnsmasq's configuration → the JSON of ours that means the same. */
+import type { InterfaceAddress } from "../interface-address.ts";
+import {
+  createDraft,
+  note,
+  refuse,
+  type Draft,
+  type NameDraft,
+  type RecordDraft,
+} from "./draft.ts";
+import { handlers, lastOf } from "./handlers.ts";
+import { keywords } from "./keywords.ts";
+import { shown } from "./line.ts";
+import { withSourcePort } from "./servers.ts";
+import { readStatements, type ConfFiles } from "./statements.ts";
+
+/** One key of our JSON and what the files say for it. */
+export type Entry = {
+  /** Dotted: `ports.dns`. */
+  readonly key: string;
+  readonly value: unknown;
+  /** `file:line` of the first line that says so. */
+  readonly place: string;
+  /** Where each member of a list comes from. */
+  readonly places?: readonly string[];
+};
+
+/** A configuration of dnsmasq's as ours. Errors and notes are whole sentences that begin with file and line. */
+export type DnsmasqConfig = {
+  readonly entries: readonly Entry[];
+  readonly errors: readonly string[];
+  /** What has no effect, or another one. */
+  readonly notes: readonly string[];
+  /** `servers-file`, to be watched; undefined: none. */
+  readonly serversFile: string | undefined;
+};
+
+/** What the mapping needs to know of the machine. */
+export type Host = { readonly hostname: string; readonly addresses: readonly InterfaceAddress[] };
+
+const RESOLV_CONF = "/etc/resolv.conf";
+const HOSTS = "/etc/hosts";
+const LEASES = "/var/lib/misc/dnsmasq.leases";
+const DNS_PORT = 53;
+
+/** Reads `path` and all that it includes. */
+export function readDnsmasq(path: string, files: ConfFiles, host: Host): DnsmasqConfig {
+  const { statements, errors, notes, serversFile } = readStatements(path, files);
+  const draft = createDraft(host);
+  draft.errors.push(...errors);
+  draft.notes.push(...notes);
+  for (const statement of statements) {
+    const keyword = keywords[statement.keyword]!; // readStatements refuses others
+    handlers[statement.keyword]?.(draft, statement);
+    if ("ignored" in keyword) note(draft, statement, `no effect: ${keyword.ignored}`);
+  }
+  const entries = finish(draft, `${path}:1`);
+  return { entries, errors: draft.errors, notes: draft.notes, serversFile };
+}
+
+/** The entries as one object, as a file of ours would hold it. */
+export function treeOf(entries: readonly Entry[]): Record<string, unknown> {
+  const tree: Record<string, unknown> = {};
+  for (const { key, value } of entries) {
+    const parts = key.split(".");
+    const last = parts.pop()!; // of at least one part
+    let block = tree;
+    for (const part of parts) block = (block[part] ??= {}) as Record<string, unknown>; // made here alone
+    block[last] = value;
+  }
+  return tree;
+}
+
+function finish(draft: Draft, start: string): Entry[] {
+  const { values } = draft;
+  const standard = (key: string, value: unknown): void => {
+    if (!values.has(key)) values.set(key, { value, place: start });
+  };
+  standard("ports.dns", DNS_PORT);
+  finishListening(draft, standard);
+  finishTimes(draft);
+  finishFiles(draft, standard);
+  finishPorts(draft);
+  finishMx(draft, start);
+  finishSrv(draft);
+  // What dnsmasq does unless it is told otherwise, and we do not.
+  standard("forwarder.private_reverse", "forward");
+  standard("forwarder.special_names", false);
+  standard("forwarder.local_ttl", "0s");
+  standard("dns_config.recursor_strategy", strategyOf(draft));
+  const scalars = [...values].map(([key, { value, place }]): Entry => ({ key, value, place }));
+  return [...scalars, ...namedEntries(draft), ...recordEntry(draft)].filter(
+    ({ key }) => key !== "listen",
+  );
+}
+
+function strategyOf(draft: Draft): string {
+  if (draft.later.has("all-servers")) return "parallel";
+  return draft.later.has("strict-order") ? "sequential" : "fastest";
+}
+
+/** dnsmasq listens on every interface unless it is told addresses or interfaces; loopback comes with the latter. */
+function finishListening(draft: Draft, standard: (key: string, value: unknown) => void): void {
+  const { values } = draft;
+  const addresses = values.get("listen");
+  const interfaces = values.get("dns_listen.interfaces");
+  const except = values.has("dns_listen.except_interfaces");
+  const service = lastOf(draft, "local-service");
+  if (interfaces !== undefined) {
+    const names = interfaces.value as string[]; // a list made by append
+    if (!names.includes("lo")) names.unshift("lo");
+  }
+  if (addresses !== undefined)
+    values.set("addresses.dns", { ...addresses, value: (addresses.value as string[]).join(" ") });
+  const bare = addresses === undefined && interfaces === undefined;
+  if (bare && !except && service !== undefined && shown(service.value) === "host")
+    values.set("addresses.dns", { value: "127.0.0.1 ::1", place: service.place });
+  else if (bare) standard("addresses.dns", "0.0.0.0 ::");
+  if (bare && !except && service !== undefined)
+    values.set("dns_access.local_service", { value: "true", place: service.place });
+  const bind = lastOf(draft, "bind-interfaces");
+  const dynamic = lastOf(draft, "bind-dynamic");
+  if (dynamic !== undefined)
+    values.set("dns_listen.dynamic", { value: true, place: dynamic.place });
+  else if (bind !== undefined)
+    values.set("dns_listen.dynamic", { value: false, place: bind.place });
+}
+
+/** Both bounds hold for what clients see: the smaller one is ours. */
+function finishTimes(draft: Draft): void {
+  for (const keyword of ["max-cache-ttl", "max-ttl"]) {
+    const statement = lastOf(draft, keyword);
+    if (statement === undefined) continue;
+    const digits = shown(statement.value);
+    if (!/^\d*$/.test(digits)) {
+      refuse(draft, statement, `expected a number, got ${JSON.stringify(digits)}`);
+      continue;
+    }
+    const given = Number(digits);
+    // dnsmasq takes 0 for: no bound.
+    if (given === 0) continue;
+    const before = draft.values.get("forwarder.cache_max_ttl");
+    const least =
+      before === undefined ? given : Math.min(given, parseInt(String(before.value), 10));
+    draft.values.set("forwarder.cache_max_ttl", { value: `${least}s`, place: statement.place });
+  }
+}
+
+function finishFiles(draft: Draft, standard: (key: string, value: unknown) => void): void {
+  const pathsOf = (keyword: string) =>
+    (draft.later.get(keyword) ?? []).map(({ value }) => shown(value)).filter((path) => path !== "");
+  if (!draft.later.has("no-resolv")) {
+    const given = draft.later.get("resolv-file");
+    const paths = pathsOf("resolv-file");
+    if (given === undefined) standard("forwarder.resolv_conf", RESOLV_CONF);
+    else if (paths.length > 0)
+      draft.values.set("forwarder.resolv_conf", {
+        value: paths.length === 1 ? paths[0] : paths,
+        place: given[0]!.place,
+      });
+  }
+  // The last of several hosts files is read first by dnsmasq, which decides whose PTR record holds.
+  const hosts = [
+    ...(draft.later.has("no-hosts") ? [] : [HOSTS]),
+    ...pathsOf("addn-hosts").toReversed(),
+    ...pathsOf("hostsdir"),
+  ];
+  if (hosts.length > 0) standard("forwarder.hosts", hosts);
+  // Whoever serves DHCP here goes on to write its leases there.
+  const range = lastOf(draft, "dhcp-range");
+  if (range !== undefined && !draft.values.has("forwarder.leases"))
+    draft.values.set("forwarder.leases", { value: [LEASES], place: range.place });
+}
+
+function finishPorts(draft: Draft): void {
+  const [least, most] = ["min-port", "max-port"].map((keyword) => {
+    const statement = lastOf(draft, keyword);
+    if (statement === undefined) return undefined;
+    const digits = shown(statement.value);
+    if (/^\d{0,5}$/.test(digits) && Number(digits) <= 65535)
+      return { port: Number(digits), place: statement.place };
+    return void refuse(draft, statement, "must be from 0 to 65535");
+  });
+  const low = Math.max(1, least?.port || 1024);
+  const high = most?.port || 65535;
+  const place = least?.place ?? most?.place;
+  if (place === undefined) return;
+  if (low <= high) draft.values.set("forwarder.port_range", { value: `${low}-${high}`, place });
+  else draft.notes.push(`${place}: no port lies from ${low} to ${high}: left out`);
+}
+
+/** `mx-host` without a target gets that of `mx-target`, or this host; `mx-target` alone an MX for this host. */
+function finishMx({ records, later, machine, errors }: Draft, start: string): void {
+  const statement = later.get("mx-target")?.[0];
+  const target =
+    statement === undefined ? machine.hostname : shown(statement.value).replace(/\.$/, "");
+  const place = statement?.place ?? start;
+  if (statement !== undefined && target === "") errors.push(`${place}: mx-target: bad MX target`);
+  for (const record of records)
+    if (record.type === "MX")
+      record.data = /^\d+ $/.test(record.data) ? `${record.data}${target}.` : `${record.data}.`;
+  const own = machine.hostname.toLowerCase();
+  if (
+    statement !== undefined &&
+    !records.some((each) => each.type === "MX" && each.name.toLowerCase() === own)
+  )
+    records.push({ name: machine.hostname, type: "MX", data: `1 ${target}.`, place });
+}
+
+/** A service without a domain of its own is one of `domain`. */
+function finishSrv({ records, values }: Draft): void {
+  const domain = values.get("forwarder.host_domain")?.value;
+  if (typeof domain !== "string") return;
+  for (const record of records)
+    if (record.type === "SRV" && /^[^.]*\.[^.]*$/.test(record.name)) record.name += `.${domain}`;
+}
+
+/** Servers, zones and addresses: names of which the same is said stand together. */
+function namedEntries(draft: Draft): Entry[] {
+  const queryPort = lastOf(draft, "query-port");
+  const digits = shown(queryPort?.value ?? "");
+  if (queryPort !== undefined && (!/^\d{0,5}$/.test(digits) || Number(digits) > 65535))
+    refuse(draft, queryPort, "must be from 0 to 65535");
+  const everyName = draft.names.get(".");
+  const zones = createGroups();
+  const addresses = createGroups();
+  for (const [pattern, name] of draft.names) {
+    name.servers = [...new Set(name.servers)].map((each) => withSourcePort(each, Number(digits)));
+    const target = targetOf(name);
+    if (target !== undefined && !(name === everyName && "servers" in target))
+      zones.add(pattern, target, name);
+    if (name.addresses.length > 0 || name.denied)
+      addresses.add(pattern, { addresses: name.addresses }, name);
+  }
+  const lists: [string, { members: unknown[]; places: string[] }][] = [
+    ["recursors", { members: everyName?.servers ?? [], places: [] }],
+    ["forwarder.zones", zones],
+    ["forwarder.addresses", addresses],
+  ];
+  return lists
+    .filter(([, { members }]) => members.length > 0)
+    .map(([key, { members, places }]) => ({
+      key,
+      value: members,
+      place: places[0] ?? everyName?.place ?? "",
+      ...(places.length > 0 ? { places } : {}),
+    }));
+}
+
+/** dnsmasq 2.90 prefers `#`, then servers, then denial, of what is said for the same name. */
+function targetOf(name: NameDraft): Record<string, unknown> | undefined {
+  if (name.defaults) return { defaults: true };
+  if (name.servers.length > 0) return { servers: name.servers };
+  // Addresses with a denial beside them: other types of the name are not forwarded.
+  return name.local || (name.denied && name.addresses.length > 0) ? { local: true } : undefined;
+}
+
+function createGroups() {
+  const byTarget = new Map<string, string[]>();
+  const members: unknown[] = [];
+  const places: string[] = [];
+  return {
+    members,
+    places,
+    add(pattern: string, target: Record<string, unknown>, { place }: NameDraft): void {
+      const key = JSON.stringify(target);
+      const known = byTarget.get(key);
+      if (known !== undefined) return void known.push(pattern);
+      const names = [pattern];
+      byTarget.set(key, names);
+      members.push({ names, ...target });
+      places.push(place);
+    },
+  };
+}
+
+function recordEntry({ records }: Draft): Entry[] {
+  const [first] = records;
+  if (first === undefined) return [];
+  const value = records.map(({ place: _, ttl, ...rest }: RecordDraft) => ({
+    ...rest,
+    ...(ttl === undefined ? {} : { ttl: `${ttl}s` }),
+  }));
+  const places = records.map(({ place }) => place);
+  return [{ key: "forwarder.records", value, place: first.place, places }];
+}
