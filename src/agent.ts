@@ -143,13 +143,13 @@ async function build(
   // DNS, and names outside the domain.
   const forwarding = createForwarding(loaded, platform, log);
   closers.push(forwarding.close);
-  const { forwarder } = forwarding;
-  const dns = await startDns({ loaded, platform, log, catalog: reader, acl, engine, forwarder });
+  const { forwarder, pipeline } = forwarding;
+  const dns = await startDns({ loaded, platform, log, catalog: reader, acl, engine, pipeline });
   closers.push(dns.close);
   parts.resolver = dns.resolver;
 
   const findAddresses = createHostAddresses({
-    forward: forwarder.forwardFirstReply,
+    forward: pipeline.forwardFirstReply,
     domains: [config.domain, config.alt_domain],
     clock: () => clock.monotonicMs(),
     timers,

@@ -8,7 +8,7 @@ import { startTcpFront } from "../dns/driver.ts";
 import type { DnsFront } from "../dns/front.ts";
 import { createResolver, type Resolver } from "../dns/resolve.ts";
 import { startOnSamePorts } from "../dns/same-ports.ts";
-import type { Forwarder } from "../forwarder/forward.ts";
+import type { Pipeline } from "../forwarder/pipeline.ts";
 import type { Log } from "../ports.ts";
 import { dnsSettings } from "./settings.ts";
 import type { Platform } from "./start.ts";
@@ -29,9 +29,9 @@ export async function startDns(deps: {
   catalog: CatalogReader;
   acl: Acl;
   engine: Pick<Engine, "leadership">;
-  forwarder: Forwarder;
+  pipeline: Pick<Pipeline, "forward" | "forwardFirstReply">;
 }): Promise<Dns> {
-  const { loaded, platform, log, catalog, acl, engine, forwarder } = deps;
+  const { loaded, platform, log, catalog, acl, engine, pipeline } = deps;
   const { config, addresses } = loaded;
   const { clock, timers, random } = platform;
   const workerCount = config.workers || Math.max(1, Math.floor(platform.processorCount / 2));
@@ -55,8 +55,8 @@ export async function startDns(deps: {
     settings: dnsSettings(loaded),
     catalog,
     acl,
-    forward: forwarder.forward,
-    resolveTarget: forwarder.forwardFirstReply,
+    forward: pipeline.forward,
+    resolveTarget: pipeline.forwardFirstReply,
     table: udp.table,
     clock: udp.clock,
     timers,

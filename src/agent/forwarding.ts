@@ -6,13 +6,17 @@ import { createStreamExchanges } from "../forwarder/streams.ts";
 import { createTcpExchanges } from "../forwarder/tcp/driver.ts";
 import { createTlsDial, createTlsExchanges } from "../forwarder/tls/driver.ts";
 import { createDatagramExchanges } from "../forwarder/udp/driver.ts";
+import { createPipeline, type Pipeline } from "../forwarder/pipeline.ts";
 import type { Log } from "../ports.ts";
+import { localDataSettings } from "./local-data.ts";
 import { forwarderSettings } from "./settings.ts";
 import type { Platform } from "./start.ts";
 
 /** The forwarder, and what it is told anew. */
 export type Forwarding = {
   forwarder: Forwarder;
+  /** What clients' questions go through: local data, then the forwarder. */
+  pipeline: Pipeline;
   reload: (next: LoadedConfig) => void;
   close: () => void;
 };
@@ -37,11 +41,19 @@ export function createForwarding(
   });
   const settings = forwarderSettings(loaded);
   const forwarder = createForwarder({ settings, clock, timers, random, udp, tcp });
+  const pipeline = createPipeline({
+    forwarder,
+    settings: localDataSettings(loaded),
+    filter: null,
+    random,
+  });
   return {
     forwarder,
+    pipeline,
     reload(next) {
       now = next;
       forwarder.reload(forwarderSettings(next));
+      pipeline.reload(localDataSettings(next), null);
     },
     close() {
       forwarder.close();

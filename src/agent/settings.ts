@@ -9,6 +9,7 @@ import type { SingleEngineOptions } from "../cluster/single/driver.ts";
 import type { LoadedConfig } from "../config.ts";
 import { options, usedKeys, type Config } from "../config/options.ts";
 import type { DnsSettings } from "../dns/settings.ts";
+import { privateReverseGroup } from "./local-data.ts";
 import { groupDefaults } from "../forwarder/settings.ts";
 import type { ForwarderSettings, GroupSettings } from "../forwarder/settings.ts";
 import type { HttpSettings } from "../http/call.ts";
@@ -106,7 +107,7 @@ export function forwarderSettings({ config, upstreams }: LoadedConfig): Forwarde
     trustAd: config["forwarder.trust_ad"],
   };
   return {
-    groups: [everyName],
+    groups: [everyName, ...privateReverseGroup(everyName)],
     cacheEnabled: config["forwarder.cache"],
     cacheOctets: config["forwarder.cache_size"],
     prefetch: true,

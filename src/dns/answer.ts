@@ -122,6 +122,8 @@ export type ForwardAnswer =
       /** OPT of the upstream's reply, to be passed on when nothing was cached (payload, flags, options); null if none. */
       edns: { payload: number; flags: number; options: Uint8Array } | null;
       tc: boolean;
+      /** Records of our own: TTLs never count down, and the answer holds until what is kept is flushed. */
+      constant?: boolean;
       ede?: readonly ExtendedError[] | undefined;
     }
   | {

@@ -155,7 +155,16 @@ export const noForeignNames: ForeignNames = {
 };
 
 /** The zone of ours that `name` lies in, the longer one if in both. */
-export function zoneOf(name: Uint8Array, { zone, altZone }: ZonePair): Zone | undefined {
+export function zoneOf(
+  name: Uint8Array,
+  { zone, altZone, elsewhere = null }: ZonePair,
+): Zone | undefined {
+  const found = longestZone(name, zone, altZone);
+  if (found === undefined || elsewhere === null) return found;
+  return elsewhere.some((other) => suffixOffset(name, other) >= 0) ? undefined : found;
+}
+
+function longestZone(name: Uint8Array, zone: Zone, altZone: Zone | null): Zone | undefined {
   const inZone = suffixOffset(name, zone.wire) >= 0;
   if (altZone === null) return inZone ? zone : undefined;
   const inAlt = suffixOffset(name, altZone.wire) >= 0;
@@ -163,7 +172,12 @@ export function zoneOf(name: Uint8Array, { zone, altZone }: ZonePair): Zone | un
   return inZone && zone.wire.length > altZone.wire.length ? zone : altZone;
 }
 
-type ZonePair = { zone: Zone; altZone: Zone | null };
+type ZonePair = {
+  zone: Zone;
+  altZone: Zone | null;
+  /** What below them is not ours. */
+  elsewhere?: readonly Uint8Array[] | null;
+};
 
 /** Records that follow a CNAME to `name`; empty if it leads nowhere, or too deep. */
 export function chainBehind(reading: Reading, name: Uint8Array, levels: number): readonly Rr[] {

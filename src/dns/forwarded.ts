@@ -90,7 +90,7 @@ export function forwardedReply(
   const { opt: asked } = request;
   const message = messageOf(request, answer, !forwardCache || request.wantsSecurity);
   let opt = replyOpt(request, false, (asked?.flags ?? 0) & DO);
-  if (!forwardCache)
+  if (!forwardCache && answer.constant !== true)
     opt = asked && answer.edns && { ...answer.edns, extendedRcode: answer.rcode >> 4, version: 0 };
   else if (opt !== null) opt.extendedRcode = answer.rcode >> 4;
   if (opt !== null && answer.ede !== undefined)
@@ -119,7 +119,7 @@ function messageOf(request: Request, answer: Good, withAd: boolean): Message {
 }
 
 /**
- * The answer for workers to count down, or null if it must not be kept, if what this client asked for
+ * The answer for workers to count down (or, if constant, to give as it is), or null if it must not be kept, if what this client asked for
  * is more than others do, or if names may not be compressed.
  */
 export function prepareForwarded(
@@ -128,7 +128,9 @@ export function prepareForwarded(
   nowMs: number,
   { disableCompression }: Prepared,
 ): PublishedAnswer | null {
-  if (!answer.ok || answer.cacheableSeconds <= 0 || answer.tc || answer.rcode > 15) return null;
+  if (!answer.ok || answer.tc || answer.rcode > 15) return null;
+  const isConstant = answer.constant === true;
+  if (!isConstant && answer.cacheableSeconds <= 0) return null;
   if (answer.ede !== undefined && answer.ede.length > 0) return null;
   if (request.wantsSecurity || request.subnet !== null || disableCompression) return null;
   const { qname } = request;
@@ -154,8 +156,10 @@ export function prepareForwarded(
     withoutEdns: small,
     withEdns: true,
     shuffle: null,
-    countdown: { ttlOffsets: ttlOffsets(wire), storedAtMs: nowMs - answer.spentMs },
-    expiresAtMs: nowMs + answer.cacheableSeconds * 1000,
+    countdown: isConstant
+      ? null
+      : { ttlOffsets: ttlOffsets(wire), storedAtMs: nowMs - answer.spentMs },
+    expiresAtMs: isConstant ? Infinity : nowMs + answer.cacheableSeconds * 1000,
   };
 }
 

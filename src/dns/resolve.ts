@@ -35,6 +35,7 @@ import {
   prepareForwarded,
   refusal,
 } from "./forwarded.ts";
+import type { GateOwner } from "./gate-writer.ts";
 import { ARPA, formatName, isWithin } from "./name.ts";
 import { noteEnd, noteForwarded, Trace, traced } from "./trace.ts";
 import { prepareAnswer } from "./prepared-answer.ts";
@@ -61,6 +62,8 @@ export type ResolverDeps = {
   table: AnswerTable | null;
   clock: SharedClock;
   timers: Timers;
+  /** What clients beyond loopback get otherwise; absent: nothing. */
+  gate?: Pick<GateOwner, "receive">;
   wallMs: () => number;
   /** An integer from 0 to 2^32 - 1. */
   random: () => number;
@@ -82,8 +85,13 @@ export type Resolver = {
   publishStats(): ReturnType<Publisher["stats"]>;
 };
 
-type Own = { topics: readonly Topic[]; isCurrent: () => boolean };
-const NOT_OURS: Own = { topics: [], isCurrent: () => true };
+type Own = {
+  topics: readonly Topic[];
+  isCurrent: () => boolean;
+  /** Answers where there is no server to ask; null: REFUSED. */
+  otherwise: (() => void) | null;
+};
+const NOT_OURS: Own = { topics: [], isCurrent: () => true, otherwise: null };
 
 /** Data older than this counts as stale (Consul `staleCounterThreshold`). */
 const STALE_MS = 5000;
@@ -109,7 +117,8 @@ export function createResolver(deps: ResolverDeps): Resolver {
   };
 
   const resolve: Resolve = ({ query, client, trace }: Question, reply) => {
-    const request = parseRequest(query);
+    const parsed = parseRequest(query);
+    const request = ("qname" in parsed && deps.gate?.receive(parsed, client.address)) || parsed;
     if (!("qname" in request)) {
       counters.countMalformed(request.problem);
       trace?.add({ step: "malformed", problem: request.problem });
@@ -194,14 +203,17 @@ export function createResolver(deps: ResolverDeps): Resolver {
     }
     const reading = readingOf(work, { foreign: noForeignNames, seed: 1, trace });
     const found = reverseAnswer(reading, request.qname, request.qtype);
+    const unknown = (): void =>
+      finish(work, negativeAnswer(reading, work.settings.zone, RCODE.NXDOMAIN), reading, true);
     if (found !== undefined) finish(work, found, reading, true);
     else if (work.settings.recursorsConfigured)
       forwardQuestion(work, {
         topics: reading.topics,
+        otherwise: unknown,
         // A node that took the address meanwhile goes before what the upstream says.
         isCurrent: () => reverseAnswer(reading, request.qname, request.qtype) === undefined,
       });
-    else finish(work, negativeAnswer(reading, work.settings.zone, RCODE.NXDOMAIN), reading, true);
+    else unknown();
   }
 
   function readingOf(
@@ -332,8 +344,13 @@ export function createResolver(deps: ResolverDeps): Resolver {
       work.reply(wire);
     };
     deps.forward(forwardRequest(request, client, trace), (answer) => {
+      if (!answer.ok && answer.reason === "no upstream" && own.otherwise !== null) {
+        own.otherwise();
+        return;
+      }
+      const isRead = answer.ok && (work.settings.forwardCache || answer.constant === true);
       const inward =
-        answer.ok && work.settings.forwardCache && mayHoldChain(request)
+        isRead && mayHoldChain(request)
           ? inwardChain(request.qname, answer.answers, work.settings)
           : undefined;
       if (answer.ok && inward !== undefined) {
@@ -341,8 +358,10 @@ export function createResolver(deps: ResolverDeps): Resolver {
         return;
       }
       send(answer);
+      if (!answer.ok) return;
       // Names made up once each would push out of the table what is asked often.
-      if (!answer.ok || !answer.fromCache) return;
+      const isWorthIt = answer.constant ? askedLately(request.question, clock()) : answer.fromCache;
+      if (!isWorthIt) return;
       if (publisher === null || work.settings !== settings || !own.isCurrent()) return;
       const prepared = prepareForwarded(request, answer, clock(), work.settings);
       if (prepared === null) return;
@@ -383,6 +402,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
           authority: own.authority,
           additional: own.additional,
           cacheableSeconds: 0,
+          constant: false,
           spentMs: 0,
         });
       },

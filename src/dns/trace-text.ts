@@ -57,6 +57,10 @@ export function noteText(note: Note): string {
       return "answer table: prepared now, workers answer from here on";
     case "cache":
       return cacheText(note);
+    case "local":
+      return `answered here: ${note.source}`;
+    case "zone":
+      return `the name belongs to the servers of ${note.group}`;
     case "joined":
       return `the same question has been under way for ${milliseconds(note.ageMs)}, its answer is shared`;
     case "sent":
@@ -116,6 +120,8 @@ function cacheText({ name, type, found, ageMs, leftMs, server }: NoteOf<"cache">
   switch (found) {
     case "fresh":
       return `${what}: fresh, ${seconds(ageMs)} old, ${seconds(leftMs)} left, from ${server}`;
+    case "stale":
+      return `${what}: expired ${seconds(-leftMs)} ago, ${seconds(ageMs)} old, from ${server}`;
     case "none":
       return `${what}: not there`;
     case "failing":

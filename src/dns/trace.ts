@@ -44,11 +44,15 @@ export type Note =
       step: "cache";
       name: string;
       type: number;
-      found: "fresh" | "none" | "failing" | "not kept";
+      found: "fresh" | "stale" | "none" | "failing" | "not kept";
       ageMs: number;
       leftMs: number;
       server: string;
     }
+  /** Known here, by what ("records", "blocklist", ...): no server is asked. */
+  | { step: "local"; source: string }
+  /** The name has servers of its own. */
+  | { step: "zone"; group: string }
   /** The same question was under way. */
   | { step: "joined"; ageMs: number }
   | { step: "sent"; server: string; transport: "udp" | "tcp"; edns: boolean; probe: boolean }

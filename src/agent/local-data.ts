@@ -1,0 +1,52 @@
+/** Configuration → what is known of names before any server is asked. */
+import { isLinkLocal, isLoopback, parseAddress, unmapped } from "../address.ts";
+import type { LoadedConfig } from "../config.ts";
+import { foldName, parseName } from "../dns/name.ts";
+import {
+  localDefaults,
+  type LocalSettings,
+  type PrivateReverse,
+} from "../forwarder/local/settings.ts";
+import type { GroupSettings } from "../forwarder/settings.ts";
+
+/** Servers that are private themselves may be asked for private addresses; their group is called so. */
+export const PRIVATE_REVERSE_GROUP = "private reverse";
+
+/** What the pipeline is told. */
+export function localDataSettings(loaded: LoadedConfig): LocalSettings {
+  const { config } = loaded;
+  return {
+    ...localDefaults,
+    privateReverse: privateReverse(loaded),
+    domains: [config.domain, config.alt_domain].flatMap(wireName),
+  };
+}
+
+/** The servers of names without a zone that may hear of private addresses; none if those are all, or none. */
+export function privateReverseGroup(everyName: GroupSettings): GroupSettings[] {
+  const servers = everyName.servers.filter(({ address }) => isPrivate(address));
+  if (servers.length === 0 || servers.length === everyName.servers.length) return [];
+  return [{ ...everyName, name: PRIVATE_REVERSE_GROUP, servers }];
+}
+
+function privateReverse({ upstreams }: LoadedConfig): PrivateReverse {
+  const count = upstreams.filter(({ address }) => isPrivate(address)).length;
+  if (count === 0) return "local";
+  return count === upstreams.length ? "forward" : { group: PRIVATE_REVERSE_GROUP };
+}
+
+/** RFC 1918, RFC 6598, RFC 4193, loopback, link-local: of this host or its network. */
+function isPrivate(literal: string): boolean {
+  if (isLoopback(literal) || isLinkLocal(literal)) return true;
+  const parsed = parseAddress(literal.split("%", 1)[0]!);
+  if (parsed === undefined) return false;
+  const [a = 0, b = 0] = unmapped(parsed);
+  if (unmapped(parsed).length === 16) return (a & 0xfe) === 0xfc;
+  if (a === 10 || (a === 192 && b === 168)) return true;
+  return (a === 172 && (b & 0xf0) === 16) || (a === 100 && (b & 0xc0) === 64);
+}
+
+function wireName(text: string): Uint8Array[] {
+  const parsed = parseName(text);
+  return text !== "" && parsed.ok ? [foldName(parsed.value)] : [];
+}

@@ -1,0 +1,301 @@
+/**
+ * What is known of a name before any server is asked, in this order: records and hosts files, the
+ * longest rule or entry of a blocklist, special names, private reverse zones, search lists. Views come
+ * before what holds for all.
+ */
+import { covers, parseAddress, unmapped } from "../../address.ts";
+import { EDE } from "../../dns/edns.ts";
+import { CLASS_IN, RCODE, TYPE, type Rr } from "../../dns/rr.ts";
+import type { Client } from "../../ports.ts";
+import { createRuleTable, type RuleTable, type Verdict } from "../rules.ts";
+import {
+  addressRecords,
+  blockedAnswer,
+  denial,
+  denialRcode,
+  ownAnswer,
+  type Good,
+} from "./answers.ts";
+import { createRecordSet, type RecordSet } from "./records.ts";
+import { createSearchList, type SearchList } from "./search-list.ts";
+import type { LayerSettings, LocalSettings, ViewSettings } from "./settings.ts";
+import {
+  createPrivateReverse,
+  isLoopbackReverse,
+  LOCALHOST_NAME,
+  mayBeSpecial,
+  specialName,
+} from "./special.ts";
+import { hashSuffixes, type HashKey } from "./suffix-hash.ts";
+
+/** Sets of names that are not answered; the octets of the longest entry that the name is at or below, -1 for none. */
+export type Blocklist = { match(qname: Uint8Array): number };
+
+/** What changes while the settings stay: files. */
+export type LocalSources = {
+  readonly records: readonly RecordSet[];
+  readonly blocklists: readonly Blocklist[];
+};
+
+/** Which of them answered, for figures. */
+export type Source =
+  | "records"
+  | "addresses"
+  | "local zone"
+  | "blocklist"
+  | "special name"
+  | "private reverse"
+  | "search list"
+  | "domain needed";
+
+/** `chain`: a CNAME of our own, to be followed. `general`: the answer is the same for every client. */
+export type Decision = { readonly general: boolean } & (
+  | { readonly kind: "answer"; readonly source: Source; readonly answer: Good }
+  | { readonly kind: "chain"; readonly link: Rr }
+  | { readonly kind: "forward"; readonly group: string }
+);
+
+/** See createDecider. */
+export type Decider = {
+  /** Class IN only. */
+  decide(qname: Uint8Array, qtype: number, client: Client): Decision;
+  /** false: of names that do not look special there is nothing to decide. */
+  readonly isNeeded: boolean;
+  readonly searchList: SearchList | null;
+};
+
+type Layer = { readonly rules: RuleTable | null; readonly records: readonly RecordSet[] };
+type View = ViewSettings & { readonly layer: Layer };
+
+/** Denials that no option gives a TTL: as long as the forwarder keeps those of others at most. */
+const DENIAL_TTL_SECONDS = 300;
+
+/** Puts settings and files together; made anew when either changes. */
+export function createDecider(
+  settings: LocalSettings,
+  sources: LocalSources,
+  key: HashKey,
+): Decider {
+  const { ttlSeconds, views: viewSettings, localise } = settings;
+  const { blocklists } = sources;
+  const common = createLayer(settings, sources.records, key);
+  const views: View[] = viewSettings.map((view) => ({
+    ...view,
+    layer: createLayer(view, [], key),
+  }));
+  const privateZone = createPrivateReverse(key);
+  const searchList =
+    settings.searchDomains.length > 0
+      ? createSearchList(settings.searchDomains, settings.domains)
+      : null;
+  const hasRules = common.rules !== null || views.length > 0;
+
+  /** The view of the client: of several that of the longest prefix. */
+  function viewOf(client: Client): View | undefined {
+    if (views.length === 0) return undefined;
+    const parsed = parseAddress(client.address.split("%", 1)[0]!);
+    if (parsed === undefined) return undefined;
+    const address = unmapped(parsed);
+    let best: View | undefined;
+    let longest = -1;
+    for (const view of views)
+      for (const network of view.clients)
+        if (network.prefixLength > longest && covers(network, address)) {
+          best = view;
+          longest = network.prefixLength;
+        }
+    return best;
+  }
+
+  function decide(qname: Uint8Array, qtype: number, client: Client): Decision {
+    const view = viewOf(client);
+    const general = view === undefined;
+    if (view !== undefined) {
+      const found = fromRecords(view.layer.records, qname, qtype, client, false);
+      if (found !== undefined) return found;
+    }
+    const found = fromRecords(common.records, qname, qtype, client, general);
+    if (found !== undefined) return found;
+
+    const rule = hasRules
+      ? (view?.layer.rules?.find(qname, qtype) ?? common.rules?.find(qname, qtype))
+      : undefined;
+    const answer = (source: Source, answer: Good): Decision => ({
+      kind: "answer",
+      source,
+      answer,
+      general,
+    });
+    if (blocklists.length > 0) {
+      let longest = -1;
+      for (const list of blocklists) longest = Math.max(longest, list.match(qname));
+      if (longest > (rule?.octets ?? -1)) return answer("blocklist", blocked(qname, qtype));
+    }
+    const hasName = (): boolean => hasLocalName(qname, view);
+    if (rule !== undefined && rule.kind !== "forward")
+      return answer(
+        rule.kind === "addresses" ? "addresses" : "local zone",
+        ruleAnswer(rule, qname, hasName),
+      );
+    const isBare = isSingleLabel(qname);
+    // A zone of its own goes before what a name is by itself.
+    if (rule === undefined || rule.octets === 0) {
+      const own = mayBeSpecial(qname) ? bySpecial(qname, qtype) : undefined;
+      if (own !== undefined) return { ...own, general };
+    }
+    if (settings.domainNeeded && isBare && (qtype === TYPE.A || qtype === TYPE.AAAA))
+      return answer("domain needed", denial(qname, denialRcode(hasName()), ttlSeconds));
+    if (searchList !== null) {
+      const zone = searchList.deniedBy(qname);
+      if (zone !== undefined && zone.length - 1 >= (rule?.octets ?? 0)) {
+        searchList.noteDenied(zone);
+        return answer("search list", denial(zone, RCODE.NXDOMAIN, DENIAL_TTL_SECONDS));
+      }
+    }
+    return { kind: "forward", group: rule?.group ?? "", general };
+  }
+
+  function fromRecords(
+    sets: readonly RecordSet[],
+    qname: Uint8Array,
+    qtype: number,
+    client: Client,
+    general: boolean,
+  ): Decision | undefined {
+    if (sets.length === 0) return undefined;
+    hashSuffixes(qname, key);
+    let found: Rr[] = [];
+    for (const set of sets) set.find(qname, qtype, found);
+    if (found.length === 0) return undefined;
+    if (qtype !== TYPE.CNAME && qtype !== TYPE.ANY) {
+      const link = found.find(({ type }) => type === TYPE.CNAME);
+      if (link !== undefined) return { kind: "chain", link, general };
+    }
+    let isGeneral = general;
+    if (localise !== null && qtype === TYPE.A && found.length > 1) {
+      found = nearest(found, client);
+      isGeneral = false;
+    }
+    return {
+      kind: "answer",
+      source: "records",
+      answer: ownAnswer(found, RCODE.NOERROR),
+      general: isGeneral,
+    };
+  }
+
+  /** Those in the network of ours that the client is in; all if there is none (dnsmasq `localise-queries`). */
+  function nearest(records: Rr[], client: Client): Rr[] {
+    const address = parseAddress(client.address);
+    const network = address && localise?.find((each) => covers(each, unmapped(address)));
+    if (network === undefined) return records;
+    const near = records.filter(({ data }) => covers(network, data));
+    return near.length > 0 ? near : records;
+  }
+
+  function hasLocalName(qname: Uint8Array, view: View | undefined): boolean {
+    hashSuffixes(qname, key);
+    return (
+      common.records.some((set) => set.hasName(qname)) ||
+      (view?.layer.records.some((set) => set.hasName(qname)) ?? false)
+    );
+  }
+
+  function ruleAnswer(
+    rule: Exclude<Verdict, { kind: "forward" }>,
+    qname: Uint8Array,
+    hasName: () => boolean,
+  ): Good {
+    if (rule.kind === "addresses")
+      return ownAnswer(addressRecords(qname, rule.addresses, ttlSeconds), RCODE.NOERROR);
+    return denial(rule.zone, denialRcode(rule.hasData || hasName()), ttlSeconds);
+  }
+
+  function blocked(qname: Uint8Array, qtype: number): Good {
+    const error = { code: EDE.BLOCKED, text: "" };
+    switch (settings.blocklistAnswer) {
+      case "refused":
+        return blockedAnswer(ownAnswer([], RCODE.REFUSED), error);
+      case "null": {
+        const octets = qtype === TYPE.A ? 4 : qtype === TYPE.AAAA ? 16 : 0;
+        const records = addressRecords(qname, [new Uint8Array(octets)], ttlSeconds);
+        return octets === 0
+          ? blockedAnswer(denial(qname, RCODE.NOERROR, ttlSeconds), error)
+          : blockedAnswer(ownAnswer(records, RCODE.NOERROR), error);
+      }
+      case "nxdomain":
+        return blockedAnswer(denial(qname, RCODE.NXDOMAIN, ttlSeconds), error);
+    }
+  }
+
+  function bySpecial(qname: Uint8Array, qtype: number): Decision | undefined {
+    const own = (source: Source, answer: Good): Decision => ({
+      kind: "answer",
+      source,
+      answer,
+      general: true,
+    });
+    if (settings.specialNames) {
+      const kind = specialName(qname);
+      if (kind !== undefined) return own("special name", specialAnswer(qname, qtype, kind));
+      if (qtype === TYPE.PTR && isLoopbackReverse(qname)) {
+        const data = LOCALHOST_NAME;
+        const record = { owner: qname, type: TYPE.PTR, class: CLASS_IN, ttl: ttlSeconds, data };
+        return own("special name", ownAnswer([record], RCODE.NOERROR));
+      }
+    }
+    const { privateReverse } = settings;
+    if (privateReverse === "forward") return undefined;
+    const at = privateZone(qname);
+    if (at < 0) return undefined;
+    if (privateReverse !== "local")
+      return { kind: "forward", group: privateReverse.group, general: true };
+    const zone = qname.subarray(at);
+    const rcode = at === 0 ? RCODE.NOERROR : RCODE.NXDOMAIN;
+    return own("private reverse", denial(zone, rcode, DENIAL_TTL_SECONDS));
+  }
+
+  function specialAnswer(qname: Uint8Array, qtype: number, kind: "loopback" | "none"): Good {
+    const zone = lastLabel(qname);
+    if (kind === "none") return denial(zone, RCODE.NXDOMAIN, DENIAL_TTL_SECONDS);
+    const addresses = [Uint8Array.of(127, 0, 0, 1), loopback6].filter(
+      ({ length }) => qtype === TYPE.ANY || qtype === (length === 4 ? TYPE.A : TYPE.AAAA),
+    );
+    if (addresses.length === 0) return denial(zone, RCODE.NOERROR, DENIAL_TTL_SECONDS);
+    return ownAnswer(addressRecords(qname, addresses, ttlSeconds), RCODE.NOERROR);
+  }
+
+  return {
+    decide,
+    searchList,
+    isNeeded:
+      hasRules ||
+      common.records.length > 0 ||
+      blocklists.length > 0 ||
+      settings.domainNeeded ||
+      searchList !== null,
+  };
+}
+
+const loopback6 = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1);
+
+function createLayer(
+  { rules, records }: LayerSettings,
+  more: readonly RecordSet[],
+  key: HashKey,
+): Layer {
+  return {
+    rules: rules.length > 0 ? createRuleTable(rules, key) : null,
+    records: [...(records.length > 0 ? [createRecordSet(records, key)] : []), ...more],
+  };
+}
+
+function isSingleLabel(qname: Uint8Array): boolean {
+  return qname[0]! > 0 && qname[qname[0]! + 1] === 0;
+}
+
+function lastLabel(name: Uint8Array): Uint8Array {
+  let at = 0;
+  while (at + name[at]! + 1 < name.length - 1) at += name[at]! + 1;
+  return name.subarray(at);
+}

@@ -1,0 +1,57 @@
+/** What is said about names before any server is asked. The configuration layer maps its keys to these records. */
+import type { Network } from "../../address.ts";
+import type { Rule } from "../rules.ts";
+import type { LocalRecord } from "./records.ts";
+
+/** Rules and records that belong together: those of all clients, or of one view. */
+export type LayerSettings = {
+  readonly rules: readonly Rule[];
+  readonly records: readonly LocalRecord[];
+};
+
+/** Clients with rules and records of their own, in front of those of all. */
+export type ViewSettings = LayerSettings & {
+  readonly name: string;
+  readonly clients: readonly Network[];
+};
+
+/**
+ * Reverse zones of private addresses (RFC 6303) that nothing else is known of. `forward`: asked like any
+ * other name. `local`: answered here. A group: asked of these servers, which are private themselves.
+ */
+export type PrivateReverse = "forward" | "local" | { readonly group: string };
+
+export type LocalSettings = LayerSettings & {
+  readonly views: readonly ViewSettings[];
+  /** RFC 6761 and RFC 7686: localhost, invalid, onion. */
+  readonly specialNames: boolean;
+  readonly privateReverse: PrivateReverse;
+  /** A and AAAA of names of one label are not forwarded. */
+  readonly domainNeeded: boolean;
+  /** `*.com.<one of these>` is not forwarded, and their misses are counted. Wire names in lower case. */
+  readonly searchDomains: readonly Uint8Array[];
+  /** Our own domains, which the catalog answers for; and names below them that others are asked for. */
+  readonly domains: readonly Uint8Array[];
+  readonly elsewhere: readonly Uint8Array[];
+  /** Of records of our own that say nothing else (dnsmasq `local-ttl`). */
+  readonly ttlSeconds: number;
+  readonly blocklistAnswer: "nxdomain" | "null" | "refused";
+  /** Addresses in the client's network come alone, if a name has any there. Networks of this host's interfaces. */
+  readonly localise: readonly Network[] | null;
+};
+
+/** Nothing is known of any name. */
+export const localDefaults: LocalSettings = {
+  rules: [],
+  records: [],
+  views: [],
+  specialNames: true,
+  privateReverse: "local",
+  domainNeeded: false,
+  searchDomains: [],
+  domains: [],
+  elsewhere: [],
+  ttlSeconds: 0,
+  blocklistAnswer: "nxdomain",
+  localise: null,
+};

@@ -1,0 +1,271 @@
+/**
+ * The way of a question that is not for the catalog: what is known here of the name, else the group of
+ * servers that its rule names, then what is to be done with their answers. CNAMEs that lead into other
+ * zones are followed there, so that no server speaks for names of another one's.
+ */
+import type { Forward, ForwardAnswer, ForwardRequest } from "../dns/answer.ts";
+import { EDE } from "../dns/edns.ts";
+import { equalNames, isWithin } from "../dns/name.ts";
+import { CLASS_IN, RCODE, TYPE, type Rr } from "../dns/rr.ts";
+import type { Random } from "../ports.ts";
+import type { Forwarder } from "./forward.ts";
+import { ownAnswer, type Good } from "./local/answers.ts";
+import {
+  createDecider,
+  type Decider,
+  type Decision,
+  type LocalSources,
+  type Source,
+} from "./local/decide.ts";
+import type { SearchCounts } from "./local/search-list.ts";
+import type { LocalSettings } from "./local/settings.ts";
+import { mayBeSpecial } from "./local/special.ts";
+
+/** CNAMEs that are followed for one question, and questions that may come of it; beyond, SERVFAIL. */
+const MAX_LINKS = 10;
+
+/** Puts something around the asking of servers: changes their answers, or answers instead of them. */
+export type Wrap = (ask: Forward) => Forward;
+
+export type PipelineDeps = {
+  forwarder: Pick<Forwarder, "forwardTo">;
+  settings: LocalSettings;
+  /** null: the servers' answers are taken as they are. */
+  filter: Wrap | null;
+  random: Random;
+};
+
+/** Counts since the start. */
+export type PipelineStats = {
+  /** Answered here, by what answered; those that workers answer are not counted. */
+  answers: Readonly<Record<Source, number>>;
+  /** Chains that went on in another zone. */
+  followed: number;
+  /** Ended with SERVFAIL: a loop of CNAMEs, or too many. */
+  brokenChains: number;
+  searchLists: readonly SearchCounts[];
+  /** Names of records, hosts files and leases. */
+  names: number;
+};
+
+export type Pipeline = {
+  /** As those of Forwarder, for clients and for host names of the catalog. */
+  forward: Forward;
+  forwardFirstReply: Forward;
+  reload(settings: LocalSettings, filter: Wrap | null): void;
+  /** Files have changed. What workers serve is for the caller to withdraw. */
+  replace(sources: LocalSources): void;
+  stats(): PipelineStats;
+};
+
+export function createPipeline(deps: PipelineDeps): Pipeline {
+  const { forwarder, random } = deps;
+  const key = { low: random.uint32(), high: random.uint32() };
+  let { settings, filter } = deps;
+  let sources: LocalSources = { records: [], blocklists: [] };
+  let decider = createDecider(settings, sources, key);
+  const answers: Record<Source, number> = {
+    records: 0,
+    addresses: 0,
+    "local zone": 0,
+    blocklist: 0,
+    "special name": 0,
+    "private reverse": 0,
+    "search list": 0,
+    "domain needed": 0,
+  };
+  const counts = { followed: 0, brokenChains: 0 };
+
+  /** One way per group, made when it is first used; anew after a reload. */
+  let ways = new Map<string, { usual: Forward; firstReply: Forward }>();
+  let usual = wayTo("");
+
+  function wayTo(group: string): { usual: Forward; firstReply: Forward } {
+    const known = ways.get(group);
+    if (known !== undefined) return known;
+    const ask =
+      (firstReplyFinal: boolean): Forward =>
+      (request, done) =>
+        forwarder.forwardTo(group, request, done, firstReplyFinal);
+    const wrap: Wrap = filter ?? ((plain) => plain);
+    const way = { usual: wrap(ask(false)), firstReply: wrap(ask(true)) };
+    ways.set(group, way);
+    return way;
+  }
+
+  function accept(
+    request: ForwardRequest,
+    done: (answer: ForwardAnswer) => void,
+    firstReplyFinal: boolean,
+  ): void {
+    const isDecided =
+      (decider.isNeeded || mayBeSpecial(request.qname)) && request.qclass === CLASS_IN;
+    if (isDecided)
+      follow({ request, done, firstReplyFinal, decider, links: [], asked: 0, general: true });
+    else if (firstReplyFinal) usual.firstReply(request, done);
+    else usual.usual(request, done);
+  }
+
+  /** A question, and the CNAMEs that have led away from its name so far. */
+  type Work = {
+    readonly request: ForwardRequest;
+    readonly done: (answer: ForwardAnswer) => void;
+    readonly firstReplyFinal: boolean;
+    /** The same to the end, whatever is reloaded meanwhile. */
+    readonly decider: Decider;
+    readonly links: Rr[];
+    asked: number;
+    general: boolean;
+  };
+
+  /** Goes on at the name that the links lead to. */
+  function follow(work: Work): void {
+    const { request, links } = work;
+    for (;;) {
+      const name = nameOf(work);
+      if (links.length > 0 && isOurs(name)) {
+        // The resolver asks the catalog for it.
+        finish(work, ownAnswer([], RCODE.NOERROR));
+        return;
+      }
+      const found = work.decider.decide(name, request.qtype, request.client);
+      work.general &&= found.general;
+      if (found.kind === "chain") {
+        if (!addLinks(work, [found.link])) return;
+        continue;
+      }
+      if (found.kind === "answer") {
+        answers[found.source]++;
+        request.trace?.add({ step: "local", source: found.source });
+        finish(work, found.answer);
+      } else ask(work, found);
+      return;
+    }
+  }
+
+  function ask(work: Work, { group }: Extract<Decision, { kind: "forward" }>): void {
+    const { request, firstReplyFinal } = work;
+    const name = nameOf(work);
+    const asking = work.links.length === 0 ? request : { ...request, qname: name };
+    if (++work.asked > MAX_LINKS) {
+      broken(work);
+      return;
+    }
+    if (group !== "") request.trace?.add({ step: "zone", group });
+    const way = group === "" ? usual : wayTo(group);
+    const forward = firstReplyFinal ? way.firstReply : way.usual;
+    forward(asking, (answer) => {
+      if (!answer.ok) {
+        work.done(answer);
+        return;
+      }
+      if (answer.rcode === RCODE.NXDOMAIN) work.decider.searchList?.noteMissed(name);
+      const crossing = crossesOver(work, name, group, answer.answers);
+      if (crossing === undefined) finish(work, answer);
+      else if (addLinks(work, crossing)) {
+        counts.followed++;
+        follow(work);
+      }
+    });
+  }
+
+  /** Links of a server's answer up to the one that leads to where something else holds; undefined if none does. */
+  function crossesOver(
+    { decider: deciding, request: { qtype, client } }: Work,
+    qname: Uint8Array,
+    group: string,
+    records: readonly Rr[],
+  ): Rr[] | undefined {
+    if (!deciding.isNeeded || qtype === TYPE.CNAME || qtype === TYPE.ANY) return undefined;
+    if (!records.some(({ type }) => type === TYPE.CNAME)) return undefined;
+    const links: Rr[] = [];
+    let name = qname;
+    while (links.length <= records.length) {
+      const at = name;
+      const link = records.find((rr) => rr.type === TYPE.CNAME && equalNames(rr.owner, at));
+      if (link === undefined || isOurs(link.data)) return undefined;
+      links.push(link);
+      name = link.data;
+      const found = deciding.decide(name, qtype, client);
+      if (found.kind !== "forward" || found.group !== group) return links;
+    }
+    return undefined;
+  }
+
+  /** false: the chain is a loop, or too long, and the question is answered. */
+  function addLinks(work: Work, added: readonly Rr[]): boolean {
+    const { links, request } = work;
+    for (const link of added) {
+      const isLoop =
+        equalNames(link.data, request.qname) ||
+        links.some(({ data }) => equalNames(data, link.data));
+      if (isLoop || links.length >= MAX_LINKS) {
+        broken(work);
+        return false;
+      }
+      links.push(link);
+    }
+    return true;
+  }
+
+  function broken({ done }: Work): void {
+    counts.brokenChains++;
+    const error = { code: EDE.OTHER, text: "the chain of CNAMEs is a loop or too long" };
+    done({ ok: false, reason: "failed", ede: [error] });
+  }
+
+  function nameOf({ request, links }: Work): Uint8Array {
+    return links.at(-1)?.data ?? request.qname;
+  }
+
+  function finish(work: Work, answer: Good): void {
+    const { links, done, general } = work;
+    // What one view is told is nothing for the clients of another.
+    const kept = general && decider === work.decider;
+    if (links.length === 0) {
+      done(kept ? answer : { ...answer, cacheableSeconds: 0, constant: false });
+      return;
+    }
+    done({
+      ...answer,
+      aa: answer.aa && answer.constant === true,
+      ad: false,
+      answers: [...links, ...answer.answers],
+      cacheableSeconds: 0,
+      constant: kept && answer.constant === true,
+    });
+  }
+
+  function isOurs(name: Uint8Array): boolean {
+    const { domains, elsewhere } = settings;
+    return (
+      domains.some((domain) => isWithin(name, domain)) &&
+      !elsewhere.some((zone) => isWithin(name, zone))
+    );
+  }
+
+  return {
+    forward: (request, done) => accept(request, done, false),
+    forwardFirstReply: (request, done) => accept(request, done, true),
+    reload(nextSettings, nextFilter) {
+      settings = nextSettings;
+      filter = nextFilter;
+      ways = new Map();
+      usual = wayTo("");
+      decider = createDecider(settings, sources, key);
+    },
+    replace(next) {
+      sources = next;
+      decider = createDecider(settings, sources, key);
+    },
+    stats: () => ({
+      answers: { ...answers },
+      ...counts,
+      searchLists: decider.searchList?.counts ?? [],
+      names: sources.records.reduce(
+        (sum, { nameCount }) => sum + nameCount,
+        settings.records.length,
+      ),
+    }),
+  };
+}
