@@ -138,6 +138,29 @@ export function covers({ octets, prefixLength }: Network, address: Uint8Array): 
   return true;
 }
 
+/**
+ * The address as four words in memory order, IPv4 as ::ffff:a.b.c.d; false for what is no IP literal (a zone
+ * does not count).
+ */
+export function readSourceText(address: string, source: Int32Array): boolean {
+  const octets = parseAddress(address.split("%", 1)[0]!);
+  if (octets === undefined) return false;
+  const all = mapped(octets);
+  for (let i = 0; i < 4; i++)
+    source[i] =
+      all[4 * i]! | (all[4 * i + 1]! << 8) | (all[4 * i + 2]! << 16) | (all[4 * i + 3]! << 24);
+  return true;
+}
+
+/** All 16 octets of an address, IPv4 as ::ffff:a.b.c.d. */
+export function mapped(octets: Uint8Array): Uint8Array {
+  if (octets.length === 16) return octets;
+  const all = new Uint8Array(16);
+  all.set([0xff, 0xff], 10);
+  all.set(octets, 12);
+  return all;
+}
+
 /** Whether an IP literal is of this machine alone: 127.0.0.0/8, ::1, also in mapped form. */
 export function isLoopback(literal: string): boolean {
   const octets = parseAddress(literal);

@@ -10,6 +10,7 @@ import { openCatalogLog } from "./agent/catalog-log.ts";
 import { createConfiguration } from "./agent/configuration.ts";
 import { startCoordinates, type CoordinateUpdates } from "./agent/coordinate-updates.ts";
 import { startDns } from "./agent/dns.ts";
+import { createDnsAccess } from "./agent/dns-access.ts";
 import { createDnsInspection } from "./agent/dns-inspection.ts";
 import { createExternal, type External } from "./agent/external.ts";
 import { createForwarding } from "./agent/forwarding.ts";
@@ -144,7 +145,10 @@ async function build(
   const forwarding = createForwarding(loaded, platform, log);
   closers.push(forwarding.close);
   const { forwarder, pipeline } = forwarding;
-  const dns = await startDns({ loaded, platform, log, catalog: reader, acl, engine, pipeline });
+  const access = createDnsAccess(loaded, { clock, timers, random, log });
+  closers.push(access.stop);
+  const catalog = reader;
+  const dns = await startDns({ loaded, platform, log, catalog, acl, engine, pipeline, access });
   closers.push(dns.close);
   parts.resolver = dns.resolver;
 
@@ -202,6 +206,7 @@ async function build(
     stop: stopFollowing,
   } = configuration.follow({
     changed(next) {
+      access.reload(next);
       dns.resolver.reload(dnsSettings(next));
       forwarding.reload(next);
       httpNow = httpSettings(next, hostname);

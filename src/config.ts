@@ -11,6 +11,7 @@ import { resolveAddresses, type Addresses } from "./config/addresses.ts";
 import type { AgentTls } from "./cluster/checks/dial/driver.ts";
 import type { ExternalEntry } from "./cluster/external/declared.ts";
 import { parseExternalServices } from "./config/external-services.ts";
+import { readAccess, type LoadedAccess } from "./config/forwarder/access.ts";
 import { readFilter, type LoadedFilter } from "./config/forwarder/filter.ts";
 import { withDnsmasq } from "./config/dnsmasq/layer.ts";
 import { parseConfigText, readConfigPath, readText, type Format } from "./config/files.ts";
@@ -63,6 +64,8 @@ export type LoadedConfig = {
   readonly upstreamAuthorities: readonly string[];
   /** What is changed in answers of upstream servers. */
   readonly filter: LoadedFilter;
+  /** Who may ask, how much, and with what. */
+  readonly access: LoadedAccess;
   /** Services (with their checks) and checks of configuration files, in the order of loading. */
   readonly services: readonly ServiceDefinition[];
   readonly checks: readonly CheckDefinition[];
@@ -114,6 +117,8 @@ export async function loadConfig(
   const watches = parseWatches(merged.watches);
   const { filter, errors: filterErrors } = readFilter(config);
   errors.push(...filterErrors);
+  const { access, errors: accessErrors } = readAccess(config);
+  errors.push(...accessErrors);
   merged.errors.push(...external.errors, ...watches.errors);
   warnings.push(...watches.warnings);
   const all = () =>
@@ -135,6 +140,7 @@ export async function loadConfig(
       upstreams: Object.freeze(upstreams),
       upstreamAuthorities: authorities.value,
       filter: Object.freeze(filter),
+      access: Object.freeze(access),
       services: Object.freeze(services),
       checks: Object.freeze(checks),
       external: Object.freeze(external.entries),

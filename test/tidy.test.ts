@@ -44,9 +44,18 @@ const shared = [
 ];
 
 /** What a worker runs per packet: imports nothing but its kind, contracts and base. */
-const hot = ["wire", "table", "misses", "cells", "respond", "worker"].map(
-  (name) => `dns/${name}.ts`,
-);
+const hot = [
+  "wire",
+  "table",
+  "misses",
+  "cells",
+  "respond",
+  "worker",
+  "gate",
+  "gate-respond",
+  "rate",
+  "cookie",
+].map((name) => `dns/${name}.ts`);
 
 /** Folders whose files know no clock, no socket and no file, except those called driver.ts. */
 const pure = ["cluster", "dns", "forwarder"];

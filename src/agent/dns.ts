@@ -10,6 +10,7 @@ import { createResolver, type Resolver } from "../dns/resolve.ts";
 import { startOnSamePorts } from "../dns/same-ports.ts";
 import type { Pipeline } from "../forwarder/pipeline.ts";
 import type { Log } from "../ports.ts";
+import type { DnsAccess } from "./dns-access.ts";
 import { dnsSettings } from "./settings.ts";
 import type { Platform } from "./start.ts";
 
@@ -30,8 +31,9 @@ export async function startDns(deps: {
   acl: Acl;
   engine: Pick<Engine, "leadership">;
   pipeline: Pick<Pipeline, "forward" | "forwardFirstReply">;
+  access: DnsAccess;
 }): Promise<Dns> {
-  const { loaded, platform, log, catalog, acl, engine, pipeline } = deps;
+  const { loaded, platform, log, catalog, acl, engine, pipeline, access } = deps;
   const { config, addresses } = loaded;
   const { clock, timers, random } = platform;
   const workerCount = config.workers || Math.max(1, Math.floor(platform.processorCount / 2));
@@ -46,10 +48,12 @@ export async function startDns(deps: {
         workerCount,
         tableOctets: config.answer_table_size,
         batchedSystemCalls: config.batched_system_calls,
+        gate: access.gate.memory,
         resolve,
         log,
       }),
-    tcp: (listen) => startTcpFront({ listen, resolve, clock, timers, log }),
+    tcp: (listen) =>
+      startTcpFront({ listen, isAnswered: access.gate.isAnswered, resolve, clock, timers, log }),
   });
   resolver = createResolver({
     settings: dnsSettings(loaded),
@@ -60,10 +64,12 @@ export async function startDns(deps: {
     table: udp.table,
     clock: udp.clock,
     timers,
+    gate: access.gate,
     wallMs: () => clock.wallMs(),
     random: () => random.uint32(),
     freshness: () => ({ leader: engine.leadership().self, ageMs: 0 }),
   });
+  access.watchRefusals(() => udp.counters().prohibited);
   return {
     resolver,
     udp,

@@ -1,3 +1,4 @@
+import { accessOptions } from "./forwarder/access.ts";
 import { forwarderOptions } from "./forwarder/options.ts";
 import { row, type Kinds, type More, type Option } from "./kinds.ts";
 import { withoutEffect } from "./without-effect.ts";
@@ -387,6 +388,7 @@ const used = {
   }),
   batched_system_calls: row("boolean", true, "recvmmsg and sendmmsg where the system has them."),
   ...forwarderOptions,
+  ...accessOptions,
 } as const satisfies Record<string, Option>;
 
 function secret(doc: string, more: More = {}): Option<"text"> {

@@ -27,9 +27,18 @@ export const COUNTER_IGNORED = COUNTER_TABLE_HITS + 3;
 export const COUNTER_BATCHES = COUNTER_TABLE_HITS + 4;
 const DURATION_SUM = COUNTER_TABLE_HITS + 5;
 const DURATIONS = COUNTER_TABLE_HITS + 6;
+/**
+ * Cells of the gate: refused for who they are; too many, without reply, with TC, with BADCOOKIE; questions
+ * with a server cookie of ours.
+ */
+export const COUNTER_PROHIBITED = DURATIONS + DURATION_BOUNDS_SECONDS.length + 1;
+export const COUNTER_RATE_DROPPED = COUNTER_PROHIBITED + 1;
+export const COUNTER_RATE_SLIPPED = COUNTER_PROHIBITED + 2;
+export const COUNTER_BAD_COOKIES = COUNTER_PROHIBITED + 3;
+export const COUNTER_GOOD_COOKIES = COUNTER_PROHIBITED + 4;
 
 /** Cells of one thread's block: a multiple of a cache line. */
-export const COUNTER_CELLS = 64;
+export const COUNTER_CELLS = 72;
 
 /** QTYPE (to 255) → cell. */
 const requestCell = new Uint8Array(256).fill(OTHER);
@@ -75,6 +84,11 @@ export function sumCounters(
     ignored: sum(COUNTER_IGNORED),
     workerRestarts,
     batches: sum(COUNTER_BATCHES),
+    prohibited: sum(COUNTER_PROHIBITED),
+    rateDropped: sum(COUNTER_RATE_DROPPED),
+    rateSlipped: sum(COUNTER_RATE_SLIPPED),
+    badCookies: sum(COUNTER_BAD_COOKIES),
+    goodCookies: sum(COUNTER_GOOD_COOKIES),
     durations: {
       boundsSeconds: DURATION_BOUNDS_SECONDS,
       counts: [...DURATION_BOUNDS_SECONDS, Infinity].map((_, i) => sum(DURATIONS + i)),

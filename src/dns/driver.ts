@@ -63,6 +63,8 @@ export type TcpCounters = {
     evicted: number;
     /** No room and nobody idle. */
     refused: number;
+    /** Of somebody who may not ask. */
+    prohibited: number;
   };
 };
 
@@ -70,6 +72,8 @@ export type TcpCounters = {
 export type TcpFrontOptions = {
   /** IP literals. Port 0: any. */
   listen: readonly SocketAddress[];
+  /** Whether a client of this address (an IP literal) may ask; absent: everybody may. */
+  isAnswered?: (address: string) => boolean;
   resolve: Resolve;
   clock: Clock;
   timers: Timers;
@@ -119,7 +123,7 @@ export async function startTcpFront(
     connections: 0,
     accepted: 0,
     questions: 0,
-    closed: { firstByte: 0, message: 0, idle: 0, write: 0, evicted: 0, refused: 0 },
+    closed: { firstByte: 0, message: 0, idle: 0, write: 0, evicted: 0, refused: 0, prohibited: 0 },
   };
   let sweeping: Cancel | undefined;
   let closing = false;
@@ -127,6 +131,12 @@ export async function startTcpFront(
   function accept(socket: Socket): void {
     counters.accepted++;
     const { address, source } = readSource(socket.remoteAddress ?? "");
+    if (options.isAnswered?.(address) === false) {
+      counters.closed.prohibited++;
+      socket.on("error", ignore);
+      socket.destroy();
+      return;
+    }
     const own = bySource.get(source);
     const isFull =
       own !== undefined && own.size >= maxPerSource

@@ -1,5 +1,6 @@
 /** The OPT of our own replies (RFC 6891, RFC 7871, RFC 8914). */
 import type { ExtendedError } from "./answer.ts";
+import { OPTION_COOKIE } from "./cookie.ts";
 import type { Opt } from "./message.ts";
 import type { Request, Subnet } from "./request.ts";
 
@@ -7,17 +8,18 @@ const NO_OPTIONS = new Uint8Array(0);
 
 /**
  * OPT of a reply, null if the request had none: payload as asked, version 0, DO clear. Of all options
- * only the client subnet is echoed; its scope is the source prefix if the answer `dependsOnClient`,
- * else 0.
+ * the client subnet is echoed; its scope is the source prefix if the answer `dependsOnClient`, else 0;
+ * and the reply's own cookie is sent.
  */
 export function replyOpt(
-  { opt, subnet }: Request,
+  { opt, subnet, cookie }: Request,
   dependsOnClient: boolean,
   flags = 0,
   extendedRcode = 0,
 ): Opt | null {
   if (opt === null) return null;
-  const options = subnet === null ? NO_OPTIONS : encodeSubnet(subnet, dependsOnClient);
+  let options = subnet === null ? NO_OPTIONS : encodeSubnet(subnet, dependsOnClient);
+  if (cookie !== null) options = withCookie(options, cookie);
   return { payload: opt.payload, extendedRcode, version: 0, flags, options };
 }
 
@@ -56,6 +58,11 @@ export function withErrors(options: Uint8Array, errors: readonly ExtendedError[]
     }
   }
   return Uint8Array.from(octets);
+}
+
+/** The options with a COOKIE behind them (RFC 7873 section 4). */
+export function withCookie(options: Uint8Array, cookie: Uint8Array): Uint8Array {
+  return Uint8Array.from([...options, 0, OPTION_COOKIE, 0, cookie.length, ...cookie]);
 }
 
 function encodeSubnet({ family, source, address }: Subnet, dependsOnClient: boolean): Uint8Array {

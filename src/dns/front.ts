@@ -12,6 +12,8 @@ export type DnsFrontOptions = {
   tableOctets: number;
   /** false: portable path without bun:ffi (same behaviour, slower). */
   batchedSystemCalls: boolean;
+  /** Shared memory that says who may ask (gate.ts). */
+  gate: SharedArrayBuffer;
   /** Asked for what the table does not hold; runs on the main thread. */
   resolve: Resolve;
   log: Log;
@@ -31,6 +33,14 @@ export type DnsFrontCounters = {
   ignored: number;
   workerRestarts: number;
   batches: number;
+  /** Refused because of who asked. */
+  prohibited: number;
+  /** Answers withheld because the client had too many: nothing sent, TC sent, BADCOOKIE sent. */
+  rateDropped: number;
+  rateSlipped: number;
+  badCookies: number;
+  /** Questions with a server cookie of ours, which no rate holds up. */
+  goodCookies: number;
   /** Replies whose time from receive to send fell into the bucket; upper bounds in seconds beside it. */
   durations: { boundsSeconds: readonly number[]; counts: readonly number[]; sumSeconds: number };
 };

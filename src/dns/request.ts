@@ -24,6 +24,8 @@ export type Request = {
   opt: Opt | null;
   /** Client subnet (RFC 7871) out of the OPT. */
   subnet: Subnet | null;
+  /** Data of the COOKIE option that the reply carries (RFC 7873). */
+  cookie: Uint8Array | null;
   ad: boolean;
   /** DO or AD or CD: wants more than a cached answer can tell. */
   wantsSecurity: boolean;
@@ -48,7 +50,8 @@ export type BadRequest = {
     | "name"
     | "cut"
     | "opt"
-    | "subnet";
+    | "subnet"
+    | "cookie";
 };
 
 const NOTHING = new Uint8Array(0);
@@ -82,6 +85,7 @@ export function parseRequest(query: Uint8Array): Request | BadRequest {
     qclass: readUint16(query, end + 2),
     opt: null,
     subnet: null,
+    cookie: null,
     ad: (word & FLAG.AD) !== 0,
     wantsSecurity: (word & (FLAG.AD | FLAG.CD)) !== 0,
   };

@@ -137,7 +137,8 @@ export function respond(
   return octets;
 }
 
-function serve(r: Responder, start: number, out: number, nowMs: number): number {
+/** The table's part, for a query that was scanned and found PLAIN: octets of the reply, or MISS. */
+export function serve(r: Responder, start: number, out: number, nowMs: number): number {
   const { table, scan, folded } = r;
   const { words, slotBase, slotMask, arenaBase } = table;
   const qname = (start + HEADER_OCTETS) >> 2;
@@ -304,7 +305,7 @@ function countDown(
 }
 
 /** An integer from 0 to `bound` - 1; the bias of at most bound / 2^32 is far below notice. */
-function draw(random: Int32Array, bound: number): number {
+export function draw(random: Int32Array, bound: number): number {
   let t = random[3]!;
   const s = random[0]!;
   random[3] = random[2]!;

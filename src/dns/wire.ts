@@ -23,6 +23,8 @@ const TYPE_OPT = 41;
 const TYPE_IXFR = 251;
 const TYPE_AXFR = 252;
 const OPTION_CLIENT_SUBNET = 8;
+/** What SERVFAIL is (RFC 1035 section 4.1.1). */
+export const RCODE_SERVFAIL = 2;
 const QNAME_OCTETS_MAX = 255;
 const LABEL_OCTETS_MAX = 63;
 
@@ -210,22 +212,24 @@ export function appendOpt(
 }
 
 /**
- * SERVFAIL for the query at `start` into `output` at `out`: id, opcode, RD, the question if it could be
- * read, OPT if there was one. Returns its octets.
+ * A reply without records to the query at `start` into `output` at `out`: id, opcode, RD, the question if it
+ * could be read, OPT if there was one. `truncated`: TC is set. Returns its octets.
  */
-export function writeServfail(
+export function writeEmpty(
   input: Uint8Array,
   start: number,
   scan: Scan,
   output: Uint8Array,
   out: number,
+  rcode: number,
+  truncated: boolean,
 ): number {
   const questionEnd = scan.questionEnd;
   for (let i = HEADER_OCTETS; i < questionEnd; i++) output[out + i] = input[start + i]!;
   output[out] = input[start]!;
   output[out + 1] = input[start + 1]!;
-  output[out + 2] = 0x80 | (input[start + 2]! & 0x79);
-  output[out + 3] = 2;
+  output[out + 2] = 0x80 | (input[start + 2]! & 0x79) | (truncated ? 0x02 : 0);
+  output[out + 3] = rcode;
   for (let i = 4; i < HEADER_OCTETS; i++) output[out + i] = 0;
   if (questionEnd > HEADER_OCTETS) output[out + 5] = 1;
   if (!scan.hasOpt) return questionEnd;

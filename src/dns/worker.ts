@@ -2,8 +2,10 @@
 import { COUNTER_BATCHES, COUNTER_MISSES_DROPPED, countDurations, countResponse } from "./cells.ts";
 import type { SharedClock } from "./answer.ts";
 import { commitMiss, type MissRing, storeMiss } from "./misses.ts";
+import { type Gate, LOOKS_AT_LOOPBACK } from "./gate.ts";
+import { respondAtGate } from "./gate-respond.ts";
 import { MISS, REPLY_ROOM_OCTETS, type Responder, respond } from "./respond.ts";
-import { writeServfail } from "./wire.ts";
+import { RCODE_SERVFAIL, writeEmpty } from "./wire.ts";
 
 /** Place of one query in the input; what is longer arrives cut, so as malformed. */
 export const INPUT_SLOT_OCTETS = 2048;
@@ -18,6 +20,10 @@ export type DatagramBatch = {
   receive(): number;
   /** Octets of datagram i. */
   length(i: number): number;
+  /** Was datagram i sent from 127.0.0.0/8 or ::1? */
+  isLoopback(i: number): boolean;
+  /** Writes the sender's address, four words as in a packet, IPv4 as ::ffff:a.b.c.d. */
+  readSource(i: number, source: Int32Array): void;
   /** Queues octets of the output as reply to datagram i. */
   reply(i: number, out: number, octets: number): void;
   /** Writes RETURN_WORDS words about the sender of datagram i. */
@@ -29,8 +35,11 @@ export type DatagramBatch = {
 /** What a worker thread holds while it serves. */
 export type Serving = {
   responder: Responder;
+  gate: Gate;
   misses: MissRing;
   clock: SharedClock;
+  /** Seconds since 1970. */
+  wallSeconds(): number;
   /** Tells the main thread that there are misses. */
   ring(): void;
 };
@@ -39,7 +48,7 @@ export type Serving = {
 export function serveBatch(serving: Serving, batch: DatagramBatch): number {
   const count = batch.receive();
   if (count === 0) return 0;
-  const { responder, clock } = serving;
+  const { responder, gate, clock } = serving;
   const { counters } = responder;
   const nowMs = clock();
   let out = 0;
@@ -51,7 +60,14 @@ export function serveBatch(serving: Serving, batch: DatagramBatch): number {
       out = 0;
     }
     const start = i * INPUT_SLOT_OCTETS;
-    let octets = respond(responder, start, batch.length(i), out, nowMs);
+    const length = batch.length(i);
+    let octets: number;
+    if (batch.isLoopback(i) && gate.words[LOOKS_AT_LOOPBACK] === 0)
+      octets = respond(responder, start, length, out, nowMs);
+    else {
+      batch.readSource(i, gate.source);
+      octets = respondAtGate(responder, gate, start, length, out, nowMs, serving.wallSeconds());
+    }
     if (octets === MISS) {
       if (handOver(serving, batch, i, nowMs)) {
         handedOver++;
@@ -59,8 +75,8 @@ export function serveBatch(serving: Serving, batch: DatagramBatch): number {
       }
       counters[COUNTER_MISSES_DROPPED]!++;
       const { input, scan, output } = responder;
-      octets = writeServfail(input, start, scan, output, out);
-      countResponse(counters, 2);
+      octets = writeEmpty(input, start, scan, output, out, RCODE_SERVFAIL, false);
+      countResponse(counters, RCODE_SERVFAIL);
     }
     if (octets === 0) continue;
     batch.reply(i, out, octets);

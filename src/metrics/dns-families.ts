@@ -87,6 +87,27 @@ export const dnsFamilies: readonly Family[] = [
     "Questions given up because the queue to the main thread was full.",
     ({ dns }) => dns().missesDropped,
   ),
+  counter(
+    "waypost_dns_prohibited_total",
+    "Questions over UDP refused because of who asked.",
+    ({ dns }) => dns().prohibited,
+  ),
+  {
+    name: "waypost_dns_rate_limited_total",
+    help: "Answers withheld from clients that had too many; instead: nothing (drop), TC (slip), a cookie (badcookie).",
+    labels: ["sent"],
+    type: "counter",
+    read: ({ dns }) => {
+      const { rateDropped, rateSlipped, badCookies } = dns();
+      const sent = { drop: rateDropped, slip: rateSlipped, badcookie: badCookies };
+      return Object.entries(sent).map(([what, value]) => ({ labels: { sent: what }, value }));
+    },
+  },
+  counter(
+    "waypost_dns_cookies_total",
+    "Questions over UDP with a server cookie of this process.",
+    ({ dns }) => dns().goodCookies,
+  ),
   {
     name: "waypost_dns_malformed_total",
     help: "Messages that hold no question we could answer, by what is wrong with them.",
@@ -128,12 +149,12 @@ export const dnsFamilies: readonly Family[] = [
   ),
   {
     name: "waypost_dns_tcp_closed_total",
-    help: "TCP connections that we closed, by reason: a wait that was too long, room for another, no room.",
+    help: "TCP connections that we closed, by reason: a wait that was too long, room for another, no room, a client that may not ask.",
     labels: ["reason"],
     type: "counter",
     read: ({ tcp }) => {
-      const { firstByte, message, idle, write, evicted, refused } = tcp().closed;
-      const reasons = { first_byte: firstByte, message, idle, write, evicted, refused };
+      const { firstByte, ...closed } = tcp().closed;
+      const reasons = { first_byte: firstByte, ...closed };
       return Object.entries(reasons).map(([reason, value]) => ({ labels: { reason }, value }));
     },
   },

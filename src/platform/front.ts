@@ -2,6 +2,8 @@
 import { COUNTER_CELLS, countDurations, countResponse, sumCounters } from "../dns/cells.ts";
 import type { Resolve, SharedClock } from "../dns/answer.ts";
 import type { DnsFront, DnsFrontOptions, StartDnsFront } from "../dns/front.ts";
+import { type Gate, openGate } from "../dns/gate.ts";
+import { countReplySize } from "../dns/gate-respond.ts";
 import {
   createMissMemory,
   hasMiss,
@@ -60,6 +62,7 @@ async function startBatchedFront(libc: Libc, options: DnsFrontOptions): Promise<
       })),
       table: memory,
       misses: ring,
+      gate: options.gate,
       counters: blocks[worker]!,
       bell: bell.memory,
       stop,
@@ -78,6 +81,7 @@ async function startBatchedFront(libc: Libc, options: DnsFrontOptions): Promise<
     libc,
     listeners,
     rings: misses.map(openMissRing),
+    gate: openGate(options.gate, 1),
     counters: new Float64Array(blocks[workerCount]!),
     clock,
     resolve: options.resolve,
@@ -140,13 +144,14 @@ type DeskOptions = {
   libc: Libc;
   listeners: readonly Listener[];
   rings: readonly MissRing[];
+  gate: Gate;
   counters: Float64Array;
   clock: SharedClock;
   resolve: Resolve;
 };
 
 /** The main thread's part: takes misses, has them resolved, sends the replies. */
-function createDesk({ libc, listeners, rings, counters, clock, resolve }: DeskOptions) {
+function createDesk({ libc, listeners, rings, gate, counters, clock, resolve }: DeskOptions) {
   const bell = mainDoorbell();
   const sender = createReplySender(libc, listeners);
   let underWay = 0;
@@ -158,7 +163,10 @@ function createDesk({ libc, listeners, rings, counters, clock, resolve }: DeskOp
     if (wire !== null) {
       sender.send(returnAddress, wire);
       countResponse(counters, wire[3]! & 15);
-      countDurations(counters, 1, clock() - arrivedMs);
+      const nowMs = clock();
+      sender.readSource(returnAddress, gate.source);
+      countReplySize(gate, wire.length, nowMs);
+      countDurations(counters, 1, nowMs - arrivedMs);
       if (!bell.inTurn()) scheduleFlush();
     }
     if (underWay === 0) onIdle?.();

@@ -10,8 +10,11 @@ import {
   sumCounters,
 } from "../dns/cells.ts";
 import type { DnsFront, DnsFrontOptions } from "../dns/front.ts";
+import { LOOKS_AT_LOOPBACK, openGate } from "../dns/gate.ts";
+import { countReplySize, respondAtGate } from "../dns/gate-respond.ts";
 import { createResponder, MISS, REPLY_ROOM_OCTETS, respond } from "../dns/respond.ts";
 import { createAnswerTable } from "../dns/table-writer.ts";
+import { isLoopback, readSourceText } from "../address.ts";
 import { cannotListen } from "../listening.ts";
 import type { SocketAddress } from "../ports.ts";
 
@@ -44,6 +47,7 @@ export async function startPortableFront(options: DnsFrontOptions): Promise<DnsF
     counters,
     seed: crypto.getRandomValues(new Int32Array(4)),
   });
+  const gate = openGate(options.gate, crypto.getRandomValues(new Int32Array(1))[0]!);
   /** Questions without reply and replies without end of their sending. */
   let underWay = 0;
   let onIdle: (() => void) | undefined;
@@ -62,7 +66,12 @@ export async function startPortableFront(options: DnsFrontOptions): Promise<DnsF
     };
     counters[COUNTER_BATCHES]!++;
     responder.input.set(query);
-    const octets = respond(responder, 0, query.length, 0, arrivedMs);
+    const isPlain = isLoopback(client.address) && gate.words[LOOKS_AT_LOOPBACK] === 0;
+    if (!isPlain) readSourceText(client.address, gate.source);
+    const wallSeconds = Math.floor(Date.now() / 1000);
+    const octets = isPlain
+      ? respond(responder, 0, query.length, 0, arrivedMs)
+      : respondAtGate(responder, gate, 0, query.length, 0, arrivedMs, wallSeconds);
     if (octets > 0) send(new Uint8Array(output.slice(0, octets)));
     if (octets !== MISS) return;
     underWay++;
@@ -72,6 +81,8 @@ export async function startPortableFront(options: DnsFrontOptions): Promise<DnsF
       (wire) => {
         if (wire !== null) {
           countResponse(counters, wire[3]! & 15);
+          if (!isPlain && readSourceText(client.address, gate.source))
+            countReplySize(gate, wire.length, clock());
           send(wire);
         }
         settle();

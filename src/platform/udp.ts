@@ -25,6 +25,7 @@ const IP_PKTINFO = 8;
 const IP_MTU_DISCOVER = 10;
 const IP_PMTUDISC_OMIT = 5;
 const IPPROTO_IPV6 = 41;
+const IPV6_MTU_DISCOVER = 23;
 const IPV6_V6ONLY = 26;
 const IPV6_RECVPKTINFO = 49;
 const IPV6_PKTINFO = 50;
@@ -57,6 +58,12 @@ const PKTINFO6_LENGTH = 36;
 const PKTINFO_IFINDEX = 4;
 const PKTINFO6_ADDRESS = 4;
 const PKTINFO6_IFINDEX = 8;
+
+// Of a sockaddr, in octets.
+const IPV4_ADDRESS = 4;
+const IPV6_ADDRESS = 8;
+/** The third word of ::ffff:0:0/96. */
+const MAPPED = -0x10000;
 
 // A return address in octets: index of the listener, sockaddr, in_pktinfo or in6_pktinfo.
 const RETURN_SOCKADDR = 4;
@@ -102,7 +109,8 @@ export function openListener(
   set(SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER_OCTETS);
   set(SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER_OCTETS);
   // A forged ICMP "fragmentation needed" must not make us fragment (RFC 9715 section 3.1).
-  if (family === AF_INET) set(IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
+  set(IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
+  if (family === AF_INET6) set(IPPROTO_IPV6, IPV6_MTU_DISCOVER, IP_PMTUDISC_OMIT);
   if (libc.bind(fd, ptr(sockaddr), sockaddrLength(family)) !== 0) return failure();
   const length = new Int32Array([SOCKADDR_OCTETS]);
   libc.getsockname(fd, ptr(sockaddr), ptr(length));
@@ -199,6 +207,7 @@ export function createDatagramBatch(
   { waits, index }: { waits: boolean; index: number },
 ): DatagramBatch {
   const { fd, family, isWildcard } = listener;
+  const isIpv4 = family === AF_INET;
   const nameOctets = sockaddrLength(family);
   const names = pinned(BATCH_DATAGRAMS * SOCKADDR_OCTETS);
   const controls = pinned(BATCH_DATAGRAMS * CONTROL_OCTETS);
@@ -237,6 +246,12 @@ export function createDatagramBatch(
       return 0;
     },
     length: (i) => words[i * MMSGHDR_WORDS + MESSAGE_LENGTH]!,
+    isLoopback: isIpv4
+      ? (i) => names.octets[i * SOCKADDR_OCTETS + IPV4_ADDRESS] === 127
+      : (i) => isLoopback6(names.words, (i * SOCKADDR_OCTETS + IPV6_ADDRESS) >> 2),
+    readSource(i, source) {
+      readSource(names.words, (i * SOCKADDR_OCTETS) >> 2, isIpv4, source);
+    },
     reply(i, out, octets) {
       const name = names.address + i * SOCKADDR_OCTETS;
       if (!isWildcard) {
@@ -267,6 +282,25 @@ export function createDatagramBatch(
   };
 }
 
+/** ::1, or 127.0.0.0/8 mapped into IPv6; words as they lie in memory. */
+function isLoopback6(words: Int32Array, at: number): boolean {
+  if ((words[at]! | words[at + 1]!) !== 0) return false;
+  const third = words[at + 2]!;
+  const fourth = words[at + 3]!;
+  return third === 0 ? fourth === 1 << 24 : third === MAPPED && (fourth & 0xff) === 127;
+}
+
+/** The address of the sockaddr at word `at`, as the gate knows it. */
+function readSource(words: Int32Array, at: number, isIpv4: boolean, source: Int32Array): void {
+  if (isIpv4) {
+    source[0] = source[1] = 0;
+    source[2] = MAPPED;
+    source[3] = words[at + (IPV4_ADDRESS >> 2)]!;
+    return;
+  }
+  for (let k = 0; k < 4; k++) source[k] = words[at + (IPV6_ADDRESS >> 2) + k]!;
+}
+
 /** Of IP_PKTINFO the reply keeps the address only: the way back is the routing table's choice. */
 function leaveInterfaceOpen(words: Int32Array, control: number, family: number): void {
   if (family === AF_INET) words[control + PKTINFO_IFINDEX] = 0;
@@ -282,6 +316,8 @@ export type ReplySender = {
   flush: () => void;
   /** Who stored this address asked from here. */
   clientOf: (returnAddress: Uint8Array) => SocketAddress;
+  /** The same as the gate knows it. */
+  readSource: (returnAddress: Uint8Array, source: Int32Array) => void;
 };
 
 /** Room for replies of the main thread between two flushes; at least one message of any size. */
@@ -328,6 +364,11 @@ export function createReplySender(libc: Libc, listeners: readonly Listener[]): R
     },
     flush,
     clientOf: createClientReader(),
+    readSource(from, source) {
+      const words = new Int32Array(from.buffer, from.byteOffset, from.length >> 2);
+      const isIpv4 = from[RETURN_SOCKADDR] === AF_INET;
+      readSource(words, RETURN_SOCKADDR >> 2, isIpv4, source);
+    },
   };
 }
 

@@ -1,6 +1,7 @@
 /** Entry of a DNS worker thread: sockets of the main thread, the loop of dns/worker.ts. */
 import { assert } from "../base.ts";
 import { COUNTER_CELLS } from "../dns/cells.ts";
+import { openGate } from "../dns/gate.ts";
 import { openMissRing } from "../dns/misses.ts";
 import { createResponder } from "../dns/respond.ts";
 import {
@@ -25,6 +26,7 @@ export type WorkerStart = {
   listeners: readonly { listener: Listener; index: number }[];
   table: SharedArrayBuffer;
   misses: SharedArrayBuffer;
+  gate: SharedArrayBuffer;
   /** COUNTER_CELLS float64 cells of this worker. */
   counters: SharedArrayBuffer;
   /** The main thread's doorbell. */
@@ -54,8 +56,10 @@ function serve(libc: Libc, start: WorkerStart): void {
       counters: new Float64Array(start.counters, 0, COUNTER_CELLS),
       seed: crypto.getRandomValues(new Int32Array(4)),
     }),
+    gate: openGate(start.gate, crypto.getRandomValues(new Int32Array(1))[0]!),
     misses: openMissRing(start.misses),
     clock: createSharedClock(start.clockOriginMs),
+    wallSeconds: () => Math.floor(Date.now() / 1000),
     ring() {
       if (claimRing(bell)) postMessage(0);
     },

@@ -1,5 +1,6 @@
 import t from "tap";
-import { sumCounters } from "../../src/dns/cells.ts";
+import { COUNTER_CELLS, sumCounters } from "../../src/dns/cells.ts";
+import { createGateMemory, openGate } from "../../src/dns/gate.ts";
 import { createMissMemory, openMissRing, takeMiss } from "../../src/dns/misses.ts";
 import { createResponder } from "../../src/dns/respond.ts";
 import { createAnswerTable } from "../../src/dns/table-writer.ts";
@@ -24,7 +25,7 @@ function createHarness(ringOctets?: number) {
     memory,
     input: new ArrayBuffer(BATCH_DATAGRAMS * INPUT_SLOT_OCTETS),
     output,
-    counters: new Float64Array(64),
+    counters: new Float64Array(COUNTER_CELLS),
     seed: Int32Array.of(1, 2, 3, 4),
   });
   const misses = openMissRing(createMissMemory(ringOctets));
@@ -40,6 +41,8 @@ function createHarness(ringOctets?: number) {
       return arriving.length;
     },
     length: (i) => arriving[i]!.length,
+    isLoopback: () => true,
+    readSource() {},
     reply: (i, out, octets) => queued.push({ i, out, octets }),
     storeReturn: (i, words, at) => (words[at] = 1000 + i),
     flush() {
@@ -48,7 +51,16 @@ function createHarness(ringOctets?: number) {
       flushes++;
     },
   };
-  const serving = { responder, misses, clock: () => nowMs++, ring: () => rings++ };
+  const gate = openGate(createGateMemory(), 1);
+  const wallSeconds = () => 1_700_000_000;
+  const serving = {
+    responder,
+    gate,
+    misses,
+    clock: () => nowMs++,
+    wallSeconds,
+    ring: () => rings++,
+  };
   return {
     table,
     misses,
