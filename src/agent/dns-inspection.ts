@@ -11,7 +11,7 @@ import type { Resolver } from "../dns/resolve.ts";
 import { FLAG, TYPE, type Rr } from "../dns/rr.ts";
 import { Trace, type Note } from "../dns/trace.ts";
 import { noteText, sourceOf } from "../dns/trace-text.ts";
-import { parseKey, type Selection } from "../forwarder/cache.ts";
+import { parseKey, type Selection } from "../forwarder/key.ts";
 import type { Forwarder } from "../forwarder/forward.ts";
 import type { AskedDns, CacheSelection, DnsInspection } from "../http/dns.ts";
 import type { Clock, Random } from "../ports.ts";

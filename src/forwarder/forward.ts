@@ -3,38 +3,24 @@
  * the upstream servers. No timer, promise or copy per question beyond what its socket needs.
  */
 import type { Forward, ForwardAnswer, ForwardRequest } from "../dns/answer.ts";
-import { CLASS_IN, FLAG, RCODE } from "../dns/rr.ts";
-import type { Trace } from "../dns/trace.ts";
-import type { Cancel, Clock, Exchanges, Random, Timers } from "../ports.ts";
-import { unreachable } from "../base.ts";
-import {
-  cacheKey,
-  createCache,
-  isCacheableType,
-  lifetimeSeconds,
-  type Cache,
-  type Key,
-  type Selection,
-} from "./cache.ts";
-import { createExchange, hurry, type Attempt, type Exchange, type Output } from "./attempts.ts";
-import { stepExchange, type Input } from "./exchange.ts";
-import { passedKey, passedQuery, sharedQuery } from "./query.ts";
+import { EDE } from "../dns/edns.ts";
+import { CLASS_IN } from "../dns/rr.ts";
+import type { Clock, Exchanges, Random, Timers } from "../ports.ts";
+import { createCache, type Cache, type Entry } from "./cache.ts";
+import { passedKey } from "./query.ts";
+import type { UpstreamEvent } from "./events.ts";
 import { createGroups } from "./groups.ts";
-import { cachedAnswer, passedAnswer, sharedAnswer } from "./reply.ts";
-import { scrub } from "./scrub.ts";
+import { cacheKey, isCacheableType, type Selection } from "./key.ts";
+import { createOutcomes } from "./outcome.ts";
+import { createPrefetch, refundOf, reservedMs } from "./prefetch.ts";
+import { cachedAnswer } from "./reply.ts";
 import type { ForwarderSettings } from "./settings.ts";
 import type { ForwarderStats } from "./stats.ts";
+import { noteCache } from "./trace.ts";
+import { createUnderWay, type Wanted } from "./under-way.ts";
 import type { Upstreams } from "./upstreams.ts";
-import { createWaiting, type Awaited, type Done, type Waiter } from "./waiting.ts";
-import { noteCache, stepTraced } from "./trace.ts";
-import { createWheel, type Timed } from "./wheel.ts";
+import type { Done } from "./waiting.ts";
 
-/** Questions on their way at a time. When full, the oldest ends with SERVFAIL: it has had the most time. */
-export const MAX_IN_FLIGHT = 4096;
-/** Below this the limit does not shrink when the system has no more sockets for us. */
-const MIN_IN_FLIGHT = 64;
-/** How much of a place each answer gives back to a limit that has shrunk. */
-const LIMIT_REGAIN = 0.1;
 export type Forwarder = {
   /** For clients' questions: an RCODE other than NOERROR and NXDOMAIN leads to the next server. */
   forward: Forward;
@@ -68,68 +54,44 @@ export type ForwarderDeps = {
   udp: Exchanges;
   /** Same contract over TCP: `send` frames a message, `datagram` gets one whole message. */
   tcp: Exchanges;
+  /** How often workers have answered this question since its answer came, as far as they count; not given: 0. */
+  workerHits?: (request: ForwardRequest) => number;
+  /** Hears what becomes of the servers; not given: nobody does. */
+  onEvent?: (event: UpstreamEvent) => void;
 };
-
-type Received = Extract<Output, { type: "answer" }>;
-
-/** A question under way. */
-type Pending = Timed &
-  Awaited & {
-    readonly exchange: Exchange;
-    readonly joinKey: string;
-    readonly upstreams: Upstreams;
-    trace: Trace | undefined;
-  };
 
 const NO_UPSTREAM: ForwardAnswer = { ok: false, reason: "no upstream" };
 const FAILED: ForwardAnswer = { ok: false, reason: "failed" };
-const REFUSED: ForwardAnswer = { ok: false, reason: "refused" };
+const FAILED_BEFORE: ForwardAnswer = {
+  ok: false,
+  reason: "failed",
+  ede: [{ code: EDE.CACHED_ERROR, text: "the same question failed a moment ago" }],
+};
 
 export function createForwarder(deps: ForwarderDeps): Forwarder {
-  const { clock, timers, random, udp, tcp } = deps;
+  const { clock, udp, tcp } = deps;
   let settings = deps.settings;
   const groups = createGroups(settings);
-  const waiting = createWaiting();
   let cache = cacheFor(settings);
+  const outcomes = createOutcomes(() => cache, groups);
+  const prefetch = createPrefetch();
+  const underWay = createUnderWay({
+    ...deps,
+    outcomes,
+    asked: () => prefetch.earn(),
+    revived: () => cache?.failures.clear(),
+    event: deps.onEvent ?? (() => {}),
+  });
+  const { workerHits = noHits } = deps;
   let closed = false;
-  let inFlightLimit = MAX_IN_FLIGHT;
-  const counts = { requests: 0, dropped: 0, refused: 0 };
-  const failures = { silence: 0, errorReplies: 0, brokenChain: 0 };
-  /** In order of their start: the first is the oldest. */
-  const inFlight = new Map<string, Pending>();
-  /** Holds also what has been answered but still listens for a dead server. */
-  const wheel = createWheel<Pending>();
-  let disarm: Cancel | null = null;
-  let armedForMs = Infinity;
-
-  /** What comes to the socket of one attempt; a class because one is made per datagram. */
-  class Replies {
-    readonly #pending: Pending;
-    readonly #attempt: Attempt;
-
-    constructor(pending: Pending, attempt: Attempt) {
-      this.#pending = pending;
-      this.#attempt = attempt;
-    }
-
-    datagram(wire: Uint8Array): void {
-      const nowMs = clock.monotonicMs();
-      run(this.#pending, { type: "message", attempt: this.#attempt, wire, nowMs });
-    }
-
-    error(code: string): void {
-      const nowMs = clock.monotonicMs();
-      run(this.#pending, { type: "error", attempt: this.#attempt, code, nowMs });
-    }
-  }
-
+  let requests = 0;
   function accept(
     name: string,
     request: ForwardRequest,
     done: Done,
     firstReplyFinal: boolean,
   ): void {
-    counts.requests++;
+    requests++;
     const upstreams = groups.get(name);
     if (upstreams === undefined || upstreams.servers.length === 0 || closed) {
       done(closed ? FAILED : NO_UPSTREAM);
@@ -140,243 +102,69 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     if (cache === null || !upstreams.settings.keep || !isShared(request)) {
       if (trace !== undefined) noteCache(trace, request, "not kept", nowMs);
       const joinKey = passedKey(request, upstreams.groupId, firstReplyFinal);
-      join(joinKey, null, upstreams, request, done, firstReplyFinal, nowMs);
-      return;
-    }
-    const key = cacheKey(request, upstreams.groupId);
-    const entry = cache.find(key, nowMs);
-    const isFailing = entry === undefined && cache.isFailing(key, nowMs);
-    if (trace !== undefined)
-      noteCache(trace, request, entry ?? (isFailing ? "failing" : "none"), nowMs);
-    if (entry !== undefined) done(cachedAnswer(request, upstreams.settings, entry, nowMs));
-    else if (isFailing) done(FAILED);
-    else
-      join(
-        firstReplyFinal ? `${key.exact}!` : key.exact,
-        key,
-        upstreams,
-        request,
-        done,
-        firstReplyFinal,
-        nowMs,
-      );
+      const wanted = { request, key: null, joinKey, upstreams, firstReplyFinal };
+      underWay.join({ ...wanted, stale: null, refund: 0 }, done, nowMs);
+    } else acceptKept(cache, upstreams, request, done, firstReplyFinal, nowMs);
   }
 
-  function join(
-    joinKey: string,
-    key: Key | null,
+  function acceptKept(
+    store: Cache,
     upstreams: Upstreams,
     request: ForwardRequest,
     done: Done,
     firstReplyFinal: boolean,
     nowMs: number,
   ): void {
-    const same = inFlight.get(joinKey);
-    if (same === undefined) {
-      start(joinKey, key, upstreams, { request, done }, firstReplyFinal, nowMs);
+    const { trace } = request;
+    const limits = upstreams.settings;
+    const key = cacheKey(request, upstreams.groupId);
+    const joinKey = firstReplyFinal ? `${key.exact}!` : key.exact;
+    const staleMs = limits.stale.enabled ? limits.stale.maxSeconds * 1000 : 0;
+    const entry = store.find(key, nowMs, staleMs);
+    if (entry !== undefined && nowMs < entry.expiresAtMs) {
+      if (trace !== undefined) noteCache(trace, request, entry, nowMs);
+      if (entry.refund > 0) prefetch.repay(entry);
+      const isTracked = settings.prefetch && entry.denialSeconds < 0;
+      const reserved = isTracked && entry.expiresAtMs - nowMs > reservedMs(entry);
+      done(cachedAnswer(request, limits, entry, nowMs, reserved ? reservedMs(entry) : 0));
+      if (isTracked && !reserved && !underWay.has(joinKey)) {
+        const failure = store.failures.find(key.exact);
+        const mayAsk = failure === undefined || nowMs >= failure.untilMs;
+        if (mayAsk && prefetch.isDue(entry, nowMs, () => workerHits(request))) {
+          const refund = refundOf(entry, nowMs);
+          const wanted = { request, key, joinKey, upstreams, firstReplyFinal };
+          underWay.refresh({ ...wanted, stale: null, refund }, nowMs);
+        }
+      }
       return;
     }
-    if (!waiting.join(same, { request, done })) {
-      counts.refused++;
-      done(REFUSED);
-      return;
-    }
-    request.trace?.add({ step: "joined", ageMs: nowMs - same.exchange.startedMs });
-    same.trace ??= request.trace;
+    const stale = entry ?? null;
+    const wanted = { request, key, joinKey, upstreams, firstReplyFinal, stale, refund: 0 };
+    const isFailing = stale === null && store.failures.isFailing(key.exact, nowMs);
+    if (trace !== undefined)
+      noteCache(trace, request, stale ?? (isFailing ? "failing" : "none"), nowMs);
+    if (isFailing) done(FAILED_BEFORE);
+    else if (stale === null || !giveAtOnce(store, wanted, stale, done, nowMs))
+      underWay.join(wanted, done, nowMs);
   }
 
-  function start(
-    joinKey: string,
-    key: Key | null,
-    upstreams: Upstreams,
-    first: Waiter,
-    firstReplyFinal: boolean,
+  /** Gives what is stale if the last attempt failed a moment ago, and asks again if it is time for that. */
+  function giveAtOnce(
+    { failures: known }: Cache,
+    wanted: Wanted,
+    stale: Entry,
+    done: Done,
     nowMs: number,
-  ): void {
-    if (inFlight.size >= inFlightLimit) dropOldest(nowMs);
-    const pending: Pending = {
-      wheelSlot: -1,
-      wheelNext: null,
-      wheelPrevious: null,
-      exchange: createExchange({
-        query:
-          key === null
-            ? passedQuery(first.request, firstReplyFinal)
-            : sharedQuery(first.request, firstReplyFinal, upstreams.settings.trustAd),
-        upstreams,
-        random,
-        nowMs,
-      }),
-      joinKey,
-      key,
-      first,
-      upstreams,
-      joined: null,
-      trace: first.request.trace,
-    };
-    inFlight.set(joinKey, pending);
-    run(pending, { type: "start", nowMs });
-  }
-
-  function dropOldest(nowMs: number): void {
-    for (const oldest of inFlight.values()) {
-      counts.dropped++;
-      run(oldest, { type: "abort", nowMs });
-      finish(oldest, FAILED);
-      return;
-    }
-  }
-
-  /** One step of an exchange, and everything that follows from it. */
-  function run(pending: Pending, input: Input): void {
-    const { exchange, trace } = pending;
-    const outputs =
-      trace === undefined ? stepExchange(exchange, input) : stepTraced(trace, exchange, input);
-    for (const output of outputs) perform(pending, output, input.nowMs);
-    if (exchange.wakeAtMs === Infinity) wheel.clear(pending);
-    else arm(wheel.set(pending, exchange.wakeAtMs, input.nowMs), input.nowMs);
-  }
-
-  function perform(pending: Pending, output: Output, nowMs: number): void {
-    switch (output.type) {
-      case "send":
-        send(pending, output.attempt, output.wire);
-        return;
-      case "close":
-        output.attempt.socket?.close();
-        output.attempt.socket = null;
-        return;
-      case "dead":
-        for (const other of inFlight.values())
-          if (other !== pending && hurry(other.exchange, output.server, nowMs))
-            arm(wheel.set(other, nowMs, nowMs), nowMs);
-        return;
-      case "revived":
-        cache?.forgetFailures();
-        return;
-      case "answer":
-        answer(pending, output, nowMs);
-        return;
-      case "failed":
-        fail(pending, output.reason, nowMs);
-        return;
-      default:
-        unreachable(output);
-    }
-  }
-
-  function send(pending: Pending, attempt: Attempt, wire: Uint8Array): void {
-    // An error of a socket opened just before may already have ended this attempt.
-    if (!attempt.open) return;
-    const exchanges = attempt.transport === "udp" ? udp : tcp;
-    const socket = exchanges.open(attempt.server.address, new Replies(pending, attempt));
-    if (!attempt.open) {
-      socket.close();
-      return;
-    }
-    attempt.socket = socket;
-    socket.send(wire);
-  }
-
-  function answer(pending: Pending, received: Received, nowMs: number): void {
-    if (inFlightLimit < MAX_IN_FLIGHT) inFlightLimit += LIMIT_REGAIN;
-    const { key, first } = pending;
-    finish(
-      pending,
-      key === null
-        ? passedAnswer(received.message)
-        : keep(first.request, key, pending.upstreams, received, nowMs),
-    );
-  }
-
-  /** Stores what may be stored; the answer for the first that asked. */
-  function keep(
-    request: ForwardRequest,
-    key: Key,
-    asked: Upstreams,
-    { message, wire, server }: Received,
-    nowMs: number,
-  ): ForwardAnswer {
-    const limits = asked.settings;
-    const rcode = message.flags & 15;
-    // The servers may have been replaced while this was under way; then it is not for the others.
-    const store = groups.isCurrent(asked) ? cache : null;
-    const tc = (message.flags & FLAG.TC) !== 0;
-    if (tc || (rcode !== RCODE.NOERROR && rcode !== RCODE.NXDOMAIN)) {
-      if (!tc) store?.storeFailure(key, true, nowMs);
-      return sharedAnswer(request, limits, {
-        rcode,
-        ad: false,
-        tc,
-        answers: [],
-        authority: [],
-        ageMs: 0,
-        denialSeconds: -1,
-        cacheableSeconds: 0,
-        fromCache: false,
-      });
-    }
-    const scrubbed = scrub(message, request);
-    if (scrubbed.kind === "broken") {
-      failures.brokenChain++;
-      store?.storeFailure(key, true, nowMs);
-      return FAILED;
-    }
-    const seconds = lifetimeSeconds(scrubbed, limits);
-    store?.store(key, { message, wire, server: server.label }, scrubbed, seconds, nowMs);
-    const { answers, authority, soa } = scrubbed;
-    return sharedAnswer(request, limits, {
-      rcode,
-      ad: (message.flags & FLAG.AD) !== 0,
-      tc: false,
-      answers,
-      authority,
-      ageMs: 0,
-      denialSeconds: soa === null ? -1 : seconds,
-      cacheableSeconds: store === null ? 0 : seconds,
-      fromCache: false,
-    });
-  }
-
-  function fail(
-    pending: Pending,
-    reason: Extract<Output, { type: "failed" }>["reason"],
-    nowMs: number,
-  ): void {
-    if (reason === "local") {
-      // Fewer questions at a time from now on, so that listeners keep getting their sockets.
-      inFlightLimit = Math.max(MIN_IN_FLIGHT, Math.floor(inFlight.size * 0.9));
-      counts.refused++;
-      finish(pending, REFUSED);
-      return;
-    }
-    if (reason === "silence") failures.silence++;
-    else failures.errorReplies++;
-    const { key } = pending;
-    if (key !== null && groups.isCurrent(pending.upstreams))
-      cache?.storeFailure(key, reason === "error replies", nowMs);
-    finish(pending, FAILED);
-  }
-
-  /** Tells everyone who waits. */
-  function finish(pending: Pending, result: ForwardAnswer): void {
-    if (inFlight.get(pending.joinKey) === pending) inFlight.delete(pending.joinKey);
-    waiting.tell(pending, result);
-  }
-
-  function arm(atMs: number, nowMs: number): void {
-    if (atMs >= armedForMs || closed) return;
-    disarm?.();
-    armedForMs = atMs;
-    disarm = timers.after(Math.max(1, Math.ceil(atMs - nowMs)), tick);
-  }
-
-  function tick(): void {
-    disarm = null;
-    armedForMs = Infinity;
-    const nowMs = clock.monotonicMs();
-    wheel.advance(nowMs, (pending) => run(pending, { type: "tick", nowMs }));
-    if (wheel.size > 0) arm(wheel.nextMs(), nowMs);
+  ): boolean {
+    const { request, upstreams, joinKey, key } = wanted;
+    const failure = key === null ? undefined : known.find(key.exact);
+    if (failure === undefined) return false;
+    const mayAsk = nowMs >= failure.untilMs;
+    // A denial only as long as nobody asks: the name may have come to exist.
+    if (mayAsk && (stale.denialSeconds >= 0 || nowMs >= failure.recheckAtMs)) return false;
+    done(outcomes.stale(request, upstreams, stale, failure.reason));
+    if (mayAsk && !underWay.has(joinKey)) underWay.refresh(wanted, nowMs);
+    return true;
   }
 
   return {
@@ -389,17 +177,17 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
         changed.cacheOctets !== settings.cacheOctets;
       settings = changed;
       const { otherServers, otherLimits } = groups.use(changed);
+      underWay.keepGroups(changed.groups);
       if (otherCache || otherLimits) cache = cacheFor(changed);
       else if (otherServers) cache?.clear();
     },
     flush: (wanted) => cache?.flush(wanted) ?? nothingToFlush,
     list: (wanted) => cache?.list(wanted) ?? [],
     stats: () => ({
-      ...counts,
-      coalesced: waiting.joinedCount(),
-      inFlight: inFlight.size,
-      inFlightLimit: Math.floor(inFlightLimit),
-      failures: { ...failures },
+      requests,
+      ...underWay.counts(),
+      stale: { ...outcomes.counts.stale },
+      prefetches: { ...prefetch.counts },
       udpSockets: udp.openCount,
       tcpSockets: tcp.openCount,
       generation: groups.get("")?.groupId ?? 0,
@@ -408,12 +196,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     }),
     close() {
       closed = true;
-      const nowMs = clock.monotonicMs();
-      for (const pending of inFlight.values()) {
-        run(pending, { type: "abort", nowMs });
-        finish(pending, FAILED);
-      }
-      disarm?.();
+      underWay.close();
       udp.close();
       tcp.close();
     },
@@ -423,6 +206,8 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
 const nothingToFlush: Iterator<undefined, number> = {
   next: () => ({ done: true, value: 0 }),
 };
+
+const noHits = (): number => 0;
 
 function cacheFor(settings: ForwarderSettings): Cache | null {
   return settings.cacheEnabled && settings.cacheOctets > 0 ? createCache(settings) : null;

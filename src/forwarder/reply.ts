@@ -3,8 +3,11 @@ import { assert } from "../base.ts";
 import type { ForwardAnswer, ForwardRequest } from "../dns/answer.ts";
 import { DO, parseMessage, type ParsedMessage } from "../dns/message.ts";
 import { equalNames } from "../dns/name.ts";
-import { FLAG, TYPE, type Rr } from "../dns/rr.ts";
-import { usableTtl, type Entry } from "./cache.ts";
+import { EDE } from "../dns/edns.ts";
+import { FLAG, RCODE, TYPE, type Rr } from "../dns/rr.ts";
+import type { Entry } from "./cache.ts";
+import type { FailureReason } from "./failures.ts";
+import { usableTtl, type TtlLimits } from "./lifetime.ts";
 import { EDNS_PAYLOAD } from "./query.ts";
 import type { GroupSettings } from "./settings.ts";
 
@@ -65,8 +68,8 @@ export function sharedAnswer(
 ): Answered {
   const { answers, authority, ageMs, denialSeconds } = options;
   const ageSeconds = Math.floor(ageMs / 1000);
-  countDown(answers, request.qname, settings.maxTtlSeconds, ageSeconds);
-  if (authority.length > 0) countDown(authority, request.qname, settings.maxTtlSeconds, ageSeconds);
+  countDown(answers, request.qname, settings, ageSeconds);
+  if (authority.length > 0) countDown(authority, request.qname, settings, ageSeconds);
   if (denialSeconds >= 0)
     for (const rr of authority)
       if (rr.type === TYPE.SOA) rr.ttl = Math.max(0, denialSeconds - ageSeconds);
@@ -88,12 +91,16 @@ export function sharedAnswer(
   };
 }
 
-/** The answer that the cache holds. In its last second it may not be served again. */
+/**
+ * The answer that the cache holds. In its last second it may not be served again, nor in its last
+ * `reservedMs`: then the next question comes here.
+ */
 export function cachedAnswer(
   request: ForwardRequest,
   settings: GroupSettings,
   entry: Entry,
   nowMs: number,
+  reservedMs = 0,
 ): Answered {
   const parsed = parseMessage(entry.wire);
   assert(parsed.ok, "what the cache holds was parsed or encoded by us");
@@ -106,10 +113,42 @@ export function cachedAnswer(
     authority,
     ageMs: nowMs - entry.storedAtMs,
     denialSeconds: entry.denialSeconds,
-    cacheableSeconds: Math.floor((entry.expiresAtMs - nowMs) / 1000),
+    cacheableSeconds: Math.max(0, Math.floor((entry.expiresAtMs - reservedMs - nowMs) / 1000)),
     fromCache: true,
   });
 }
+
+/**
+ * The answer that the cache holds although it has expired (RFC 8767): with the TTL for that, marked for
+ * clients that understand extended errors, and not to be served again by others.
+ */
+export function staleAnswer(
+  request: ForwardRequest,
+  settings: GroupSettings,
+  entry: Entry,
+  reason: FailureReason,
+): Answered {
+  const answer = cachedAnswer(request, settings, entry, entry.expiresAtMs);
+  for (const rr of [...answer.answers, ...answer.authority]) rr.ttl = settings.stale.ttlSeconds;
+  const isNxdomain = answer.rcode === RCODE.NXDOMAIN;
+  return {
+    ...answer,
+    // Its signatures may have run out.
+    ad: false,
+    cacheableSeconds: 0,
+    spentMs: 0,
+    ede: [
+      { code: isNxdomain ? EDE.STALE_NXDOMAIN_ANSWER : EDE.STALE_ANSWER, text: reasons[reason] },
+    ],
+  };
+}
+
+const reasons: Readonly<Record<FailureReason, string>> = {
+  timeout: "no upstream server answers in time",
+  servfail: "all upstream servers report errors",
+  nxdomain: "upstream servers deny the name now",
+  nodata: "upstream servers deny the record now",
+};
 
 /** The same answer for another client that spelled the QNAME in other case. */
 export function respelled(answer: Answered, request: ForwardRequest): Answered {
@@ -122,14 +161,9 @@ export function respelled(answer: Answered, request: ForwardRequest): Answered {
   };
 }
 
-function countDown(
-  records: Rr[],
-  qname: Uint8Array,
-  maxTtlSeconds: number,
-  ageSeconds: number,
-): void {
+function countDown(records: Rr[], qname: Uint8Array, limits: TtlLimits, ageSeconds: number): void {
   for (const rr of records) {
-    rr.ttl = Math.max(0, usableTtl(rr.ttl, maxTtlSeconds) - ageSeconds);
+    rr.ttl = Math.max(0, usableTtl(rr.ttl, limits) - ageSeconds);
     if (rr.owner !== qname && equalNames(rr.owner, qname)) rr.owner = qname;
   }
 }

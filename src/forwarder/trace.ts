@@ -50,7 +50,8 @@ export function noteCache(
     trace.add({ step: "cache", ...asked, found, ageMs: 0, leftMs: 0, server: "" });
   else {
     const { storedAtMs, expiresAtMs, server } = found;
-    const times = { ageMs: nowMs - storedAtMs, leftMs: expiresAtMs - nowMs };
-    trace.add({ step: "cache", ...asked, found: "fresh", ...times, server });
+    const leftMs = expiresAtMs - nowMs;
+    const times = { ageMs: nowMs - storedAtMs, leftMs };
+    trace.add({ step: "cache", ...asked, found: leftMs > 0 ? "fresh" : "stale", ...times, server });
   }
 }

@@ -1,7 +1,7 @@
 /** The clients who wait for one and the same question under way. */
 import type { ForwardAnswer, ForwardRequest } from "../dns/answer.ts";
 import { equalOctets } from "../dns/name.ts";
-import type { Key } from "./cache.ts";
+import type { Key } from "./key.ts";
 import { respelled } from "./reply.ts";
 
 /** Clients waiting for one question. When full, a new one is REFUSED. */
@@ -12,17 +12,26 @@ const MAX_WAITERS = 16384;
 export type Done = (answer: ForwardAnswer) => void;
 export type Waiter = { request: ForwardRequest; done: Done };
 
-/** What is waited for. `key` null: the answer is given as it is. */
+/**
+ * What is waited for. `key` null: the answer is given as it is. `first` null: nobody waits, or nobody
+ * does any more; `request` is what the first one asked, or would have asked.
+ */
 export type Awaited = {
   readonly key: Key | null;
-  readonly first: Waiter;
+  readonly request: ForwardRequest;
+  first: Done | null;
   joined: Waiter[] | null;
 };
+
+/** How many wait. */
+export function clientCount({ first, joined }: Awaited): number {
+  return (first === null ? 0 : 1) + (joined?.length ?? 0);
+}
 
 export type Waiting = {
   /** false: too many wait already. */
   join(pending: Awaited, waiter: Waiter): boolean;
-  /** Gives everyone who waits the answer, each in its own spelling of the QNAME. */
+  /** Gives everyone who waits the answer, each in its own spelling of the QNAME; nobody waits any more. */
   tell(pending: Awaited, answer: ForwardAnswer): void;
   /** How many ever joined. */
   joinedCount(): number;
@@ -42,14 +51,15 @@ export function createWaiting(): Waiting {
       return true;
     },
     tell(pending, answer) {
-      const { first, joined, key } = pending;
+      const { first, joined, key, request: asked } = pending;
+      pending.first = null;
       pending.joined = null;
-      first.done(answer);
+      first?.(answer);
       if (joined === null) return;
       waiterCount -= joined.length;
       for (const { request, done } of joined)
         done(
-          answer.ok && key !== null && !equalOctets(request.qname, first.request.qname)
+          answer.ok && key !== null && !equalOctets(request.qname, asked.qname)
             ? respelled(answer, request)
             : answer,
         );

@@ -2,6 +2,7 @@ import t from "tap";
 import type { Answer } from "dns-packet";
 import { TYPE } from "../../src/dns/rr.ts";
 import { formatName } from "../../src/dns/name.ts";
+import { groupDefaults } from "../../src/forwarder/settings.ts";
 import {
   a,
   answering,
@@ -42,7 +43,8 @@ function ask(
 const txt = (name: string, ttl: number): Answer => ({ type: "TXT", name, ttl, data: "x" });
 
 t.test("TTLs count down and end", async (t) => {
-  const world = createWorld(1);
+  const stale = { ...groupDefaults.stale, enabled: false };
+  const world = createWorld(1, { stale, prefetch: false });
   world.server(1, answering("198.51.100.1", 30));
   const first = ask(world, "www.test");
   t.same(ttls(first.reply), [30], "as received");

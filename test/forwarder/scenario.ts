@@ -3,6 +3,7 @@
  * a comment. See `statements` for what can be said.
  */
 import type { Test } from "tap";
+import { groupDefaults } from "../../src/forwarder/settings.ts";
 import {
   a,
   answering,
@@ -11,6 +12,7 @@ import {
   reply,
   saying,
   silent,
+  soa,
   type Behaviour,
   type Question,
   type Reply,
@@ -149,6 +151,31 @@ type Statement = [RegExp, (play: Play, words: string[]) => void];
 
 const statements: Statement[] = [
   [
+    /^upstream (\d) answers (\S+) for (\d+) s$/,
+    ({ world }, [number, address, ttl]) =>
+      world.server(Number(number), answering(address, Number(ttl))),
+  ],
+  [
+    /^upstream (\d) denies the (name|record) for (\d+) s$/,
+    ({ world }, [number, what, seconds]) =>
+      world.server(
+        Number(number),
+        saying({
+          rcode: what === "name" ? 3 : 0,
+          authorities: [soa("test", Number(seconds), Number(seconds))],
+        }),
+      ),
+  ],
+  [
+    /^stale (\w+): (\d+)$/,
+    ({ t, world }, [reason, count]) =>
+      t.equal(
+        Object.entries(world.forwarder.stats().stale).find(([name]) => name === reason)?.[1],
+        Number(count),
+        `${count} stale answers because of ${reason}`,
+      ),
+  ],
+  [
     /^upstream (\d) answers(?: (\S+))?(?: after (\d+) ms)?$/,
     ({ world }, [number, address, delay]) => {
       const inner = answering(address ?? "198.51.100.1");
@@ -233,18 +260,21 @@ const statements: Statement[] = [
   ],
 ];
 
-/** First line: `servers N`, then optionally `timeout N`, `cache off`, `random`. */
+/** First line: `servers N`, then optionally `timeout N`, `cache off`, `random`, `last known good`. */
 export function play(t: Test, text: string): void {
   const lines = text
     .split("\n")
     .map((line) => line.replace(/#.*/, "").trim())
     .filter((line) => line !== "");
-  const head = /^servers (\d)(?: timeout (\d+))?( cache off)?( random)?$/.exec(lines[0] ?? "");
+  const head = /^servers (\d)(?: timeout (\d+))?( cache off)?( random)?( last known good)?$/.exec(
+    lines[0] ?? "",
+  );
   if (head === null) throw new Error(`not a first line: ${lines[0]}`);
   const world = createWorld(Number(head[1]), {
     timeoutMs: Number(head[2] ?? 2000),
     cacheEnabled: head[3] === undefined,
     strategy: head[4] === undefined ? "sequential" : "random",
+    stale: { ...groupDefaults.stale, lastKnownGood: head[5] !== undefined },
   });
   const state: Play = { t, world, replies: [], askedSeen: 0 };
   for (const line of lines.slice(1)) {

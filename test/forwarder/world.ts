@@ -337,7 +337,8 @@ export function inWords({ answer }: Reply): string {
   );
   if (answer.rcode !== 0) words.unshift(rcode ?? `RCODE${answer.rcode}`);
   if (answer.tc) words.push("TC");
-  return words.join(" ") || "NODATA";
+  const isStale = answer.ede?.some(({ code }) => code === 3 || code === 19) === true;
+  return `${isStale ? "stale " : ""}${words.join(" ") || "NODATA"}`;
 }
 
 /** Flushes to the end; how many entries went. */

@@ -1,0 +1,347 @@
+/**
+ * The questions under way: who joins which, what each step of their exchanges asks for, when those who
+ * wait are given what is stale, and how many there may be.
+ */
+import { unreachable } from "../base.ts";
+import type { ForwardAnswer, ForwardRequest } from "../dns/answer.ts";
+import { EDE } from "../dns/edns.ts";
+import type { Trace } from "../dns/trace.ts";
+import type { Cancel, Clock, Exchanges, Random, Timers } from "../ports.ts";
+import type { Attempt, Exchange, Failure, Output } from "./attempts.ts";
+import type { Entry } from "./cache.ts";
+import { createExchange, hurry } from "./course.ts";
+import type { UpstreamEvent } from "./events.ts";
+import { stepExchange, type Input } from "./exchange.ts";
+import type { Key } from "./key.ts";
+import type { Outcomes } from "./outcome.ts";
+import { createPools } from "./pools.ts";
+import { passedQuery, sharedQuery } from "./query.ts";
+import type { GroupSettings } from "./settings.ts";
+import type { ForwarderStats } from "./stats.ts";
+import { stepTraced } from "./trace.ts";
+import type { Upstreams } from "./upstreams.ts";
+import { clientCount, createWaiting, type Awaited, type Done } from "./waiting.ts";
+import { createWheel, SLOT_MS, type Timed } from "./wheel.ts";
+
+/** A question that the cache cannot answer, or not for long. */
+export type Wanted = {
+  readonly request: ForwardRequest;
+  readonly key: Key | null;
+  readonly joinKey: string;
+  readonly upstreams: Upstreams;
+  readonly firstReplyFinal: boolean;
+  /** What was known of it and has expired. */
+  readonly stale: Entry | null;
+  /** Of a prefetch, see prefetch.ts. */
+  readonly refund: number;
+};
+
+/** A question under way. */
+type Pending = Timed &
+  Awaited &
+  Omit<Wanted, "stale"> & {
+    readonly exchange: Exchange;
+    stale: Entry | null;
+    /** Then those who wait are given what is stale; -Infinity: they have been. */
+    staleAtMs: number;
+    trace: Trace | undefined;
+  };
+
+const FAILED: ForwardAnswer = { ok: false, reason: "failed" };
+const REFUSED: ForwardAnswer = { ok: false, reason: "refused" };
+const failedFor = (text: string): ForwardAnswer => ({
+  ok: false,
+  reason: "failed",
+  ede: [{ code: EDE.OTHER, text }],
+});
+const OVERLOAD = failedFor("too many questions to these servers are under way");
+const refusals = {
+  throttled: failedFor("the packets per second to these servers are used up"),
+  looping: failedFor("what these servers are asked comes back to this resolver"),
+};
+
+export type UnderWay = {
+  has(joinKey: string): boolean;
+  /** Asks the servers, or waits with those who asked the same already. */
+  join(wanted: Wanted, done: Done, nowMs: number): void;
+  /** Asks the servers with nobody waiting. Not if the same is under way. */
+  refresh(wanted: Wanted, nowMs: number): void;
+  counts(): Pick<
+    ForwarderStats,
+    "coalesced" | "inFlight" | "pools" | "dropped" | "refused" | "failures"
+  >;
+  /** Forgets the places of other groups. */
+  keepGroups(groups: readonly GroupSettings[]): void;
+  /** Ends every question with `failed`. */
+  close(): void;
+};
+
+export type UnderWayDeps = {
+  clock: Clock;
+  timers: Timers;
+  random: Random;
+  udp: Exchanges;
+  tcp: Exchanges;
+  outcomes: Outcomes;
+  /** A question goes to the servers because a client wants its answer. */
+  asked: () => void;
+  /** A server that was dead has answered. */
+  revived: () => void;
+  /** Something became of a server. */
+  event: (event: UpstreamEvent) => void;
+};
+
+export function createUnderWay(deps: UnderWayDeps): UnderWay {
+  const { clock, timers, random, udp, tcp, outcomes, asked, revived, event } = deps;
+  const waiting = createWaiting();
+  const inFlight = new Map<string, Pending>();
+  const pools = createPools<Pending>();
+  /** Holds also what has been answered but still listens for a dead server. */
+  const wheel = createWheel<Pending>();
+  let closed = false;
+  const counts = { dropped: 0, refused: 0 };
+  const failures = { silence: 0, errorReplies: 0, throttled: 0, looping: 0 };
+  let disarm: Cancel | null = null;
+  let armedForMs = Infinity;
+
+  /** What comes to the socket of one attempt; a class because one is made per datagram. */
+  class Replies {
+    readonly #pending: Pending;
+    readonly #attempt: Attempt;
+
+    constructor(pending: Pending, attempt: Attempt) {
+      this.#pending = pending;
+      this.#attempt = attempt;
+    }
+
+    datagram(wire: Uint8Array): void {
+      const nowMs = clock.monotonicMs();
+      run(this.#pending, { type: "message", attempt: this.#attempt, wire, nowMs });
+    }
+
+    error(code: string): void {
+      const nowMs = clock.monotonicMs();
+      run(this.#pending, { type: "error", attempt: this.#attempt, code, nowMs });
+    }
+  }
+
+  function join(wanted: Wanted, done: Done, nowMs: number): void {
+    const { request, stale } = wanted;
+    const same = inFlight.get(wanted.joinKey);
+    if (same === undefined) {
+      asked();
+      start(wanted, done, nowMs);
+      return;
+    }
+    if (stale !== null && same.staleAtMs === -Infinity) {
+      done(outcomes.stale(request, wanted.upstreams, stale, "timeout"));
+      return;
+    }
+    if (!waiting.join(same, { request, done })) {
+      counts.refused++;
+      done(stale === null ? REFUSED : outcomes.stale(request, wanted.upstreams, stale, "timeout"));
+      return;
+    }
+    same.stale ??= stale;
+    awaitStale(same, nowMs);
+    request.trace?.add({ step: "joined", ageMs: nowMs - same.exchange.startedMs });
+    same.trace ??= request.trace;
+  }
+
+  /** `first` null: nobody waits for it. */
+  function start(wanted: Wanted, first: Done | null, nowMs: number): void {
+    const { request, key, joinKey, upstreams, firstReplyFinal } = wanted;
+    const overdue = pools.overdue(upstreams.settings);
+    if (overdue !== undefined) drop(overdue, nowMs);
+    const pending: Pending = {
+      wheelSlot: -1,
+      wheelNext: null,
+      wheelPrevious: null,
+      exchange: createExchange({
+        query:
+          key === null
+            ? passedQuery(request, firstReplyFinal)
+            : sharedQuery(request, firstReplyFinal, upstreams.settings),
+        upstreams,
+        random,
+        nowMs,
+      }),
+      request,
+      key,
+      joinKey,
+      upstreams,
+      firstReplyFinal,
+      stale: wanted.stale,
+      staleAtMs: Infinity,
+      refund: wanted.refund,
+      first,
+      joined: null,
+      trace: first === null ? undefined : request.trace,
+    };
+    inFlight.set(joinKey, pending);
+    pools.enter(upstreams.settings, pending);
+    if (first === null) pending.staleAtMs = wanted.stale === null ? Infinity : -Infinity;
+    else awaitStale(pending, nowMs);
+    run(pending, { type: "start", nowMs });
+  }
+
+  /** The client response timer of RFC 8767 section 5: so long a fresh answer is waited for. */
+  function awaitStale(pending: Pending, nowMs: number): void {
+    const { stale, staleAtMs, upstreams } = pending;
+    // A denial is given only when the question has failed: until then the name may come to exist.
+    if (stale === null || stale.denialSeconds >= 0 || staleAtMs !== Infinity) return;
+    // The wheel may be a slot late.
+    pending.staleAtMs = nowMs + Math.max(0, upstreams.settings.stale.clientTimeoutMs - SLOT_MS);
+    schedule(pending, nowMs);
+  }
+
+  function giveStale(pending: Pending): void {
+    const { request, upstreams, stale } = pending;
+    pending.staleAtMs = -Infinity;
+    if (stale !== null)
+      waiting.tell(
+        pending,
+        outcomes.stale(request, upstreams, stale, "timeout", clientCount(pending)),
+      );
+  }
+
+  /** The places of its group are all taken, and it has had the most time. */
+  function drop(oldest: Pending, nowMs: number): void {
+    counts.dropped++;
+    run(oldest, { type: "abort", nowMs });
+    finish(oldest, outcomes.failed(oldest, null, OVERLOAD, nowMs), false);
+  }
+
+  /** One step of an exchange, and everything that follows from it. */
+  function run(pending: Pending, input: Input): void {
+    const { exchange, trace } = pending;
+    const outputs =
+      trace === undefined ? stepExchange(exchange, input) : stepTraced(trace, exchange, input);
+    for (const output of outputs) perform(pending, output, input.nowMs);
+    schedule(pending, input.nowMs);
+  }
+
+  function schedule(pending: Pending, nowMs: number): void {
+    const { exchange, staleAtMs } = pending;
+    const wakeAtMs =
+      staleAtMs === -Infinity ? exchange.wakeAtMs : Math.min(exchange.wakeAtMs, staleAtMs);
+    if (wakeAtMs === Infinity) wheel.clear(pending);
+    else arm(wheel.set(pending, wakeAtMs, nowMs), nowMs);
+  }
+
+  function wake(pending: Pending, nowMs: number): void {
+    if (pending.staleAtMs !== -Infinity && nowMs >= pending.staleAtMs) giveStale(pending);
+    if (nowMs >= pending.exchange.wakeAtMs) run(pending, { type: "tick", nowMs });
+    else schedule(pending, nowMs);
+  }
+
+  function perform(pending: Pending, output: Output, nowMs: number): void {
+    switch (output.type) {
+      case "send":
+        send(pending, output.attempt, output.wire);
+        return;
+      case "close":
+        output.attempt.socket?.close();
+        output.attempt.socket = null;
+        return;
+      case "late":
+      case "dead":
+        for (const other of inFlight.values())
+          if (other !== pending && hurry(other.exchange, output.server, nowMs))
+            arm(wheel.set(other, nowMs, nowMs), nowMs);
+        return;
+      case "revived":
+        revived();
+        return;
+      case "event":
+        event(output.event);
+        return;
+      case "answer":
+        finish(pending, outcomes.received(pending, output, nowMs), true);
+        return;
+      case "failed":
+        fail(pending, output.reason, nowMs);
+        return;
+      default:
+        unreachable(output);
+    }
+  }
+
+  function send(pending: Pending, attempt: Attempt, wire: Uint8Array): void {
+    // An error of a socket opened just before may already have ended this attempt.
+    if (!attempt.open) return;
+    const exchanges = attempt.transport === "udp" ? udp : tcp;
+    const socket = exchanges.open(attempt.server.address, new Replies(pending, attempt));
+    if (!attempt.open) {
+      socket.close();
+      return;
+    }
+    attempt.socket = socket;
+    socket.send(wire);
+  }
+
+  function fail(pending: Pending, reason: Failure, nowMs: number): void {
+    if (reason === "local") {
+      // Fewer questions at a time from now on, so that listeners keep getting their sockets.
+      pools.shrink();
+      counts.refused++;
+      finish(pending, outcomes.failed(pending, null, REFUSED, nowMs), false);
+      return;
+    }
+    if (reason === "throttled" || reason === "looping") {
+      failures[reason]++;
+      finish(pending, outcomes.failed(pending, null, refusals[reason], nowMs), false);
+      return;
+    }
+    if (reason === "silence") failures.silence++;
+    else failures.errorReplies++;
+    const why = reason === "silence" ? "timeout" : "servfail";
+    finish(pending, outcomes.failed(pending, why, FAILED, nowMs), false);
+  }
+
+  /** Tells everyone who waits. */
+  function finish(pending: Pending, result: ForwardAnswer, isAnswered: boolean): void {
+    if (inFlight.get(pending.joinKey) === pending) inFlight.delete(pending.joinKey);
+    pools.leave(pending.upstreams.settings, pending, isAnswered);
+    pending.staleAtMs = -Infinity;
+    waiting.tell(pending, result);
+  }
+
+  function arm(atMs: number, nowMs: number): void {
+    if (atMs >= armedForMs || closed) return;
+    disarm?.();
+    armedForMs = atMs;
+    disarm = timers.after(Math.max(1, Math.ceil(atMs - nowMs)), tick);
+  }
+
+  function tick(): void {
+    disarm = null;
+    armedForMs = Infinity;
+    const nowMs = clock.monotonicMs();
+    wheel.advance(nowMs, (pending) => wake(pending, nowMs));
+    if (wheel.size > 0) arm(wheel.nextMs(), nowMs);
+  }
+
+  return {
+    has: (joinKey) => inFlight.has(joinKey),
+    join,
+    refresh: (wanted, nowMs) => start(wanted, null, nowMs),
+    counts: () => ({
+      ...counts,
+      coalesced: waiting.joinedCount(),
+      inFlight: inFlight.size,
+      pools: pools.stats(),
+      failures: { ...failures, brokenChain: outcomes.counts.brokenChain },
+    }),
+    keepGroups: (groups) => pools.keep(groups),
+    close() {
+      closed = true;
+      const nowMs = clock.monotonicMs();
+      for (const pending of inFlight.values()) {
+        run(pending, { type: "abort", nowMs });
+        finish(pending, FAILED, false);
+      }
+      disarm?.();
+    },
+  };
+}
