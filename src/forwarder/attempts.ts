@@ -1,25 +1,29 @@
 /**
- * The course of one question through the servers: who is asked next, how long one is waited for, and
- * when nothing more is to be expected. exchange.ts judges what comes back.
+ * The messages that one question sends: how each is made, how long it is listened to, and when it is
+ * given up. course.ts says who is asked next, exchange.ts judges what comes back.
  */
 import type { ParsedMessage } from "../dns/message.ts";
 import type { Exchange as Socket, Random } from "../ports.ts";
+import { takePacket } from "./bucket.ts";
+import type { UpstreamEvent } from "./events.ts";
+import { noteError, noteLate, noteSilence } from "./health.ts";
+import { lowerCase, mixCase } from "./mixed-case.ts";
 import { encodeQuery, type Query } from "./query.ts";
+import { hedgeMs, noteWait } from "./rtt.ts";
+import type { GroupSettings } from "./settings.ts";
 import { isStreamOnly } from "./upstream.ts";
-import { noteSilence, serverOrder, takeProbe, type Server, type Upstreams } from "./upstreams.ts";
+import type { Server } from "./upstreams.ts";
 
-/** A client gives up after 3 to 5 s; all servers together get this long (a longer `timeoutMs` wins). */
-const TOTAL_MS = 3000;
 /** A server that is known to be dead may hold up a question this long, and only if no good one is left. */
-const PROBE_PATIENCE_MS = 80;
+export const PROBE_PATIENCE_MS = 80;
 /** How long the reply to such a question is listened for, so that its return is noticed. */
 const PROBE_LISTEN_MS = 2000;
-/** The only server is asked a second time if its time allows: one lost datagram should not fail a question. */
-const RESEND_FROM_TIMEOUT_MS = 1000;
-/** Datagrams to one server for one question; messages, if it is asked through connections only. */
-const MAX_DATAGRAMS = 2;
-/** Datagrams that may be answered at the same time: each is a chance for a forger (RFC 5452 5). */
-const OUTSTANDING = 3;
+/** Messages to one server for one question, whatever it answers: datagrams and connections together. */
+const MAX_MESSAGES = 2;
+/** Messages that may be answered at the same time: each is a chance for a forger (RFC 5452 5). */
+export const OUTSTANDING = 3;
+/** Answered questions that go on listening to one server for a sign of life; those above are closed. */
+const MAX_LISTENERS = 16;
 
 /** One question to one server. */
 export type Attempt = {
@@ -27,9 +31,12 @@ export type Attempt = {
   /** "tcp": through a connection, with TLS or HTTP in it if that is how the server is asked. */
   readonly transport: "udp" | "tcp";
   readonly id: number;
+  /** The question section as it was sent. */
+  readonly question: Uint8Array;
   readonly withOpt: boolean;
-  readonly lowerCase: boolean;
   readonly sentAtMs: number;
+  /** From then on it takes longer than nearly any before. */
+  readonly lateAtMs: number;
   /** Until then this attempt may still save the question. */
   readonly untilMs: number;
   /** Sent to a dead server. */
@@ -37,28 +44,43 @@ export type Attempt = {
   /** Repeats without EDNS what was refused with it. */
   readonly plainRetry: boolean;
   open: boolean;
+  late: boolean;
   /** Its time to hold up the question is over; a late reply is still welcome. */
   silent: boolean;
+  /** The question is settled; only the sign of life counts. */
+  listening: boolean;
+  /** It was answered with an RCODE that another server may know better. */
+  passedOn: boolean;
   /** Belongs to whoever performs the outputs. */
   socket: Socket | null;
 };
 
-/** State of one forwarded question; only this file and exchange.ts change it. */
+/** State of one forwarded question; only this file, course.ts and exchange.ts change it. */
 export type Exchange = {
   readonly query: Query;
-  readonly order: readonly Server[];
-  readonly timeoutMs: number;
+  readonly settings: GroupSettings;
+  readonly random: Random;
   readonly startedMs: number;
   readonly deadlineMs: number;
-  readonly random: Random;
+  /** Servers in the order they are tried; one that is put off comes once more at the end. */
+  order: readonly Server[];
+  /** Gets a copy that nobody waits for, so that its round trip is known. */
+  readonly measured: Server | null;
   /** Next index into `order`. */
   position: number;
+  /** When the next server is asked; Infinity: not before something happens. */
+  nextMs: number;
   resent: boolean;
+  /** A server was passed over because its rate was used up. */
+  throttled: boolean;
   attempts: Attempt[];
+  /** The one that is waited for. */
   current: Attempt | null;
   nearMisses: number;
   /** A truncated reply whose repetition over TCP failed: better than nothing. */
-  truncated: { message: ParsedMessage; wire: Uint8Array; server: Server } | null;
+  truncated: Received | null;
+  /** A reply that another server may know better. */
+  passedOn: Received | null;
   /** An error RCODE was received, so the failure is the servers' word and not mere silence. */
   errorReplied: boolean;
   settled: boolean;
@@ -66,205 +88,126 @@ export type Exchange = {
   wakeAtMs: number;
 };
 
+/** A reply; `wire` is the message as received, with the name as it was asked. */
+export type Received = { message: ParsedMessage; wire: Uint8Array; server: Server };
+
+/** Why there is no answer. `local`: our own sockets are exhausted; `throttled`: the servers' rates are. */
+export type Failure = "silence" | "error replies" | "local" | "throttled" | "looping";
+
 /** What the state machine wants done. */
 export type Output =
   /** Open a socket for this attempt and send. The octets belong to the attempt. */
   | { type: "send"; attempt: Attempt; wire: Uint8Array }
   | { type: "close"; attempt: Attempt }
+  /** The server lets questions wait: who waits for it should `hurry`. */
+  | { type: "late"; server: Server }
   /** The server just became dead. */
   | { type: "dead"; server: Server }
   /** The server was dead and has answered. */
   | { type: "revived"; server: Server }
-  /** The end; comes once. `wire` is the message as received. */
-  | { type: "answer"; message: ParsedMessage; wire: Uint8Array; server: Server }
-  /** The end; comes once. `local`: our own sockets are exhausted. */
-  | { type: "failed"; reason: "silence" | "error replies" | "local" };
-
-export type ExchangeOptions = {
-  query: Query;
-  upstreams: Upstreams;
-  random: Random;
-  nowMs: number;
-};
-
-/** Nothing is sent before the first `start`. */
-export function createExchange({ query, upstreams, random, nowMs }: ExchangeOptions): Exchange {
-  const { timeoutMs } = upstreams.settings;
-  const order = serverOrder(upstreams, random);
-  return {
-    query,
-    order,
-    timeoutMs,
-    startedMs: nowMs,
-    deadlineMs: nowMs + Math.max(timeoutMs, Math.min(TOTAL_MS, timeoutMs * order.length)),
-    random,
-    position: 0,
-    resent: false,
-    attempts: [],
-    current: null,
-    nearMisses: 0,
-    truncated: null,
-    errorReplied: false,
-    settled: false,
-    wakeAtMs: Infinity,
-  };
-}
-
-/** The server has just been found dead: a question that waits for it goes on with the next one. */
-export function hurry(exchange: Exchange, server: Server, nowMs: number): boolean {
-  const waiting = exchange.current;
-  if (exchange.settled || waiting === null || waiting.server !== server || !waiting.open)
-    return false;
-  exchange.wakeAtMs = Math.min(exchange.wakeAtMs, nowMs);
-  return true;
-}
-
-/** Sends to the next server that is worth waiting for, or ends the exchange when none is left. */
-export function advance(exchange: Exchange, nowMs: number, outputs: Output[]): void {
-  while (exchange.position < exchange.order.length) {
-    const server = exchange.order[exchange.position++]!;
-    if (server.standing !== "dead") {
-      const waitMs = patience(exchange, server, nowMs);
-      send(exchange, server, { transport: exchange.query.transport }, nowMs, outputs);
-      exchange.wakeAtMs = Math.min(nowMs + waitMs, exchange.deadlineMs);
-      return;
-    }
-    if (!takeProbe(server, nowMs)) continue;
-    send(exchange, server, { transport: exchange.query.transport, probe: true }, nowMs, outputs);
-    if (!mayHoldUp(exchange)) continue;
-    exchange.wakeAtMs = Math.min(nowMs + PROBE_PATIENCE_MS, exchange.deadlineMs);
-    return;
-  }
-  if (resend(exchange, nowMs, outputs)) return;
-  awaitRest(exchange, nowMs, outputs);
-}
-
-/**
- * A dead server is waited for, briefly, if those that follow answer but have only errors to offer.
- * With a good one to come, or with all dead, there is nothing to be gained by asking one by one.
- */
-function mayHoldUp({ order, position }: Exchange): boolean {
-  let failing = false;
-  for (let i = position; i < order.length; i++) {
-    const { standing } = order[i]!;
-    if (standing === "good") return false;
-    if (standing === "failing") failing = true;
-  }
-  return failing;
-}
-
-/** An equal share of the time left for every live server to come, this one included. */
-function patience(exchange: Exchange, server: Server, nowMs: number): number {
-  let shares = 1;
-  for (let i = exchange.position; i < exchange.order.length; i++)
-    if (exchange.order[i]!.standing !== "dead") shares++;
-  if (shares === 1 && mayResend(exchange, server)) shares = 2;
-  return Math.min(exchange.timeoutMs, (exchange.deadlineMs - nowMs) / shares);
-}
-
-/** Is this the only live server, so that it gets the datagram that the next one would have got? */
-function mayResend(exchange: Exchange, server: Server): boolean {
-  return (
-    !exchange.resent &&
-    exchange.query.transport === "udp" &&
-    !isStreamOnly(server.address) &&
-    exchange.timeoutMs >= RESEND_FROM_TIMEOUT_MS &&
-    exchange.attempts.every(({ probe, server: other }) => probe || other === server)
-  );
-}
-
-function resend(exchange: Exchange, nowMs: number, outputs: Output[]): boolean {
-  const silent = exchange.current;
-  if (silent === null || !silent.open || silent.probe || silent.transport === "tcp") return false;
-  if (!mayResend(exchange, silent.server)) return false;
-  if (sentTo(exchange, silent.server, "udp") >= MAX_DATAGRAMS) return false;
-  exchange.resent = true;
-  send(exchange, silent.server, { transport: "udp" }, nowMs, outputs);
-  exchange.wakeAtMs = exchange.deadlineMs;
-  return true;
-}
-
-/** No server is left to ask: waits for those that may still answer, else fails. */
-function awaitRest(exchange: Exchange, nowMs: number, outputs: Output[]): void {
-  let untilMs = -Infinity;
-  for (const attempt of exchange.attempts)
-    if (attempt.open)
-      untilMs = Math.max(
-        untilMs,
-        attempt.probe ? attempt.sentAtMs + PROBE_PATIENCE_MS : attempt.untilMs,
-      );
-  if (untilMs > nowMs) {
-    exchange.wakeAtMs = Math.min(untilMs, exchange.deadlineMs);
-    return;
-  }
-  finish(exchange, nowMs, outputs);
-}
-
-/** Ends with what there is: a truncated reply, or failure. */
-export function finish(exchange: Exchange, nowMs: number, outputs: Output[]): void {
-  if (exchange.truncated !== null) {
-    const { message, wire, server } = exchange.truncated;
-    settle(exchange, { type: "answer", message, wire, server }, nowMs, outputs);
-    return;
-  }
-  const reason = exchange.errorReplied ? "error replies" : "silence";
-  settle(exchange, { type: "failed", reason }, nowMs, outputs);
-}
+  /** For the log. */
+  | { type: "event"; event: UpstreamEvent }
+  /** The end; comes once. */
+  | ({ type: "answer" } & Received)
+  /** The end; comes once. */
+  | { type: "failed"; reason: Failure };
 
 type SendOptions = { transport: "udp" | "tcp"; probe?: boolean; plainRetry?: boolean };
 
-function send(
+/** Sends one message; false if the server has had its share of them, or its rate is used up. */
+export function send(
   exchange: Exchange,
   server: Server,
   { transport: wanted, probe = false, plainRetry = false }: SendOptions,
   nowMs: number,
   outputs: Output[],
-): void {
-  const { query } = exchange;
+): boolean {
+  if (sentTo(exchange, server) >= MAX_MESSAGES) return false;
+  const { query, settings, random } = exchange;
+  if (!takeFrom(exchange, server, nowMs, outputs)) return false;
   const transport = isStreamOnly(server.address) ? "tcp" : wanted;
   const attempt: Attempt = {
     server,
     transport,
-    id: exchange.random.uint32() & 0xffff,
+    id: random.uint32() & 0xffff,
+    question: spelledFor(exchange, server, transport, nowMs),
     withOpt: query.opt !== null && !(query.ownOpt && (plainRetry || nowMs < server.plainUntilMs)),
-    lowerCase: server.lowerCases,
     sentAtMs: nowMs,
+    lateAtMs: probe ? Infinity : nowMs + hedgeMs(server.roundTrips),
     untilMs: probe
       ? nowMs + PROBE_LISTEN_MS
-      : Math.min(nowMs + exchange.timeoutMs, exchange.deadlineMs),
+      : Math.min(nowMs + settings.timeoutMs, exchange.deadlineMs),
     probe,
     plainRetry,
     open: true,
+    late: false,
     silent: false,
+    listening: false,
+    passedOn: false,
     socket: null,
   };
-  if (!probe) makeRoom(exchange, outputs);
+  makeRoom(exchange, outputs);
   exchange.attempts.push(attempt);
-  exchange.current = attempt;
+  server.lastSentMs = nowMs;
   server.counts[transport]++;
+  if (probe) server.counts.probes++;
   outputs.push({ type: "send", attempt, wire: encodeQuery(query, attempt) });
+  return true;
 }
 
-/** Closes the oldest open attempt when another one would be too many. */
+function takeFrom(exchange: Exchange, server: Server, nowMs: number, outputs: Output[]): boolean {
+  const { packetsPerSecond, name: group } = exchange.settings;
+  const taken = takePacket(server.bucket, packetsPerSecond, nowMs);
+  if (taken === "empty") {
+    server.counts.throttled++;
+    exchange.throttled = true;
+    return false;
+  }
+  if (taken === "busy") {
+    const perSecond = server.bucket.count;
+    outputs.push({ type: "event", event: { type: "busy", server, group, perSecond } });
+  }
+  return true;
+}
+
+/** Over a connection nobody can guess, so the name goes as it was asked. */
+function spelledFor(
+  { query, random }: Exchange,
+  server: Server,
+  transport: Attempt["transport"],
+  nowMs: number,
+): Uint8Array {
+  if (nowMs < server.lowerCaseUntilMs) return lowerCase(query.question);
+  return query.mixedCase && transport === "udp" ? mixCase(query.question, random) : query.question;
+}
+
+/** Closes the oldest open attempt when another one would be too many; one that is for a sign of life first. */
 function makeRoom({ attempts }: Exchange, outputs: Output[]): void {
   let open = 0;
   let oldest: Attempt | null = null;
   for (const attempt of attempts) {
-    if (!attempt.open || attempt.probe) continue;
-    oldest ??= attempt;
+    if (!attempt.open) continue;
+    if (oldest === null || (attempt.probe && !oldest.probe)) oldest = attempt;
     open++;
   }
   if (open >= OUTSTANDING && oldest !== null) close(oldest, outputs);
 }
 
-function sentTo({ attempts }: Exchange, server: Server, transport: "udp" | "tcp"): number {
+/** Attempts that may still be answered. */
+export function openCount({ attempts }: Exchange): number {
+  let open = 0;
+  for (const attempt of attempts) if (attempt.open) open++;
+  return open;
+}
+
+/** Messages to this server so far. */
+export function sentTo({ attempts }: Exchange, server: Server): number {
   let count = 0;
-  for (const attempt of attempts)
-    if (attempt.server === server && attempt.transport === transport) count++;
+  for (const attempt of attempts) if (attempt.server === server) count++;
   return count;
 }
 
-/** Asks the same server once more in another manner; false if it has had its share. */
+/** Asks the same server once more in another manner, instead; false if it may not be. */
 export function sendAgain(
   exchange: Exchange,
   attempt: Attempt,
@@ -272,60 +215,69 @@ export function sendAgain(
   nowMs: number,
   outputs: Output[],
 ): boolean {
-  const limit =
-    options.transport === "tcp" && !isStreamOnly(attempt.server.address) ? 1 : MAX_DATAGRAMS;
-  if (sentTo(exchange, attempt.server, options.transport) >= limit) return false;
-  close(attempt, outputs);
-  const waitMs = patience(exchange, attempt.server, nowMs);
-  send(exchange, attempt.server, { ...options, probe: attempt.probe }, nowMs, outputs);
-  exchange.wakeAtMs = Math.min(nowMs + waitMs, exchange.deadlineMs);
+  const { server, probe } = attempt;
+  // Closed first, so that it takes the place of no other.
+  if (sentTo(exchange, server) < MAX_MESSAGES) close(attempt, outputs);
+  if (!send(exchange, server, { ...options, probe }, nowMs, outputs)) return false;
+  if (exchange.current === attempt) {
+    const again = exchange.attempts.at(-1)!;
+    exchange.current = again;
+    exchange.nextMs = Math.min(again.lateAtMs, again.untilMs);
+  }
   return true;
 }
 
+/** Marks what has become late or silent by now. */
+export function noteTimes(exchange: Exchange, nowMs: number, outputs: Output[]): void {
+  for (const attempt of exchange.attempts) {
+    if (!attempt.open) continue;
+    const { server } = attempt;
+    if (!attempt.late && nowMs >= attempt.lateAtMs) {
+      attempt.late = true;
+      if (noteLate(server, attempt.sentAtMs)) outputs.push({ type: "late", server });
+    }
+    if (attempt.silent || nowMs < attempt.untilMs) continue;
+    server.counts.timeouts++;
+    markSilent(exchange, attempt, "timeout", nowMs, outputs);
+  }
+}
+
 /** Notes that no reply came in time, or that none can come. */
-export function markSilent(attempt: Attempt, nowMs: number, outputs: Output[]): void {
+export function markSilent(
+  { settings: { name: group }, order }: Exchange,
+  attempt: Attempt,
+  reason: string,
+  nowMs: number,
+  outputs: Output[],
+): void {
   attempt.silent = true;
-  const { server } = attempt;
-  if (noteSilence(server, attempt.sentAtMs, nowMs)) outputs.push({ type: "dead", server });
-}
-
-/** This attempt will give nothing. Goes on at once if it was the one waited for. */
-export function fail(exchange: Exchange, attempt: Attempt, nowMs: number, outputs: Output[]): void {
-  close(attempt, outputs);
-  if (exchange.settled) return;
-  if (attempt === exchange.current || !isAnyOpen(exchange)) advance(exchange, nowMs, outputs);
-}
-
-/** May any attempt still be answered? */
-export function isAnyOpen({ attempts }: Exchange): boolean {
-  for (const attempt of attempts) if (attempt.open) return true;
-  return false;
+  const { server, sentAtMs } = attempt;
+  noteError(server, reason, nowMs);
+  if (!noteSilence(server, sentAtMs, nowMs)) return;
+  const elapsedMs = nowMs - sentAtMs;
+  outputs.push(
+    { type: "dead", server },
+    { type: "event", event: { type: "down", server, group, reason, elapsedMs } },
+  );
+  if (order.every(({ standing, looping }) => standing === "dead" || looping))
+    outputs.push({ type: "event", event: { type: "all down", group, reason } });
 }
 
 /** Gives up one attempt. */
 export function close(attempt: Attempt, outputs: Output[]): void {
+  if (!attempt.open) return;
   attempt.open = false;
+  if (attempt.listening) attempt.server.listeners--;
   outputs.push({ type: "close", attempt });
 }
 
-/** Gives up everything, probes as well. */
+/** Gives up everything, what listens for a sign of life as well. */
 export function closeAll(exchange: Exchange, outputs: Output[]): void {
   for (const attempt of exchange.attempts) if (attempt.open) close(attempt, outputs);
   exchange.wakeAtMs = Infinity;
 }
 
-/** Probes stay open for a while: the answer of the others must not hide that a server is back. */
-export function closeExpired(exchange: Exchange, nowMs: number, outputs: Output[]): void {
-  let wakeAtMs = Infinity;
-  for (const attempt of exchange.attempts) {
-    if (!attempt.open) continue;
-    if (attempt.probe && attempt.untilMs > nowMs) wakeAtMs = Math.min(wakeAtMs, attempt.untilMs);
-    else close(attempt, outputs);
-  }
-  exchange.wakeAtMs = wakeAtMs;
-}
-
-/** Ends the exchange with this result; only probes go on. */
+/** Ends the exchange with this result; only what listens for a sign of life goes on. */
 export function settle(
   exchange: Exchange,
   result: Extract<Output, { type: "answer" | "failed" }>,
@@ -334,6 +286,43 @@ export function settle(
 ): void {
   exchange.settled = true;
   exchange.truncated = null;
-  closeExpired(exchange, nowMs, outputs);
+  exchange.passedOn = null;
+  exchange.nextMs = Infinity;
+  for (const attempt of exchange.attempts) {
+    if (!attempt.open) continue;
+    if (isWorthListening(attempt, nowMs)) {
+      attempt.listening = true;
+      attempt.server.listeners++;
+      continue;
+    }
+    if (attempt.late && !attempt.silent)
+      noteWait(attempt.server.roundTrips, nowMs - attempt.sentAtMs);
+    close(attempt, outputs);
+  }
+  wakeForListeners(exchange);
   outputs.push(result);
+}
+
+/** The answer of one server must not hide whether another, asked as well, is there at all. */
+function isWorthListening({ server, sentAtMs, untilMs, silent }: Attempt, nowMs: number): boolean {
+  if (silent || untilMs <= nowMs || server.listeners >= MAX_LISTENERS) return false;
+  return server.lastHeardMs < sentAtMs;
+}
+
+/** After the end: closes what was listened to for long enough. */
+export function closeExpired(exchange: Exchange, nowMs: number, outputs: Output[]): void {
+  for (const attempt of exchange.attempts)
+    if (attempt.open && attempt.untilMs <= nowMs) close(attempt, outputs);
+  wakeForListeners(exchange);
+}
+
+/** After the end: when there is something to do again. */
+export function wakeForListeners(exchange: Exchange): void {
+  let wakeAtMs = Infinity;
+  for (const attempt of exchange.attempts)
+    if (attempt.open) {
+      const { late, lateAtMs, untilMs } = attempt;
+      wakeAtMs = Math.min(wakeAtMs, late ? untilMs : lateAtMs, untilMs);
+    }
+  exchange.wakeAtMs = wakeAtMs;
 }

@@ -3,7 +3,7 @@
  * `stepExchange(exchange, input)` gives what is to be done, in order. It opens nothing and waits for
  * nothing; whoever drives it performs the outputs and calls it again, at the latest at `wakeAtMs`.
  *
- * Bounds, for any behaviour of any server: two datagrams and one TCP connection per server, 3 s or one
+ * Bounds, for any behaviour of any server: two messages per server, connections included, 3 s or one
  * `timeoutMs` in all, OUTSTANDING sockets at a time.
  */
 import { assert, unreachable } from "../base.ts";
@@ -11,26 +11,27 @@ import { HEADER_OCTETS, parseMessage, type ParsedMessage } from "../dns/message.
 import { rcodeName } from "../dns/presentation.ts";
 import { FLAG, RCODE } from "../dns/rr.ts";
 import {
-  advance,
   close,
-  closeAll,
   closeExpired,
-  fail,
-  finish,
-  isAnyOpen,
   markSilent,
+  noteTimes,
+  openCount,
   sendAgain,
   settle,
+  wakeForListeners,
   type Attempt,
   type Exchange,
   type Output,
 } from "./attempts.ts";
+import { abort, advance, begin, finish, schedule } from "./course.ts";
+import { noteCaseChange, noteError, notePlain, noteReply } from "./health.ts";
 import { matchReply } from "./query.ts";
 import { isStreamOnly } from "./upstream.ts";
-import { noteError, notePlain, noteReply } from "./upstreams.ts";
 
 /** Messages that look like guesses before the question moves to TCP (PowerDNS gives up after one). */
 const MAX_NEAR_MISSES = 5;
+
+const overTcp = { transport: "tcp" } as const;
 
 /** BADVERS is RCODE 0 with an extended part of 1 (RFC 6891 6.1.3). */
 const BADVERS = 16;
@@ -56,27 +57,28 @@ const localErrors = new Set([
 /** Advances the exchange; the outputs are to be performed in order. */
 export function stepExchange(exchange: Exchange, input: Input): Output[] {
   const outputs: Output[] = [];
+  const { nowMs } = input;
   switch (input.type) {
     case "start":
-      advance(exchange, input.nowMs, outputs);
+      begin(exchange, nowMs, outputs);
       break;
     case "message":
-      if (input.attempt.open)
-        stepMessage(exchange, input.attempt, input.wire, input.nowMs, outputs);
+      if (input.attempt.open) stepMessage(exchange, input.attempt, input.wire, nowMs, outputs);
       break;
     case "error":
-      if (input.attempt.open) stepError(exchange, input.attempt, input.code, input.nowMs, outputs);
+      if (input.attempt.open) stepError(exchange, input.attempt, input.code, nowMs, outputs);
       break;
     case "tick":
-      if (input.nowMs >= exchange.wakeAtMs) stepTick(exchange, input.nowMs, outputs);
+      if (nowMs >= exchange.wakeAtMs) stepTick(exchange, nowMs, outputs);
       break;
     case "abort":
-      exchange.settled = true;
-      closeAll(exchange, outputs);
-      break;
+      abort(exchange, outputs);
+      return outputs;
     default:
       unreachable(input);
   }
+  if (exchange.settled) wakeForListeners(exchange);
+  else schedule(exchange, nowMs, outputs);
   return outputs;
 }
 
@@ -87,68 +89,110 @@ function stepMessage(
   nowMs: number,
   outputs: Output[],
 ): void {
-  const { server } = attempt;
-  const match = matchReply(wire, {
-    id: attempt.id,
-    question: exchange.query.question,
-    lowerCase: attempt.lowerCase,
-  });
+  const { server, transport } = attempt;
+  const match = matchReply(wire, attempt);
   if (match === "other") {
     stepNearMiss(exchange, attempt, nowMs, outputs);
     return;
   }
-  const isUsual = attempt.transport === "udp" || isStreamOnly(server.address);
-  const rttMs = isUsual ? nowMs - attempt.sentAtMs : -1;
-  const heard = (usable: boolean): void => {
-    if (noteReply(server, usable, rttMs, nowMs)) outputs.push({ type: "revived", server });
-  };
   if (match === "case") {
-    server.counts.caseMismatches++;
-    server.lowerCases = true;
-    heard(false);
-    const { transport } = attempt;
-    if (exchange.settled || !sendAgain(exchange, attempt, { transport }, nowMs, outputs))
-      fail(exchange, attempt, nowMs, outputs);
+    stepOtherCase(exchange, attempt, nowMs, outputs);
     return;
   }
-  if (match === "reply" && (wire[2]! & (FLAG.TC >> 8)) !== 0 && attempt.transport === "udp") {
+  // Names that point into the question are then spelled as the client spelled them.
+  if (match === "reply") wire.set(exchange.query.question, HEADER_OCTETS);
+  if (match === "reply" && (wire[2]! & (FLAG.TC >> 8)) !== 0 && transport === "udp") {
     server.counts.truncated++;
-    heard(true);
+    heard(exchange, attempt, "", nowMs, outputs);
     stepTruncated(exchange, attempt, wire, nowMs, outputs);
     return;
   }
   const parsed = parseMessage(wire);
   if (!parsed.ok) {
     server.counts.malformed++;
-    noteError(server, "malformed reply", nowMs);
-    heard(false);
+    heard(exchange, attempt, "malformed reply", nowMs, outputs);
     fail(exchange, attempt, nowMs, outputs);
     return;
   }
   const message = parsed.value;
   const rcode = (message.flags & 15) | ((message.opt?.extendedRcode ?? 0) << 4);
   const usable = rcode === RCODE.NOERROR || rcode === RCODE.NXDOMAIN;
-  heard(usable);
-  if (!usable) {
-    server.counts.errorRcodes++;
-    noteError(server, rcodeName(rcode), nowMs);
-  }
+  heard(exchange, attempt, usable ? "" : rcodeName(rcode), nowMs, outputs);
+  if (!usable) server.counts.errorRcodes++;
   if (exchange.settled) {
     close(attempt, outputs);
     return;
   }
   const refusesEdns = rcode === RCODE.FORMERR || rcode === RCODE.NOTIMP || rcode === BADVERS;
-  if (refusesEdns && attempt.withOpt && exchange.query.ownOpt) {
-    const { transport } = attempt;
+  if (refusesEdns && attempt.withOpt && exchange.query.ownOpt)
     if (sendAgain(exchange, attempt, { transport, plainRetry: true }, nowMs, outputs)) return;
-  }
   if (usable && attempt.plainRetry) notePlain(server, nowMs);
-  if ((usable || exchange.query.firstReplyFinal) && match === "reply") {
-    settle(exchange, { type: "answer", message, wire, server }, nowMs, outputs);
+  const received = { message, wire, server };
+  if (match === "reply" && !leadsOn(exchange, rcode)) {
+    settle(exchange, { type: "answer", ...received }, nowMs, outputs);
     return;
   }
-  exchange.errorReplied = true;
+  if (usable) {
+    attempt.passedOn = true;
+    exchange.passedOn ??= received;
+  } else exchange.errorReplied = true;
   fail(exchange, attempt, nowMs, outputs);
+}
+
+/** Does this RCODE make the question go on with the next server? */
+function leadsOn({ settings: { nextOn }, query }: Exchange, rcode: number): boolean {
+  if (nextOn !== null) return nextOn.includes(rcode);
+  return rcode !== RCODE.NOERROR && rcode !== RCODE.NXDOMAIN && !query.firstReplyFinal;
+}
+
+/** The server has answered what it was asked; `error` "": usably. */
+function heard(
+  { settings: { name: group } }: Exchange,
+  attempt: Attempt,
+  error: string,
+  nowMs: number,
+  outputs: Output[],
+): void {
+  const { server } = attempt;
+  if (error !== "") noteError(server, error, nowMs);
+  const isUsual = attempt.transport === "udp" || isStreamOnly(server.address);
+  const downMs = nowMs - server.changedAtMs;
+  const turn = noteReply(server, error === "", isUsual ? nowMs - attempt.sentAtMs : -1, nowMs);
+  if (turn === "up")
+    outputs.push(
+      { type: "revived", server },
+      { type: "event", event: { type: "up", server, group, downMs } },
+    );
+  else if (turn === "demoted")
+    outputs.push({ type: "event", event: { type: "demoted", server, group, reason: error } });
+  else if (turn === "restored")
+    outputs.push({ type: "event", event: { type: "restored", server, group } });
+}
+
+/** This attempt will give nothing. Goes on at once if it was one that is waited for. */
+function fail(exchange: Exchange, attempt: Attempt, nowMs: number, outputs: Output[]): void {
+  close(attempt, outputs);
+  if (exchange.settled) return;
+  const { current, settings } = exchange;
+  if (attempt === current || settings.strategy === "parallel" || openCount(exchange) === 0)
+    advance(exchange, nowMs, outputs);
+}
+
+/** Only the case of the name differs: not used, and asked once more in lower case. */
+function stepOtherCase(
+  exchange: Exchange,
+  attempt: Attempt,
+  nowMs: number,
+  outputs: Output[],
+): void {
+  const { server, transport } = attempt;
+  const { name: group } = exchange.settings;
+  server.counts.caseMismatches++;
+  if (noteCaseChange(server, nowMs))
+    outputs.push({ type: "event", event: { type: "case", server, group } });
+  heard(exchange, attempt, "changed case", nowMs, outputs);
+  if (exchange.settled || !sendAgain(exchange, attempt, { transport }, nowMs, outputs))
+    fail(exchange, attempt, nowMs, outputs);
 }
 
 /** A message that is not the reply: ignored, but not for ever (RFC 5452 9.1, the id may be guessed). */
@@ -165,7 +209,7 @@ function stepNearMiss(
     close(attempt, outputs);
     return;
   }
-  if (!sendAgain(exchange, attempt, { transport: "tcp" }, nowMs, outputs))
+  if (attempt.transport === "tcp" || !sendAgain(exchange, attempt, overTcp, nowMs, outputs))
     fail(exchange, attempt, nowMs, outputs);
 }
 
@@ -191,7 +235,7 @@ function stepTruncated(
     return;
   }
   exchange.truncated = { message, wire, server };
-  if (!sendAgain(exchange, attempt, { transport: "tcp" }, nowMs, outputs))
+  if (!sendAgain(exchange, attempt, overTcp, nowMs, outputs))
     fail(exchange, attempt, nowMs, outputs);
 }
 
@@ -212,27 +256,18 @@ function stepError(
 ): void {
   if (localErrors.has(code)) {
     close(attempt, outputs);
-    if (!exchange.settled && !isAnyOpen(exchange))
+    if (!exchange.settled && openCount(exchange) === 0)
       settle(exchange, { type: "failed", reason: "local" }, nowMs, outputs);
     return;
   }
   attempt.server.counts.errors++;
-  noteError(attempt.server, code, nowMs);
-  markSilent(attempt, nowMs, outputs);
+  markSilent(exchange, attempt, code, nowMs, outputs);
   fail(exchange, attempt, nowMs, outputs);
 }
 
 function stepTick(exchange: Exchange, nowMs: number, outputs: Output[]): void {
-  if (exchange.settled) {
-    closeExpired(exchange, nowMs, outputs);
-    return;
-  }
-  const waited = exchange.current;
-  if (waited !== null && waited.open && !waited.silent) {
-    waited.server.counts.timeouts++;
-    noteError(waited.server, "timeout", nowMs);
-    markSilent(waited, nowMs, outputs);
-  }
-  if (nowMs < exchange.deadlineMs) advance(exchange, nowMs, outputs);
-  else finish(exchange, nowMs, outputs);
+  noteTimes(exchange, nowMs, outputs);
+  if (exchange.settled) closeExpired(exchange, nowMs, outputs);
+  else if (nowMs >= exchange.deadlineMs) finish(exchange, nowMs, outputs);
+  else if (nowMs >= exchange.nextMs) advance(exchange, nowMs, outputs);
 }

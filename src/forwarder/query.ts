@@ -2,8 +2,9 @@
 import type { ForwardRequest } from "../dns/answer.ts";
 import { DO, HEADER_OCTETS, readUint16, type Opt } from "../dns/message.ts";
 import { foldOctet } from "../dns/name.ts";
-import { cacheKey } from "./cache.ts";
+import { cacheKey } from "./key.ts";
 import { FLAG, RCODE, TYPE } from "../dns/rr.ts";
+import type { GroupSettings } from "./settings.ts";
 
 /** EDNS payload that does not fragment on any usual path (DNS flag day 2020). */
 export const EDNS_PAYLOAD = 1232;
@@ -19,6 +20,8 @@ export type Query = {
   ownOpt: boolean;
   /** Ask again over TCP if the reply over UDP is truncated. */
   retryTruncated: boolean;
+  /** Letters of the QNAME go in random case (mixed-case.ts). */
+  mixedCase: boolean;
   /** The first reply of any RCODE ends the search (Consul's resolution of CNAME targets). */
   firstReplyFinal: boolean;
 };
@@ -38,7 +41,7 @@ const doOpt = opt(DO);
 export function sharedQuery(
   request: ForwardRequest,
   firstReplyFinal: boolean,
-  trustAd: boolean,
+  { trustAd, mixedCase }: Pick<GroupSettings, "trustAd" | "mixedCase">,
 ): Query {
   return {
     question: questionOf(request),
@@ -47,6 +50,7 @@ export function sharedQuery(
     opt: request.do ? doOpt : plainOpt,
     ownOpt: true,
     retryTruncated: true,
+    mixedCase,
     firstReplyFinal,
   };
 }
@@ -70,6 +74,7 @@ export function passedQuery(request: ForwardRequest, firstReplyFinal: boolean): 
           },
     ownOpt: false,
     retryTruncated: false,
+    mixedCase: false,
     firstReplyFinal,
   };
 }
@@ -102,11 +107,11 @@ function questionOf({ qname, qtype, qclass }: ForwardRequest): Uint8Array {
   return question;
 }
 
-export type WireOptions = { id: number; withOpt: boolean; lowerCase: boolean };
+/** How one message of it is sent; `question`: spelled as this server gets it. */
+export type WireOptions = { id: number; withOpt: boolean; question: Uint8Array };
 
 /** The complete message. */
-export function encodeQuery(query: Query, { id, withOpt, lowerCase }: WireOptions): Uint8Array {
-  const { question } = query;
+export function encodeQuery(query: Query, { id, withOpt, question }: WireOptions): Uint8Array {
   const sent = withOpt ? query.opt : null;
   const questionEnd = HEADER_OCTETS + question.length;
   const wire = new Uint8Array(questionEnd + (sent === null ? 0 : 11 + sent.options.length));
@@ -115,10 +120,7 @@ export function encodeQuery(query: Query, { id, withOpt, lowerCase }: WireOption
   wire[2] = query.flags >> 8;
   wire[3] = query.flags;
   wire[5] = 1;
-  const nameOctets = question.length - 4;
-  for (let i = 0; i < nameOctets; i++)
-    wire[HEADER_OCTETS + i] = lowerCase ? foldOctet(question[i]!) : question[i]!;
-  for (let i = nameOctets; i < question.length; i++) wire[HEADER_OCTETS + i] = question[i]!;
+  for (let i = 0; i < question.length; i++) wire[HEADER_OCTETS + i] = question[i]!;
   if (sent === null) return wire;
   wire[11] = 1;
   wire[questionEnd + 2] = TYPE.OPT;
@@ -140,10 +142,7 @@ export function encodeQuery(query: Query, { id, withOpt, lowerCase }: WireOption
 export type Match = "reply" | "case" | "error" | "other";
 
 /** Judges a message by its first octets; the records are not looked at. */
-export function matchReply(
-  wire: Uint8Array,
-  sent: { id: number; question: Uint8Array; lowerCase: boolean },
-): Match {
+export function matchReply(wire: Uint8Array, sent: Pick<WireOptions, "id" | "question">): Match {
   if (wire.length < HEADER_OCTETS || readUint16(wire, 0) !== sent.id) return "other";
   // QR set, opcode QUERY.
   if ((wire[2]! & 0xf8) !== 0x80) return "other";
@@ -159,7 +158,7 @@ export function matchReply(
   let match: Match = "reply";
   for (let i = 0; i < end - 4; i++) {
     const got = wire[HEADER_OCTETS + i]!;
-    const asked = sent.lowerCase ? foldOctet(question[i]!) : question[i]!;
+    const asked = question[i]!;
     if (got === asked) continue;
     if (foldOctet(got) !== foldOctet(asked)) return "other";
     match = "case";

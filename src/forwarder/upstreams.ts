@@ -1,8 +1,7 @@
-/**
- * What is known about each upstream server. Nothing but clients' questions is ever sent to one: a dead
- * server is tried again with questions that another server answers at the same time.
- */
+/** The upstream servers, what is known about each, and in which order one question tries them. */
 import type { Random } from "../ports.ts";
+import { createBucket, type Bucket } from "./bucket.ts";
+import { createRoundTrips, type RoundTrips } from "./rtt.ts";
 import { MAX_SERVERS, type GroupSettings, type Upstream } from "./settings.ts";
 import { isSameUpstream, upstreamLabel } from "./upstream.ts";
 
@@ -17,6 +16,8 @@ export type ServerCounts = {
   /** Questions sent, by transport. */
   udp: number;
   tcp: number;
+  /** Of these: copies to a server that is down, and questions of our own. */
+  probes: number;
   replies: number;
   timeouts: number;
   /** Transport errors: closed port, unreachable, reset. */
@@ -29,6 +30,8 @@ export type ServerCounts = {
   /** Replies that changed the case of the question. */
   caseMismatches: number;
   truncated: number;
+  /** Times that it was passed over because its rate was used up. */
+  throttled: number;
 };
 
 export type Server = {
@@ -36,9 +39,22 @@ export type Server = {
   /** "192.0.2.1:53", "tls://192.0.2.1:853": for metrics and logs; see upstream.ts. */
   readonly label: string;
   standing: Standing;
-  /** Exponentially weighted mean of the round trip over UDP (1/8 as in RFC 6298); -1: not yet known. */
+  /**
+   * It has kept a question waiting for longer than nearly any before, and nothing has come since. Others
+   * are asked first until it is heard again.
+   */
+  late: boolean;
+  /** Mean share of replies that were errors, the newest with 1/8. */
+  errorShare: number;
+  /** Most of its replies are errors: others are asked first. */
+  demoted: boolean;
+  /** Its questions came back to us: it is not asked until they do not (loops.ts). */
+  looping: boolean;
+  /** Mean of the round trip in the usual manner of asking it; -1: not yet known. */
   srttMs: number;
+  readonly roundTrips: RoundTrips;
   lastHeardMs: number;
+  lastSentMs: number;
   /** When `standing` became what it is; -Infinity: it always was. */
   changedAtMs: number;
   /** What went wrong last, "" for nothing, and when. */
@@ -47,21 +63,18 @@ export type Server = {
   consecutiveFailures: number;
   /** Until then questions go without EDNS, because that is how it answered. */
   plainUntilMs: number;
-  /** It does not keep the case of questions, so they are sent to it in lower case. */
-  lowerCases: boolean;
+  /** Until then names are sent to it in lower case, because it does not keep their case. */
+  lowerCaseUntilMs: number;
   probeTokens: number;
   probeTokensAtMs: number;
+  /** Settled questions that still listen for it. */
+  listeners: number;
+  readonly bucket: Bucket;
   readonly counts: ServerCounts;
 };
 
-/**
- * Questions that may be spent on a dead server: a burst, so that a short absence ends with the next
- * question, then a few per second, so that a long one costs next to nothing and still ends within a second.
- */
-const PROBE_BURST = 8;
-export const PROBES_PER_SECOND = 4;
-/** How long a server stays without EDNS after it answered only without (unbound keeps this for 15 minutes). */
-const PLAIN_MS = 15 * 60 * 1000;
+/** Questions that may be spent on a server that is down when it goes down (health.ts). */
+export const PROBE_BURST = 8;
 
 export type Upstreams = {
   /** Distinguishes sets of servers in cache keys. */
@@ -104,19 +117,28 @@ function createServer(address: Upstream, label: string): Server {
     address,
     label,
     standing: "good",
+    late: false,
+    errorShare: 0,
+    demoted: false,
+    looping: false,
     srttMs: -1,
+    roundTrips: createRoundTrips(),
     lastHeardMs: -Infinity,
+    lastSentMs: -Infinity,
     changedAtMs: -Infinity,
     lastError: "",
     lastErrorAtMs: -Infinity,
     consecutiveFailures: 0,
     plainUntilMs: -Infinity,
-    lowerCases: false,
+    lowerCaseUntilMs: -Infinity,
     probeTokens: PROBE_BURST,
     probeTokensAtMs: 0,
+    listeners: 0,
+    bucket: createBucket(),
     counts: {
       udp: 0,
       tcp: 0,
+      probes: 0,
       replies: 0,
       timeouts: 0,
       errors: 0,
@@ -125,15 +147,39 @@ function createServer(address: Upstream, label: string): Server {
       nearMisses: 0,
       caseMismatches: 0,
       truncated: 0,
+      throttled: 0,
     },
   };
 }
 
-/** The order in which one question tries the servers. */
-export function serverOrder(upstreams: Upstreams, random: Random): readonly Server[] {
-  if (upstreams.settings.strategy !== "random" || upstreams.servers.length < 2)
-    return upstreams.servers;
-  const order = upstreams.servers.slice();
+/** One question in so many goes to a slower server as well, to see whether it still is. */
+const RETEST_ONE_IN = 100;
+/** A server that never answered is not measured again before this. */
+const RETEST_UNKNOWN_MS = 1000;
+
+export type Order = {
+  readonly servers: readonly Server[];
+  /** `fastest`: gets a copy, so that its round trip is known; nobody waits for it. */
+  readonly measured: Server | null;
+};
+
+/** The order in which one question tries the servers by their strategy, whatever is known of their health. */
+export function serverOrder(
+  { settings, servers }: Upstreams,
+  random: Random,
+  nowMs: number,
+): Order {
+  if (servers.length > 1 && settings.strategy === "random")
+    return { servers: shuffled(servers, random), measured: null };
+  if (servers.length < 2 || settings.strategy !== "fastest") return { servers, measured: null };
+  const order = servers.toSorted((a, b) => knownMs(a) - knownMs(b));
+  return { servers: order, measured: toMeasure(order, random, nowMs) };
+}
+
+const knownMs = ({ srttMs }: Server): number => (srttMs < 0 ? Number.MAX_VALUE : srttMs);
+
+function shuffled(servers: readonly Server[], random: Random): Server[] {
+  const order = servers.slice();
   for (let i = order.length - 1; i > 0; i--) {
     const j = Math.floor((random.uint32() / 0x1_0000_0000) * (i + 1));
     const swapped = order[i]!;
@@ -143,54 +189,18 @@ export function serverOrder(upstreams: Upstreams, random: Random): readonly Serv
   return order;
 }
 
-/** A message that matches what was asked has come. `rttMs` -1: do not measure. Returns true if the server was dead. */
-export function noteReply(server: Server, usable: boolean, rttMs: number, nowMs: number): boolean {
-  const revived = server.standing === "dead";
-  server.counts.replies++;
-  server.lastHeardMs = nowMs;
-  changeStanding(server, usable ? "good" : "failing", nowMs);
-  if (usable) server.consecutiveFailures = 0;
-  else server.consecutiveFailures++;
-  if (rttMs >= 0)
-    server.srttMs = server.srttMs < 0 ? rttMs : server.srttMs + (rttMs - server.srttMs) / 8;
-  return revived;
-}
-
-/**
- * A question sent at `sentAtMs` got no reply, by silence or by an error of the transport. A server that
- * was heard since then is slow for one name, not dead. Returns true if this made it dead.
- */
-export function noteSilence(server: Server, sentAtMs: number, nowMs: number): boolean {
-  server.consecutiveFailures++;
-  if (server.lastHeardMs >= sentAtMs || server.standing === "dead") return false;
-  changeStanding(server, "dead", nowMs);
-  server.probeTokens = PROBE_BURST;
-  server.probeTokensAtMs = nowMs;
-  return true;
-}
-
-function changeStanding(server: Server, standing: Standing, nowMs: number): void {
-  if (server.standing !== standing) server.changedAtMs = nowMs;
-  server.standing = standing;
-}
-
-/** Keeps what went wrong, in words for people. */
-export function noteError(server: Server, error: string, nowMs: number): void {
-  server.lastError = error;
-  server.lastErrorAtMs = nowMs;
-}
-
-/** It answered without EDNS what it refused with EDNS (RFC 6891 7). */
-export function notePlain(server: Server, nowMs: number): void {
-  server.plainUntilMs = nowMs + PLAIN_MS;
-}
-
-/** May this question be spent on a dead server? Takes a token if so. */
-export function takeProbe(server: Server, nowMs: number): boolean {
-  const gained = ((nowMs - server.probeTokensAtMs) * PROBES_PER_SECOND) / 1000;
-  server.probeTokens = Math.min(PROBE_BURST, server.probeTokens + gained);
-  server.probeTokensAtMs = nowMs;
-  if (server.probeTokens < 1) return false;
-  server.probeTokens--;
-  return true;
+function toMeasure(order: readonly Server[], random: Random, nowMs: number): Server | null {
+  const isUp = ({ standing, looping }: Server): boolean => standing !== "dead" && !looping;
+  for (const server of order)
+    if (
+      server !== order[0] &&
+      server.srttMs < 0 &&
+      isUp(server) &&
+      nowMs - server.lastSentMs >= RETEST_UNKNOWN_MS
+    )
+      return server;
+  const drawn = random.uint32();
+  if (drawn % RETEST_ONE_IN !== 0) return null;
+  const others = order.slice(1).filter(isUp);
+  return others[Math.floor(drawn / RETEST_ONE_IN) % Math.max(1, others.length)] ?? null;
 }

@@ -87,11 +87,14 @@ export const forwardFamilies: readonly Family[] = [
     "Questions waiting for an upstream server now.",
     ({ forwarder }) => forwarder().inFlight,
   ),
-  gauge(
-    "waypost_forward_in_flight_limit",
-    "Questions that may wait at a time.",
-    ({ forwarder }) => forwarder().inFlightLimit,
-  ),
+  {
+    name: "waypost_forward_in_flight_limit",
+    help: "Questions of a group of upstream servers that may wait at a time.",
+    labels: ["group"],
+    type: "gauge",
+    read: ({ forwarder }) =>
+      forwarder().pools.map(({ group, limit }) => ({ labels: { group }, value: limit })),
+  },
   {
     name: "waypost_forward_sockets",
     help: "Sockets open to upstream servers now, by transport.",

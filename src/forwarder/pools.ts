@@ -1,0 +1,87 @@
+/**
+ * Questions under way, by group: each group has places of its own, so that one whose servers are slow
+ * or silent takes none from the others. Sockets are shared; when the system has no more of them, the
+ * group with the most questions under way gets fewer places.
+ */
+import type { GroupSettings } from "./settings.ts";
+
+/** Below this the places of a group do not shrink when the system has no more sockets for us. */
+const MIN_PLACES = 64;
+/** What is left of the places of the group that has the most. */
+const SHRINK = 0.9;
+/** How much of a place each answer gives back to a group that has lost some. */
+const REGAIN = 0.1;
+
+type Pool<T> = { places: number; limit: number; readonly members: Set<T>; dropped: number };
+
+export type Pools<T> = {
+  /** Call before `enter`. The oldest question of the group if all its places are taken: it must go. */
+  overdue(group: GroupSettings): T | undefined;
+  enter(group: GroupSettings, question: T): void;
+  /** It is over; with an answer, or without. */
+  leave(group: GroupSettings, question: T, isAnswered: boolean): void;
+  /** The system has no more sockets: the largest group has fewer places from now on. */
+  shrink(): void;
+  /** What each group has under way, may have, and how many were given up because it was full. */
+  stats(): readonly PoolStats[];
+  /** Forgets groups that are not among these and have nothing under way. */
+  keep(groups: readonly GroupSettings[]): void;
+};
+
+export type PoolStats = { group: string; inFlight: number; limit: number; dropped: number };
+
+export function createPools<T>(): Pools<T> {
+  const pools = new Map<string, Pool<T>>();
+
+  function poolOf({ name, maxInFlight }: GroupSettings): Pool<T> {
+    let pool = pools.get(name);
+    if (pool === undefined) pools.set(name, (pool = emptyPool(maxInFlight)));
+    if (pool.places !== maxInFlight) pool.places = pool.limit = maxInFlight;
+    return pool;
+  }
+
+  return {
+    overdue(group) {
+      const pool = poolOf(group);
+      if (pool.members.size < Math.floor(pool.limit)) return undefined;
+      pool.dropped++;
+      // A set keeps the order of entering.
+      for (const oldest of pool.members) return oldest;
+      return undefined;
+    },
+    enter(group, question) {
+      poolOf(group).members.add(question);
+    },
+    leave(group, question, isAnswered) {
+      const pool = poolOf(group);
+      pool.members.delete(question);
+      if (isAnswered && pool.limit < group.maxInFlight)
+        pool.limit = Math.min(group.maxInFlight, pool.limit + REGAIN);
+    },
+    shrink() {
+      let largest: Pool<T> | undefined;
+      for (const pool of pools.values())
+        if (pool.members.size > (largest?.members.size ?? 0)) largest = pool;
+      if (largest === undefined) return;
+      largest.limit = Math.max(MIN_PLACES, Math.floor(largest.members.size * SHRINK));
+    },
+    stats: () =>
+      Array.from(pools, ([group, { members, limit, dropped }]) => ({
+        group,
+        inFlight: members.size,
+        limit: Math.floor(limit),
+        dropped,
+      })),
+    keep(groups) {
+      for (const [name, { members }] of pools)
+        if (members.size === 0 && !groups.some((group) => group.name === name)) pools.delete(name);
+    },
+  };
+}
+
+const emptyPool = <T>(places: number): Pool<T> => ({
+  places,
+  limit: places,
+  members: new Set(),
+  dropped: 0,
+});
