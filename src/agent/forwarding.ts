@@ -6,6 +6,8 @@ import { createStreamExchanges } from "../forwarder/streams.ts";
 import { createTcpExchanges } from "../forwarder/tcp/driver.ts";
 import { createTlsDial, createTlsExchanges } from "../forwarder/tls/driver.ts";
 import { createDatagramExchanges } from "../forwarder/udp/driver.ts";
+import { createFilter } from "../forwarder/filter/filter.ts";
+import { createFilterCounts, type FilterCounts } from "../forwarder/filter/settings.ts";
 import { createPipeline, type Pipeline } from "../forwarder/pipeline.ts";
 import type { Log } from "../ports.ts";
 import { localDataSettings } from "./local-data.ts";
@@ -17,6 +19,7 @@ export type Forwarding = {
   forwarder: Forwarder;
   /** What clients' questions go through: local data, then the forwarder. */
   pipeline: Pipeline;
+  filterCounts: Readonly<FilterCounts>;
   reload: (next: LoadedConfig) => void;
   close: () => void;
 };
@@ -41,19 +44,23 @@ export function createForwarding(
   });
   const settings = forwarderSettings(loaded);
   const forwarder = createForwarder({ settings, clock, timers, random, udp, tcp });
+  const counts = createFilterCounts();
+  const filter = ({ filter: settings }: LoadedConfig) =>
+    createFilter(settings, { log, clock, counts });
   const pipeline = createPipeline({
     forwarder,
     settings: localDataSettings(loaded),
-    filter: null,
+    filter: filter(loaded),
     random,
   });
   return {
     forwarder,
     pipeline,
+    filterCounts: counts,
     reload(next) {
       now = next;
       forwarder.reload(forwarderSettings(next));
-      pipeline.reload(localDataSettings(next), null);
+      pipeline.reload(localDataSettings(next), filter(next));
     },
     close() {
       forwarder.close();

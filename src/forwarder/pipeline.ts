@@ -88,7 +88,8 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
       (request, done) =>
         forwarder.forwardTo(group, request, done, firstReplyFinal);
     const wrap: Wrap = filter ?? ((plain) => plain);
-    const way = { usual: wrap(ask(false)), firstReply: wrap(ask(true)) };
+    // The second is for hosts of the catalog, which may lead anywhere.
+    const way = { usual: wrap(ask(false)), firstReply: ask(true) };
     ways.set(group, way);
     return way;
   }

@@ -7,6 +7,7 @@ import type { Forward, ForwardAnswer, ForwardRequest } from "../../dns/answer.ts
 import { readUint32 } from "../../dns/message.ts";
 import { equalNames, parseName, parseReverseName } from "../../dns/name.ts";
 import { CLASS_IN, RCODE, TYPE, type Rr } from "../../dns/rr.ts";
+import { ownAnswer } from "../local/answers.ts";
 import type { Answered } from "../reply.ts";
 import { embed, extract, mayEmbed } from "./dns64-address.ts";
 
@@ -189,7 +190,7 @@ function denialTtlSeconds(first: ForwardAnswer): number {
   return Math.min(soa.ttl, readUint32(soa.data, soa.data.length - 4));
 }
 
-function ownPrefixes({ qname, edns }: ForwardRequest, prefixes: readonly Network[]): Answered {
+function ownPrefixes({ qname }: ForwardRequest, prefixes: readonly Network[]): Answered {
   const answers = prefixes.flatMap((prefix) =>
     ipv4OnlyAddresses.map((ipv4): Rr => ({
       owner: qname,
@@ -199,26 +200,12 @@ function ownPrefixes({ qname, edns }: ForwardRequest, prefixes: readonly Network
       data: embed(prefix, ipv4),
     })),
   );
-  return ownAnswer(answers, edns);
+  return madeHere(answers);
 }
 
-/** An answer that nobody was asked for. Cheap to make, so workers need not keep it. */
-export function ownAnswer(answers: Rr[], edns: ForwardRequest["edns"]): Answered {
-  return {
-    ok: true,
-    rcode: RCODE.NOERROR,
-    aa: true,
-    ad: false,
-    ra: true,
-    answers,
-    authority: [],
-    additional: [],
-    cacheableSeconds: 0,
-    spentMs: 0,
-    fromCache: false,
-    edns: edns === null ? null : { payload: edns.payload, flags: 0, options: new Uint8Array(0) },
-    tc: false,
-  };
+/** An answer that nobody was asked for. Not for workers: others may be told otherwise, and it is cheap to make. */
+export function madeHere(answers: Rr[]): Answered {
+  return { ...ownAnswer(answers, RCODE.NOERROR), constant: false };
 }
 
 function wireName(text: string): Uint8Array {

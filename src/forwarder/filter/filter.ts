@@ -7,7 +7,7 @@ import { EDE } from "../../dns/edns.ts";
 import { CLASS_IN, RCODE, TYPE, type Rr } from "../../dns/rr.ts";
 import type { Clock, Log } from "../../ports.ts";
 import type { Answered } from "../reply.ts";
-import { ownAnswer, withDns64 } from "./dns64.ts";
+import { madeHere, withDns64 } from "./dns64.ts";
 import { leadsInside } from "./rebind.ts";
 import { emptied, withAliases, withoutBogus, withoutTypes } from "./records.ts";
 import type { FilterCounts, FilterSettings } from "./settings.ts";
@@ -26,38 +26,55 @@ export type FilterDeps = {
   counts: FilterCounts;
 };
 
-/** The filters of these settings around `ask`; `ask` itself if there is nothing to do. */
-export function filtered(ask: Forward, settings: FilterSettings, deps: FilterDeps): Forward {
+/** The filters of these settings, to be put around the asking of servers. */
+export function createFilter(
+  settings: FilterSettings,
+  deps: FilterDeps,
+): (ask: Forward) => Forward {
   const { counts } = deps;
   const { types, dns64, minimalAny, win2k } = settings;
-  const changed = withChanges(ask, settings, deps);
-  const typed = types.length === 0 ? changed : withTypes(changed, new Set(types), counts);
-  const forward =
-    dns64 === null ? typed : withDns64({ ask: typed, askA: changed }, dns64, () => counts.dns64++);
-  if (!minimalAny && !win2k) return forward;
-  return (request, done) => {
-    if (minimalAny && request.qtype === TYPE.ANY && request.client.transport === "udp") {
-      counts.minimalAny++;
-      done(ownAnswer([minimalRecord(request)], request.edns));
-    } else if (win2k && isOfWindows(request)) {
-      counts.win2k++;
-      done({ ...ownAnswer([], request.edns), ede: [{ code: EDE.FILTERED, text: "" }] });
-    } else forward(request, done);
+  const change = createChange(settings, deps);
+  const filteredTypes = new Set(types);
+  return (ask) => {
+    const changed = change === null ? ask : withChange(ask, change);
+    const typed = types.length === 0 ? changed : withTypes(changed, filteredTypes, counts);
+    const forward =
+      dns64 === null
+        ? typed
+        : withDns64({ ask: typed, askA: changed }, dns64, () => counts.dns64++);
+    if (!minimalAny && !win2k) return forward;
+    return (request, done) => {
+      if (minimalAny && request.qtype === TYPE.ANY && request.client.transport === "udp") {
+        counts.minimalAny++;
+        done(madeHere([minimalRecord(request)]));
+      } else if (win2k && isOfWindows(request)) {
+        counts.win2k++;
+        done({ ...madeHere([]), ede: [{ code: EDE.FILTERED, text: "" }] });
+      } else forward(request, done);
+    };
   };
 }
 
-function withChanges(ask: Forward, settings: FilterSettings, deps: FilterDeps): Forward {
+type Change = (request: ForwardRequest, answer: Answered) => Answered;
+
+function withChange(ask: Forward, change: Change): Forward {
+  return (request, done) =>
+    ask(request, (answer) => done(answer.ok ? change(request, answer) : answer));
+}
+
+/** null: nothing is configured. */
+function createChange(settings: FilterSettings, deps: FilterDeps): Change | null {
   const { bogusNxdomain, alias, rebind } = settings;
-  if (bogusNxdomain.length === 0 && alias.length === 0 && rebind === null) return ask;
+  if (bogusNxdomain.length === 0 && alias.length === 0 && rebind === null) return null;
   const { counts } = deps;
   const warn = createWarning(deps);
-  const change = (request: ForwardRequest, before: Answered): Answered => {
-    let answer = withoutBogus(before, bogusNxdomain);
-    if (answer !== before) {
+  return (request, before) => {
+    const allowed = withoutBogus(before, bogusNxdomain);
+    if (allowed !== before) {
       counts.bogusNxdomain++;
-      return answer;
+      return allowed;
     }
-    answer = withAliases(before, alias);
+    const answer = withAliases(before, alias);
     if (answer !== before) counts.alias++;
     if (rebind === null) return answer;
     const owner = leadsInside(request, [...answer.answers, ...answer.additional], rebind);
@@ -66,8 +83,6 @@ function withChanges(ask: Forward, settings: FilterSettings, deps: FilterDeps): 
     warn(owner);
     return emptied(answer, RCODE.NOERROR, EDE.BLOCKED, "possible DNS rebinding");
   };
-  return (request, done) =>
-    ask(request, (answer) => done(answer.ok ? change(request, answer) : answer));
 }
 
 function withTypes(ask: Forward, types: ReadonlySet<number>, counts: FilterCounts): Forward {
