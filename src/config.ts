@@ -401,7 +401,7 @@ async function resolveRecursors(
     if (expanded.ok) words.push(...expanded.value.split(/\s+/).filter((each) => each !== ""));
     else errors.push(`recursors: ${expanded.error}`);
   }
-  const { lookup } = machine;
+  const lookup = (host: string) => machine.lookup(host);
   return resolveUpstreams(words, { key: "recursors", lookup, errors });
 }
 

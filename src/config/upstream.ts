@@ -153,7 +153,7 @@ export type UpstreamReading = {
   /** Begins every sentence: `recursors`, `forwarder.zones[2].servers`. */
   key: string;
   /** Addresses of a host name; rejects if it has none. */
-  lookup(host: string): Promise<string[]>;
+  lookup: (host: string) => Promise<string[]>;
   errors: string[];
 };
 

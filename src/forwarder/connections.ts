@@ -30,9 +30,9 @@ export type LineListener = {
 /** About the whole connection; never from within `dial`. */
 export type LineEvents = {
   /** It takes no more questions, but will answer those that it has. */
-  drains(): void;
+  drains: () => void;
   /** It is over, with all that was asked; "": closed by the server in good order. */
-  ended(code: string): void;
+  ended: (code: string) => void;
 };
 
 export type Dial = (server: Upstream, on: LineEvents) => Line;

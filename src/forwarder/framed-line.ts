@@ -44,7 +44,8 @@ export function createFramedLine(below: Octets, random: Random) {
     const found = waiting.get(id);
     if (found === undefined) {
       // Nobody's reply. It cannot be forged here, so each one that waits has to see what it is worth.
-      for (const entry of [...waiting.values()]) {
+      const all = [...waiting.values()];
+      for (const entry of all) {
         const { on } = entry;
         entry.on = null;
         on?.reply(message.slice());
@@ -76,12 +77,12 @@ export function createFramedLine(below: Octets, random: Random) {
   return {
     line,
     /** The connection stands. */
-    opened(): void {
+    opened: (): void => {
       isOpen = true;
       for (const [id, { wire }] of waiting) write(id, wire);
     },
     /** What has come. */
-    received(octets: Uint8Array): void {
+    received: (octets: Uint8Array): void => {
       framing.push(octets);
       for (let message = framing.take(); message !== undefined; message = framing.take())
         take(message);
