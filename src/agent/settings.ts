@@ -11,7 +11,7 @@ import { options, usedKeys, type Config } from "../config/options.ts";
 import type { DnsSettings } from "../dns/settings.ts";
 import { privateReverseGroup } from "./local-data.ts";
 import { groupDefaults } from "../forwarder/settings.ts";
-import type { ForwarderSettings, GroupSettings } from "../forwarder/settings.ts";
+import type { ForwarderSettings, GroupSettings, StaleSettings } from "../forwarder/settings.ts";
 import type { HttpSettings } from "../http/call.ts";
 import type { ConsulFormOptions } from "../metrics/consul.ts";
 
@@ -102,15 +102,28 @@ export function forwarderSettings({ config, upstreams }: LoadedConfig): Forwarde
     timeoutMs: config["dns_config.recursor_timeout"],
     // The option table allows these two words only.
     strategy: config["dns_config.recursor_strategy"] as GroupSettings["strategy"],
+    minTtlSeconds: seconds(config["forwarder.cache_min_ttl"]),
     maxTtlSeconds: seconds(config["forwarder.cache_max_ttl"]),
     negativeTtlCapSeconds: seconds(config["forwarder.cache_max_negative_ttl"]),
+    stale: staleSettings(config),
     trustAd: config["forwarder.trust_ad"],
   };
   return {
     groups: [everyName, ...privateReverseGroup(everyName)],
     cacheEnabled: config["forwarder.cache"],
     cacheOctets: config["forwarder.cache_size"],
-    prefetch: true,
+    prefetch: config["forwarder.prefetch"],
+  };
+}
+
+function staleSettings(config: Config): StaleSettings {
+  return {
+    enabled: config["forwarder.stale"],
+    clientTimeoutMs: config["forwarder.stale_client_timeout"],
+    ttlSeconds: seconds(config["forwarder.stale_ttl"]),
+    maxSeconds: seconds(config["forwarder.stale_max"]),
+    recheckMs: config["forwarder.stale_recheck"],
+    lastKnownGood: config["forwarder.last_known_good"],
   };
 }
 

@@ -3,6 +3,7 @@
  * number of times) or to a foreign one (asked of the upstreams). Consul 1.10 `resolveCNAME`.
  */
 import type { Forward, ForwardAnswer } from "./answer.ts";
+import { isStaleAnswer } from "./edns.ts";
 import { STALE_TTL_SECONDS, STALE_WAIT_MS, type KeptTargets } from "./kept-targets.ts";
 import { equalNames, formatName, nameKey, suffixOffset } from "./name.ts";
 import type { Reading } from "./reading.ts";
@@ -102,12 +103,14 @@ export class UpstreamNames implements ForeignNames {
     chains.set(key, UNKNOWN);
     this.pendingCount++;
     forward(addressQuestion(name, client), (answer) => {
-      if (kept !== null) noteAnswer(kept, key, answer, clock());
+      const isStale = isStaleAnswer(answer);
+      // What has outlived its TTL must not begin a new life here.
+      if (kept !== null && !isStale) noteAnswer(kept, key, answer, clock());
       if (!isFinal(answer) && stale !== undefined) settle(stale);
       else if (!answer.ok) settle(UNKNOWN);
       else {
         const freshSeconds = answer.tc ? 0 : answer.cacheableSeconds;
-        settle({ records: answer.answers, freshSeconds, isStale: false });
+        settle({ records: answer.answers, freshSeconds, isStale });
       }
     });
     isAsking = false;

@@ -1,5 +1,5 @@
 /** The OPT of our own replies (RFC 6891, RFC 7871, RFC 8914). */
-import type { ExtendedError } from "./answer.ts";
+import type { ExtendedError, ForwardAnswer } from "./answer.ts";
 import { OPTION_COOKIE } from "./cookie.ts";
 import type { Opt } from "./message.ts";
 import type { Request, Subnet } from "./request.ts";
@@ -40,6 +40,12 @@ export const EDE = {
   NO_REACHABLE_AUTHORITY: 22,
   NETWORK_ERROR: 23,
 } as const;
+
+/** Has the answer outlived its TTL? The forwarder marks such ones. */
+export function isStaleAnswer({ ede }: ForwardAnswer): boolean {
+  if (ede === undefined) return false;
+  return ede.some(({ code }) => code === EDE.STALE_ANSWER || code === EDE.STALE_NXDOMAIN_ANSWER);
+}
 
 const OPTION_EXTENDED_ERROR = 15;
 /** Options of one reply, and octets of the text of each; what is more is left out. */

@@ -158,11 +158,15 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
   ): boolean {
     const { request, upstreams, joinKey, key } = wanted;
     const failure = key === null ? undefined : known.find(key.exact);
-    if (failure === undefined) return false;
-    const mayAsk = nowMs >= failure.untilMs;
-    // A denial only as long as nobody asks: the name may have come to exist.
-    if (mayAsk && (stale.denialSeconds >= 0 || nowMs >= failure.recheckAtMs)) return false;
-    done(outcomes.stale(request, upstreams, stale, failure.reason));
+    const mayAsk = failure === undefined || nowMs >= failure.untilMs;
+    if (mayAsk) {
+      // A denial only as long as nobody asks: the name may have come to exist.
+      if (stale.denialSeconds >= 0) return false;
+      const { clientTimeoutMs } = upstreams.settings.stale;
+      if (clientTimeoutMs > 0 && (failure === undefined || nowMs >= failure.recheckAtMs))
+        return false;
+    }
+    done(outcomes.stale(request, upstreams, stale, failure?.reason ?? "timeout"));
     if (mayAsk && !underWay.has(joinKey)) underWay.refresh(wanted, nowMs);
     return true;
   }

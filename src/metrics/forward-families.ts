@@ -50,6 +50,24 @@ export const cacheFamilies: readonly Family[] = [
     ({ forwarder }) => forwarder().cache?.misses ?? 0,
   ),
   {
+    name: "waypost_cache_served_stale_total",
+    help: "Answers given after their TTL, by what kept a fresh one away.",
+    labels: ["reason"],
+    type: "counter",
+    read: ({ forwarder }) =>
+      Object.entries(forwarder().stale).map(([reason, value]) => ({ labels: { reason }, value })),
+  },
+  counter(
+    "waypost_cache_prefetch_total",
+    "Questions asked again before their answers ran out.",
+    ({ forwarder }) => forwarder().prefetches.sent,
+  ),
+  counter(
+    "waypost_cache_prefetch_skipped_total",
+    "Questions not asked again early, so that all of that stays below a twentieth of the packets.",
+    ({ forwarder }) => forwarder().prefetches.unpaid,
+  ),
+  {
     name: "waypost_cache_evictions_total",
     help: "Entries that left the cache, by reason.",
     labels: ["reason"],

@@ -21,6 +21,60 @@ export const forwarderOptions = {
     min: 0,
     ...reload,
   }),
+  "forwarder.cache_min_ttl": row(
+    "durationMs",
+    0,
+    "Shorter TTLs of answers are raised to this; denials are not.",
+    { min: 0, max: 3_600_000, ...reload },
+  ),
+  "forwarder.cache_file": row(
+    "text",
+    "",
+    "File that keeps the cache over a restart; written at the stop and every few minutes.",
+  ),
+  "forwarder.stale": row(
+    "boolean",
+    true,
+    "Give the last answer when no upstream gives a fresh one (RFC 8767).",
+    reload,
+  ),
+  "forwarder.stale_client_timeout": row(
+    "durationMs",
+    400,
+    "How long a fresh answer is waited for first; 0: not at all.",
+    { min: 0, max: 60_000, ...reload },
+  ),
+  "forwarder.stale_ttl": row("durationMs", 30_000, "TTL that such answers are given.", {
+    min: 0,
+    ...reload,
+  }),
+  "forwarder.stale_max": row(
+    "durationMs",
+    86_400_000,
+    "How long after its TTL an answer is good.",
+    {
+      min: 0,
+      ...reload,
+    },
+  ),
+  "forwarder.stale_recheck": row(
+    "durationMs",
+    5000,
+    "How long after a failure such answers are given without waiting.",
+    { min: 0, ...reload },
+  ),
+  "forwarder.last_known_good": row(
+    "boolean",
+    false,
+    "Give the last answer also when upstreams deny what they had known, up to stale_max.",
+    reload,
+  ),
+  "forwarder.prefetch": row(
+    "boolean",
+    true,
+    "Ask again for names in demand before their answers run out.",
+    reload,
+  ),
   "forwarder.trust_ad": row("boolean", false, "Pass AD on; only for trusted upstreams.", reload),
   "forwarder.tls_ca_file": row(
     "text",
