@@ -29,6 +29,10 @@ export const cliCommands: Readonly<
     doc: "Fires a user event.",
     load: async () => (await import("./event.ts")).event,
   },
+  import: {
+    doc: "Turns configuration of other programs into ours.",
+    load: async () => (await import("./import.ts")).importConfig,
+  },
   info: {
     doc: "Prints figures of the agent for operators.",
     load: async () => (await import("./info.ts")).info,

@@ -43,6 +43,7 @@ const testOf: Readonly<Record<string, string>> = {
   event: "data",
   exec: "exec",
   "force-leave": "cluster",
+  "import dnsmasq": "import",
   info: "data",
   join: "cluster",
   keygen: "cluster",

@@ -15,9 +15,23 @@ export function withDnsmasq(
 ): { layers: readonly Layer[]; serversFile: string | undefined } {
   const path = layers.map(({ values }) => values.get(KEY)).findLast((value) => value !== undefined);
   if (typeof path !== "string" || path === "") return { layers, serversFile: undefined };
-  const addresses = interfaceAddresses(machine.interfaces, machine.defaultInterface);
-  const read = readDnsmasq(path, systemFiles, { hostname: machine.hostname, addresses });
+  const read = readHere(path, machine);
   return { layers: [toLayer(read), ...layers], serversFile: read.serversFile };
+}
+
+/** The same as JSON of ours, with what is wrong with it and what means less there than in dnsmasq. */
+export function importDnsmasq(
+  path: string,
+  machine: Machine,
+): { tree: Record<string, unknown>; errors: readonly string[]; notes: readonly string[] } {
+  const read = readHere(path, machine);
+  const { errors, warnings } = toLayer(read);
+  return { tree: treeOf(read.entries), errors, notes: warnings };
+}
+
+function readHere(path: string, machine: Machine): DnsmasqConfig {
+  const addresses = interfaceAddresses(machine.interfaces, machine.defaultInterface);
+  return readDnsmasq(path, systemFiles, { hostname: machine.hostname, addresses });
 }
 
 const KEY = "forwarder.dnsmasq_conf";

@@ -1,0 +1,112 @@
+// S34: what the system may hold in place of a configuration file of dnsmasq's. Nothing waits, nothing grows.
+import { spawnSync } from "node:child_process";
+import { mkdirSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import t from "tap";
+import { systemFiles } from "../../src/config/dnsmasq/files.ts";
+import { readDnsmasq } from "../../src/config/dnsmasq/tree.ts";
+import { temporaryDirectory } from "../temporary-directory.ts";
+import { host } from "./dnsmasq.ts";
+import { load, machine, writeFiles } from "./world.ts";
+import { loadConfig } from "../../src/config.ts";
+import { parseAgentFlags } from "../../src/config/flags.ts";
+
+t.test("S34: FIFO, device, directory, links in a circle, a gigabyte", async (t) => {
+  const directory = temporaryDirectory(t);
+  const at = (name: string) => join(directory, name);
+  t.equal(spawnSync("mkfifo", [at("fifo")]).status, 0);
+  mkdirSync(at("dir"));
+  symlinkSync(at("loop"), at("loop"));
+  symlinkSync(at("gone"), at("dangling"));
+  writeFileSync(at("huge"), "");
+  truncateSync(at("huge"), 2 ** 30);
+  const errorOf = (path: string) => {
+    writeFileSync(at("main"), `# why\nconf-file=${path}\n`);
+    const started = performance.now();
+    const { errors } = readDnsmasq(at("main"), systemFiles, host);
+    t.ok(performance.now() - started < 1_000, `${path}: at once`);
+    return errors.map((each) => each.replaceAll(directory, ""));
+  };
+  t.same(errorOf(at("fifo")), ["/main:2: /fifo: not a regular file"]);
+  t.same(errorOf("/dev/zero"), ["/main:2: /dev/zero: not a regular file"]);
+  t.same(errorOf(at("dir")), ["/main:2: /dir: is a directory"]);
+  t.same(errorOf(at("loop")), ["/main:2: /loop: too many levels of symbolic links"]);
+  t.same(errorOf(at("dangling")), ["/main:2: /dangling: no such file or directory"]);
+  t.same(errorOf(at("huge")), ["/main:2: /huge: larger than 268435456 octets"]);
+  t.same(errorOf("/dev/null"), []);
+  t.same(errorOf(`${at("x")}\0y`), ["/main:2: /x: no such file or directory"]);
+  t.match(readDnsmasq(at("none"), systemFiles, host).errors, [/none: no such file or directory$/]);
+});
+
+t.test(
+  "a directory: links to files count, links to nothing are refused unless left out",
+  async (t) => {
+    const directory = writeFiles(t, {
+      "main.conf": "",
+      "d/a.conf": "server=192.0.2.1",
+      "d/sub/b.conf": "broken",
+    });
+    symlinkSync(join(directory, "d/a.conf"), join(directory, "d/same.conf"));
+    symlinkSync(join(directory, "gone"), join(directory, "d/.#lock"));
+    writeFileSync(join(directory, "main.conf"), `conf-dir=${directory}/d`);
+    const config = () => readDnsmasq(join(directory, "main.conf"), systemFiles, host);
+    t.same(config().errors, []);
+    t.same(config().entries.find(({ key }) => key === "recursors")?.value, ["192.0.2.1"]);
+    symlinkSync(join(directory, "gone"), join(directory, "d/z.conf"));
+    t.match(config().errors, [
+      /main.conf:1: cannot access .*\/d\/z.conf: no such file or directory/,
+    ]);
+  },
+);
+
+t.test("one layer of the configuration: files and flags win, lists are appended", async (t) => {
+  const directory = writeFiles(t, {
+    "dnsmasq.conf":
+      "port=1053\nserver=192.0.2.1\nno-resolv\nno-hosts\ndomain-needed\ncache-size=5000",
+    "waypost.json": {
+      data_dir: "/d",
+      recursors: ["192.0.2.9"],
+      forwarder: { cache_size: "2MiB" },
+    },
+  });
+  const conf = join(directory, "dnsmasq.conf");
+  const agent = async (...args: string[]) => {
+    const flags = parseAgentFlags(args);
+    if (!flags.ok) throw new Error(flags.error);
+    const loaded = await loadConfig(flags.value.sources, machine);
+    if (!loaded.ok) throw new Error(loaded.error.join("\n"));
+    return loaded.value;
+  };
+  const file = join(directory, "waypost.json");
+  const { config, addresses } = await agent("-dnsmasq-conf", conf, "-config-file", file);
+  t.equal(config["ports.dns"], 1053);
+  t.same(config.recursors, ["192.0.2.1", "192.0.2.9"]);
+  t.equal(config["forwarder.cache_size"], 2 * 2 ** 20);
+  t.match(addresses.dns, [
+    { address: "0.0.0.0", port: 1053 },
+    { address: "::", port: 1053 },
+  ]);
+  t.match((await agent("-dnsmasq-conf", conf, "-config-file", file, "-dns-port", "54")).config, {
+    "ports.dns": 54,
+  });
+  const fromFile = writeFiles(t, {
+    "a.json": { data_dir: "/d", forwarder: { dnsmasq_conf: conf } },
+  });
+  const loaded = await load([fromFile]);
+  t.ok(loaded.ok && loaded.value.config["ports.dns"] === 1053);
+});
+
+t.test("mistakes that only our own checks find name the line as well", async (t) => {
+  const directory = writeFiles(t, {
+    "dnsmasq.conf": "no-resolv\nno-hosts\n\nserver=nowhere.example",
+    "waypost.json": { data_dir: "/d" },
+  });
+  const conf = join(directory, "dnsmasq.conf");
+  const loaded = await load([join(directory, "waypost.json")], {
+    fragments: [`forwarder { dnsmasq_conf = "${conf}" }`],
+  });
+  t.same(loaded, {
+    ok: false,
+    error: [`${conf}:4: recursors: the host name "nowhere.example" cannot be resolved`],
+  });
+});
