@@ -13,6 +13,7 @@ import type { ExternalEntry } from "./cluster/external/declared.ts";
 import { parseExternalServices } from "./config/external-services.ts";
 import { readAccess, type LoadedAccess } from "./config/forwarder/access.ts";
 import { readFilter, type LoadedFilter } from "./config/forwarder/filter.ts";
+import { readLocalData, type LoadedLocal } from "./config/forwarder/local.ts";
 import { withDnsmasq } from "./config/dnsmasq/layer.ts";
 import { parseConfigText, readConfigPath, readText, type Format } from "./config/files.ts";
 import { interfaceAddresses, type InterfaceAddress } from "./config/interface-address.ts";
@@ -64,6 +65,8 @@ export type LoadedConfig = {
   readonly upstreamAuthorities: readonly string[];
   /** What is changed in answers of upstream servers. */
   readonly filter: LoadedFilter;
+  /** Names that are answered here. */
+  readonly local: LoadedLocal;
   /** Who may ask, how much, and with what. */
   readonly access: LoadedAccess;
   /** Services (with their checks) and checks of configuration files, in the order of loading. */
@@ -117,6 +120,9 @@ export async function loadConfig(
   const watches = parseWatches(merged.watches);
   const { filter, errors: filterErrors } = readFilter(config);
   errors.push(...filterErrors);
+  const localData = readLocalData(config);
+  errors.push(...localData.errors);
+  warnings.push(...localData.warnings);
   const { access, errors: accessErrors } = readAccess(config);
   errors.push(...accessErrors);
   merged.errors.push(...external.errors, ...watches.errors);
@@ -140,6 +146,7 @@ export async function loadConfig(
       upstreams: Object.freeze(upstreams),
       upstreamAuthorities: authorities.value,
       filter: Object.freeze(filter),
+      local: localData.local,
       access: Object.freeze(access),
       services: Object.freeze(services),
       checks: Object.freeze(checks),

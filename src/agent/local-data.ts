@@ -2,11 +2,7 @@
 import { isLinkLocal, isLoopback, parseAddress, unmapped } from "../address.ts";
 import type { LoadedConfig } from "../config.ts";
 import { foldName, parseName } from "../dns/name.ts";
-import {
-  localDefaults,
-  type LocalSettings,
-  type PrivateReverse,
-} from "../forwarder/local/settings.ts";
+import type { LocalSettings, PrivateReverse } from "../forwarder/local/settings.ts";
 import type { GroupSettings } from "../forwarder/settings.ts";
 
 /** Servers that are private themselves may be asked for private addresses; their group is called so. */
@@ -14,12 +10,32 @@ export const PRIVATE_REVERSE_GROUP = "private reverse";
 
 /** What the pipeline is told. */
 export function localDataSettings(loaded: LoadedConfig): LocalSettings {
-  const { config } = loaded;
+  const { config, local } = loaded;
   return {
-    ...localDefaults,
+    rules: local.rules,
+    records: local.records,
+    views: local.views,
+    specialNames: config["forwarder.special_names"],
     privateReverse: privateReverse(loaded),
+    domainNeeded: config["forwarder.domain_needed"],
+    searchDomains: local.searchDomains,
     domains: [config.domain, config.alt_domain].flatMap(wireName),
+    elsewhere: [],
+    ttlSeconds: Math.floor(config["forwarder.local_ttl"] / 1000),
+    // The option table allows these words only.
+    blocklistAnswer: config["forwarder.blocklist_answer"] as LocalSettings["blocklistAnswer"],
+    localise: null,
   };
+}
+
+/** Is there anything that answers for names beside the servers of names without a zone? */
+export function hasForeignNames({ config, local, upstreams }: LoadedConfig): boolean {
+  return (
+    upstreams.length > 0 ||
+    local.rules.length + local.records.length + local.views.length > 0 ||
+    config["forwarder.hosts"].length + config["forwarder.leases"].length > 0 ||
+    config["forwarder.blocklists"].length > 0
+  );
 }
 
 /** The servers of names without a zone that may hear of private addresses; none if those are all, or none. */
@@ -29,7 +45,9 @@ export function privateReverseGroup(everyName: GroupSettings): GroupSettings[] {
   return [{ ...everyName, name: PRIVATE_REVERSE_GROUP, servers }];
 }
 
-function privateReverse({ upstreams }: LoadedConfig): PrivateReverse {
+function privateReverse({ config, upstreams }: LoadedConfig): PrivateReverse {
+  const wanted = config["forwarder.private_reverse"];
+  if (wanted !== "auto") return wanted === "local" ? "local" : "forward";
   const count = upstreams.filter(({ address }) => isPrivate(address)).length;
   if (count === 0) return "local";
   return count === upstreams.length ? "forward" : { group: PRIVATE_REVERSE_GROUP };

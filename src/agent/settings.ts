@@ -9,7 +9,7 @@ import type { SingleEngineOptions } from "../cluster/single/driver.ts";
 import type { LoadedConfig } from "../config.ts";
 import { options, usedKeys, type Config } from "../config/options.ts";
 import type { DnsSettings } from "../dns/settings.ts";
-import { privateReverseGroup } from "./local-data.ts";
+import { hasForeignNames, privateReverseGroup } from "./local-data.ts";
 import { groupDefaults } from "../forwarder/settings.ts";
 import type { ForwarderSettings, GroupSettings, StaleSettings } from "../forwarder/settings.ts";
 import type { HttpSettings } from "../http/call.ts";
@@ -23,7 +23,8 @@ const seconds = (ms: number): number => ms / 1000;
 const SESSION_TTL_MIN_MS = 10_000;
 
 /** What the domain side of DNS is told. */
-export function dnsSettings({ config, upstreams, external }: LoadedConfig): DnsSettings {
+export function dnsSettings(loaded: LoadedConfig): DnsSettings {
+  const { config, external } = loaded;
   return {
     domain: config.domain,
     altDomain: config.alt_domain,
@@ -51,7 +52,7 @@ export function dnsSettings({ config, upstreams, external }: LoadedConfig): DnsS
     additionalNodeMetaTxt: config["dns_config.enable_additional_node_meta_txt"],
     allowStale: config["dns_config.allow_stale"],
     maxStaleMs: config["dns_config.max_stale"],
-    recursorsConfigured: upstreams.length > 0,
+    recursorsConfigured: hasForeignNames(loaded),
     forwardCache: config["forwarder.cache"],
     translateWanAddrs: config.translate_wan_addrs,
   };

@@ -1,4 +1,5 @@
 import { accessOptions } from "./forwarder/access.ts";
+import { localOptions } from "./forwarder/local-options.ts";
 import { forwarderOptions } from "./forwarder/options.ts";
 import { row, type Kinds, type More, type Option } from "./kinds.ts";
 import { withoutEffect } from "./without-effect.ts";
@@ -388,6 +389,7 @@ const used = {
   }),
   batched_system_calls: row("boolean", true, "recvmmsg and sendmmsg where the system has them."),
   ...forwarderOptions,
+  ...localOptions,
   ...accessOptions,
 } as const satisfies Record<string, Option>;
 

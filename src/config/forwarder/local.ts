@@ -1,0 +1,94 @@
+/** What the configuration says of names that are answered here, checked. */
+import type { Network } from "../../address.ts";
+import { fail, ok, type Result } from "../../base.ts";
+import { foldName, formatName, isWithin, parseName } from "../../dns/name.ts";
+import type { LocalRecord } from "../../forwarder/local/records.ts";
+import type { Rule } from "../../forwarder/rules.ts";
+import type { Config } from "../options.ts";
+import { readAddresses } from "./addresses.ts";
+import type { Problems } from "./members.ts";
+import { readRecords } from "./records.ts";
+import { readViews } from "./views.ts";
+
+/** Clients with local data of their own. `zones`: as `forwarder.zones`, not yet looked at. */
+export type LoadedView = {
+  readonly name: string;
+  readonly clients: readonly Network[];
+  readonly zones: unknown;
+  /** Key path of the view: `forwarder.views[0]`. */
+  readonly where: string;
+  readonly rules: readonly Rule[];
+  readonly records: readonly LocalRecord[];
+};
+
+/** Local data, but for zones and files. */
+export type LoadedLocal = {
+  /** Of `forwarder.addresses`. */
+  readonly rules: readonly Rule[];
+  readonly records: readonly LocalRecord[];
+  readonly views: readonly LoadedView[];
+  /** Wire names in lower case. */
+  readonly searchDomains: readonly Uint8Array[];
+  /** Of the names of hosts files; null: none. */
+  readonly hostDomain: Uint8Array | null;
+};
+
+/** Local data, mistakes (whole sentences that start with the key) and what will not take effect. */
+export function readLocalData(config: Config): {
+  local: LoadedLocal;
+  errors: string[];
+  warnings: string[];
+} {
+  const errors: Problems = [];
+  const ttlSeconds = Math.floor(config["forwarder.local_ttl"] / 1000);
+  const local: LoadedLocal = {
+    rules: readAddresses(config["forwarder.addresses"], "forwarder.addresses", errors),
+    records: readRecords(config["forwarder.records"], "forwarder.records", ttlSeconds, errors),
+    views: readViews(config["forwarder.views"], ttlSeconds, errors),
+    searchDomains: config["forwarder.search_domains"].flatMap((text, i) => {
+      const name = parseDomain(text);
+      if (!name.ok) errors.push(`forwarder.search_domains[${i}]: ${name.error}`);
+      return name.ok ? [name.value] : [];
+    }),
+    hostDomain: hostDomain(config["forwarder.host_domain"], errors),
+  };
+  if (config["forwarder.expand_hosts"] && local.hostDomain === null)
+    errors.push("forwarder.expand_hosts: forwarder.host_domain says no domain to expand with");
+  return { local, errors, warnings: withoutEffect(local, config) };
+}
+
+function parseDomain(text: string): Result<Uint8Array, string> {
+  const parsed = parseName(text.replace(/^\*?\.(?=.)/, ""));
+  if (!parsed.ok) return fail(`${JSON.stringify(text)} is no domain name: ${parsed.error}`);
+  return parsed.value.length > 1
+    ? ok(foldName(parsed.value))
+    : fail(`${JSON.stringify(text)} is no domain name`);
+}
+
+function hostDomain(text: string, errors: Problems): Uint8Array | null {
+  if (text === "") return null;
+  const name = parseDomain(text);
+  if (name.ok) return name.value;
+  errors.push(`forwarder.host_domain: ${name.error}`);
+  return null;
+}
+
+/** The catalog answers for everything in our domains: what is said of names there is never looked at. */
+function withoutEffect({ rules, records, views }: LoadedLocal, config: Config): string[] {
+  const domains = [config.domain, config.alt_domain].flatMap((text) => {
+    const name = parseName(text);
+    return text !== "" && name.ok ? [name.value] : [];
+  });
+  const inside = new Set<string>();
+  const note = (name: Uint8Array): void => {
+    if (domains.some((domain) => isWithin(name, domain))) inside.add(formatName(name));
+  };
+  for (const layer of [{ rules, records }, ...views]) {
+    for (const { match } of layer.rules) if ("name" in match) note(match.name);
+    for (const { owner } of layer.records) note(owner);
+  }
+  return [...inside].map(
+    (name) =>
+      `forwarder: what is said of ${name} has no effect: the catalog answers for this domain`,
+  );
+}
