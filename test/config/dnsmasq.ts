@@ -18,13 +18,14 @@ export const host: Host = {
 
 /** `path` → text; `path/` → a directory; a text that starts with `->` is a link. */
 export function filesOf(files: Readonly<Record<string, string>>): ConfFiles {
+  const textOf = (path: string) => (Object.hasOwn(files, path) ? files[path] : undefined);
   const target = (path: string): string => {
-    const text = files[path];
+    const text = textOf(path);
     return text?.startsWith("->") === true ? target(text.slice(2)) : path;
   };
   return {
     read(path) {
-      const text = files[target(path)];
+      const text = textOf(target(path));
       return text === undefined
         ? fail("no such file or directory")
         : ok({ text, identity: target(path) });
