@@ -40,10 +40,13 @@ export type Follower = { level: LogLevel; json: boolean; write(line: string): bo
 /** Address of a peer or listener: IP literal without brackets, port 0..65535. */
 export type SocketAddress = { address: string; port: number };
 
+/** What carries a question: a datagram, or a connection with nothing, TLS or HTTPS in it. */
+export type Transport = "udp" | "tcp" | "tls" | "https";
+
 /** An upstream DNS server, and how it is asked. */
 export type Upstream = SocketAddress & {
   /** How it is asked; not given: "udp", with TCP for what is truncated. */
-  readonly transport?: "udp" | "tcp" | "tls" | "https";
+  readonly transport?: Transport;
   /** Name that its certificate must hold (tls, https); not given: its address. */
   readonly tlsName?: string;
   /** Path of the URL (https); not given: "/dns-query". */
@@ -74,7 +77,7 @@ export type HttpsIdentity = {
 };
 
 /** Who asked a question. */
-export type Client = SocketAddress & { transport: "udp" | "tcp" };
+export type Client = SocketAddress & { transport: Transport };
 
 /**
  * Datagram exchanges with upstream servers. Each exchange has a socket of its own, bound to its own

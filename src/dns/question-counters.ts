@@ -1,5 +1,7 @@
 /** Counters of the main thread's share of DNS, as plain numbers; they only grow. */
 
+import type { Transport } from "../ports.ts";
+
 /** Whose names: our domains, reverse names answered here, everything else. */
 export type QuestionZone = "domain" | "reverse" | "forward";
 
@@ -9,11 +11,11 @@ export type Timing = { count: number; sumMs: number; maxMs: number };
 /** What was asked of the main thread, and how it was answered. */
 export type DnsCounters = {
   /** Questions with their reply: called once for each. */
-  countReply(zone: QuestionZone, transport: "udp" | "tcp", qtype: number, rcode: number): void;
+  countReply(zone: QuestionZone, transport: Transport, qtype: number, rcode: number): void;
   /** Each combination that occurred. Types without a name of their own are under 65535. */
   replies(): {
     zone: QuestionZone;
-    transport: "udp" | "tcp";
+    transport: Transport;
     qtype: number;
     rcode: number;
     count: number;
@@ -35,6 +37,7 @@ export type DnsCounters = {
 };
 
 const OTHER_TYPE = 65535;
+const TRANSPORTS: readonly Transport[] = ["udp", "tcp", "tls", "https"];
 const ZONES: readonly QuestionZone[] = ["domain", "reverse", "forward"];
 /** Types counted by number; the others could be made up by a client to fill our memory. */
 const KNOWN_TYPES = new Set([
@@ -50,7 +53,7 @@ export function createDnsCounters(): DnsCounters {
   return {
     countReply(zone, transport, qtype, rcode) {
       const type = KNOWN_TYPES.has(qtype) ? qtype : OTHER_TYPE;
-      const place = (ZONES.indexOf(zone) << 1) | (transport === "udp" ? 0 : 1);
+      const place = (ZONES.indexOf(zone) << 2) | TRANSPORTS.indexOf(transport);
       const key = (place * 65536 + type) * 32 + Math.min(rcode, 31);
       counts.set(key, (counts.get(key) ?? 0) + 1);
     },
@@ -58,8 +61,8 @@ export function createDnsCounters(): DnsCounters {
       [...counts].map(([key, count]) => {
         const place = Math.floor(key / (65536 * 32));
         return {
-          zone: ZONES[place >> 1]!,
-          transport: (place & 1) === 0 ? "udp" : "tcp",
+          zone: ZONES[place >> 2]!,
+          transport: TRANSPORTS[place & 3]!,
           qtype: Math.floor(key / 32) % 65536,
           rcode: key % 32,
           count,

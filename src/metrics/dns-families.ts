@@ -37,7 +37,7 @@ export const dnsFamilies: readonly Family[] = [
         value,
       })),
       ...sums(sources.resolver().replies, ({ transport, qtype }) =>
-        transport === "tcp" ? { proto: transport, type: typeName(qtype) } : undefined,
+        transport === "udp" ? undefined : { proto: transport, type: typeName(qtype) },
       ),
     ],
   },
@@ -51,7 +51,7 @@ export const dnsFamilies: readonly Family[] = [
         .filter(([rcode, value]) => value > 0 || rcode <= LAST_PLAIN_RCODE)
         .map(([rcode, value]) => ({ labels: { proto: "udp", rcode: rcodeName(rcode) }, value })),
       ...sums(sources.resolver().replies, ({ transport, rcode }) =>
-        transport === "tcp" ? { proto: transport, rcode: rcodeName(rcode) } : undefined,
+        transport === "udp" ? undefined : { proto: transport, rcode: rcodeName(rcode) },
       ),
     ],
   },
