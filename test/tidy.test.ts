@@ -19,7 +19,7 @@ const mayImport: Record<string, string[]> = {
   watch: ["cluster"],
   dns: ["cluster"],
   forwarder: ["dns"],
-  config: ["cluster", "forwarder", "watch"],
+  config: ["cluster", "dns", "forwarder", "watch"],
   metrics: ["dns", "cluster", "forwarder"],
   http: ["cluster", "forwarder", "config", "metrics"],
   cli: ["cluster", "config", "watch"],

@@ -50,7 +50,7 @@ export function createDnsAccess(loaded: LoadedConfig, options: AccessOptions): D
     gate.write({
       ...access,
       local: access.localService ? local : [],
-      views: [],
+      views: now.local.views.flatMap(({ clients }) => clients),
       secrets: access.secrets.length > 0 ? access.secrets : [drawn],
     });
   }

@@ -1,7 +1,7 @@
 /** The OPT of our own replies (RFC 6891, RFC 7871, RFC 8914). */
 import type { ExtendedError, ForwardAnswer } from "./answer.ts";
 import { OPTION_COOKIE } from "./cookie.ts";
-import type { Opt } from "./message.ts";
+import { readUint16, type Opt } from "./message.ts";
 import type { Request, Subnet } from "./request.ts";
 
 const NO_OPTIONS = new Uint8Array(0);
@@ -69,6 +69,17 @@ export function withErrors(options: Uint8Array, errors: readonly ExtendedError[]
 /** The options with a COOKIE behind them (RFC 7873 section 4). */
 export function withCookie(options: Uint8Array, cookie: Uint8Array): Uint8Array {
   return Uint8Array.from([...options, 0, OPTION_COOKIE, 0, cookie.length, ...cookie]);
+}
+
+/** The options, which are well formed, without any COOKIE. */
+export function withoutCookie(options: Uint8Array): Uint8Array {
+  const rest: number[] = [];
+  for (let at = 0; at < options.length;) {
+    const next = at + 4 + readUint16(options, at + 2);
+    if (readUint16(options, at) !== OPTION_COOKIE) rest.push(...options.subarray(at, next));
+    at = next;
+  }
+  return Uint8Array.from(rest);
 }
 
 function encodeSubnet({ family, source, address }: Subnet, dependsOnClient: boolean): Uint8Array {

@@ -1,8 +1,8 @@
 /** Answers to questions about other people's names: what the client gets, and what workers may keep. */
 import type { ExtendedError, ForwardAnswer, ForwardRequest, PublishedAnswer } from "./answer.ts";
-import { EDE, replyOpt, withErrors } from "./edns.ts";
+import { EDE, replyOpt, withCookie, withErrors, withoutCookie } from "./edns.ts";
 import { encodeMessage, MAX_MESSAGE_OCTETS, ttlOffsets } from "./encode.ts";
-import { DO } from "./message.ts";
+import { DO, type Opt } from "./message.ts";
 import { equalNames, foldName } from "./name.ts";
 import { OPCODE_QUERY, type Request } from "./request.ts";
 import { FLAG, RCODE, TYPE, type Message, type Rr } from "./rr.ts";
@@ -29,10 +29,15 @@ export function forwardRequest(
     cd: (request.flags & FLAG.CD) !== 0,
     ad,
     do: opt !== null && (opt.flags & DO) !== 0,
-    edns: opt === null ? null : { payload: opt.payload, options: opt.options },
+    edns: opt === null ? null : { payload: opt.payload, options: onwards(opt.options, request) },
     client,
     trace,
   };
+}
+
+/** Options as they are, but for a cookie that was meant for us: it is between two neighbours. */
+function onwards(options: Uint8Array, { cookie }: Request): Uint8Array {
+  return cookie === null ? options : withoutCookie(options);
 }
 
 /** Why a question for a foreign name is not forwarded at all; undefined if it is. */
@@ -90,8 +95,7 @@ export function forwardedReply(
   const { opt: asked } = request;
   const message = messageOf(request, answer, !forwardCache || request.wantsSecurity);
   let opt = replyOpt(request, false, (asked?.flags ?? 0) & DO);
-  if (!forwardCache && answer.constant !== true)
-    opt = asked && answer.edns && { ...answer.edns, extendedRcode: answer.rcode >> 4, version: 0 };
+  if (!forwardCache && answer.constant !== true) opt = passedOpt(request, answer);
   else if (opt !== null) opt.extendedRcode = answer.rcode >> 4;
   if (opt !== null && answer.ede !== undefined)
     opt = { ...opt, options: withErrors(opt.options, answer.ede) };
@@ -101,6 +105,13 @@ export function forwardedReply(
   if ((wire[2]! & (FLAG.TC >> 8)) !== 0 && !answer.tc && message.additional.length > 0)
     wire = encodeMessage({ ...message, additional: [] }, options);
   return { wire, rcode: answer.rcode, truncated: (wire[2]! & (FLAG.TC >> 8)) !== 0 };
+}
+
+/** The upstream's OPT; a cookie for the client is ours. */
+function passedOpt({ opt, cookie }: Request, { edns, rcode }: Good): Opt | null {
+  if (opt === null || edns === null) return null;
+  const options = cookie === null ? edns.options : withCookie(withoutCookie(edns.options), cookie);
+  return { ...edns, options, extendedRcode: rcode >> 4, version: 0 };
 }
 
 type Good = Extract<ForwardAnswer, { ok: true }>;

@@ -93,7 +93,8 @@ export function createGateOwner(wallSeconds: () => number, seed: number): GateOw
     isAnswered: (address) => (rightsAt(address) & ANSWERED) !== 0,
     receive(request, address) {
       const { opt } = request;
-      if (opt === null || (rightsAt(address) & LOOPBACK) !== 0) return undefined;
+      request.isGuest = (rightsAt(address) & LOOPBACK) === 0;
+      if (opt === null || !request.isGuest) return undefined;
       const payload = Math.min(opt.payload, words[PAYLOAD]!);
       if (payload < opt.payload) request.opt = { ...opt, payload };
       return words[COOKIES] === 0

@@ -6,6 +6,7 @@
  * their first address; a range holds its first address and its rights. There are two banks of ranges:
  * the low bit of the generation says which one is in force, the other one is written.
  */
+import { assert } from "../base.ts";
 import { createSecrets, type Secrets } from "./cookie.ts";
 import { createBuckets, RATE_OCTETS, type Buckets } from "./rate.ts";
 
@@ -122,6 +123,7 @@ function isAfter(words: Int32Array, range: number, key: Int32Array): boolean {
 export function writeRanges(words: Int32Array, ranges: readonly number[]): void {
   const next = Atomics.load(words, GENERATION) + 1;
   const bank = BANKS + (next & 1) * BANK_WORDS;
+  assert(ranges.length <= RANGES_MAX * RANGE_WORDS, "the lists of networks are bounded");
   words[bank] = ranges.length / RANGE_WORDS;
   for (let i = 0; i < ranges.length; i++) words[bank + 1 + i] = ranges[i]!;
   Atomics.store(words, GENERATION, next | 0);

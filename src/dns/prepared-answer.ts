@@ -184,7 +184,7 @@ function prepareVariants(
   options: PrepareOptions,
 ): PreparedForm | null {
   const count = Math.min(MAX_VARIANTS, message.answers.length);
-  const limits = { udpAnswerLimit: options.udpAnswerLimit, compress: true };
+  const limits = { udpAnswerLimit: options.udpAnswerLimit, compress: true, strict: false };
   const variants: Uint8Array[] = [];
   let largest = 0;
   let cut = false;

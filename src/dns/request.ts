@@ -26,6 +26,8 @@ export type Request = {
   subnet: Subnet | null;
   /** Data of the COOKIE option that the reply carries (RFC 7873). */
   cookie: Uint8Array | null;
+  /** From beyond loopback: a reply over UDP never exceeds the payload. */
+  isGuest: boolean;
   ad: boolean;
   /** DO or AD or CD: wants more than a cached answer can tell. */
   wantsSecurity: boolean;
@@ -86,6 +88,7 @@ export function parseRequest(query: Uint8Array): Request | BadRequest {
     opt: null,
     subnet: null,
     cookie: null,
+    isGuest: false,
     ad: (word & FLAG.AD) !== 0,
     wantsSecurity: (word & (FLAG.AD | FLAG.CD)) !== 0,
   };

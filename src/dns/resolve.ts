@@ -256,12 +256,13 @@ export function createResolver(deps: ResolverDeps): Resolver {
         ? { ...message, answers: answer.answers.slice(0, answer.answerLimit) }
         : message;
     const fitted =
-      client.transport === "tcp"
+      client.transport !== "udp"
         ? fitTcp(limited, opt, request.qtype, compress)
-        : fitUdp(limited, opt, payload, { udpAnswerLimit, compress });
+        : fitUdp(limited, opt, payload, { udpAnswerLimit, compress, strict: request.isGuest });
     if (fitted.cut) {
       counters.truncated++;
-      if (enableTruncate) fitted.message = { ...fitted.message, flags: message.flags | FLAG.TC };
+      if (enableTruncate || !fitted.isLeft)
+        fitted.message = { ...fitted.message, flags: message.flags | FLAG.TC };
     }
     const wire = encodeMessage(fitted.message, { compress, opt: fitted.opt });
     if (trace !== undefined) noteEnd(trace, answer, { isStale, sent: fitted.message });

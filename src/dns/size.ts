@@ -26,11 +26,11 @@ const MAX_TCP_SRV_ANSWERS = 1024;
  */
 export const OPT_LOST_PAYLOAD = 4096;
 
-/** Limits of the settings on a reply's size. */
-export type Limits = { udpAnswerLimit: number; compress: boolean };
+/** Limits of the settings on a reply's size. `strict`: one answer that is larger than the payload is not sent either. */
+export type Limits = { udpAnswerLimit: number; compress: boolean; strict: boolean };
 
-/** Parts that may be sent. `cut`: answers are missing; TC if the settings say so. */
-export type Fitted = { message: Message; opt: Opt | null; cut: boolean };
+/** Parts that may be sent. `cut`: answers are missing; TC if the settings say so, or if nothing `isLeft`. */
+export type Fitted = { message: Message; opt: Opt | null; cut: boolean; isLeft: boolean };
 
 /** Payload in force for a request: 512 without EDNS. */
 export function effectivePayload(opt: Opt | null): number {
@@ -57,10 +57,19 @@ export function fitUdp(message: Message, opt: Opt | null, payload: number, limit
   const optIfCut = payload < OPT_LOST_PAYLOAD && !isChain ? opt : null;
   const octets = payload - PAYLOAD_MARGIN;
   fitted = fitOctets(fitted, message, { octets, compress, opt, optIfCut });
+  if (limits.strict && measureMessage(fitted, { compress, opt }) > payload)
+    return { message: withoutRecords(message), opt, cut: true, isLeft: false };
   const cut = fitted.answers.length < message.answers.length;
-  if (fitted === message) return { message, opt, cut };
-  return { message: fitted, opt: cut ? optIfCut : null, cut };
+  if (fitted === message) return { message, opt, cut, isLeft: true };
+  return { message: fitted, opt: cut ? optIfCut : null, cut, isLeft: true };
 }
+
+const withoutRecords = (message: Message): Message => ({
+  ...message,
+  answers: [],
+  authority: [],
+  additional: [],
+});
 
 /** TC is for octets only: the bound on the number of answers cuts silently. */
 export function fitTcp(
@@ -76,7 +85,7 @@ export function fitTcp(
       : message;
   const room = { octets: MAX_TCP_OCTETS, compress, opt, optIfCut: opt };
   const fitted = fitOctets(bounded, message, room);
-  return { message: fitted, opt, cut: fitted !== bounded };
+  return { message: fitted, opt, cut: fitted !== bounded, isLeft: true };
 }
 
 /** `opt` goes with a message that fits as it is, `optIfCut` with one that had to be made smaller. */

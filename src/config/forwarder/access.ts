@@ -80,8 +80,14 @@ export type LoadedAccess = Omit<GateRules, "local" | "views"> & {
 
 type ListKey = "dns_access.allow" | "dns_access.deny" | "dns_access.rate_exempt";
 
-/** The rules and the mistakes found: whole sentences that start with the key. */
-export function readAccess(config: Config): { access: LoadedAccess; errors: string[] } {
+/**
+ * The rules and the mistakes found: whole sentences that start with the key. `views`: their networks count
+ * with the others.
+ */
+export function readAccess(
+  config: Config,
+  views: readonly { clients: readonly Network[] }[],
+): { access: LoadedAccess; errors: string[] } {
   const errors: string[] = [];
   const listed = (key: ListKey): Network[] =>
     config[key].flatMap((text) => {
@@ -95,9 +101,12 @@ export function readAccess(config: Config): { access: LoadedAccess; errors: stri
   for (const text of config["dns_access.deny"])
     if (isLoopback(text.split("/", 1)[0]!))
       errors.push(`dns_access.deny: "${text}" is this machine, which is always answered`);
-  const count = allow.length + deny.length + exempt.length;
+  const viewed = views.reduce((sum, { clients }) => sum + clients.length, 0);
+  const count = allow.length + deny.length + exempt.length + viewed;
   if (count > NETWORKS_MAX)
-    errors.push(`dns_access: at most ${NETWORKS_MAX} networks in all lists, got ${count}`);
+    errors.push(
+      `dns_access: at most ${NETWORKS_MAX} networks in its lists and the clients of forwarder.views, got ${count}`,
+    );
   const secrets = parseSecrets(config["dns_access.cookie_secret"]);
   if (!secrets.ok) errors.push(`dns_access.cookie_secret: ${secrets.error}`);
   const word = config["dns_access.local_service"];
