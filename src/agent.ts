@@ -30,6 +30,7 @@ import type { AgentStart, Platform } from "./agent/start.ts";
 import { createWatches } from "./agent/watches.ts";
 import type { LocalAgent } from "./cluster/local-agent.ts";
 import { loadNodeId } from "./cluster/local/driver.ts";
+import type { AnswerTable } from "./dns/answer.ts";
 import { createHostAddresses } from "./dns/host-addresses.ts";
 import type { Resolver } from "./dns/resolve.ts";
 import { agentRoutes } from "./http/agent.ts";
@@ -53,6 +54,7 @@ type Closer = () => Promise<void> | void;
 /** What others call back into; absent until it stands. */
 type Parts = {
   resolver?: Resolver;
+  table?: Pick<AnswerTable, "hitsOf">;
   sessions?: SessionTimer;
   coordinates?: CoordinateUpdates;
   local?: LocalAgent;
@@ -142,7 +144,12 @@ async function build(
   closers.push(startKvReaper({ kv: reader.kv, propose, logTime, timers }));
 
   // DNS, and names outside the domain.
-  const forwarding = createForwarding(loaded, platform, log);
+  const forwarding = createForwarding(
+    loaded,
+    platform,
+    log,
+    (question) => parts.table?.hitsOf(question) ?? 0,
+  );
   closers.push(forwarding.close);
   const { forwarder, pipeline } = forwarding;
   const access = createDnsAccess(loaded, { clock, timers, random, log });
@@ -151,6 +158,7 @@ async function build(
   const dns = await startDns({ loaded, platform, log, catalog, acl, engine, pipeline, access });
   closers.push(dns.close);
   parts.resolver = dns.resolver;
+  parts.table = dns.udp.table;
 
   const findAddresses = createHostAddresses({
     forward: pipeline.forwardFirstReply,

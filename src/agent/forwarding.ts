@@ -11,7 +11,7 @@ import { createFilterCounts, type FilterCounts } from "../forwarder/filter/setti
 import { createPipeline, type Pipeline } from "../forwarder/pipeline.ts";
 import type { Log } from "../ports.ts";
 import { localDataSettings } from "./local-data.ts";
-import { forwarderSettings } from "./settings.ts";
+import { forwarderSettings } from "./forwarder-settings.ts";
 import type { Platform } from "./start.ts";
 
 /** The forwarder, and what it is told anew. */
@@ -24,11 +24,15 @@ export type Forwarding = {
   close: () => void;
 };
 
-/** The forwarder on this platform's fastest sockets; `close` ends what is under way. */
+/**
+ * The forwarder on this platform's fastest sockets; `close` ends what is under way. `workerHits`: how
+ * often workers answered a question of late (AnswerTable.hitsOf).
+ */
 export function createForwarding(
   loaded: LoadedConfig,
   platform: Pick<Platform, "clock" | "timers" | "random" | "createExchanges">,
   log: Log,
+  workerHits: (question: Uint8Array) => number,
 ): Forwarding {
   const { clock, timers, random } = platform;
   let now = loaded;
@@ -43,7 +47,7 @@ export function createForwarding(
     https: createHttpsExchanges(streams, dialTls),
   });
   const settings = forwarderSettings(loaded);
-  const forwarder = createForwarder({ settings, clock, timers, random, udp, tcp });
+  const forwarder = createForwarder({ settings, clock, timers, random, udp, tcp, workerHits });
   const counts = createFilterCounts();
   const filter = ({ filter: settings }: LoadedConfig) =>
     createFilter(settings, { log, clock, counts });

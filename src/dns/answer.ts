@@ -50,6 +50,11 @@ export type AnswerTable = {
   /** After it returns no worker starts to serve the answer. Unknown or evicted handles do nothing. */
   withdraw(handle: AnswerHandle): void;
   withdrawAll(): void;
+  /**
+   * How often workers sent the answers to this question (QNAME, QTYPE, QCLASS) of late, those that have
+   * expired included: each counts up to 3, and anew when it had to be moved.
+   */
+  hitsOf(question: Uint8Array): number;
   /** Called when an entry leaves by eviction or replacement, so that the owner forgets its handle. */
   onEvict(listener: (handle: AnswerHandle) => void): void;
   stats(): {

@@ -5,6 +5,7 @@ import {
   FLAG_TRUNCATE_BIT,
   FLAG_WITH_EDNS,
   FLAG_WITHOUT_EDNS,
+  HITS_COUNTED,
   holdsQuestion,
   PROBE_LIMIT,
   READ_ATTEMPTS,
@@ -169,8 +170,9 @@ export function serve(r: Responder, start: number, out: number, nowMs: number): 
       Atomics.add(r.fence, 0, 0);
       if (Atomics.load(words, slot + SLOT_VERSION) !== version) continue;
       if (octets === MISS) break;
-      // Written only when it changes, so that a hot name's line stays shared between processors.
-      if (words[slot + SLOT_REFERENCED] === 0) words[slot + SLOT_REFERENCED] = 1;
+      // Written only while it changes, so that a hot name's line stays shared between processors.
+      const hits = words[slot + SLOT_REFERENCED]!;
+      if (hits < HITS_COUNTED) words[slot + SLOT_REFERENCED] = hits + 1;
       return octets;
     }
   }

@@ -169,7 +169,7 @@ function createWriter(view: TableView, clock: SharedClock): AnswerTable {
       const slot = words[record + RECORD_SLOT]!;
       if (slot >= 0) {
         const at = slotAt(slot);
-        const wanted = words[at + SLOT_REFERENCED] === 1 && !isExpired(record, nowMs);
+        const wanted = words[at + SLOT_REFERENCED]! > 0 && !isExpired(record, nowMs);
         const fits = arenaWords - usedWords >= recordWords + paddingFor(recordWords);
         if (wanted && fits) {
           if (moves === 0 || movableWords < recordWords) return false;
@@ -279,14 +279,33 @@ function createWriter(view: TableView, clock: SharedClock): AnswerTable {
     return 0;
   }
 
+  /** Leaves the folded QNAME in `folded`. */
+  function hashOf(question: Uint8Array): number {
+    key.fill(0);
+    keyOctets.set(question);
+    const { key0, key1 } = view;
+    return foldAndHash(key, 0, question.length - 4, typeClassOf(question), folded, key0, key1);
+  }
+
+  function hitsOf(question: Uint8Array): number {
+    const hash = hashOf(question);
+    let hits = 0;
+    for (let probe = 0; probe < PROBE_LIMIT; probe++) {
+      const slot = (hash + probe) & slotMask;
+      const at = slotAt(slot);
+      if (
+        words[at + SLOT_HASH] === hash &&
+        holdsQuestion(words, recordOf(slot), question.length - 4, typeClassOf(question), folded)
+      )
+        hits += words[at + SLOT_REFERENCED]!;
+    }
+    return hits;
+  }
+
   function publish(answer: PublishedAnswer): AnswerHandle {
     checkAnswer(answer);
     const { question } = answer;
-    key.fill(0);
-    keyOctets.set(question);
-    const typeClass = typeClassOf(question);
-    const { key0, key1 } = view;
-    const hash = foldAndHash(key, 0, question.length - 4, typeClass, folded, key0, key1);
+    const hash = hashOf(question);
     replaceRivals(hash, answer, flagsOf(answer));
     const size = recordSize(answer);
     let handle: AnswerHandle = 0;
@@ -303,6 +322,7 @@ function createWriter(view: TableView, clock: SharedClock): AnswerTable {
 
   return {
     publish,
+    hitsOf,
     withdraw(handle) {
       const slot = handle % slotCount;
       if (handle < slotCount || generations[slot] !== Math.floor(handle / slotCount)) return;

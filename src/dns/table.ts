@@ -3,7 +3,8 @@
  *
  * Layout, in 32-bit words of one SharedArrayBuffer:
  *   header   sizes and the hash key
- *   slots    4 words each: hash (0: free), version (odd: being written), record, referenced.
+ *   slots    4 words each: hash (0: free), version (odd: being written), record, how often it was
+ *            asked for since the last visit of the writer, up to HITS_COUNTED.
  *            A question may sit in any of PROBE_LIMIT slots from its hash on.
  *   arena    a ring of records of any size. New ones go in at the head. To make room the writer
  *            walks from the tail: a record that was asked for since the last visit is moved to the
@@ -38,6 +39,8 @@ export const SLOT_HASH = 0;
 export const SLOT_VERSION = 1;
 export const SLOT_RECORD = 2;
 export const SLOT_REFERENCED = 3;
+/** Hits that a slot counts; more are not told apart, so that a hot name's slot is no longer written. */
+export const HITS_COUNTED = 3;
 
 /** Words of a record. The 16-bit halves are written low | high << 16. */
 export const RECORD_WORDS = 0; // all of it

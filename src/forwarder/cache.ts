@@ -25,8 +25,8 @@ export type Entry = {
   readonly zone: ZoneShare | null;
   /** Times it was found fresh. */
   hits: number;
-  /** What the first hit gives back to the budget of prefetches; see prefetch.ts. */
-  refund: number;
+  /** When the answer that it replaced early would have run out; 0: it was not fetched early, or that is settled. */
+  earlyForMs: number;
 };
 
 /**
@@ -81,7 +81,7 @@ export type Cache = {
     nowMs: number,
   ): Entry | undefined;
   /** Puts back what was listed once, by the text of its key; `zone`: owner of the SOA of a denial. */
-  restore(key: string, kept: Omit<Entry, "zone" | "refund">, zone: Uint8Array | null): void;
+  restore(key: string, kept: Omit<Entry, "zone" | "earlyForMs">, zone: Uint8Array | null): void;
   /**
    * Drops what is selected, as far as it is driven: undefined after every SLICE entries looked at, where
    * the caller may pause, in the end how many entries went.
@@ -199,7 +199,7 @@ export function createCache({ cacheOctets }: { cacheOctets: number }): Cache {
         server,
         zone: denial && scrubbed.soa !== null ? shares.of(zoneKey(scrubbed.soa.owner)) : null,
         hits: 0,
-        refund: 0,
+        earlyForMs: 0,
       };
       insertions++;
       if (denial) {
@@ -218,7 +218,11 @@ export function createCache({ cacheOctets }: { cacheOctets: number }): Cache {
       return entry;
     },
     restore(key, kept, zone) {
-      const entry = { ...kept, zone: zone === null ? null : shares.of(zoneKey(zone)), refund: 0 };
+      const entry = {
+        ...kept,
+        zone: zone === null ? null : shares.of(zoneKey(zone)),
+        earlyForMs: 0,
+      };
       insertions++;
       if (kept.denialSeconds >= 0) keepDenial(key, entry);
       else if (kept.hits > 0) wanted.set(key, entry);

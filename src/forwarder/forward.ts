@@ -7,12 +7,12 @@ import { EDE } from "../dns/edns.ts";
 import { CLASS_IN } from "../dns/rr.ts";
 import type { Clock, Exchanges, Random, Timers } from "../ports.ts";
 import { createCache, type Cache, type Entry } from "./cache.ts";
-import { passedKey } from "./query.ts";
+import { passedKey, questionOf } from "./query.ts";
 import type { UpstreamEvent } from "./events.ts";
 import { createGroups } from "./groups.ts";
 import { cacheKey, isCacheableType, type Selection } from "./key.ts";
 import { createOutcomes } from "./outcome.ts";
-import { createPrefetch, refundOf, reservedMs } from "./prefetch.ts";
+import { createPrefetch, reservedMs } from "./prefetch.ts";
 import { cachedAnswer } from "./reply.ts";
 import type { ForwarderSettings } from "./settings.ts";
 import type { ForwarderStats } from "./stats.ts";
@@ -55,7 +55,7 @@ export type ForwarderDeps = {
   /** Same contract over TCP: `send` frames a message, `datagram` gets one whole message. */
   tcp: Exchanges;
   /** How often workers have answered this question since its answer came, as far as they count; not given: 0. */
-  workerHits?: (request: ForwardRequest) => number;
+  workerHits?: (question: Uint8Array) => number;
   /** Hears what becomes of the servers; not given: nobody does. */
   onEvent?: (event: UpstreamEvent) => void;
 };
@@ -103,7 +103,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
       if (trace !== undefined) noteCache(trace, request, "not kept", nowMs);
       const joinKey = passedKey(request, upstreams.groupId, firstReplyFinal);
       const wanted = { request, key: null, joinKey, upstreams, firstReplyFinal };
-      underWay.join({ ...wanted, stale: null, refund: 0 }, done, nowMs);
+      underWay.join({ ...wanted, stale: null, earlyForMs: 0 }, done, nowMs);
     } else acceptKept(cache, upstreams, request, done, firstReplyFinal, nowMs);
   }
 
@@ -116,36 +116,57 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     nowMs: number,
   ): void {
     const { trace } = request;
-    const limits = upstreams.settings;
+    const { stale: limits } = upstreams.settings;
     const key = cacheKey(request, upstreams.groupId);
-    const joinKey = firstReplyFinal ? `${key.exact}!` : key.exact;
-    const staleMs = limits.stale.enabled ? limits.stale.maxSeconds * 1000 : 0;
-    const entry = store.find(key, nowMs, staleMs);
-    if (entry !== undefined && nowMs < entry.expiresAtMs) {
-      if (trace !== undefined) noteCache(trace, request, entry, nowMs);
-      if (entry.refund > 0) prefetch.repay(entry);
-      const isTracked = settings.prefetch && entry.denialSeconds < 0;
-      const reserved = isTracked && entry.expiresAtMs - nowMs > reservedMs(entry);
-      done(cachedAnswer(request, limits, entry, nowMs, reserved ? reservedMs(entry) : 0));
-      if (isTracked && !reserved && !underWay.has(joinKey)) {
-        const failure = store.failures.find(key.exact);
-        const mayAsk = failure === undefined || nowMs >= failure.untilMs;
-        if (mayAsk && prefetch.isDue(entry, nowMs, () => workerHits(request))) {
-          const refund = refundOf(entry, nowMs);
-          const wanted = { request, key, joinKey, upstreams, firstReplyFinal };
-          underWay.refresh({ ...wanted, stale: null, refund }, nowMs);
-        }
-      }
+    const entry = store.find(key, nowMs, limits.enabled ? limits.maxSeconds * 1000 : 0) ?? null;
+    const isFresh = entry !== null && nowMs < entry.expiresAtMs;
+    const isFailing = entry === null && store.failures.isFailing(key.exact, nowMs);
+    if (trace !== undefined)
+      noteCache(trace, request, entry ?? (isFailing ? "failing" : "none"), nowMs);
+    const wanted: Wanted = {
+      request,
+      key,
+      joinKey: firstReplyFinal ? `${key.exact}!` : key.exact,
+      upstreams,
+      firstReplyFinal,
+      stale: isFresh ? null : entry,
+      earlyForMs: isFresh ? entry.expiresAtMs : 0,
+    };
+    if (isFailing) done(FAILED_BEFORE);
+    else if (isFresh) giveFresh(store, wanted, entry, done, nowMs);
+    else if (entry === null || !giveAtOnce(store, wanted, entry, done, nowMs))
+      underWay.join(wanted, done, nowMs);
+  }
+
+  /** Gives what is kept, and asks again if it is in demand and about to run out. */
+  function giveFresh(
+    { failures: known }: Cache,
+    wanted: Wanted,
+    entry: Entry,
+    done: Done,
+    nowMs: number,
+  ): void {
+    const { request, upstreams, joinKey, key } = wanted;
+    const limits = upstreams.settings;
+    if (!settings.prefetch || entry.denialSeconds >= 0) {
+      done(cachedAnswer(request, limits, entry, nowMs));
       return;
     }
-    const stale = entry ?? null;
-    const wanted = { request, key, joinKey, upstreams, firstReplyFinal, stale, refund: 0 };
-    const isFailing = stale === null && store.failures.isFailing(key.exact, nowMs);
-    if (trace !== undefined)
-      noteCache(trace, request, stale ?? (isFailing ? "failing" : "none"), nowMs);
-    if (isFailing) done(FAILED_BEFORE);
-    else if (stale === null || !giveAtOnce(store, wanted, stale, done, nowMs))
-      underWay.join(wanted, done, nowMs);
+    if (entry.earlyForMs > 0) prefetch.settle(entry, nowMs);
+    const reserved = reservedMs(entry);
+    if (entry.expiresAtMs - nowMs > reserved) {
+      done(cachedAnswer(request, limits, entry, nowMs, reserved));
+      return;
+    }
+    const isAsked = underWay.has(joinKey);
+    const failure = key === null ? undefined : known.find(key.exact);
+    const isDue =
+      !isAsked &&
+      (failure === undefined || nowMs >= failure.untilMs) &&
+      prefetch.isDue(entry, nowMs, () => workerHits(questionOf(request)));
+    // With another answer on its way this one is not left to the workers any more.
+    done(cachedAnswer(request, limits, entry, nowMs, isAsked || isDue ? Infinity : 0));
+    if (isDue) underWay.refresh(wanted, nowMs);
   }
 
   /** Gives what is stale if the last attempt failed a moment ago, and asks again if it is time for that. */

@@ -17,8 +17,8 @@ export type Ended = Awaited & {
   readonly upstreams: Upstreams;
   /** What was known of it and had expired when it was asked. */
   readonly stale: Entry | null;
-  /** Of a prefetch: what the first hit gives back. */
-  readonly refund: number;
+  /** Of a prefetch: when the answer that it replaces would have run out; else 0. */
+  readonly earlyForMs: number;
 };
 
 type Received = Extract<Output, { type: "answer" }>;
@@ -105,7 +105,7 @@ export function createOutcomes(cache: () => Cache | null, groups: Groups): Outco
     stale,
     failed,
     received(ended, { message, wire, server }, nowMs) {
-      const { request, key, upstreams, refund } = ended;
+      const { request, key, upstreams, earlyForMs } = ended;
       if (key === null) return passedAnswer(message);
       const limits = upstreams.settings;
       const rcode = message.flags & 15;
@@ -140,7 +140,7 @@ export function createOutcomes(cache: () => Cache | null, groups: Groups): Outco
         seconds,
         nowMs,
       );
-      if (entry !== undefined) entry.refund = refund;
+      if (entry !== undefined) entry.earlyForMs = earlyForMs;
       const { answers, authority, soa } = scrubbed;
       return sharedAnswer(request, limits, {
         rcode,

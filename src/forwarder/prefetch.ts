@@ -8,8 +8,8 @@ import type { Entry } from "./cache.ts";
 const LAST_PART = 0.1;
 /** Times that a name must have been asked for since its answer came. */
 const MIN_HITS = 3;
-/** What each ordinary question to the servers adds to the budget. */
-const EXTRA_SHARE = 0.05;
+/** What each ordinary question to the servers adds to the budget; the rest of the twentieth is for what is not seen. */
+const EXTRA_SHARE = 0.04;
 /** Prefetches that may be made at once after a quiet time; more must have been earned. */
 const BURST = 32;
 
@@ -23,8 +23,8 @@ export type Prefetch = {
    * gave it, as far as they count.
    */
   isDue(entry: Entry, nowMs: number, workerHits: () => number): boolean;
-  /** An answer that was fetched early has been asked for. */
-  repay(entry: Entry): void;
+  /** An answer that was fetched early has been asked for: its cost is what it was early. */
+  settle(entry: Entry, nowMs: number): void;
   readonly counts: PrefetchCounts;
 };
 
@@ -54,16 +54,12 @@ export function createPrefetch(): Prefetch {
       counts.sent++;
       return true;
     },
-    repay(entry) {
-      // Who asks for it now would have caused the question anyway: what it cost is the life given away.
-      budget = Math.min(BURST, budget + entry.refund);
-      entry.refund = 0;
+    settle(entry, nowMs) {
+      // Without it this question would have been the next one asked, so its life began that much too soon.
+      const { storedAtMs, expiresAtMs, earlyForMs } = entry;
+      const lost = (Math.max(nowMs, earlyForMs) - storedAtMs) / (expiresAtMs - storedAtMs);
+      budget = Math.min(BURST, budget + Math.max(0, 1 - lost));
+      entry.earlyForMs = 0;
     },
   };
-}
-
-/** What the first hit gives back for a prefetch that was made at this time. */
-export function refundOf(replaced: Entry, nowMs: number): number {
-  const { storedAtMs, expiresAtMs } = replaced;
-  return 1 - Math.max(0, expiresAtMs - nowMs) / (expiresAtMs - storedAtMs);
 }

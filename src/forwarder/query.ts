@@ -61,7 +61,7 @@ export function passedQuery(request: ForwardRequest, firstReplyFinal: boolean): 
   return {
     question: questionOf(request),
     flags: (request.rd ? FLAG.RD : 0) | (request.cd ? FLAG.CD : 0) | (request.ad ? FLAG.AD : 0),
-    transport: request.client.transport,
+    transport: request.client.transport === "udp" ? "udp" : "tcp",
     opt:
       edns === null
         ? null
@@ -90,13 +90,14 @@ export function passedKey(
     (request.rd ? 1 : 0) |
     (request.ad ? 2 : 0) |
     (firstReplyFinal ? 4 : 0) |
-    (client.transport === "tcp" ? 8 : 0);
+    (client.transport === "udp" ? 0 : 8);
   let key = `${cacheKey(request, groupId).exact}${flags} ${String.fromCharCode(...qname)}`;
   if (edns !== null) key += ` ${edns.payload} ${String.fromCharCode(...edns.options)}`;
   return key;
 }
 
-function questionOf({ qname, qtype, qclass }: ForwardRequest): Uint8Array {
+/** QNAME as asked, QTYPE, QCLASS. */
+export function questionOf({ qname, qtype, qclass }: ForwardRequest): Uint8Array {
   const octets = qname.length;
   const question = new Uint8Array(octets + 4);
   for (let i = 0; i < octets; i++) question[i] = qname[i]!;

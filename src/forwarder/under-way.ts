@@ -12,6 +12,7 @@ import type { Entry } from "./cache.ts";
 import { createExchange, hurry } from "./course.ts";
 import type { UpstreamEvent } from "./events.ts";
 import { stepExchange, type Input } from "./exchange.ts";
+import { failureErrors } from "./failure-text.ts";
 import type { Key } from "./key.ts";
 import type { Outcomes } from "./outcome.ts";
 import { createPools } from "./pools.ts";
@@ -32,8 +33,8 @@ export type Wanted = {
   readonly firstReplyFinal: boolean;
   /** What was known of it and has expired. */
   readonly stale: Entry | null;
-  /** Of a prefetch, see prefetch.ts. */
-  readonly refund: number;
+  /** Of a prefetch: when the answer that it replaces would have run out; else 0. */
+  readonly earlyForMs: number;
 };
 
 /** A question under way. */
@@ -173,7 +174,7 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
       firstReplyFinal,
       stale: wanted.stale,
       staleAtMs: Infinity,
-      refund: wanted.refund,
+      earlyForMs: wanted.earlyForMs,
       first,
       joined: null,
       trace: first === null ? undefined : request.trace,
@@ -296,7 +297,12 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
     if (reason === "silence") failures.silence++;
     else failures.errorReplies++;
     const why = reason === "silence" ? "timeout" : "servfail";
-    finish(pending, outcomes.failed(pending, why, FAILED, nowMs), false);
+    const told: ForwardAnswer = {
+      ok: false,
+      reason: "failed",
+      ede: failureErrors(pending.exchange, reason),
+    };
+    finish(pending, outcomes.failed(pending, why, told, nowMs), false);
   }
 
   /** Tells everyone who waits. */

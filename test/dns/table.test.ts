@@ -44,6 +44,23 @@ t.test("an answer replaces those for the same queries, and only those", async (t
   t.equal(table.stats().entries, 1);
 });
 
+t.test("what workers sent is counted as far as three, also of what has expired", async (t) => {
+  const { table, ask } = createBench();
+  const answer = { ...answerWith("hot.consul", ["10.0.0.1"]), expiresAtMs: 1000 };
+  table.publish(answer);
+  const seen = [table.hitsOf(answer.question)];
+  for (let i = 0; i < 5; i++) {
+    t.not(ask(query("HOT.consul")), MISS);
+    seen.push(table.hitsOf(answer.question));
+  }
+  t.same(seen, [0, 1, 2, 3, 3, 3]);
+  t.equal(ask(query("hot.consul"), 2000), MISS);
+  t.equal(table.hitsOf(answer.question), 3);
+  t.equal(table.hitsOf(answerWith("cold.consul", []).question), 0);
+  table.publish({ ...answer, expiresAtMs: Infinity });
+  t.equal(table.hitsOf(answer.question), 0, "a new answer begins anew");
+});
+
 t.test("withdrawAll empties the table and gives all room back", async (t) => {
   const { table, ask } = createBench();
   for (let round = 0; round < 5; round++) {
