@@ -14,6 +14,12 @@ import { parseExternalServices } from "./config/external-services.ts";
 import { readAccess, type LoadedAccess } from "./config/forwarder/access.ts";
 import { readFilter, type LoadedFilter } from "./config/forwarder/filter.ts";
 import { readLocalData, type LoadedLocal } from "./config/forwarder/local.ts";
+import {
+  readAllZones,
+  readRcodes,
+  withServers,
+  type LoadedZones,
+} from "./config/forwarder/zones.ts";
 import { withDnsmasq } from "./config/dnsmasq/layer.ts";
 import { parseConfigText, readConfigPath, readText, type Format } from "./config/files.ts";
 import { interfaceAddresses, type InterfaceAddress } from "./config/interface-address.ts";
@@ -67,6 +73,10 @@ export type LoadedConfig = {
   readonly filter: LoadedFilter;
   /** Names that are answered here. */
   readonly local: LoadedLocal;
+  /** Names with servers of their own, or none. */
+  readonly zones: LoadedZones;
+  /** RCODEs that lead to the next server; null: all but NOERROR and NXDOMAIN. */
+  readonly nextOn: readonly number[] | null;
   /** Who may ask, how much, and with what. */
   readonly access: LoadedAccess;
   /** Services (with their checks) and checks of configuration files, in the order of loading. */
@@ -123,7 +133,9 @@ export async function loadConfig(
   const localData = readLocalData(config);
   errors.push(...localData.errors);
   warnings.push(...localData.warnings);
-  const { access, errors: accessErrors } = readAccess(config);
+  const declaredZones = readAllZones(config["forwarder.zones"], localData.local.views, errors);
+  const nextOn = readRcodes(config["forwarder.next_on"], "forwarder.next_on", errors);
+  const { access, errors: accessErrors } = readAccess(config, localData.local.views);
   errors.push(...accessErrors);
   merged.errors.push(...external.errors, ...watches.errors);
   warnings.push(...watches.warnings);
@@ -131,10 +143,10 @@ export async function loadConfig(
     firstErrors([...merged.errors, ...errors.map((each) => withOrigin(merged, each))]);
   if (!addresses.ok || !checkTls.ok || !authorities.ok || merged.errors.length + errors.length > 0)
     return fail(all());
-  const upstreams = await findUpstreams(
-    config,
-    { local, machine, warnings, errors },
-    addresses.value,
+  const surroundings = { local, machine, warnings, errors };
+  const upstreams = await findUpstreams(config, surroundings, addresses.value);
+  const zones = await withServers(declaredZones, (texts, key) =>
+    resolveServers(texts, key, surroundings),
   );
   if (errors.length > 0) return fail(all());
   return ok(
@@ -147,6 +159,8 @@ export async function loadConfig(
       upstreamAuthorities: authorities.value,
       filter: Object.freeze(filter),
       local: localData.local,
+      zones,
+      nextOn,
       access: Object.freeze(access),
       services: Object.freeze(services),
       checks: Object.freeze(checks),
@@ -379,7 +393,7 @@ async function findUpstreams(
   if (config.recursors.length > 0) {
     if (files.length > 0)
       warnings.push("forwarder.resolv_conf is not read, because recursors are given");
-    return resolveRecursors(config.recursors, surroundings);
+    return resolveServers(config.recursors, "recursors", surroundings);
   }
   if (files.length === 0) return [];
   const file = newestFile(files).path ?? files[0]!;
@@ -398,18 +412,19 @@ async function findUpstreams(
   return found.servers;
 }
 
-async function resolveRecursors(
-  recursors: readonly string[],
+async function resolveServers(
+  texts: readonly string[],
+  key: string,
   { local, machine, errors }: Surroundings,
 ): Promise<Upstream[]> {
   const words: string[] = [];
-  for (const text of recursors) {
+  for (const text of texts) {
     const expanded = expandTemplate(text, local);
     if (expanded.ok) words.push(...expanded.value.split(/\s+/).filter((each) => each !== ""));
-    else errors.push(`recursors: ${expanded.error}`);
+    else errors.push(`${key}: ${expanded.error}`);
   }
   const lookup = (host: string) => machine.lookup(host);
-  return resolveUpstreams(words, { key: "recursors", lookup, errors });
+  return resolveUpstreams(words, { key, lookup, errors });
 }
 
 function firstErrors(errors: readonly string[]): string[] {

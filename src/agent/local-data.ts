@@ -10,11 +10,14 @@ export const PRIVATE_REVERSE_GROUP = "private reverse";
 
 /** What the pipeline is told. */
 export function localDataSettings(loaded: LoadedConfig): LocalSettings {
-  const { config, local } = loaded;
+  const { config, local, zones } = loaded;
   return {
-    rules: local.rules,
+    rules: [...zones.rules, ...local.rules],
     records: local.records,
-    views: local.views,
+    views: local.views.map((view, i) => ({
+      ...view,
+      rules: [...zones.viewRules[i]!, ...view.rules],
+    })),
     specialNames: config["forwarder.special_names"],
     privateReverse: privateReverse(loaded),
     domainNeeded: config["forwarder.domain_needed"],
@@ -29,9 +32,9 @@ export function localDataSettings(loaded: LoadedConfig): LocalSettings {
 }
 
 /** Is there anything that answers for names beside the servers of names without a zone? */
-export function hasForeignNames({ config, local, upstreams }: LoadedConfig): boolean {
+export function hasForeignNames({ config, local, zones, upstreams }: LoadedConfig): boolean {
   return (
-    upstreams.length > 0 ||
+    upstreams.length + zones.rules.length > 0 ||
     local.rules.length + local.records.length + local.views.length > 0 ||
     config["forwarder.hosts"].length + config["forwarder.leases"].length > 0 ||
     config["forwarder.blocklists"].length > 0

@@ -9,9 +9,7 @@ import type { SingleEngineOptions } from "../cluster/single/driver.ts";
 import type { LoadedConfig } from "../config.ts";
 import { options, usedKeys, type Config } from "../config/options.ts";
 import type { DnsSettings } from "../dns/settings.ts";
-import { hasForeignNames, privateReverseGroup } from "./local-data.ts";
-import { groupDefaults } from "../forwarder/settings.ts";
-import type { ForwarderSettings, GroupSettings, StaleSettings } from "../forwarder/settings.ts";
+import { hasForeignNames } from "./local-data.ts";
 import type { HttpSettings } from "../http/call.ts";
 import type { ConsulFormOptions } from "../metrics/consul.ts";
 
@@ -93,39 +91,6 @@ export function pingType({ config }: LoadedConfig): PingType {
 /** Which services are kept in the catalog without an agent. */
 export function keeperSettings({ config, external }: LoadedConfig): KeeperSettings {
   return { entries: external, nodeMeta: config["external_monitor.node_meta"] };
-}
-
-/** What the forwarder is told. */
-export function forwarderSettings({ config, upstreams }: LoadedConfig): ForwarderSettings {
-  const everyName: GroupSettings = {
-    ...groupDefaults,
-    servers: upstreams,
-    timeoutMs: config["dns_config.recursor_timeout"],
-    // The option table allows these two words only.
-    strategy: config["dns_config.recursor_strategy"] as GroupSettings["strategy"],
-    minTtlSeconds: seconds(config["forwarder.cache_min_ttl"]),
-    maxTtlSeconds: seconds(config["forwarder.cache_max_ttl"]),
-    negativeTtlCapSeconds: seconds(config["forwarder.cache_max_negative_ttl"]),
-    stale: staleSettings(config),
-    trustAd: config["forwarder.trust_ad"],
-  };
-  return {
-    groups: [everyName, ...privateReverseGroup(everyName)],
-    cacheEnabled: config["forwarder.cache"],
-    cacheOctets: config["forwarder.cache_size"],
-    prefetch: config["forwarder.prefetch"],
-  };
-}
-
-function staleSettings(config: Config): StaleSettings {
-  return {
-    enabled: config["forwarder.stale"],
-    clientTimeoutMs: config["forwarder.stale_client_timeout"],
-    ttlSeconds: seconds(config["forwarder.stale_ttl"]),
-    maxSeconds: seconds(config["forwarder.stale_max"]),
-    recheckMs: config["forwarder.stale_recheck"],
-    lastKnownGood: config["forwarder.last_known_good"],
-  };
 }
 
 /** What the HTTP side is told. */

@@ -192,7 +192,7 @@ const used = {
     ...reload,
   }),
   "dns_config.recursor_strategy": row("text", "sequential", "Order of the upstream servers.", {
-    words: ["sequential", "random"],
+    words: ["sequential", "random", "fastest", "parallel"],
     ...reload,
   }),
   translate_wan_addrs: row("boolean", false, "Give `wan` addresses to other datacenters.", reload),

@@ -74,6 +74,15 @@ export function rcodeName(rcode: number): string {
   return RCODE_NAMES[rcode] ?? `RCODE${rcode}`;
 }
 
+/** The number of an RCODE that is given by name, as `RCODE11` too, in any case of letters. */
+export function parseRcode(text: string): number | undefined {
+  const word = text.toUpperCase();
+  const number = /^RCODE(\d{1,4})$/.exec(word)?.[1];
+  if (number !== undefined) return Number(number) <= 0xfff ? Number(number) : undefined;
+  const found = Object.entries(RCODE_NAMES).find(([, name]) => name === word);
+  return found && Number(found[0]);
+}
+
 /** `AAAA`; `TYPE65280` for one without a name here (RFC 3597 section 5). */
 export function typeName(type: number): string {
   return TYPE_NAMES[type] ?? `TYPE${type}`;

@@ -12,7 +12,7 @@ import { encodeQuery, type Query } from "./query.ts";
 import { hedgeMs, noteWait } from "./rtt.ts";
 import type { GroupSettings } from "./settings.ts";
 import { isStreamOnly } from "./upstream.ts";
-import type { Server } from "./upstreams.ts";
+import { rateOf, type Server } from "./upstreams.ts";
 
 /** A server that is known to be dead may hold up a question this long, and only if no good one is left. */
 export const PROBE_PATIENCE_MS = 80;
@@ -51,6 +51,10 @@ export type Attempt = {
   listening: boolean;
   /** It was answered with an RCODE that another server may know better. */
   passedOn: boolean;
+  /** What went wrong, in a few words for people; "" for nothing so far. */
+  problem: string;
+  /** EDNS options of a reply with an error; null: none came. */
+  options: Uint8Array | null;
   /** Belongs to whoever performs the outputs. */
   socket: Socket | null;
 };
@@ -144,6 +148,8 @@ export function send(
     silent: false,
     listening: false,
     passedOn: false,
+    problem: "",
+    options: null,
     socket: null,
   };
   makeRoom(exchange, outputs);
@@ -156,8 +162,9 @@ export function send(
 }
 
 function takeFrom(exchange: Exchange, server: Server, nowMs: number, outputs: Output[]): boolean {
-  const { packetsPerSecond, name: group } = exchange.settings;
-  const taken = takePacket(server.bucket, packetsPerSecond, nowMs);
+  const { settings } = exchange;
+  const { name: group } = settings;
+  const taken = takePacket(server.bucket, rateOf(settings, server), nowMs);
   if (taken === "empty") {
     server.counts.throttled++;
     exchange.throttled = true;
@@ -251,6 +258,7 @@ export function markSilent(
   outputs: Output[],
 ): void {
   attempt.silent = true;
+  if (attempt.problem === "") attempt.problem = reason;
   const { server, sentAtMs } = attempt;
   noteError(server, reason, nowMs);
   if (!noteSilence(server, sentAtMs, nowMs)) return;

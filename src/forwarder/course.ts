@@ -17,7 +17,7 @@ import { takeProbe } from "./health.ts";
 import type { Query } from "./query.ts";
 import { retryMs } from "./rtt.ts";
 import { isStreamOnly } from "./upstream.ts";
-import { serverOrder, type Server, type Upstreams } from "./upstreams.ts";
+import { rateOf, serverOrder, type Server, type Upstreams } from "./upstreams.ts";
 
 /** A client gives up after 3 to 5 s; all servers together get this long (a longer `timeoutMs` wins). */
 const TOTAL_MS = 3000;
@@ -196,7 +196,7 @@ function awaitRate(exchange: Exchange, nowMs: number): boolean {
   let waitMs = Infinity;
   for (const server of order)
     if (server.standing !== "dead" && !server.looping && sentTo(exchange, server) === 0)
-      waitMs = Math.min(waitMs, untilNextMs(server.bucket, settings.packetsPerSecond));
+      waitMs = Math.min(waitMs, untilNextMs(server.bucket, rateOf(settings, server)));
   if (waitMs === Infinity) return false;
   exchange.position = 0;
   exchange.nextMs = Math.min(nowMs + Math.max(1, waitMs), endMs);

@@ -1,4 +1,5 @@
 /** What the forwarder can be told. The configuration layer maps its keys to these records. */
+import type { Network } from "../address.ts";
 import type { Upstream } from "../ports.ts";
 
 export type { Upstream } from "../ports.ts";
@@ -37,7 +38,7 @@ export type GroupSettings = {
   nextOn: readonly number[] | null;
   /** Random case of letters as a second id (draft-vixie-dnsext-dns0x20). */
   mixedCase: boolean;
-  /** Packets per second to one server; 0: no limit. */
+  /** Packets per second to one server; 0: no limit, -1: USUAL_PACKETS_PER_SECOND, and no limit to this host. */
   packetsPerSecond: number;
   /** Keep its answers. */
   keep: boolean;
@@ -48,6 +49,8 @@ export type GroupSettings = {
   /** Denials are kept, and shown, no longer than this. */
   negativeTtlCapSeconds: number;
   stale: StaleSettings;
+  /** A reply with one of these addresses is as if it had not come. */
+  ignoredAddresses: readonly Network[];
   /** Pass AD on to clients that asked for it (RFC 6840 5.8). Right only if the road to every server is trusted. */
   trustAd: boolean;
 };
@@ -64,7 +67,14 @@ export type ForwarderSettings = {
   cacheOctets: number;
   /** Ask again before a name that is asked often runs out. */
   prefetch: boolean;
+  /** Find servers that send the question back to us. */
+  loopDetection: boolean;
+  /** Name that a server which is down is asked for while there are no clients' questions for it; "": none. */
+  probeName: string;
 };
+
+/** What resolvers of clouds take from one network interface (Amazon VPC: 1,024). */
+export const USUAL_PACKETS_PER_SECOND = 1024;
 
 /** Above this a list of upstream servers is cut. resolv.conf itself allows three. */
 export const MAX_SERVERS = 16;
@@ -77,7 +87,7 @@ export const groupDefaults: GroupSettings = {
   maxInFlight: 4096,
   nextOn: null,
   mixedCase: true,
-  packetsPerSecond: 0,
+  packetsPerSecond: -1,
   keep: true,
   minTtlSeconds: 0,
   maxTtlSeconds: 86400,
@@ -90,6 +100,7 @@ export const groupDefaults: GroupSettings = {
     recheckMs: 5000,
     lastKnownGood: false,
   },
+  ignoredAddresses: [],
   trustAd: false,
 };
 
@@ -98,4 +109,6 @@ export const forwarderDefaults: ForwarderSettings = {
   cacheEnabled: true,
   cacheOctets: 16 * 1024 * 1024,
   prefetch: true,
+  loopDetection: true,
+  probeName: ".",
 };

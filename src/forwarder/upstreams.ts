@@ -1,8 +1,14 @@
 /** The upstream servers, what is known about each, and in which order one question tries them. */
+import { isLoopback } from "../address.ts";
 import type { Random } from "../ports.ts";
 import { createBucket, type Bucket } from "./bucket.ts";
 import { createRoundTrips, type RoundTrips } from "./rtt.ts";
-import { MAX_SERVERS, type GroupSettings, type Upstream } from "./settings.ts";
+import {
+  MAX_SERVERS,
+  USUAL_PACKETS_PER_SECOND,
+  type GroupSettings,
+  type Upstream,
+} from "./settings.ts";
 import { isSameUpstream, upstreamLabel } from "./upstream.ts";
 
 /**
@@ -30,6 +36,8 @@ export type ServerCounts = {
   /** Replies that changed the case of the question. */
   caseMismatches: number;
   truncated: number;
+  /** Replies with an address that is to be ignored. */
+  ignored: number;
   /** Times that it was passed over because its rate was used up. */
   throttled: number;
 };
@@ -38,6 +46,7 @@ export type Server = {
   readonly address: Upstream;
   /** "192.0.2.1:53", "tls://192.0.2.1:853": for metrics and logs; see upstream.ts. */
   readonly label: string;
+  readonly isOnThisHost: boolean;
   standing: Standing;
   /**
    * It has kept a question waiting for longer than nearly any before, and nothing has come since. Others
@@ -116,6 +125,7 @@ function createServer(address: Upstream, label: string): Server {
   return {
     address,
     label,
+    isOnThisHost: isLoopback(address.address),
     standing: "good",
     late: false,
     errorShare: 0,
@@ -147,6 +157,7 @@ function createServer(address: Upstream, label: string): Server {
       nearMisses: 0,
       caseMismatches: 0,
       truncated: 0,
+      ignored: 0,
       throttled: 0,
     },
   };
@@ -162,6 +173,12 @@ export type Order = {
   /** `fastest`: gets a copy, so that its round trip is known; nobody waits for it. */
   readonly measured: Server | null;
 };
+
+/** Packets per second that a group may send to one of its servers; 0: there is no limit. */
+export function rateOf({ packetsPerSecond }: GroupSettings, { isOnThisHost }: Server): number {
+  if (packetsPerSecond >= 0) return packetsPerSecond;
+  return isOnThisHost ? 0 : USUAL_PACKETS_PER_SECOND;
+}
 
 /** The order in which one question tries the servers by their strategy, whatever is known of their health. */
 export function serverOrder(

@@ -70,8 +70,10 @@ const refused: [tree: object | string, errors: string[]][] = [
     ],
   ],
   [
-    { dns_config: { recursor_strategy: "fastest" } },
-    ['F: dns_config.recursor_strategy: must be one of sequential, random; got "fastest"'],
+    { dns_config: { recursor_strategy: "quickest" } },
+    [
+      'F: dns_config.recursor_strategy: must be one of sequential, random, fastest, parallel; got "quickest"',
+    ],
   ],
   [
     { log_level: "loud" },

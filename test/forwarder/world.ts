@@ -54,11 +54,15 @@ export type World = {
 /** Settings of a forwarder with a single group, in one record. */
 export type OneGroup = Partial<Omit<ForwarderSettings, "groups"> & GroupSettings>;
 
-/** The defaults with these changes; case is kept unless they say otherwise, so that names can be compared. */
+/**
+ * The defaults with these changes. Unless they say otherwise case is kept, so that names can be compared,
+ * and servers are asked nothing but clients' questions.
+ */
 export function oneGroup(change: OneGroup): ForwarderSettings {
-  const { cacheEnabled, cacheOctets, prefetch } = { ...forwarderDefaults, ...change };
+  const all = { ...forwarderDefaults, probeName: "", loopDetection: false, ...change };
+  const { cacheEnabled, cacheOctets, prefetch, probeName, loopDetection } = all;
   const group = { ...groupDefaults, mixedCase: false, ...change };
-  return { groups: [group], cacheEnabled, cacheOctets, prefetch };
+  return { groups: [group], cacheEnabled, cacheOctets, prefetch, probeName, loopDetection };
 }
 
 export type AskOptions = Partial<Omit<ForwardRequest, "client">> & {

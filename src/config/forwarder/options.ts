@@ -76,6 +76,48 @@ export const forwarderOptions = {
     reload,
   ),
   "forwarder.trust_ad": row("boolean", false, "Pass AD on; only for trusted upstreams.", reload),
+  "forwarder.zones": row(
+    "anything",
+    [],
+    "Names with servers of their own: objects of `names`, one of `servers`, `defaults`, `local`, and how they are asked.",
+    reload,
+  ),
+  "forwarder.max_in_flight": row(
+    "integer",
+    4096,
+    "Questions under way for names without a zone; beyond, the oldest fails. A zone has 1024 unless it says otherwise.",
+    { min: 1, max: 65_536, ...reload },
+  ),
+  "forwarder.next_on": row(
+    "texts",
+    [],
+    "RCODEs that lead to the next upstream; empty: all but NOERROR and NXDOMAIN.",
+    reload,
+  ),
+  "forwarder.mixed_case": row(
+    "boolean",
+    true,
+    "Ask upstreams with letters in random case, which forgers have to guess.",
+    reload,
+  ),
+  "forwarder.packets_per_second": row(
+    "integer",
+    -1,
+    "Packets to one upstream; 0: any number, -1: 1024, and any number to servers of this host.",
+    { min: -1, ...reload },
+  ),
+  "forwarder.loop_detection": row(
+    "boolean",
+    true,
+    "Stop asking upstreams that send the question back to this agent.",
+    reload,
+  ),
+  "forwarder.probe_name": row(
+    "text",
+    ".",
+    "Name that upstreams which are down are asked (NS) while no question goes to them; empty: they are not.",
+    reload,
+  ),
   "forwarder.tls_ca_file": row(
     "text",
     "",
