@@ -24,6 +24,7 @@ import {
   type Output,
 } from "./attempts.ts";
 import { abort, advance, begin, finish, schedule } from "./course.ts";
+import { holdsAddress } from "./filter/records.ts";
 import { noteCaseChange, noteError, notePlain, noteReply } from "./health.ts";
 import { matchReply } from "./query.ts";
 import { isStreamOnly } from "./upstream.ts";
@@ -118,9 +119,17 @@ function stepMessage(
   const rcode = (message.flags & 15) | ((message.opt?.extendedRcode ?? 0) << 4);
   const usable = rcode === RCODE.NOERROR || rcode === RCODE.NXDOMAIN;
   heard(exchange, attempt, usable ? "" : rcodeName(rcode), nowMs, outputs);
-  if (!usable) server.counts.errorRcodes++;
+  if (!usable) {
+    server.counts.errorRcodes++;
+    attempt.options = message.opt?.options ?? null;
+  }
   if (exchange.settled) {
     close(attempt, outputs);
+    return;
+  }
+  if (usable && isIgnored(exchange, message)) {
+    server.counts.ignored++;
+    attempt.problem = "ignored address";
     return;
   }
   const refusesEdns = rcode === RCODE.FORMERR || rcode === RCODE.NOTIMP || rcode === BADVERS;
@@ -139,6 +148,14 @@ function stepMessage(
   fail(exchange, attempt, nowMs, outputs);
 }
 
+/** Does it hold an address that no true reply has? Then another one is waited for (dnsmasq `ignore-address`). */
+function isIgnored(
+  { settings: { ignoredAddresses } }: Exchange,
+  { answers }: ParsedMessage,
+): boolean {
+  return ignoredAddresses.length > 0 && holdsAddress(answers, ignoredAddresses);
+}
+
 /** Does this RCODE make the question go on with the next server? */
 function leadsOn({ settings: { nextOn }, query }: Exchange, rcode: number): boolean {
   if (nextOn !== null) return nextOn.includes(rcode);
@@ -154,6 +171,7 @@ function heard(
   outputs: Output[],
 ): void {
   const { server } = attempt;
+  attempt.problem = error;
   if (error !== "") noteError(server, error, nowMs);
   const isUsual = attempt.transport === "udp" || isStreamOnly(server.address);
   const downMs = nowMs - server.changedAtMs;
