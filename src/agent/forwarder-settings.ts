@@ -12,7 +12,7 @@ const ZONE_IN_FLIGHT = 1024;
 
 /** What the forwarder is told. */
 export function forwarderSettings(loaded: LoadedConfig): ForwarderSettings {
-  const { config, upstreams, nextOn, zones } = loaded;
+  const { config, upstreams, nextOn, zones, filter } = loaded;
   const everyName: GroupSettings = {
     ...groupDefaults,
     servers: upstreams,
@@ -27,6 +27,7 @@ export function forwarderSettings(loaded: LoadedConfig): ForwarderSettings {
     maxTtlSeconds: seconds(config["forwarder.cache_max_ttl"]),
     negativeTtlCapSeconds: seconds(config["forwarder.cache_max_negative_ttl"]),
     stale: staleSettings(config),
+    ignoredAddresses: filter.ignoredAddresses,
     trustAd: config["forwarder.trust_ad"],
   };
   const ofZones = zones.groups.map(({ name, servers, policy }): GroupSettings => ({
