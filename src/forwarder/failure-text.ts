@@ -37,12 +37,12 @@ function failureText(exchange: Exchange): string {
   return text;
 }
 
-/** The last thing that went wrong. A server that nobody asked now was known to be of no use. */
+/** The last thing that went wrong. A server that is known to be dead is not waited for. */
 function problemOf({ attempts }: Exchange, server: Server): string {
   const attempt = attempts.findLast((each) => each.server === server);
-  if (attempt === undefined)
-    return server.lastError === "" ? "not asked" : `down, ${server.lastError}`;
-  return attempt.problem === "" ? "no answer" : attempt.problem;
+  if (attempt !== undefined && attempt.problem !== "") return attempt.problem;
+  if (server.standing === "dead") return `down, ${server.lastError}`;
+  return attempt === undefined ? "not asked" : "no answer";
 }
 
 /** What the servers themselves say of it, for example that signatures are bogus. */
