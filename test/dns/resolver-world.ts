@@ -5,7 +5,7 @@ import type { Command } from "../../src/cluster/command.ts";
 import { createState } from "../../src/cluster/state.ts";
 import type { Forward, ForwardAnswer, ForwardRequest } from "../../src/dns/answer.ts";
 import { formatName } from "../../src/dns/name.ts";
-import { createResolver } from "../../src/dns/resolve.ts";
+import { createResolver, type ResolverDeps } from "../../src/dns/resolve.ts";
 import { dnsDefaults, type DnsSettings } from "../../src/dns/settings.ts";
 import type { Client, Timers } from "../../src/ports.ts";
 import { ask as askTable, createBench, seeded } from "./prepared.ts";
@@ -18,19 +18,22 @@ export type WorldOptions = {
   acl?: Partial<AclSettings>;
   /** Replies of the upstreams; "later" names are answered by `release`. */
   upstream?: (request: ForwardRequest) => ForwardAnswer | "later";
+  gate?: ResolverDeps["gate"];
 };
 
 /** Everything a test of the resolver needs; time stands still unless it is advanced. */
-export function createWorld({ settings, acl, upstream }: WorldOptions = {}) {
+export function createWorld({ settings, acl, gate, upstream }: WorldOptions = {}) {
   let nowMs = 1000;
   let wallMs = 1_700_000_000_000;
   let index = 0;
   const bench = createBench({ octets: 4 << 20, clock: () => nowMs });
   const state = createState();
   const asked: string[] = [];
+  const forwarded: ForwardRequest[] = [];
   const waiting: { request: ForwardRequest; done: (answer: ForwardAnswer) => void }[] = [];
   const freshness = { leader: true, ageMs: 0 };
   const forward: Forward = (request, done) => {
+    forwarded.push(request);
     asked.push(`${formatName(request.qname)} ${request.qtype}`);
     const answer = upstream?.(request) ?? ({ ok: false, reason: "failed" } as const);
     if (answer === "later") waiting.push({ request, done });
@@ -66,6 +69,7 @@ export function createWorld({ settings, acl, upstream }: WorldOptions = {}) {
     table: bench.table,
     clock: () => nowMs,
     timers,
+    ...(gate === undefined ? {} : { gate }),
     wallMs: () => wallMs,
     random: seeded(99),
     freshness: () => freshness,
@@ -85,6 +89,7 @@ export function createWorld({ settings, acl, upstream }: WorldOptions = {}) {
     table: bench.table,
     /** Questions that went upstream: `name type`. */
     asked,
+    forwarded,
     apply(command: Command): void {
       const applied = state.apply(++index, command, 0);
       if (!applied.result.ok) throw new Error(applied.result.error);
