@@ -214,9 +214,10 @@ const cases: [lines: string, json: object][] = [
   ],
   ["auth-zone=corp.test,10.1.0.0/16", zones({ names: ["corp.test"], local: true })],
   [
-    "expand-hosts;localise-queries;domain-needed;bogus-priv",
+    "expand-hosts;domain=corp.test;localise-queries;domain-needed;bogus-priv",
     forwarder({
       expand_hosts: true,
+      host_domain: "corp.test",
       localise_queries: true,
       domain_needed: true,
       private_reverse: "local",
@@ -266,6 +267,13 @@ const cases: [lines: string, json: object][] = [
     }),
   ],
   ["dns-forward-max=500", forwarder({ max_in_flight: 500 })],
+  [
+    "dns-forward-max=500;server=/a.test/192.0.2.1",
+    forwarder({
+      max_in_flight: 500,
+      zones: [{ names: ["a.test"], servers: ["192.0.2.1"], max_in_flight: 500 }],
+    }),
+  ],
   ["edns-packet-max=4096", { dns_access: { edns_payload: 4096 } }],
   ["min-port=4096", forwarder({ port_range: "4096-65535" })],
   ["min-port=4096;max-port=8191", forwarder({ port_range: "4096-8191" })],
@@ -275,22 +283,28 @@ const cases: [lines: string, json: object][] = [
     {
       ports: { dns: 1053 },
       addresses: { dns: "127.0.0.1 ::1 10.0.0.1" },
+      dns_access: { local_service: false },
     },
   ],
   [
     "interface=eth*;except-interface=eth9;bind-dynamic",
     {
       dns_listen: { interfaces: ["lo", "eth*"], except_interfaces: ["eth9"], dynamic: true },
+      dns_access: { local_service: false },
     },
   ],
   [
     "interface=eth0;bind-interfaces",
-    { dns_listen: { interfaces: ["lo", "eth0"], dynamic: false } },
+    {
+      dns_listen: { interfaces: ["lo", "eth0"], dynamic: false },
+      dns_access: { local_service: false },
+    },
   ],
-  ["local-service", { dns_access: { local_service: "true" } }],
+  ["listen-address=0.0.0.0", { addresses: { dns: "0.0.0.0" } }],
+  ["local-service", { dns_access: { local_service: true } }],
   [
     "local-service=host",
-    { addresses: { dns: "127.0.0.1 ::1" }, dns_access: { local_service: "true" } },
+    { addresses: { dns: "127.0.0.1 ::1" }, dns_access: { local_service: true } },
   ],
   [
     "dns-loop-detect;log-queries=extra;log-facility=/var/log/q",

@@ -37,6 +37,7 @@ const MIN_CACHE_TTL_MAX = 3600;
 /** What `use-stale-cache` without a number, and with 0 ("for ever"), means. */
 const DAY_SECONDS = 86_400;
 const FOREVER_SECONDS = 366 * DAY_SECONDS;
+const MAX_IN_FLIGHT = 65_536;
 /** Octets per entry of `cache-size`, and the least that is set. */
 const ENTRY_OCTETS = 1024;
 const CACHE_OCTETS_MIN = 2 ** 20;
@@ -160,7 +161,8 @@ export const handlers: Readonly<Record<string, Handler>> = {
   },
   "dns-forward-max": (draft, statement) => {
     const given = numberOf(draft, statement);
-    if (given !== undefined) put(draft, statement, "forwarder.max_in_flight", Math.max(1, given));
+    if (given !== undefined)
+      put(draft, statement, "forwarder.max_in_flight", Math.min(Math.max(1, given), MAX_IN_FLIGHT));
   },
   "edns-packet-max": (draft, statement) => {
     const given = numberOf(draft, statement);

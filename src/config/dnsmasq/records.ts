@@ -129,18 +129,18 @@ export const readRr: Handler = (draft, statement) => {
   add(draft, statement, { name, type: `TYPE${Number(shown(type))}`, data: generic(pairs) });
 };
 
-/** One record more; an alias whose name starts with `*.` is for all names below the rest. */
+/** One record more. A star is for all names below the rest in `cname` alone, elsewhere itself. */
 export function add(
   draft: Draft,
-  { place }: Statement,
+  statement: Statement,
   record: { name: string; type: string; data: string; ttl?: number | undefined },
 ): void {
-  const wildcard = record.name.startsWith("*.");
-  draft.records.push({
-    ...record,
-    ...(wildcard ? { name: record.name.slice(2), wildcard: true } : {}),
-    place,
-  });
+  const { place } = statement;
+  if (record.name === "") return note(draft, statement, "the name is empty: left out");
+  const hasStar = record.name.startsWith("*.");
+  const wildcard = hasStar && record.type === "CNAME";
+  const name = wildcard ? record.name.slice(2) : hasStar ? `\\${record.name}` : record.name;
+  draft.records.push({ ...record, name, ...(wildcard ? { wildcard: true } : {}), place });
 }
 
 /** The name with its final dot, as data of records has it. */

@@ -77,12 +77,17 @@ function finish(draft: Draft, start: string): Entry[] {
     if (!values.has(key)) values.set(key, { value, place: start });
   };
   standard("ports.dns", DNS_PORT);
-  finishListening(draft, standard);
+  finishListening(draft, start, standard);
   finishTimes(draft);
   finishFiles(draft, standard);
   finishPorts(draft);
   finishMx(draft, start);
   finishSrv(draft);
+  const expand = values.get("forwarder.expand_hosts");
+  if (expand !== undefined && !values.has("forwarder.host_domain")) {
+    values.delete("forwarder.expand_hosts");
+    draft.notes.push(`${expand.place}: expand-hosts: no effect without a domain line`);
+  }
   // What dnsmasq does unless it is told otherwise, and we do not.
   standard("forwarder.private_reverse", "forward");
   standard("forwarder.special_names", false);
@@ -100,7 +105,11 @@ function strategyOf(draft: Draft): string {
 }
 
 /** dnsmasq listens on every interface unless it is told addresses or interfaces; loopback comes with the latter. */
-function finishListening(draft: Draft, standard: (key: string, value: unknown) => void): void {
+function finishListening(
+  draft: Draft,
+  start: string,
+  standard: (key: string, value: unknown) => void,
+): void {
   const { values } = draft;
   const addresses = values.get("listen");
   const interfaces = values.get("dns_listen.interfaces");
@@ -116,8 +125,15 @@ function finishListening(draft: Draft, standard: (key: string, value: unknown) =
   if (bare && !except && service !== undefined && shown(service.value) === "host")
     values.set("addresses.dns", { value: "127.0.0.1 ::1", place: service.place });
   else if (bare) standard("addresses.dns", "0.0.0.0 ::");
-  if (bare && !except && service !== undefined)
-    values.set("dns_access.local_service", { value: "true", place: service.place });
+  if (bare && !except) {
+    if (service !== undefined)
+      values.set("dns_access.local_service", { value: true, place: service.place });
+    else
+      draft.notes.push(
+        `${start}: clients of connected networks alone are answered, as with local-service, since there is no listen-address and no interface; dns_access.allow adds others`,
+      );
+  } else if (!(addresses?.value as string[] | undefined)?.some((each) => /^[0:.]*$/.test(each)))
+    standard("dns_access.local_service", false);
   const bind = lastOf(draft, "bind-interfaces");
   const dynamic = lastOf(draft, "bind-dynamic");
   if (dynamic !== undefined)
@@ -222,13 +238,16 @@ function namedEntries(draft: Draft): Entry[] {
   if (queryPort !== undefined && (!/^\d{0,5}$/.test(digits) || Number(digits) > 65535))
     refuse(draft, queryPort, "must be from 0 to 65535");
   const everyName = draft.names.get(".");
+  // dnsmasq counts for each group of servers by itself.
+  const most = draft.values.get("forwarder.max_in_flight")?.value;
+  const limits = most === undefined ? {} : { max_in_flight: most };
   const zones = createGroups();
   const addresses = createGroups();
   for (const [pattern, name] of draft.names) {
     name.servers = [...new Set(name.servers)].map((each) => withSourcePort(each, Number(digits)));
     const target = targetOf(name);
     if (target !== undefined && !(name === everyName && "servers" in target))
-      zones.add(pattern, target, name);
+      zones.add(pattern, "servers" in target ? { ...target, ...limits } : target, name);
     if (name.addresses.length > 0 || name.denied)
       addresses.add(pattern, { addresses: name.addresses }, name);
   }
