@@ -27,6 +27,7 @@ import { dnsSettings, httpListenerSettings, httpSettings, shownConfig } from "./
 import { leavesOn, listenToSignals } from "./agent/signals.ts";
 import { createSnapshots } from "./agent/snapshots.ts";
 import type { AgentStart, Platform } from "./agent/start.ts";
+import { startWarmStart } from "./agent/warm-start.ts";
 import { createWatches } from "./agent/watches.ts";
 import type { LocalAgent } from "./cluster/local-agent.ts";
 import { loadNodeId } from "./cluster/local/driver.ts";
@@ -152,6 +153,8 @@ async function build(
   );
   closers.push(forwarding.close);
   const { forwarder, pipeline } = forwarding;
+  const cacheFile = config["forwarder.cache_file"];
+  closers.push(startWarmStart({ path: cacheFile, forwarder, timers, log }).stop);
   const access = createDnsAccess(loaded, { clock, timers, random, log });
   closers.push(access.stop);
   const catalog = reader;

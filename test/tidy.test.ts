@@ -15,6 +15,7 @@ const mayImport: Record<string, string[]> = {
   flags: ["base"],
   listening: [],
   "file-reason": [],
+  crc32: [],
   cluster: [],
   watch: ["cluster"],
   dns: ["cluster"],
@@ -41,6 +42,7 @@ const shared = [
   "version",
   "listening",
   "file-reason",
+  "crc32",
 ];
 
 /** What a worker runs per packet: imports nothing but its kind, contracts and base. */

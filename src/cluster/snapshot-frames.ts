@@ -4,7 +4,7 @@
  * in UTF-8; what the rows mean stands in snapshot-rows.ts.
  */
 import { fail, ok, type Result } from "../base.ts";
-import { crc32 } from "./crc32.ts";
+import { crc32 } from "../crc32.ts";
 
 /** One row of a snapshot: JSON values, the first one says what kind. */
 export type Row = readonly unknown[];

@@ -13,7 +13,7 @@ import { applyDeregister, applyRegister } from "./catalog.ts";
 import { createChange, type Change } from "./change.ts";
 import type { Command } from "./command.ts";
 import { applyCoordinates, createCoordinateReader, removeCoordinatesOf } from "./coordinates.ts";
-import { crc32 } from "./crc32.ts";
+import { crc32 } from "../crc32.ts";
 import { createKvReader, kvIndexOf, reap } from "./kv.ts";
 import { applyKv, endLocks } from "./kv-apply.ts";
 import type { CatalogReader, Topic } from "./model.ts";

@@ -80,7 +80,10 @@ export type Cache = {
     seconds: number,
     nowMs: number,
   ): Entry | undefined;
-  /** Puts back what was listed once, by the text of its key; `zone`: owner of the SOA of a denial. */
+  /**
+   * Puts back what was listed once, by the text of its key, unless something newer is there; `zone`:
+   * owner of the SOA of a denial.
+   */
   restore(key: string, kept: Omit<Entry, "zone" | "earlyForMs">, zone: Uint8Array | null): void;
   /**
    * Drops what is selected, as far as it is driven: undefined after every SLICE entries looked at, where
@@ -146,7 +149,7 @@ export function createCache({ cacheOctets }: { cacheOctets: number }): Cache {
 
   function keepAnswer(key: string, entry: Entry): void {
     // Where it was it stays: what was in demand before its TTL ran out will be after.
-    if (wanted.peek(key) !== undefined) wanted.set(key, entry);
+    if (wanted.peek(key) !== undefined || entry.hits > 0) wanted.set(key, entry);
     else once.set(key, entry);
     while (once.calculatedSize + wanted.calculatedSize > answerOctets) once.pop();
   }
@@ -218,6 +221,7 @@ export function createCache({ cacheOctets }: { cacheOctets: number }): Cache {
       return entry;
     },
     restore(key, kept, zone) {
+      if (stores.some((store) => store.peek(key) !== undefined)) return;
       const entry = {
         ...kept,
         zone: zone === null ? null : shares.of(zoneKey(zone)),
@@ -225,7 +229,6 @@ export function createCache({ cacheOctets }: { cacheOctets: number }): Cache {
       };
       insertions++;
       if (kept.denialSeconds >= 0) keepDenial(key, entry);
-      else if (kept.hits > 0) wanted.set(key, entry);
       else keepAnswer(key, entry);
     },
     *flush(selection) {

@@ -2,6 +2,7 @@
  * Answers questions outside our domain: from the cache, by joining the same question under way, or from
  * the upstream servers. No timer, promise or copy per question beyond what its socket needs.
  */
+import type { Result } from "../base.ts";
 import type { Forward, ForwardAnswer, ForwardRequest } from "../dns/answer.ts";
 import { EDE } from "../dns/edns.ts";
 import { CLASS_IN } from "../dns/rr.ts";
@@ -9,16 +10,22 @@ import type { Clock, Exchanges, Random, Timers } from "../ports.ts";
 import { createCache, type Cache, type Entry } from "./cache.ts";
 import { passedKey, questionOf } from "./query.ts";
 import type { UpstreamEvent } from "./events.ts";
+import { mayBeBack } from "./health.ts";
+import { createLoops } from "./loops.ts";
+import { createOwnQuestions } from "./own-question.ts";
+import { createProber } from "./prober.ts";
 import { createGroups } from "./groups.ts";
 import { cacheKey, isCacheableType, type Selection } from "./key.ts";
 import { createOutcomes } from "./outcome.ts";
 import { createPrefetch, reservedMs } from "./prefetch.ts";
 import { cachedAnswer } from "./reply.ts";
-import type { ForwarderSettings } from "./settings.ts";
+import type { ForwarderSettings, StaleSettings } from "./settings.ts";
+import { decodeSnapshot, type Restored } from "./snapshot/decode.ts";
+import { encodeSnapshot } from "./snapshot/encode.ts";
 import type { ForwarderStats } from "./stats.ts";
 import { noteCache } from "./trace.ts";
 import { createUnderWay, type Wanted } from "./under-way.ts";
-import type { Upstreams } from "./upstreams.ts";
+import { rateOf, type Server, type Upstreams } from "./upstreams.ts";
 import type { Done } from "./waiting.ts";
 
 export type Forwarder = {
@@ -41,6 +48,13 @@ export type Forwarder = {
   /** Drops entries of the cache, in slices: see Cache. */
   flush(wanted: Selection): Iterator<undefined, number>;
   list: Cache["list"];
+  /**
+   * What is kept, as octets for `restore` of another process: blocks in order, undefined where the
+   * caller may pause.
+   */
+  snapshot(): Iterator<Uint8Array | undefined, void>;
+  /** Puts back what a snapshot holds beside what has come since; undefined where the caller may pause. */
+  restore(octets: Uint8Array): Iterator<undefined, Result<Restored, string>>;
   stats(): ForwarderStats;
   /** Ends every question with `failed` and closes all sockets. */
   close(): void;
@@ -62,6 +76,8 @@ export type ForwarderDeps = {
 
 const NO_UPSTREAM: ForwardAnswer = { ok: false, reason: "no upstream" };
 const FAILED: ForwardAnswer = { ok: false, reason: "failed" };
+/** It came back from a server that we asked. */
+const OWN_QUESTION: ForwardAnswer = { ok: false, reason: "refused" };
 const FAILED_BEFORE: ForwardAnswer = {
   ok: false,
   reason: "failed",
@@ -79,12 +95,36 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     ...deps,
     outcomes,
     asked: () => prefetch.earn(),
-    revived: () => cache?.failures.clear(),
-    event: deps.onEvent ?? (() => {}),
+    revived,
+    event,
+    down(server, group, qname) {
+      prober.down(server, group);
+      loops.suspect(server, group, qname);
+    },
+    joined: (exchange, qname) => loops.joined(exchange, qname),
   });
+  const own = createOwnQuestions(deps);
+  const ownDeps = { ...deps, own, rateOf: rateIn, event };
+  const prober = createProber({ ...ownDeps, revived }, settings.probeName);
+  const loops = createLoops(ownDeps, settings.loopDetection);
   const { workerHits = noHits } = deps;
   let closed = false;
   let requests = 0;
+
+  function revived(): void {
+    cache?.failures.clear();
+  }
+
+  function event(happened: UpstreamEvent): void {
+    deps.onEvent?.(happened);
+    if (happened.type === "loop") underWay.pass(happened.server);
+  }
+
+  function rateIn(server: Server, group: string): number {
+    const upstreams = groups.get(group);
+    return upstreams === undefined ? 0 : rateOf(upstreams.settings, server);
+  }
+
   function accept(
     name: string,
     request: ForwardRequest,
@@ -97,7 +137,12 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
       done(closed ? FAILED : NO_UPSTREAM);
       return;
     }
+    if (loops.isOwn(request.qname)) {
+      done(OWN_QUESTION);
+      return;
+    }
     const nowMs = clock.monotonicMs();
+    prober.interest(nowMs);
     const { trace } = request;
     if (cache === null || !upstreams.settings.keep || !isShared(request)) {
       if (trace !== undefined) noteCache(trace, request, "not kept", nowMs);
@@ -118,9 +163,10 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     const { trace } = request;
     const { stale: limits } = upstreams.settings;
     const key = cacheKey(request, upstreams.groupId);
-    const entry = store.find(key, nowMs, limits.enabled ? limits.maxSeconds * 1000 : 0) ?? null;
+    const entry = store.find(key, nowMs, staleMsOf(limits)) ?? null;
     const isFresh = entry !== null && nowMs < entry.expiresAtMs;
-    const isFailing = entry === null && store.failures.isFailing(key.exact, nowMs);
+    const isFailing =
+      entry === null && store.failures.isFailing(key.exact, nowMs) && !mayBeBack(upstreams, nowMs);
     if (trace !== undefined)
       noteCache(trace, request, entry ?? (isFailing ? "failing" : "none"), nowMs);
     const wanted: Wanted = {
@@ -192,6 +238,8 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     return true;
   }
 
+  const wallOffsetMs = (): number => clock.wallMs() - clock.monotonicMs();
+
   return {
     forward: (request, done) => accept("", request, done, false),
     forwardFirstReply: (request, done) => accept("", request, done, true),
@@ -203,11 +251,31 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
       settings = changed;
       const { otherServers, otherLimits } = groups.use(changed);
       underWay.keepGroups(changed.groups);
+      prober.use(changed.probeName, groups.servers());
+      loops.use(changed.loopDetection, groups.servers());
       if (otherCache || otherLimits) cache = cacheFor(changed);
       else if (otherServers) cache?.clear();
     },
     flush: (wanted) => cache?.flush(wanted) ?? nothingToFlush,
     list: (wanted) => cache?.list(wanted) ?? [],
+    snapshot: () =>
+      encodeSnapshot({
+        entries: cache?.list(everything) ?? [],
+        groups: groups.prints(),
+        wallOffsetMs: wallOffsetMs(),
+      }),
+    restore(octets) {
+      const store = cache;
+      const longest = Math.max(...settings.groups.map(({ stale }) => staleMsOf(stale)));
+      return decodeSnapshot(octets, {
+        groups: groups.prints(),
+        nowMs: clock.monotonicMs(),
+        wallOffsetMs: wallOffsetMs(),
+        staleMs: longest,
+        // After a reload that began another cache the rest is of no use.
+        restore: (key, kept, zone) => void (store === cache && store?.restore(key, kept, zone)),
+      });
+    },
     stats: () => ({
       requests,
       ...underWay.counts(),
@@ -222,10 +290,20 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     close() {
       closed = true;
       underWay.close();
+      prober.close();
+      loops.close();
+      own.close();
       udp.close();
       tcp.close();
     },
   };
+}
+
+const everything: Selection = { name: null, subtree: true, type: null };
+
+/** How long after its end an answer may be given. */
+function staleMsOf({ enabled, maxSeconds }: StaleSettings): number {
+  return enabled ? maxSeconds * 1000 : 0;
 }
 
 const nothingToFlush: Iterator<undefined, number> = {

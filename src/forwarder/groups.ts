@@ -12,7 +12,8 @@ export type Groups = {
   use(settings: ForwarderSettings): { otherServers: boolean; otherLimits: boolean };
   /** Are these still the servers of their group? */
   isCurrent(upstreams: Upstreams): boolean;
-  all(): Iterable<Upstreams>;
+  /** Each with all that makes its answers what they are, in words: the same after a restart. */
+  prints(): { id: number; print: string }[];
   /** Every server once. */
   servers(): readonly Server[];
 };
@@ -50,7 +51,7 @@ export function createGroups(settings: ForwarderSettings): Groups {
     get: (name) => groups.get(name),
     use,
     isCurrent: ({ settings: { name }, groupId }) => groups.get(name)?.groupId === groupId,
-    all: () => groups.values(),
+    prints: () => [...groups.values()].map(printOf),
     servers: () => [...new Set([...groups.values()].flatMap(({ servers }) => servers))],
   };
 }
@@ -63,4 +64,11 @@ function keepsOtherwise(a: GroupSettings, b: GroupSettings): boolean {
     a.negativeTtlCapSeconds !== b.negativeTtlCapSeconds ||
     a.trustAd !== b.trustAd
   );
+}
+
+function printOf({ groupId, settings, servers }: Upstreams): { id: number; print: string } {
+  const { name, minTtlSeconds, maxTtlSeconds, negativeTtlCapSeconds, trustAd } = settings;
+  const labels = servers.map(({ label }) => label);
+  const print = [name, labels, minTtlSeconds, maxTtlSeconds, negativeTtlCapSeconds, trustAd];
+  return { id: groupId, print: JSON.stringify(print) };
 }

@@ -117,3 +117,15 @@ function isBelow(key: string, name: string): boolean {
   while (at < start) at += key.charCodeAt(at) + 1;
   return at === start;
 }
+
+/** The group of a key. */
+export function groupIdOf(key: string): number {
+  const at = key.length - 2;
+  return (key.charCodeAt(at) << 8) | key.charCodeAt(at + 1);
+}
+
+/** The same question to another group. */
+export function inGroup(key: string, groupId: number): string {
+  const tail = String.fromCharCode((groupId >> 8) & 0xff, groupId & 0xff);
+  return key.slice(0, -2) + tail;
+}

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import t from "tap";
 import { AddressIndex } from "../../src/cluster/address-index.ts";
-import { crc32 } from "../../src/cluster/crc32.ts";
+import { crc32 } from "../../src/crc32.ts";
 import { compareText, SortedList, withItem, withoutItem } from "../../src/cluster/sorted.ts";
 import { createPick } from "./state-fixtures.ts";
 

@@ -5,7 +5,7 @@
  * Zeros follow the last line, room for the next ones.
  */
 import { fail, ok, type Result } from "../../base.ts";
-import { crc32 } from "../crc32.ts";
+import { crc32 } from "../../crc32.ts";
 import type { StoredEntry, StoredKind } from "../local-store.ts";
 
 /** A change of one entry; without `text` it goes. */

@@ -1,0 +1,63 @@
+/** A snapshot of the cache in a file. */
+import { open, readFile, rename, rm } from "node:fs/promises";
+import type { Result } from "../../base.ts";
+import type { Forwarder } from "../forward.ts";
+import type { Restored } from "./decode.ts";
+
+/** Work on a snapshot goes on so long at a time; then questions come first. */
+const SLICE_MS = 2;
+
+const pause = (): Promise<void> => new Promise((resume) => setImmediate(resume));
+
+/**
+ * Writes what is kept to a new file beside `path`, which takes its name when it is whole and on disk.
+ * Returns its octets. Rejects with what the file system says; `path` is as it was then.
+ */
+export async function writeSnapshot(
+  path: string,
+  forwarder: Pick<Forwarder, "snapshot">,
+): Promise<number> {
+  const partial = `${path}.${process.pid}`;
+  const blocks = forwarder.snapshot();
+  const file = await open(partial, "w", 0o600);
+  let octets = 0;
+  try {
+    for (let block = blocks.next(); block.done !== true; block = blocks.next()) {
+      // oxlint-disable no-await-in-loop -- one after the other
+      if (block.value === undefined) await pause();
+      else {
+        await file.writeFile(block.value);
+        octets += block.value.length;
+      }
+      // oxlint-enable no-await-in-loop
+    }
+    await file.sync();
+    await file.close();
+    await rename(partial, path);
+  } catch (error) {
+    await file.close().catch(() => {});
+    await rm(partial, { force: true });
+    throw error;
+  }
+  return octets;
+}
+
+/**
+ * Puts back what the file holds. An error says what is wrong with its octets. Rejects with what the
+ * file system says.
+ */
+export async function readSnapshot(
+  path: string,
+  forwarder: Pick<Forwarder, "restore">,
+): Promise<Result<Restored, string>> {
+  const slices = forwarder.restore(await readFile(path));
+  let pausedAtMs = performance.now();
+  for (;;) {
+    const slice = slices.next();
+    if (slice.done === true) return slice.value;
+    if (performance.now() - pausedAtMs < SLICE_MS) continue;
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await pause();
+    pausedAtMs = performance.now();
+  }
+}
