@@ -2,10 +2,15 @@
 import type { Log, SocketAddress } from "../ports.ts";
 import type { AnswerTable, Resolve, SharedClock } from "./answer.ts";
 
+/** Where to listen; `fd`: a socket that is bound already and was left open for this process. */
+export type ListenPlace = SocketAddress & { readonly fd?: number };
+
 /** Where to listen and who answers what the table does not hold. */
 export type DnsFrontOptions = {
   /** IP literals; a wildcard (0.0.0.0, ::) answers from the address that was asked. */
-  listen: readonly SocketAddress[];
+  listen: readonly ListenPlace[];
+  /** Addresses may come later: threads start at once. Else they start with the first address. */
+  listensLater?: boolean;
   /** Worker threads, each with its own SO_REUSEPORT socket per listen address. */
   workerCount: number;
   /** Octets of shared memory for prepared answers. */
@@ -56,6 +61,13 @@ export type DnsFront = {
   /** Worker threads in force: none on the portable path. */
   workerCount: number;
   counters(): DnsFrontCounters;
+  /**
+   * Listens at further addresses, at all or at none; gives them with port 0 resolved, in the same order.
+   * `isSharing`: another process of ours listens there already, and is about to leave.
+   */
+  listen(places: readonly ListenPlace[], isSharing?: boolean): Promise<readonly SocketAddress[]>;
+  /** Stops listening there; what has arrived is answered. Resolves when the workers have all of it. */
+  leave(addresses: readonly SocketAddress[]): Promise<void>;
   /** Stops receiving, answers what is under way, ends the threads. */
   close(): Promise<void>;
 };
@@ -65,6 +77,10 @@ export type StartDnsFront = (options: DnsFrontOptions) => Promise<DnsFront>;
 
 /** A listener for DNS over TCP on the main thread. */
 export type TcpFront = {
-  addresses: readonly SocketAddress[];
+  readonly addresses: readonly SocketAddress[];
+  /** As of DnsFront. */
+  listen(places: readonly ListenPlace[], isSharing?: boolean): Promise<readonly SocketAddress[]>;
+  /** Accepts nothing there any more; connections that stand go on. */
+  leave(addresses: readonly SocketAddress[]): Promise<void>;
   close(): Promise<void>;
 };

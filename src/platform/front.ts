@@ -1,7 +1,7 @@
 /** The DNS front over UDP: shared table, worker threads, and what the main thread does for them. */
 import { COUNTER_CELLS, countDurations, countResponse, sumCounters } from "../dns/cells.ts";
 import type { Resolve, SharedClock } from "../dns/answer.ts";
-import type { DnsFront, DnsFrontOptions, StartDnsFront } from "../dns/front.ts";
+import type { DnsFront, DnsFrontOptions, ListenPlace, StartDnsFront } from "../dns/front.ts";
 import { type Gate, openGate } from "../dns/gate.ts";
 import { countReplySize } from "../dns/gate-respond.ts";
 import {
@@ -13,17 +13,20 @@ import {
   takeMiss,
 } from "../dns/misses.ts";
 import { createAnswerTable } from "../dns/table-writer.ts";
-import type { SocketAddress } from "../ports.ts";
 import { createSharedClock } from "./clock.ts";
 import { mainDoorbell } from "./doorbell.ts";
 import { type Libc, openLibc } from "./libc.ts";
 import { startPortableFront } from "./portable.ts";
-import { superviseThread } from "./threads.ts";
-import { createReplySender, type Listener, openListener, stopReceiving } from "./udp.ts";
+import type { Listener } from "./listener.ts";
+import { createListenerGroups } from "./listener-groups.ts";
+import { createListenerTable, writeListenerTable } from "./listener-table.ts";
+import { superviseThread, type SupervisedThread } from "./threads.ts";
+import { createReplySender } from "./udp.ts";
 import type { WorkerStart } from "./worker.ts";
 
 /** How long `close` waits for answers under way; the forwarder gives up sooner. */
 const DRAIN_MS = 5000;
+const EFD_CLOEXEC = 0o2000000;
 
 /** Rejects with an Error that says which address could not be bound and why. */
 export const startDnsFront: StartDnsFront = async (options) => {
@@ -35,7 +38,6 @@ export const startDnsFront: StartDnsFront = async (options) => {
 };
 
 async function startBatchedFront(libc: Libc, options: DnsFrontOptions): Promise<DnsFront> {
-  const workerCount = options.listen.length === 0 ? 0 : Math.max(1, options.workerCount);
   const originMs = createSharedClock(0)();
   const clock = createSharedClock(originMs);
   const { table, memory } = createAnswerTable({
@@ -43,9 +45,12 @@ async function startBatchedFront(libc: Libc, options: DnsFrontOptions): Promise<
     clock,
     random: () => crypto.getRandomValues(new Uint32Array(1))[0]!,
   });
-  const groups = openGroups(libc, options.listen, workerCount);
-  const listeners = groups.flat();
   const bell = mainDoorbell();
+  const workerCount = Math.max(1, options.workerCount);
+  const listeners: (Listener | undefined)[] = [];
+  const listenerMemory = createListenerTable(workerCount);
+  const listenerTable = writeListenerTable(listenerMemory);
+  const wakes = Array.from({ length: workerCount }, () => libc.eventfd(0, EFD_CLOEXEC));
   const stop = new SharedArrayBuffer(64);
   const blocks = Array.from(
     { length: workerCount + 1 },
@@ -54,29 +59,40 @@ async function startBatchedFront(libc: Libc, options: DnsFrontOptions): Promise<
   const misses = Array.from({ length: workerCount }, () => createMissMemory());
   let restarts = 0;
 
-  const threads = misses.map((ring, worker) => {
-    const start: WorkerStart = {
-      listeners: groups.map((group) => ({
-        listener: group[worker]!,
-        index: listeners.indexOf(group[worker]!),
-      })),
-      table: memory,
-      misses: ring,
-      gate: options.gate,
-      counters: blocks[worker]!,
-      bell: bell.memory,
-      stop,
-      clockOriginMs: originMs,
-    };
-    return superviseThread({
-      name: `dns-${worker}`,
-      entry: new URL("./worker.ts", import.meta.url),
-      start,
-      onMessage: bell.rung,
-      onRestart: () => restarts++,
-      log: options.log,
+  function wake(): void {
+    for (const fd of wakes) libc.write(fd, new BigUint64Array([1n]), 8);
+  }
+
+  let threads: readonly SupervisedThread[] = [];
+  /** Where DNS is not offered no thread is needed. */
+  function startThreads(): void {
+    if (threads.length > 0) return;
+    threads = misses.map((ring, worker) => {
+      const start: WorkerStart = {
+        worker,
+        workerCount,
+        listeners: listenerMemory,
+        wake: wakes[worker]!,
+        table: memory,
+        misses: ring,
+        gate: options.gate,
+        counters: blocks[worker]!,
+        bell: bell.memory,
+        stop,
+        clockOriginMs: originMs,
+      };
+      return superviseThread({
+        name: `dns-${worker}`,
+        entry: new URL("./worker.ts", import.meta.url),
+        start,
+        onMessage: bell.rung,
+        onRestart: () => restarts++,
+        log: options.log,
+      });
     });
-  });
+  }
+
+  const groups = createListenerGroups(libc, { workerCount, table: listenerTable, listeners, wake });
   const desk = createDesk({
     libc,
     listeners,
@@ -87,62 +103,56 @@ async function startBatchedFront(libc: Libc, options: DnsFrontOptions): Promise<
     resolve: options.resolve,
   });
 
+  async function close(): Promise<void> {
+    await groups.quiesce();
+    Atomics.store(new Int32Array(stop), 0, 1);
+    const ended = threads.map((thread) => thread.ended());
+    listenerTable.publish();
+    wake();
+    groups.rouse();
+    await Promise.all(ended);
+    await desk.drained(DRAIN_MS);
+    groups.close();
+    for (const fd of wakes) libc.close(fd);
+  }
+
+  async function listen(places: readonly ListenPlace[], isSharing = false) {
+    const bound = groups.open(places, isSharing);
+    if (bound.length > 0) startThreads();
+    return Promise.resolve(bound);
+  }
+
+  try {
+    await listen(options.listen);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  if (options.listensLater) startThreads();
   return {
     table,
     memory,
     clock,
-    addresses: groups.map((group) => group[0]!.address),
-    workerCount,
+    get addresses() {
+      return groups.addresses();
+    },
+    get workerCount() {
+      return threads.length;
+    },
     counters: () =>
       sumCounters(
         blocks.map((block) => new Float64Array(block)),
         restarts,
       ),
-    async close() {
-      Atomics.store(new Int32Array(stop), 0, 1);
-      const ended = threads.map((thread) => thread.ended());
-      stopReceiving(libc, listeners);
-      await Promise.all(ended);
-      await desk.drained(DRAIN_MS);
-      for (const { fd } of listeners) libc.close(fd);
-    },
+    listen,
+    leave: groups.leave,
+    close,
   };
-}
-
-/** Per address one socket for each worker. */
-function openGroups(
-  libc: Libc,
-  addresses: readonly SocketAddress[],
-  workerCount: number,
-): Listener[][] {
-  const opened: Listener[] = [];
-  const open = (address: SocketAddress, reusePort: boolean): Listener => {
-    // :: takes both families, unless IPv4 has listeners of its own.
-    const dualStack = addresses.every((other) => other.address.includes(":"));
-    const listener = openListener(libc, address, { reusePort, dualStack });
-    if (listener.ok) {
-      opened.push(listener.value);
-      return listener.value;
-    }
-    for (const { fd } of opened) libc.close(fd);
-    throw new Error(listener.error);
-  };
-  return addresses.map((address) => {
-    if (workerCount === 1) return [open(address, false)];
-    // SO_REUSEPORT would also let a second process of ours share the port unnoticed: so first see
-    // whether it is free.
-    const probe = open(address, false);
-    libc.close(probe.fd);
-    opened.pop();
-    const first = open({ ...address, port: probe.address.port }, true);
-    const others = Array.from({ length: workerCount - 1 }, () => open(first.address, true));
-    return [first, ...others];
-  });
 }
 
 type DeskOptions = {
   libc: Libc;
-  listeners: readonly Listener[];
+  listeners: readonly (Listener | undefined)[];
   rings: readonly MissRing[];
   gate: Gate;
   counters: Float64Array;

@@ -20,6 +20,7 @@ const signatures = {
   sendmmsg: { args: [INT, PTR, "u32", INT], returns: INT },
   send: { args: [INT, PTR, "u64", INT], returns: INT },
   recv: { args: [INT, PTR, "u64", INT], returns: INT },
+  read: { args: [INT, PTR, "u64"], returns: INT },
   epoll_create1: { args: [INT], returns: INT },
   epoll_ctl: { args: [INT, INT, INT, PTR], returns: INT },
   epoll_wait: { args: [INT, PTR, INT, INT], returns: INT },

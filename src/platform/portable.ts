@@ -9,7 +9,7 @@ import {
   countResponse,
   sumCounters,
 } from "../dns/cells.ts";
-import type { DnsFront, DnsFrontOptions } from "../dns/front.ts";
+import type { DnsFront, DnsFrontOptions, ListenPlace } from "../dns/front.ts";
 import { LOOKS_AT_LOOPBACK, openGate } from "../dns/gate.ts";
 import { countReplySize, respondAtGate } from "../dns/gate-respond.ts";
 import { createResponder, MISS, REPLY_ROOM_OCTETS, respond } from "../dns/respond.ts";
@@ -90,49 +90,77 @@ export async function startPortableFront(options: DnsFrontOptions): Promise<DnsF
     );
   }
 
-  const sockets: Socket[] = [];
-  const addresses: SocketAddress[] = [];
-  const ipv6Only = options.listen.some(({ address }) => !address.includes(":"));
-  for (const { address, port } of options.listen) {
-    const socket = createSocket({
-      type: isIPv6(address) ? "udp6" : "udp4",
-      ipv6Only,
-      recvBufferSize: SOCKET_BUFFER_OCTETS,
-      sendBufferSize: SOCKET_BUFFER_OCTETS,
-    });
-    socket.on("message", (query, client) => receive(socket, query, client));
-    const bound = await bind(socket, address, port).catch((error: unknown) => {
-      for (const open of sockets) open.close();
-      throw error;
-    });
-    sockets.push(socket);
-    addresses.push({ address, port: bound });
-    if (address === "0.0.0.0" || address === "::")
-      options.log("warn", "portable DNS front: replies leave from the address that routing picks", {
-        address,
+  const sockets = new Map<SocketAddress, Socket>();
+
+  async function listen(places: readonly ListenPlace[]) {
+    const opened = new Map<SocketAddress, Socket>();
+    const among = [...sockets.keys(), ...places];
+    const ipv6Only = among.some(({ address }) => !address.includes(":"));
+    for (const { address, port, fd } of places) {
+      if (fd !== undefined)
+        throw new Error(
+          `${address} port ${port}: a UDP socket of another cannot be taken over here`,
+        );
+      const socket = createSocket({
+        type: isIPv6(address) ? "udp6" : "udp4",
+        ipv6Only,
+        recvBufferSize: SOCKET_BUFFER_OCTETS,
+        sendBufferSize: SOCKET_BUFFER_OCTETS,
       });
+      socket.on("message", (query, client) => receive(socket, query, client));
+      const bound = await bind(socket, address, port).catch((error: unknown) => {
+        for (const open of opened.values()) open.close();
+        throw error;
+      });
+      opened.set({ address, port: bound }, socket);
+      if (address === "0.0.0.0" || address === "::")
+        options.log(
+          "warn",
+          "portable DNS front: replies leave from the address that routing picks",
+          { address },
+        );
+    }
+    for (const [address, socket] of opened) sockets.set(address, socket);
+    return [...opened.keys()];
   }
 
+  /** What has arrived is answered; then the sockets close. */
+  async function settled(): Promise<void> {
+    if (underWay === 0) return;
+    const idle = new Promise<void>((resolve) => (onIdle = resolve));
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const limit = new Promise<void>((late) => (timer = setTimeout(late, DRAIN_MS)));
+    await Promise.race([idle, limit]);
+    clearTimeout(timer);
+  }
+
+  async function leave(addresses: readonly SocketAddress[]): Promise<void> {
+    const leaving = [...sockets].filter(([at]) =>
+      addresses.some(({ address, port }) => address === at.address && port === at.port),
+    );
+    for (const [at, socket] of leaving) {
+      sockets.delete(at);
+      socket.removeAllListeners("message");
+    }
+    await settled();
+    await Promise.all(
+      leaving.map(([, socket]) => new Promise<void>((closed) => socket.close(() => closed()))),
+    );
+  }
+
+  await listen(options.listen);
   return {
     table,
     memory,
     clock,
-    addresses,
+    get addresses() {
+      return [...sockets.keys()];
+    },
     workerCount: 0,
     counters: () => sumCounters([counters], 0),
-    async close() {
-      for (const socket of sockets) socket.removeAllListeners("message");
-      if (underWay > 0) {
-        const idle = new Promise<void>((resolve) => (onIdle = resolve));
-        let timer: ReturnType<typeof setTimeout> | undefined;
-        const limit = new Promise<void>((late) => (timer = setTimeout(late, DRAIN_MS)));
-        await Promise.race([idle, limit]);
-        clearTimeout(timer);
-      }
-      await Promise.all(
-        sockets.map((socket) => new Promise<void>((closed) => socket.close(() => closed()))),
-      );
-    },
+    listen,
+    leave,
+    close: () => leave([...sockets.keys()]),
   };
 }
 

@@ -1,4 +1,5 @@
 /** struct sockaddr_in and sockaddr_in6 of Linux ↔ text. */
+import { readFileSync } from "node:fs";
 import { formatAddress, parseAddress, unmapped } from "../address.ts";
 import type { SocketAddress } from "../ports.ts";
 
@@ -18,7 +19,7 @@ export function sockaddrLength(family: number): number {
   return family === AF_INET ? 16 : SOCKADDR_OCTETS;
 }
 
-/** The structure for an IP literal (IPv6 with %interface-index if link-local), null if it is none. */
+/** The structure for an IP literal (IPv6 with %interface, name or index, if link-local), null if it is none. */
 export function toSockaddr({ address, port }: SocketAddress): Uint8Array | null {
   const [literal, scope] = address.split("%");
   const octets = parseAddress(literal!);
@@ -29,8 +30,18 @@ export function toSockaddr({ address, port }: SocketAddress): Uint8Array | null 
   view.setUint16(0, isIpv4 ? AF_INET : AF_INET6, true);
   view.setUint16(2, port);
   sockaddr.set(octets, isIpv4 ? IN_ADDRESS : IN6_ADDRESS);
-  if (!isIpv4 && scope !== undefined) view.setUint32(IN6_SCOPE, Number(scope) || 0, true);
+  if (!isIpv4 && scope !== undefined) view.setUint32(IN6_SCOPE, interfaceIndex(scope), true);
   return sockaddr;
+}
+
+/** Number of an interface; 0, as for none, if there is none of that name. */
+function interfaceIndex(scope: string): number {
+  if (/^\d+$/.test(scope)) return Number(scope);
+  try {
+    return Number(readFileSync(`/sys/class/net/${scope}/ifindex`, "utf8")) || 0;
+  } catch {
+    return 0;
+  }
 }
 
 /** Text of a structure at an octet offset; IPv4 mapped into IPv6 is given as IPv4. */

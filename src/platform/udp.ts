@@ -1,40 +1,17 @@
 /** UDP listeners with batched system calls: recvmmsg and sendmmsg over fixed memory. Linux. */
-import { ptr } from "bun:ffi";
-import { fail, ok, type Result } from "../base.ts";
 import { BATCH_DATAGRAMS, type DatagramBatch, INPUT_SLOT_OCTETS } from "../dns/worker.ts";
-import { cannotListen } from "../listening.ts";
 import type { SocketAddress } from "../ports.ts";
 import { EAGAIN, EINTR, errnoOf, errorName, type Libc, pinned } from "./libc.ts";
-import {
-  AF_INET,
-  AF_INET6,
-  fromSockaddr,
-  SOCKADDR_OCTETS,
-  sockaddrLength,
-  toSockaddr,
-} from "./sockaddr.ts";
+import { type Listener, socketName } from "./listener.ts";
+import { AF_INET, fromSockaddr, SOCKADDR_OCTETS, sockaddrLength } from "./sockaddr.ts";
 
-const SOCK_DGRAM = 2;
-const SOCK_CLOEXEC = 0o2000000;
-const SOL_SOCKET = 1;
-const SO_SNDBUF = 7;
-const SO_RCVBUF = 8;
-const SO_REUSEPORT = 15;
 const IPPROTO_IP = 0;
 const IP_PKTINFO = 8;
-const IP_MTU_DISCOVER = 10;
-const IP_PMTUDISC_OMIT = 5;
 const IPPROTO_IPV6 = 41;
-const IPV6_MTU_DISCOVER = 23;
-const IPV6_V6ONLY = 26;
-const IPV6_RECVPKTINFO = 49;
 const IPV6_PKTINFO = 50;
-const SHUT_RD = 0;
 const MSG_DONTWAIT = 0x40;
 const MSG_WAITFORONE = 0x10000;
 
-/** Asked for; the system's rmem_max and wmem_max may allow less. Holds a burst while a worker restarts. */
-const SOCKET_BUFFER_OCTETS = 4 << 20;
 /** Failed receptions in a row after which a worker gives up, to be replaced. */
 const FAILURES_MAX = 16;
 
@@ -70,59 +47,6 @@ const RETURN_SOCKADDR = 4;
 const RETURN_PKTINFO = RETURN_SOCKADDR + SOCKADDR_OCTETS;
 const CMSGHDR_OCTETS = 16;
 const PKTINFO_OCTETS = 20;
-
-/** A bound socket. Plain data: handed to workers, whose descriptors are the process's. */
-export type Listener = {
-  fd: number;
-  family: number;
-  /** Bound to 0.0.0.0 or ::, so every reply names the address that was asked. */
-  isWildcard: boolean;
-  address: SocketAddress;
-};
-
-/** Binds a socket. The error is one line for the operator. `dualStack`: :: takes IPv4 as well. */
-export function openListener(
-  libc: Libc,
-  address: SocketAddress,
-  { reusePort, dualStack }: { reusePort: boolean; dualStack: boolean },
-): Result<Listener, string> {
-  const sockaddr = toSockaddr(address);
-  if (sockaddr === null) return fail(`${address.address} is not an IP address`);
-  const family = sockaddr[0]!;
-  const isWildcard = sockaddr
-    .subarray(family === AF_INET ? 4 : 8, 24)
-    .every((octet) => octet === 0);
-  const fd = libc.socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  const failure = (): Result<Listener, string> => {
-    const word = errorName(errnoOf(libc));
-    if (fd >= 0) libc.close(fd);
-    return fail(cannotListen("DNS over UDP", address, word));
-  };
-  if (fd < 0) return failure();
-  const set = (level: number, option: number, value: number): boolean =>
-    libc.setsockopt(fd, level, option, ptr(new Int32Array([value])), 4) === 0;
-  if (reusePort && !set(SOL_SOCKET, SO_REUSEPORT, 1)) return failure();
-  if (family === AF_INET6) set(IPPROTO_IPV6, IPV6_V6ONLY, dualStack ? 0 : 1);
-  if (isWildcard && family === AF_INET && !set(IPPROTO_IP, IP_PKTINFO, 1)) return failure();
-  if (isWildcard && family === AF_INET6 && !set(IPPROTO_IPV6, IPV6_RECVPKTINFO, 1))
-    return failure();
-  set(SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER_OCTETS);
-  set(SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER_OCTETS);
-  // A forged ICMP "fragmentation needed" must not make us fragment (RFC 9715 section 3.1).
-  set(IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
-  if (family === AF_INET6) set(IPPROTO_IPV6, IPV6_MTU_DISCOVER, IP_PMTUDISC_OMIT);
-  if (libc.bind(fd, ptr(sockaddr), sockaddrLength(family)) !== 0) return failure();
-  const length = new Int32Array([SOCKADDR_OCTETS]);
-  libc.getsockname(fd, ptr(sockaddr), ptr(length));
-  const bound = { address: address.address, port: fromSockaddr(sockaddr, 0).port };
-  return ok({ fd, family, isWildcard, address: bound });
-}
-
-/** Wakes every thread that waits for the sockets; nothing is received any more, sending goes on. */
-export function stopReceiving(libc: Libc, listeners: readonly Listener[]): void {
-  // ENOTCONN, but Linux wakes the sleepers and marks the socket all the same.
-  for (const { fd } of listeners) libc.shutdown(fd, SHUT_RD);
-}
 
 type Pinned = ReturnType<typeof pinned>;
 
@@ -202,7 +126,7 @@ export type BatchMemory = { input: Pinned; output: Pinned };
  */
 export function createDatagramBatch(
   libc: Libc,
-  listener: Listener,
+  listener: Pick<Listener, "fd" | "family" | "isWildcard">,
   { input, output }: BatchMemory,
   { waits, index }: { waits: boolean; index: number },
 ): DatagramBatch {
@@ -216,6 +140,8 @@ export function createDatagramBatch(
   const sender = createSender(libc);
   const receiveFlags = waits ? MSG_WAITFORONE : MSG_DONTWAIT;
   let failures = 0;
+  const own = socketName(libc, fd);
+  const name = own === null ? `descriptor ${fd}` : fromSockaddr(own, 0).address;
 
   for (let i = 0; i < BATCH_DATAGRAMS; i++) {
     setPointer(iovecs.words, i * 4, input.address + i * INPUT_SLOT_OCTETS);
@@ -242,7 +168,7 @@ export function createDatagramBatch(
       }
       const errno = errnoOf(libc);
       if (errno !== EINTR && errno !== EAGAIN && ++failures >= FAILURES_MAX)
-        throw new Error(`receiving on ${listener.address.address}: ${errorName(errno)}`);
+        throw new Error(`receiving on ${name}: ${errorName(errno)}`);
       return 0;
     },
     length: (i) => words[i * MMSGHDR_WORDS + MESSAGE_LENGTH]!,
@@ -323,8 +249,11 @@ export type ReplySender = {
 /** Room for replies of the main thread between two flushes; at least one message of any size. */
 const REPLY_BUFFER_OCTETS = 4 * 65536;
 
-/** `listeners[index]` is the socket on which a reply to a return address of that index leaves. */
-export function createReplySender(libc: Libc, listeners: readonly Listener[]): ReplySender {
+/** `listeners[index]` is the socket on which a reply to a return address of that index leaves; none: it is lost. */
+export function createReplySender(
+  libc: Libc,
+  listeners: readonly (Listener | undefined)[],
+): ReplySender {
   const output = pinned(REPLY_BUFFER_OCTETS);
   const names = pinned(BATCH_DATAGRAMS * SOCKADDR_OCTETS);
   const controls = pinned(BATCH_DATAGRAMS * CONTROL_OCTETS);
@@ -340,7 +269,8 @@ export function createReplySender(libc: Libc, listeners: readonly Listener[]): R
 
   return {
     send(returnAddress, wire) {
-      const listener = listeners[returnAddress[0]! | (returnAddress[1]! << 8)]!;
+      const listener = listeners[returnAddress[0]! | (returnAddress[1]! << 8)];
+      if (listener === undefined) return; // given up since
       const isFull = sender.queued === BATCH_DATAGRAMS || out + wire.length > REPLY_BUFFER_OCTETS;
       if (isFull || listener.fd !== fd) flush();
       fd = listener.fd;

@@ -16,14 +16,23 @@ import { createSharedClock } from "./clock.ts";
 import { claimRing } from "./doorbell.ts";
 import { openEpoll } from "./epoll.ts";
 import { type Libc, openLibc, pinned } from "./libc.ts";
-import { createDatagramBatch, type Listener } from "./udp.ts";
+import { readListenerTable, type ServedSocket } from "./listener-table.ts";
+import { type BatchMemory, createDatagramBatch } from "./udp.ts";
 
 declare const self: Worker;
 
+/** Tag of the eventfd among those of sockets. */
+const WAKE = -1;
+
 /** First and only message to a worker. */
 export type WorkerStart = {
-  /** This worker's sockets, with their indexes among all. */
-  listeners: readonly { listener: Listener; index: number }[];
+  /** Which of the workers this is, and how many there are. */
+  worker: number;
+  workerCount: number;
+  /** The sockets of all workers (listener-table.ts). */
+  listeners: SharedArrayBuffer;
+  /** An eventfd: readable when the sockets have changed, or the worker shall end. */
+  wake: number;
   table: SharedArrayBuffer;
   misses: SharedArrayBuffer;
   gate: SharedArrayBuffer;
@@ -64,35 +73,54 @@ function serve(libc: Libc, start: WorkerStart): void {
       if (claimRing(bell)) postMessage(0);
     },
   };
-  const single = start.listeners.length === 1;
-  const batches = start.listeners.map(({ listener, index }) =>
-    createDatagramBatch(libc, listener, { input, output }, { waits: single, index }),
-  );
-  const stopped = (): boolean => Atomics.load(stop, 0) !== 0;
-  if (single) serveOne(serving, batches[0]!, stopped);
-  else serveSeveral(libc, serving, start, batches, stopped);
+  const memory: BatchMemory = { input, output };
+  const own = readListenerTable(start.listeners, start.worker, start.workerCount);
+  while (Atomics.load(stop, 0) === 0) {
+    const version = own.version();
+    const isCurrent = (): boolean => own.version() === version;
+    const sockets = own.read();
+    if (sockets.length === 1) serveOne(libc, serving, sockets[0]!, memory, isCurrent);
+    else serveSeveral(libc, serving, { sockets, wake: start.wake }, memory, isCurrent);
+  }
 }
 
 /** One socket: the thread sleeps in recvmmsg. */
-function serveOne(serving: Serving, batch: DatagramBatch, stopped: () => boolean): void {
-  while (!stopped()) serveBatch(serving, batch);
+function serveOne(
+  libc: Libc,
+  serving: Serving,
+  socket: ServedSocket,
+  memory: BatchMemory,
+  isCurrent: () => boolean,
+): void {
+  const batch = createDatagramBatch(libc, socket, memory, { waits: true, index: socket.index });
+  while (isCurrent()) serveBatch(serving, batch);
 }
 
-/** Several sockets: it sleeps in epoll_wait; each ready socket gets one batch in turn. */
+/** Several sockets, or none: it sleeps in epoll_wait; each ready socket gets one batch in turn. */
 function serveSeveral(
   libc: Libc,
   serving: Serving,
-  { listeners }: WorkerStart,
-  batches: readonly DatagramBatch[],
-  stopped: () => boolean,
+  { sockets, wake }: { sockets: readonly ServedSocket[]; wake: number },
+  memory: BatchMemory,
+  isCurrent: () => boolean,
 ): void {
-  const epoll = openEpoll(libc, -1, listeners.length);
-  listeners.forEach(({ listener }, i) =>
-    assert(epoll.add(listener.fd, i), "an open socket can be watched"),
+  const epoll = openEpoll(libc, -1, sockets.length + 1);
+  const batches = sockets.map((socket) =>
+    createDatagramBatch(libc, socket, memory, { waits: false, index: socket.index }),
   );
-  while (!stopped()) {
-    const count = epoll.wait(-1);
-    for (let i = 0; i < count; i++) serveBatch(serving, batches[epoll.tag(i)]!);
+  const count = pinned(8);
+  try {
+    assert(epoll.add(wake, WAKE), "an open eventfd can be watched");
+    sockets.forEach(({ fd }, i) => assert(epoll.add(fd, i), "an open socket can be watched"));
+    while (isCurrent()) {
+      const ready = epoll.wait(-1);
+      for (let i = 0; i < ready; i++) {
+        const tag = epoll.tag(i);
+        if (tag === WAKE) libc.read(wake, count.octets, 8);
+        else serveBatch(serving, batches[tag]!);
+      }
+    }
+  } finally {
+    libc.close(epoll.fd);
   }
-  libc.close(epoll.fd);
 }

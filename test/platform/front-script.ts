@@ -5,7 +5,9 @@
  */
 import { openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import type { PublishedAnswer, Reply, Resolve } from "../../src/dns/answer.ts";
-import type { DnsFront, DnsFrontOptions, StartDnsFront } from "../../src/dns/front.ts";
+import type { DnsFront, DnsFrontOptions, ListenPlace, StartDnsFront } from "../../src/dns/front.ts";
+import { createGateMemory } from "../../src/dns/gate.ts";
+import type { SocketAddress } from "../../src/ports.ts";
 import { log, platform, serveCalls } from "./script.ts";
 
 const { startDnsFront } = await platform<{ startDnsFront: StartDnsFront }>("front.ts");
@@ -106,11 +108,16 @@ const devNull = openSync("/dev/null", "r+");
 const broken: { fd: number; kept: number }[] = [];
 
 serveCalls({
-  async start(options: Omit<DnsFrontOptions, "resolve" | "log">) {
-    const front = await startDnsFront({ ...options, resolve: resolveOf(fronts.length), log });
+  async start(options: Omit<DnsFrontOptions, "resolve" | "log" | "gate">) {
+    const gate = createGateMemory();
+    const resolve = resolveOf(fronts.length);
+    const front = await startDnsFront({ ...options, gate, resolve, log });
     fronts.push(front);
     return front.addresses;
   },
+  listen: (index: number, places: ListenPlace[], isSharing: boolean) =>
+    fronts[index]!.listen(places, isSharing),
+  leave: (index: number, addresses: SocketAddress[]) => fronts[index]!.leave(addresses),
   close: (index: number) => fronts[index]!.close(),
   release: () => late.splice(0).forEach((run) => run()),
   lateCount: () => late.length,

@@ -248,3 +248,63 @@ t.test("a worker that throws is replaced on the same socket", async (t) => {
     });
   });
 });
+
+t.test("addresses come and go while others are served", async (t) => {
+  for (const batchedSystemCalls of [true, false])
+    await withHost(async (host) => {
+      const answers = async (at: SocketAddress, waitMs?: number) =>
+        dataOf(await exchange(at, query("other.test"), waitMs));
+      const [first] = await host.call<SocketAddress[]>("start", options({ batchedSystemCalls }));
+      const places = [2, 3, 4].map((n) => ({ address: `127.0.0.${n}`, port: first!.port }));
+      t.same(await host.call("listen", 0, places, false), places);
+      for (const at of [first!, ...places]) t.equal(await answers(at), "10.0.0.1", at.address);
+      const pending = exchange(places[0]!, query("late.test"));
+      while ((await host.call<number>("lateCount")) === 0);
+      const left = host.call("leave", 0, [first, places[0]]);
+      if (batchedSystemCalls) await left;
+      await host.call("release");
+      await left;
+      t.equal(dataOf(await pending), "10.0.0.3", "what was asked before is answered");
+      t.equal(await answers(first!, 100), null, "nobody is there any more");
+      t.equal(await answers(places[1]!), "10.0.0.1", "the others stay");
+      t.same(await host.call("listen", 0, [first], false), [first]);
+      t.equal(await answers(first!), "10.0.0.1", "it has come back");
+      await t.rejects(host.call("listen", 0, [{ ...first!, address: "127.0.0.9" }, first], false), {
+        message: /EADDRINUSE/,
+      });
+      t.equal(await answers({ ...first!, address: "127.0.0.9" }, 100), null, "all of them or none");
+      await host.call("close", 0);
+    });
+});
+
+t.test("a successor shares the port; what the one before had received it answers", async (t) => {
+  await withHost(async (host) => {
+    const two = options({ workerCount: 2 });
+    const [at] = await host.call<SocketAddress[]>("start", two);
+    await host.call("start", { ...two, listen: [], listensLater: true });
+    await t.rejects(host.call("listen", 1, [at], false), { message: /EADDRINUSE/ }, "no stranger");
+    t.same(await host.call("listen", 1, [at], true), [at]);
+    const sockets = Array.from({ length: 40 }, () => createSocket("udp4"));
+    const replies: unknown[] = [];
+    let asked = 0;
+    const ask = (): void => {
+      const socket = sockets[asked++ % sockets.length]!;
+      socket.send(query("other.test", "A", { id: asked & 0xffff }), at!.port, at!.address);
+    };
+    for (const socket of sockets) socket.on("message", (wire) => replies.push(wire));
+    const asking = setInterval(() => Array.from({ length: 10 }, ask), 5);
+    const steps: unknown[] = [];
+    while (asked < 200) await new Promise((turn) => setImmediate(turn));
+    steps.push(await host.call("close", 0));
+    const until = asked + 200;
+    while (asked < until) await new Promise((turn) => setImmediate(turn));
+    clearInterval(asking);
+    for (const limit = Date.now() + 2000; replies.length < asked && Date.now() < limit;)
+      await new Promise((turn) => setTimeout(turn, 5));
+    for (const socket of sockets) socket.close();
+    t.equal(replies.length, asked, "not one question is lost");
+    const served = async (index: number) =>
+      (await host.call<Counters>("counters", index)).tableMisses;
+    t.ok((await served(0)) > 0 && (await served(1)) > 100, "both had their part");
+  });
+});
