@@ -13,6 +13,7 @@ import type { Log } from "../ports.ts";
 import { localDataSettings } from "./local-data.ts";
 import { forwarderSettings } from "./forwarder-settings.ts";
 import type { Platform } from "./start.ts";
+import { createUpstreamLog } from "./upstream-log.ts";
 
 /** The forwarder, and what it is told anew. */
 export type Forwarding = {
@@ -47,7 +48,17 @@ export function createForwarding(
     https: createHttpsExchanges(streams, dialTls),
   });
   const settings = forwarderSettings(loaded);
-  const forwarder = createForwarder({ settings, clock, timers, random, udp, tcp, workerHits });
+  const onEvent = createUpstreamLog(log, clock);
+  const forwarder = createForwarder({
+    settings,
+    clock,
+    timers,
+    random,
+    udp,
+    tcp,
+    workerHits,
+    onEvent,
+  });
   const counts = createFilterCounts();
   const filter = ({ filter: settings }: LoadedConfig) =>
     createFilter(settings, { log, clock, counts });

@@ -70,9 +70,11 @@ export function begin(exchange: Exchange, nowMs: number, outputs: Output[]): voi
 /** The server lets questions wait: one that waits for it goes on with the next one. */
 export function hurry(exchange: Exchange, server: Server, nowMs: number): boolean {
   const waiting = exchange.current;
-  if (exchange.settled || waiting === null || waiting.server !== server || !waiting.open)
-    return false;
-  if (server.standing !== "dead" && !isBetterToCome(exchange)) return false;
+  if (exchange.settled) return false;
+  if (server.looping)
+    for (const attempt of exchange.attempts) if (attempt.server === server) attempt.silent = true;
+  if (waiting === null || waiting.server !== server || !waiting.open) return false;
+  if (server.standing !== "dead" && !server.looping && !isBetterToCome(exchange)) return false;
   exchange.nextMs = Math.min(exchange.nextMs, nowMs);
   exchange.wakeAtMs = Math.min(exchange.wakeAtMs, nowMs);
   return true;
@@ -220,9 +222,8 @@ function allPassedOn({ order, attempts }: Exchange): boolean {
 
 function failureOf({ order, attempts, errorReplied, throttled }: Exchange) {
   if (errorReplied) return "error replies";
-  if (attempts.length > 0) return "silence";
-  if (throttled) return "throttled";
-  return order.every(({ looping }) => looping) ? "looping" : "silence";
+  if (order.every(({ looping }) => looping)) return "looping";
+  return attempts.length === 0 && throttled ? "throttled" : "silence";
 }
 
 /** The waiting client is gone or must be given up. */

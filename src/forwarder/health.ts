@@ -4,7 +4,7 @@
  * one that is up gets nothing but clients' questions.
  */
 import { noteRoundTrip } from "./rtt.ts";
-import { PROBE_BURST, type Server } from "./upstreams.ts";
+import { PROBE_BURST, type Server, type Upstreams } from "./upstreams.ts";
 
 /** After a burst, so that a short absence ends with the next question, a long one costs next to nothing. */
 const PROBES_PER_SECOND = 4;
@@ -102,6 +102,17 @@ export function takeProbe(server: Server, nowMs: number): boolean {
   if (probeTokensAt(server, nowMs) < 1) return false;
   server.probeTokens--;
   return true;
+}
+
+/** All servers are down, and one may be tried: a question that failed before is worth asking. */
+export function mayBeBack({ servers }: Upstreams, nowMs: number): boolean {
+  let isOneToTry = false;
+  for (const server of servers) {
+    if (server.looping) continue;
+    if (server.standing !== "dead") return false;
+    isOneToTry ||= probeTokensAt(server, nowMs) >= 1;
+  }
+  return isOneToTry;
 }
 
 /** Questions that may be spent on it now. */

@@ -20,7 +20,7 @@ import { passedQuery, sharedQuery } from "./query.ts";
 import type { GroupSettings } from "./settings.ts";
 import type { ForwarderStats } from "./stats.ts";
 import { stepTraced } from "./trace.ts";
-import type { Upstreams } from "./upstreams.ts";
+import type { Server, Upstreams } from "./upstreams.ts";
 import { clientCount, createWaiting, type Awaited, type Done } from "./waiting.ts";
 import { createWheel, SLOT_MS, type Timed } from "./wheel.ts";
 
@@ -71,6 +71,8 @@ export type UnderWay = {
     ForwarderStats,
     "coalesced" | "inFlight" | "pools" | "dropped" | "refused" | "failures"
   >;
+  /** Who waits for this server waits in vain. */
+  pass(server: Server): void;
   /** Forgets the places of other groups. */
   keepGroups(groups: readonly GroupSettings[]): void;
   /** Ends every question with `failed`. */
@@ -90,10 +92,14 @@ export type UnderWayDeps = {
   revived: () => void;
   /** Something became of a server. */
   event: (event: UpstreamEvent) => void;
+  /** A server is dead; this is what it was asked. */
+  down: (server: Server, group: string, qname: Uint8Array) => void;
+  /** A question joins this one. */
+  joined: (exchange: Exchange, qname: Uint8Array) => void;
 };
 
 export function createUnderWay(deps: UnderWayDeps): UnderWay {
-  const { clock, timers, random, udp, tcp, outcomes, asked, revived, event } = deps;
+  const { clock, timers, random, udp, tcp, outcomes, asked, revived, event, down, joined } = deps;
   const waiting = createWaiting();
   const inFlight = new Map<string, Pending>();
   const pools = createPools<Pending>();
@@ -145,6 +151,7 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
     }
     same.stale ??= stale;
     awaitStale(same, nowMs);
+    joined(same.exchange, request.qname);
     request.trace?.add({ step: "joined", ageMs: nowMs - same.exchange.startedMs });
     same.trace ??= request.trace;
   }
@@ -246,10 +253,11 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
         output.attempt.socket = null;
         return;
       case "late":
+        pass(output.server, pending, nowMs);
+        return;
       case "dead":
-        for (const other of inFlight.values())
-          if (other !== pending && hurry(other.exchange, output.server, nowMs))
-            arm(wheel.set(other, nowMs, nowMs), nowMs);
+        pass(output.server, pending, nowMs);
+        down(output.server, pending.upstreams.settings.name, pending.request.qname);
         return;
       case "revived":
         revived();
@@ -266,6 +274,13 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
       default:
         unreachable(output);
     }
+  }
+
+  /** Those who wait for this server go on with the next one. */
+  function pass(server: Server, except: Pending | null, nowMs: number): void {
+    for (const other of inFlight.values())
+      if (other !== except && hurry(other.exchange, server, nowMs))
+        arm(wheel.set(other, nowMs, nowMs), nowMs);
   }
 
   function send(pending: Pending, attempt: Attempt, wire: Uint8Array): void {
@@ -339,6 +354,7 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
       pools: pools.stats(),
       failures: { ...failures, brokenChain: outcomes.counts.brokenChain },
     }),
+    pass: (server) => pass(server, null, clock.monotonicMs()),
     keepGroups: (groups) => pools.keep(groups),
     close() {
       closed = true;

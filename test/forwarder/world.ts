@@ -56,12 +56,12 @@ export type OneGroup = Partial<Omit<ForwarderSettings, "groups"> & GroupSettings
 
 /**
  * The defaults with these changes. Unless they say otherwise case is kept, so that names can be compared,
- * and servers are asked nothing but clients' questions.
+ * servers are asked nothing but clients' questions, and any number of these.
  */
 export function oneGroup(change: OneGroup): ForwarderSettings {
   const all = { ...forwarderDefaults, probeName: "", loopDetection: false, ...change };
   const { cacheEnabled, cacheOctets, prefetch, probeName, loopDetection } = all;
-  const group = { ...groupDefaults, mixedCase: false, ...change };
+  const group = { ...groupDefaults, mixedCase: false, packetsPerSecond: 0, ...change };
   return { groups: [group], cacheEnabled, cacheOctets, prefetch, probeName, loopDetection };
 }
 

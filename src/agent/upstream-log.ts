@@ -1,0 +1,65 @@
+/** Lines of the log about upstream servers: what becomes of each, and how often it may be said. */
+import { formatDuration } from "../duration.ts";
+import type { UpstreamEvent } from "../forwarder/events.ts";
+import type { Clock, Log, LogLevel } from "../ports.ts";
+
+/** The same is said of the same server once in this time; the next line tells how often it was not. */
+const QUIET_MS = 10_000;
+/** Servers and events remembered. When full all are forgotten, and may be said again. */
+const MAX_REMEMBERED = 1024;
+
+const lines: Record<UpstreamEvent["type"], [LogLevel, string]> = {
+  down: ["warn", "dns: upstream does not answer"],
+  up: ["info", "dns: upstream answers again"],
+  demoted: ["warn", "dns: upstream answers mostly with errors; others are asked first"],
+  restored: ["info", "dns: upstream answers usably again"],
+  case: ["info", "dns: upstream changes the case of names; it is asked in lower case"],
+  busy: ["warn", "dns: upstream is near its packets per second"],
+  loop: ["error", "dns: upstream sends questions back to this agent; it is not asked any more"],
+  "loop over": ["info", "dns: upstream does not send questions back any more; it is asked again"],
+  // The words that Consul has for it.
+  "all down": ["error", "dns: all resolvers failed"],
+};
+
+/** To be called with every event. */
+export function createUpstreamLog(
+  log: Log,
+  clock: Pick<Clock, "monotonicMs">,
+): (event: UpstreamEvent) => void {
+  const said = new Map<string, { atMs: number; left: number }>();
+  return (event) => {
+    const nowMs = clock.monotonicMs();
+    const upstream = "server" in event ? event.server.label : "";
+    const key = `${event.type} ${upstream} ${upstream === "" ? event.group : ""}`;
+    const before = said.get(key);
+    if (before !== undefined && nowMs - before.atMs < QUIET_MS) {
+      before.left++;
+      return;
+    }
+    if (said.size >= MAX_REMEMBERED) said.clear();
+    said.set(key, { atMs: nowMs, left: 0 });
+    const [level, words] = lines[event.type];
+    log(level, words, {
+      ...(upstream === "" ? {} : { upstream }),
+      ...(event.group === "" ? {} : { zone: event.group }),
+      ...detailsOf(event),
+      ...(before !== undefined && before.left > 0 ? { not_told: before.left } : {}),
+    });
+  };
+}
+
+function detailsOf(event: UpstreamEvent): Record<string, unknown> {
+  switch (event.type) {
+    case "down":
+      return { reason: event.reason, elapsed: formatDuration(Math.round(event.elapsedMs)) };
+    case "up":
+      return { down: formatDuration(Math.round(event.downMs)) };
+    case "demoted":
+    case "all down":
+      return { reason: event.reason };
+    case "busy":
+      return { per_second: event.perSecond };
+    default:
+      return {};
+  }
+}
