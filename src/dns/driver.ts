@@ -2,20 +2,16 @@
  * DNS over TCP (RFC 7766) on the main thread: accepts, frames, hands questions to `resolve`, writes
  * replies as they come, and keeps idle, slow and greedy clients from standing in the way of others.
  */
-import { createServer, type Server, type Socket } from "node:net";
-import { cannotListen } from "../listening.ts";
-import type { Cancel, Client, Clock, Log, SocketAddress, Timers } from "../ports.ts";
-import { formatAddress, parseAddress, unmapped } from "../address.ts";
+import type { Socket } from "node:net";
+import type { Cancel, Client, Clock, Log, Timers } from "../ports.ts";
 import type { Resolve } from "./answer.ts";
+import { createCrowd, type CrowdLimits, type TcpCounters } from "./crowd.ts";
 import { createFraming, type Framing } from "./framing.ts";
-import type { TcpFront } from "./front.ts";
+import type { ListenPlace, TcpFront } from "./front.ts";
+import { createTcpListeners } from "./listeners/driver.ts";
 
 /** Bounds of the listener; the default of each, and what happens beyond it. */
-export type TcpLimits = {
-  /** Connections at a time. A further one takes the place of the one that has been idle longest; if none is idle it is closed. */
-  maxConnections: number;
-  /** Share of them for one address (IPv6: one /64); a further one likewise, among its own. */
-  maxShare: number;
+export type TcpLimits = CrowdLimits & {
   /** From accept to the first octet, then close. */
   firstByteMs: number;
   /** From the first octet of a message to its last, then close. */
@@ -47,31 +43,10 @@ export const tcpDefaults: TcpLimits = {
   closeMs: 3000,
 };
 
-/** Connections now, and what happened since the start. */
-export type TcpCounters = {
-  connections: number;
-  accepted: number;
-  /** Questions read. */
-  questions: number;
-  /** Closed by us, by reason. */
-  closed: {
-    firstByte: number;
-    message: number;
-    idle: number;
-    write: number;
-    /** Idle, to make room for a new one. */
-    evicted: number;
-    /** No room and nobody idle. */
-    refused: number;
-    /** Of somebody who may not ask. */
-    prohibited: number;
-  };
-};
-
 /** What the listener needs of the rest. */
 export type TcpFrontOptions = {
   /** IP literals. Port 0: any. */
-  listen: readonly SocketAddress[];
+  listen: readonly ListenPlace[];
   /** Whether a client of this address (an IP literal) may ask; absent: everybody may. */
   isAnswered?: (address: string) => boolean;
   resolve: Resolve;
@@ -79,6 +54,14 @@ export type TcpFrontOptions = {
   timers: Timers;
   log: Log;
   limits?: Partial<TcpLimits>;
+  /** TLS in every connection (RFC 7858); absent: clear text. */
+  secure?: Securing;
+};
+
+/** Makes a connection that was accepted one with TLS in it, on the server's side. */
+export type Securing = {
+  /** `opened` is called when the handshake is over; if it fails, the connection is destroyed. */
+  begin(raw: Socket, opened: (secured: Socket) => void): void;
 };
 
 /** In place of a time. */
@@ -113,45 +96,27 @@ type Connection = {
 export async function startTcpFront(
   options: TcpFrontOptions,
 ): Promise<TcpFront & { counters: TcpCounters }> {
-  const { resolve, clock, timers, log } = options;
+  const { resolve, clock, timers, log, secure } = options;
   const limits = { ...tcpDefaults, ...options.limits };
-  const maxPerSource = Math.max(1, Math.floor(limits.maxConnections * limits.maxShare));
-  /** Longest idle first: a connection moves to the end whenever something happens on it. */
-  const connections = new Set<Connection>();
-  const bySource = new Map<string, Set<Connection>>();
-  const counters: TcpCounters = {
-    connections: 0,
-    accepted: 0,
-    questions: 0,
-    closed: { firstByte: 0, message: 0, idle: 0, write: 0, evicted: 0, refused: 0, prohibited: 0 },
-  };
+  const crowd = createCrowd<Connection>({
+    limits,
+    isIdle: ({ inFlight, unsentMs }) => inFlight === 0 && unsentMs === NEVER,
+    end: ({ socket }) => socket.destroy(),
+    isAnswered: options.isAnswered,
+  });
+  const { counters } = crowd;
   let sweeping: Cancel | undefined;
   let closing = false;
 
   function accept(socket: Socket): void {
-    counters.accepted++;
-    const { address, source } = readSource(socket.remoteAddress ?? "");
-    if (options.isAnswered?.(address) === false) {
-      counters.closed.prohibited++;
-      socket.on("error", ignore);
-      socket.destroy();
-      return;
-    }
-    const own = bySource.get(source);
-    const isFull =
-      own !== undefined && own.size >= maxPerSource
-        ? !evictIdle(own)
-        : connections.size >= limits.maxConnections && !evictIdle(connections);
-    if (closing || isFull) {
-      counters.closed.refused++;
-      socket.on("error", ignore);
-      socket.destroy();
-      return;
-    }
+    socket.on("error", ignore);
+    const admitted = crowd.admit(socket, closing);
+    if (admitted === undefined) return;
+    const { address, source } = admitted;
     const nowMs = clock.monotonicMs();
     const connection: Connection = {
       socket,
-      client: { address, port: socket.remotePort ?? 0, transport: "tcp" },
+      client: { address, port: socket.remotePort ?? 0, transport: secure ? "tls" : "tcp" },
       source,
       framing: createFraming(),
       acceptedMs: nowMs,
@@ -164,12 +129,22 @@ export async function startTcpFront(
       isYielding: false,
       inFlight: 0,
     };
-    connections.add(connection);
-    const sources = bySource.get(source);
-    if (sources === undefined) bySource.set(source, new Set([connection]));
-    else sources.add(connection);
-    counters.connections = connections.size;
+    crowd.add(connection);
     socket.setNoDelay(true);
+    sweeping ??= timers.after(SWEEP_MS, sweep);
+    if (secure === undefined) {
+      attach(connection);
+      return;
+    }
+    socket.on("close", () => crowd.remove(connection));
+    secure.begin(socket, (secured) => {
+      connection.socket = secured;
+      attach(connection);
+    });
+  }
+
+  function attach(connection: Connection): void {
+    const { socket } = connection;
     socket.on("data", (octets: Uint8Array) => receive(connection, octets));
     socket.on("drain", () => {
       connection.unsentMs = NEVER;
@@ -182,41 +157,12 @@ export async function startTcpFront(
     });
     // "close" follows every error.
     socket.on("error", ignore);
-    socket.on("close", () => forget(connection));
-    sweeping ??= timers.after(SWEEP_MS, sweep);
-  }
-
-  function forget(connection: Connection): void {
-    connections.delete(connection);
-    counters.connections = connections.size;
-    const own = bySource.get(connection.source);
-    own?.delete(connection);
-    if (own?.size === 0) bySource.delete(connection.source);
-  }
-
-  function drop(connection: Connection, reason: keyof TcpCounters["closed"]): void {
-    counters.closed[reason]++;
-    forget(connection);
-    connection.socket.destroy();
-  }
-
-  /** Closes the one that owes nothing and has been quiet longest; false if there is none. */
-  function evictIdle(among: Set<Connection>): boolean {
-    for (const connection of among) {
-      if (connection.inFlight > 0 || connection.unsentMs !== NEVER) continue;
-      drop(connection, "evicted");
-      return true;
-    }
-    return false;
+    socket.on("close", () => crowd.remove(connection));
   }
 
   function touch(connection: Connection): void {
     connection.activeMs = clock.monotonicMs();
-    if (!connections.delete(connection)) return;
-    connections.add(connection);
-    const own = bySource.get(connection.source);
-    own?.delete(connection);
-    own?.add(connection);
+    crowd.touch(connection);
   }
 
   function receive(connection: Connection, octets: Uint8Array): void {
@@ -310,44 +256,34 @@ export async function startTcpFront(
   function sweep(): void {
     sweeping = undefined;
     const nowMs = clock.monotonicMs();
-    const crowded = connections.size > limits.maxConnections / 2;
-    const idleMs = crowded ? limits.crowdedIdleMs : limits.idleMs;
-    for (const connection of connections) {
+    const idleMs = crowd.isCrowded() ? limits.crowdedIdleMs : limits.idleMs;
+    for (const connection of crowd) {
       // Without a "drain" event the last octets may still have gone.
       if (connection.socket.writableLength === 0) connection.unsentMs = NEVER;
       const reason = overdue(connection, nowMs, { ...limits, idleMs });
-      if (reason !== undefined) drop(connection, reason);
+      if (reason !== undefined) crowd.drop(connection, reason);
     }
-    if (connections.size > 0) sweeping = timers.after(SWEEP_MS, sweep);
+    if (counters.connections > 0) sweeping = timers.after(SWEEP_MS, sweep);
   }
 
-  const servers: Server[] = [];
-  for (const address of options.listen) {
-    const server = createServer({ allowHalfOpen: true }, accept);
-    // oxlint-disable-next-line no-await-in-loop -- the first failure must name its address
-    await listen(server, address, options.listen).catch((error: unknown) => {
-      for (const open of servers) open.close();
-      throw error;
-    });
-    servers.push(server);
-    server.on("error", (error) =>
-      log("error", "dns: tcp listener failed", { error: String(error) }),
-    );
-  }
+  const listeners = createTcpListeners(secure ? "DNS over TLS" : "DNS over TCP", accept, log);
+  await listeners.listen(options.listen);
 
   return {
-    addresses: servers.map(addressOf),
+    get addresses() {
+      return listeners.addresses();
+    },
     counters,
+    listen: listeners.listen,
+    leave: listeners.leave,
     async close() {
       closing = true;
-      const closed = servers.map(
-        (server) => new Promise<void>((resolved) => server.close(() => resolved())),
-      );
-      for (const connection of connections) endIfDone(connection);
+      const closed = listeners.close();
+      for (const connection of crowd) endIfDone(connection);
       const cut = timers.after(limits.closeMs, () => {
-        for (const { socket } of connections) socket.destroy();
+        for (const { socket } of crowd) socket.destroy();
       });
-      await Promise.all(closed);
+      await closed;
       cut();
       sweeping?.();
     },
@@ -368,37 +304,4 @@ function overdue(
   if (messageMs !== NEVER && nowMs - messageMs > limits.messageMs) return "message";
   const isIdle = inFlight === 0 && unsentMs === NEVER && messageMs === NEVER;
   return isIdle && nowMs - activeMs > limits.idleMs ? "idle" : undefined;
-}
-
-/** The client's address (IPv4-mapped as IPv4), and the part of it that counts as one source. */
-function readSource(text: string): { address: string; source: string } {
-  const parsed = parseAddress(text.split("%", 1)[0]!);
-  if (parsed === undefined) return { address: text, source: text };
-  const octets = unmapped(parsed);
-  const source = octets.length === 4 ? octets : octets.slice(0, 8);
-  return { address: formatAddress(octets), source: source.join(" ") };
-}
-
-function listen(
-  server: Server,
-  { address, port }: SocketAddress,
-  all: readonly SocketAddress[],
-): Promise<void> {
-  // A wildcard takes both families, unless the other one has a listener of its own.
-  const ipv6Only = all.some((other) => other.port === port && !other.address.includes(":"));
-  return new Promise((resolved, rejected) => {
-    const refuse = (error: Error): void =>
-      rejected(new Error(cannotListen("DNS over TCP", { address, port }, error), { cause: error }));
-    server.once("error", refuse);
-    server.listen({ host: address, port, ipv6Only }, () => {
-      server.removeListener("error", refuse);
-      resolved();
-    });
-  });
-}
-
-function addressOf(server: Server): SocketAddress {
-  const bound = server.address();
-  if (bound === null || typeof bound === "string") throw new Error("not a TCP listener");
-  return { address: bound.address, port: bound.port };
 }

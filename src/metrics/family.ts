@@ -2,7 +2,7 @@
 import type { SyncCounts } from "../cluster/sync.ts";
 import type { KindFigures } from "../cluster/checks/figures.ts";
 import type { AnswerTable } from "../dns/answer.ts";
-import type { TcpCounters } from "../dns/driver.ts";
+import type { TcpCounters } from "../dns/crowd.ts";
 import type { DnsFrontCounters } from "../dns/front.ts";
 import type { DnsCounters } from "../dns/question-counters.ts";
 import type { Resolver } from "../dns/resolve.ts";

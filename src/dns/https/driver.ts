@@ -1,0 +1,258 @@
+/**
+ * DNS over HTTPS (RFC 8484) on the main thread: HTTP/2, and HTTP/1.1 for who speaks no other. The limits
+ * are those of connections over TCP; here a connection is idle while no request is under way on it.
+ */
+import {
+  createSecureServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type SecureServerOptions,
+} from "node:http2";
+import type { Socket } from "node:net";
+import type { Cancel, Client, Clock, HttpsIdentity, Log, Timers } from "../../ports.ts";
+import type { Resolve } from "../answer.ts";
+import { createCrowd, type TcpCounters } from "../crowd.ts";
+import {
+  checkQuestion,
+  DNS_MESSAGE,
+  freshnessSeconds,
+  MAX_QUESTION_OCTETS,
+  readDohHead,
+  type Refusal,
+} from "../doh.ts";
+import { tcpDefaults, type TcpLimits } from "../driver.ts";
+import type { ListenPlace, TcpFront } from "../front.ts";
+import { createTcpListeners } from "../listeners/driver.ts";
+import { endOf, tlsServerOptions } from "../tls/driver.ts";
+
+/** What the listener needs of the rest. */
+export type HttpsFrontOptions = {
+  listen: readonly ListenPlace[];
+  identity: HttpsIdentity;
+  /** Whether a client of this address (an IP literal) may ask; absent: everybody may. */
+  isAnswered?: (address: string) => boolean;
+  resolve: Resolve;
+  clock: Clock;
+  timers: Timers;
+  log: Log;
+  limits?: Partial<TcpLimits>;
+};
+
+/** `renew`: new connections get this certificate; those that stand keep theirs. */
+export type HttpsFront = TcpFront & {
+  counters: TcpCounters;
+  renew(identity: HttpsIdentity): void;
+};
+
+/** How often deadlines are looked at. */
+const SWEEP_MS = 250;
+
+/** A request from its header to the end of its response. */
+type Asking = { dueMs: number; reason: "message" | "write" };
+
+type Connection = {
+  raw: Socket;
+  client: Client;
+  source: string;
+  acceptedMs: number;
+  activeMs: number;
+  hasAsked: boolean;
+  /** Requests that are not over. */
+  asking: Set<Asking>;
+  /** Questions without an answer, those of streams that were reset included. */
+  inFlight: number;
+};
+
+/** Rejects if an address cannot be listened on. */
+export async function startHttpsFront(options: HttpsFrontOptions): Promise<HttpsFront> {
+  const { resolve, clock, timers, log } = options;
+  const limits = { ...tcpDefaults, ...options.limits };
+  const crowd = createCrowd<Connection>({
+    limits,
+    isIdle: ({ asking, inFlight }) => asking.size === 0 && inFlight === 0,
+    end: ({ raw }) => raw.destroy(),
+    isAnswered: options.isAnswered,
+  });
+  const { counters } = crowd;
+  /** By what a socket and the TLS and HTTP in it have in common. */
+  const byEnd = new Map<string, Connection>();
+  let sweeping: Cancel | undefined;
+  let closing = false;
+
+  const server = createSecureServer(
+    {
+      ...tlsServerOptions(options.identity),
+      allowHTTP1: true,
+      settings: { maxConcurrentStreams: limits.maxInFlight },
+    } as SecureServerOptions,
+    serve,
+  );
+  // Each of them ends its connection.
+  server.on("tlsClientError", () => undefined);
+  server.on("sessionError", () => undefined);
+
+  function accept(raw: Socket): void {
+    raw.on("error", () => undefined);
+    const admitted = crowd.admit(raw, closing);
+    if (admitted === undefined) return;
+    const nowMs = clock.monotonicMs();
+    const connection: Connection = {
+      raw,
+      client: { address: admitted.address, port: raw.remotePort ?? 0, transport: "https" },
+      source: admitted.source,
+      acceptedMs: nowMs,
+      activeMs: nowMs,
+      hasAsked: false,
+      asking: new Set(),
+      inFlight: 0,
+    };
+    crowd.add(connection);
+    const end = endOf(raw);
+    byEnd.set(end, connection);
+    raw.setNoDelay(true);
+    raw.on("close", () => {
+      crowd.remove(connection);
+      if (byEnd.get(end) === connection) byEnd.delete(end);
+    });
+    sweeping ??= timers.after(SWEEP_MS, sweep);
+    server.emit("connection", raw);
+  }
+
+  function serve(request: Http2ServerRequest, response: Http2ServerResponse): void {
+    const connection = byEnd.get(endOf(request.socket));
+    if (connection === undefined) {
+      response.stream?.close();
+      return;
+    }
+    const asking: Asking = { dueMs: clock.monotonicMs() + limits.messageMs, reason: "message" };
+    connection.hasAsked = true;
+    connection.asking.add(asking);
+    touch(connection);
+    let isOver = false;
+    const over = (): void => {
+      isOver = true;
+      if (connection.asking.delete(asking)) touch(connection);
+      if (closing) endIfDone(connection);
+    };
+    request.on("error", over);
+    response.on("error", over);
+    response.on("finish", over);
+    response.on("close", over);
+
+    function send(
+      status: number,
+      headers: Record<string, string | number>,
+      body: Uint8Array | string,
+    ): void {
+      if (isOver) return;
+      asking.dueMs = clock.monotonicMs() + limits.writeMs;
+      asking.reason = "write";
+      response.writeHead(status, { ...headers, "content-length": body.length });
+      response.end(body);
+    }
+
+    function refuse({ status, text }: Refusal): void {
+      // What is left of the body is not waited for.
+      send(
+        status,
+        { "content-type": "text/plain", ...(status === 405 ? { allow: "GET, POST" } : {}) },
+        `${text}\n`,
+      );
+      request.resume();
+    }
+
+    function ask(question: Uint8Array): void {
+      const checked = checkQuestion(question);
+      if (!checked.ok) return refuse(checked.error);
+      if (connection!.inFlight >= limits.maxInFlight)
+        return refuse({ status: 429, text: "too many questions at a time" });
+      counters.questions++;
+      connection!.inFlight++;
+      asking.dueMs = Infinity;
+      resolve({ query: checked.value, client: connection!.client }, (wire) => {
+        connection!.inFlight--;
+        touch(connection!);
+        if (wire === null) return refuse({ status: 400, text: "not a question" });
+        const headers = {
+          "content-type": DNS_MESSAGE,
+          "cache-control": `max-age=${freshnessSeconds(wire)}`,
+        };
+        send(200, headers, wire);
+      });
+    }
+
+    const head = readDohHead({
+      method: request.method,
+      target: request.url,
+      contentType: request.headers["content-type"] ?? "",
+    });
+    if (!head.ok) return refuse(head.error);
+    if (head.value !== undefined) return ask(head.value);
+    const pieces: Uint8Array[] = [];
+    let octets = 0;
+    request.on("data", (piece: Uint8Array) => {
+      octets += piece.length;
+      if (octets <= MAX_QUESTION_OCTETS) pieces.push(piece);
+    });
+    request.on("end", () => {
+      if (octets > MAX_QUESTION_OCTETS) refuse({ status: 413, text: "longer than a DNS message" });
+      else ask(new Uint8Array(Buffer.concat(pieces)));
+    });
+  }
+
+  function touch(connection: Connection): void {
+    connection.activeMs = clock.monotonicMs();
+    crowd.touch(connection);
+  }
+
+  /** We are closing, and nothing is owed. */
+  function endIfDone({ raw, asking }: Connection): void {
+    if (asking.size === 0) raw.destroy();
+  }
+
+  function sweep(): void {
+    sweeping = undefined;
+    const nowMs = clock.monotonicMs();
+    const idleMs = crowd.isCrowded() ? limits.crowdedIdleMs : limits.idleMs;
+    for (const connection of crowd) {
+      const reason = overdue(connection, nowMs, { ...limits, idleMs });
+      if (reason !== undefined) crowd.drop(connection, reason);
+    }
+    if (counters.connections > 0) sweeping = timers.after(SWEEP_MS, sweep);
+  }
+
+  const listeners = createTcpListeners("DNS over HTTPS", accept, log);
+  await listeners.listen(options.listen);
+  return {
+    get addresses() {
+      return listeners.addresses();
+    },
+    counters,
+    listen: listeners.listen,
+    leave: listeners.leave,
+    renew: (identity) => server.setSecureContext(tlsServerOptions(identity)),
+    async close() {
+      closing = true;
+      const closed = listeners.close();
+      for (const connection of crowd) endIfDone(connection);
+      const cut = timers.after(limits.closeMs, () => {
+        for (const { raw } of crowd) raw.destroy();
+      });
+      await closed;
+      cut();
+      sweeping?.();
+    },
+  };
+}
+
+/** Which deadline has passed, if any. */
+function overdue(
+  { acceptedMs, activeMs, hasAsked, asking, inFlight }: Connection,
+  nowMs: number,
+  limits: TcpLimits,
+): "firstByte" | "message" | "write" | "idle" | undefined {
+  if (!hasAsked) return nowMs - acceptedMs > limits.firstByteMs ? "firstByte" : undefined;
+  for (const { dueMs, reason } of asking) if (nowMs > dueMs) return reason;
+  const isIdle = asking.size === 0 && inFlight === 0;
+  return isIdle && nowMs - activeMs > limits.idleMs ? "idle" : undefined;
+}
