@@ -44,7 +44,8 @@ export function forwarderSettings(loaded: LoadedConfig): ForwarderSettings {
     cacheOctets: config["forwarder.cache_size"],
     prefetch: config["forwarder.prefetch"],
     loopDetection: config["forwarder.loop_detection"],
-    probeName: config["forwarder.probe_name"],
+    // Without a cache every client's question shows whether a server is back.
+    probeName: config["forwarder.cache"] ? config["forwarder.probe_name"] : "",
   };
 }
 

@@ -59,7 +59,10 @@ function detailsOf(event: UpstreamEvent): Record<string, unknown> {
       return { reason: event.reason };
     case "busy":
       return { per_second: event.perSecond };
-    default:
+    case "restored":
+    case "case":
+    case "loop":
+    case "loop over":
       return {};
   }
 }

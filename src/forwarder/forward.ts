@@ -99,7 +99,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     event,
     down(server, group, qname) {
       prober.down(server, group);
-      loops.suspect(server, group, qname);
+      if (qname !== null) loops.suspect(server, group, qname);
     },
     joined: (exchange, qname) => loops.joined(exchange, qname),
   });

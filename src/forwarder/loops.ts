@@ -1,8 +1,8 @@
 /**
  * Finds servers that send our questions back to us, at once or by way of others, as dnsmasq's
  * --dns-loop-detect does, but while running: such a server is never heard, because its questions wait
- * here for themselves. Who falls silent, or sends a name back in the very case we gave it, is asked for a
- * name with a secret in front. If that arrives here the server is not asked any more, until it does not.
+ * here for themselves. Who falls silent while the same is asked again, or sends a name back in the very
+ * case we gave it, is asked for a name with a secret in front. If that arrives here the server is not asked any more, until it does not.
  */
 import { equalOctets } from "../dns/name.ts";
 import { TYPE } from "../dns/rr.ts";

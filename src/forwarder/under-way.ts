@@ -92,8 +92,8 @@ export type UnderWayDeps = {
   revived: () => void;
   /** Something became of a server. */
   event: (event: UpstreamEvent) => void;
-  /** A server is dead; this is what it was asked. */
-  down: (server: Server, group: string, qname: Uint8Array) => void;
+  /** A server is dead. `qname`: what it was asked and we were asked again while it was silent; null: nothing. */
+  down: (server: Server, group: string, qname: Uint8Array | null) => void;
   /** A question joins this one. */
   joined: (exchange: Exchange, qname: Uint8Array) => void;
 };
@@ -256,8 +256,7 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
         pass(output.server, pending, nowMs);
         return;
       case "dead":
-        pass(output.server, pending, nowMs);
-        down(output.server, pending.upstreams.settings.name, pending.request.qname);
+        dead(pending, output.server, nowMs);
         return;
       case "revived":
         revived();
@@ -274,6 +273,16 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
       default:
         unreachable(output);
     }
+  }
+
+  /** A question that was asked again meanwhile may be the one we sent, come back to us. */
+  function dead(pending: Pending, server: Server, nowMs: number): void {
+    let again: Pending | null = pending.joined === null ? null : pending;
+    for (const other of inFlight.values())
+      if (other.joined !== null && other.exchange.attempts.some((each) => each.server === server))
+        again ??= other;
+    pass(server, pending, nowMs);
+    down(server, pending.upstreams.settings.name, again && again.request.qname);
   }
 
   /** Those who wait for this server go on with the next one. */
