@@ -16,6 +16,7 @@ import { createExternal, type External } from "./agent/external.ts";
 import { createForwarding } from "./agent/forwarding.ts";
 import { startKvReaper } from "./agent/kv-reaper.ts";
 import { createLocal } from "./agent/local.ts";
+import { followLocalFiles } from "./agent/local-files.ts";
 import { ownMembers, ownStats } from "./agent/members.ts";
 import { startMetrics } from "./agent/metrics.ts";
 import { createOperator } from "./agent/operator.ts";
@@ -153,6 +154,15 @@ async function build(
   );
   closers.push(forwarding.close);
   const { forwarder, pipeline } = forwarding;
+  const localFiles = followLocalFiles(loaded, {
+    pipeline,
+    clock,
+    timers,
+    log,
+    changed: () => parts.resolver?.withdrawAll(),
+  });
+  closers.push(localFiles.stop);
+  await localFiles.ready();
   const cacheFile = config["forwarder.cache_file"];
   closers.push(startWarmStart({ path: cacheFile, forwarder, timers, log }).stop);
   const access = createDnsAccess(loaded, { clock, timers, random, log });
@@ -219,6 +229,7 @@ async function build(
     changed(next) {
       access.reload(next);
       dns.resolver.reload(dnsSettings(next));
+      localFiles.reload(next);
       forwarding.reload(next);
       httpNow = httpSettings(next, hostname);
       external.reload(next);

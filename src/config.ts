@@ -13,7 +13,7 @@ import type { ExternalEntry } from "./cluster/external/declared.ts";
 import { parseExternalServices } from "./config/external-services.ts";
 import { readAccess, type LoadedAccess } from "./config/forwarder/access.ts";
 import { readFilter, type LoadedFilter } from "./config/forwarder/filter.ts";
-import { readLocalData, type LoadedLocal } from "./config/forwarder/local.ts";
+import { namesWithoutEffect, readLocalData, type LoadedLocal } from "./config/forwarder/local.ts";
 import {
   readAllZones,
   readRcodes,
@@ -132,8 +132,8 @@ export async function loadConfig(
   errors.push(...filterErrors);
   const localData = readLocalData(config);
   errors.push(...localData.errors);
-  warnings.push(...localData.warnings);
   const declaredZones = readAllZones(config["forwarder.zones"], localData.local.views, errors);
+  warnings.push(...namesWithoutEffect(localData.local, declaredZones.rules, config));
   const nextOn = readRcodes(config["forwarder.next_on"], "forwarder.next_on", errors);
   const { access, errors: accessErrors } = readAccess(config, localData.local.views);
   errors.push(...accessErrors);

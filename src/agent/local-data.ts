@@ -1,7 +1,10 @@
 /** Configuration → what is known of names before any server is asked. */
-import { isLinkLocal, isLoopback, parseAddress, unmapped } from "../address.ts";
+import { networkInterfaces } from "node:os";
+import { isLinkLocal, isLoopback, parseAddress, unmapped, type Network } from "../address.ts";
 import type { LoadedConfig } from "../config.ts";
-import { foldName, parseName } from "../dns/name.ts";
+import { parseNetwork } from "../config/network.ts";
+import { foldName, parseName, suffixOffset } from "../dns/name.ts";
+import type { Elsewhere } from "../dns/settings.ts";
 import type { LocalSettings, PrivateReverse } from "../forwarder/local/settings.ts";
 import type { GroupSettings } from "../forwarder/settings.ts";
 
@@ -23,12 +26,32 @@ export function localDataSettings(loaded: LoadedConfig): LocalSettings {
     domainNeeded: config["forwarder.domain_needed"],
     searchDomains: local.searchDomains,
     domains: [config.domain, config.alt_domain].flatMap(wireName),
-    elsewhere: [],
+    elsewhere: elsewhere(loaded),
     ttlSeconds: Math.floor(config["forwarder.local_ttl"] / 1000),
     // The option table allows these words only.
     blocklistAnswer: config["forwarder.blocklist_answer"] as LocalSettings["blocklistAnswer"],
-    localise: null,
+    localise: config["forwarder.localise_queries"] ? ownNetworks() : null,
   };
+}
+
+/** Zones below our domains whose names others are asked for, or nobody: they go before the catalog. */
+export function elsewhere({ config, zones }: LoadedConfig): Elsewhere[] {
+  const domains = [config.domain, config.alt_domain].flatMap(wireName);
+  return zones.rules.flatMap(({ match }): Elsewhere[] => {
+    if (match.kind !== "suffix" && match.kind !== "below") return [];
+    const { name, kind } = match;
+    const isBelow = domains.some((domain) => suffixOffset(name, domain) > 0);
+    return isBelow ? [{ name, belowOnly: kind === "below" }] : [];
+  });
+}
+
+/** IPv4 networks of this host's interfaces (dnsmasq localises no others). */
+function ownNetworks(): Network[] {
+  const all = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
+  return all.flatMap(({ family, cidr }) => {
+    const network = family === "IPv4" && cidr !== null ? parseNetwork(cidr) : undefined;
+    return network?.ok === true ? [network.value] : [];
+  });
 }
 
 /** Is there anything that answers for names beside the servers of names without a zone? */

@@ -9,7 +9,7 @@ import type { SingleEngineOptions } from "../cluster/single/driver.ts";
 import type { LoadedConfig } from "../config.ts";
 import { options, usedKeys, type Config } from "../config/options.ts";
 import type { DnsSettings } from "../dns/settings.ts";
-import { hasForeignNames } from "./local-data.ts";
+import { elsewhere, hasForeignNames } from "./local-data.ts";
 import type { HttpSettings } from "../http/call.ts";
 import type { ConsulFormOptions } from "../metrics/consul.ts";
 
@@ -50,6 +50,7 @@ export function dnsSettings(loaded: LoadedConfig): DnsSettings {
     additionalNodeMetaTxt: config["dns_config.enable_additional_node_meta_txt"],
     allowStale: config["dns_config.allow_stale"],
     maxStaleMs: config["dns_config.max_stale"],
+    elsewhere: elsewhere(loaded),
     recursorsConfigured: hasForeignNames(loaded),
     forwardCache: config["forwarder.cache"],
     translateWanAddrs: config.translate_wan_addrs,

@@ -8,7 +8,7 @@ import { STALE_TTL_SECONDS, STALE_WAIT_MS, type KeptTargets } from "./kept-targe
 import { equalNames, formatName, nameKey, suffixOffset } from "./name.ts";
 import type { Reading } from "./reading.ts";
 import { CLASS_IN, RCODE, TYPE, type Rr } from "./rr.ts";
-import type { Prepared, Zone } from "./settings.ts";
+import type { Elsewhere, Prepared, Zone } from "./settings.ts";
 import type { Trace } from "./trace.ts";
 import type { Cancel, Client, Timers } from "../ports.ts";
 
@@ -158,13 +158,15 @@ export const noForeignNames: ForeignNames = {
 };
 
 /** The zone of ours that `name` lies in, the longer one if in both. */
-export function zoneOf(
-  name: Uint8Array,
-  { zone, altZone, elsewhere = null }: ZonePair,
-): Zone | undefined {
+export function zoneOf(name: Uint8Array, { zone, altZone, elsewhere }: ZonePair): Zone | undefined {
   const found = longestZone(name, zone, altZone);
-  if (found === undefined || elsewhere === null) return found;
-  return elsewhere.some((other) => suffixOffset(name, other) >= 0) ? undefined : found;
+  if (found === undefined || elsewhere === undefined) return found;
+  return isElsewhere(name, elsewhere) ? undefined : found;
+}
+
+/** Is the name, though in one of our domains, one that others are asked for? */
+export function isElsewhere(name: Uint8Array, elsewhere: readonly Elsewhere[]): boolean {
+  return elsewhere.some((each) => suffixOffset(name, each.name) >= (each.belowOnly ? 1 : 0));
 }
 
 function longestZone(name: Uint8Array, zone: Zone, altZone: Zone | null): Zone | undefined {
@@ -178,8 +180,7 @@ function longestZone(name: Uint8Array, zone: Zone, altZone: Zone | null): Zone |
 type ZonePair = {
   zone: Zone;
   altZone: Zone | null;
-  /** What below them is not ours. */
-  elsewhere?: readonly Uint8Array[] | null;
+  elsewhere?: readonly Elsewhere[] | undefined;
 };
 
 /** Records that follow a CNAME to `name`; empty if it leads nowhere, or too deep. */

@@ -34,8 +34,8 @@ export type DnsSettings = {
   allowStale: boolean;
   /** Data older than this is as good as none unless there is a leader. */
   maxStaleMs: number;
-  /** Names below our domains that others are asked for, presentation form. */
-  forwardedBelow?: readonly string[];
+  /** What below our domains is not ours. */
+  elsewhere?: readonly Elsewhere[];
   /** Any upstream server or other source of foreign names configured: RA, forwarding, DS at the parent, chains of host names. */
   recursorsConfigured: boolean;
   /** The forwarder answers from its cache; false: replies of upstreams pass unchanged, OPT included. */
@@ -65,6 +65,9 @@ export const dnsDefaults: DnsSettings = {
   translateWanAddrs: false,
 };
 
+/** Names below our domains that others are asked for: the name (wire, lower case) and all below it, or only these. */
+export type Elsewhere = { readonly name: Uint8Array; readonly belowOnly: boolean };
+
 /** A domain that we answer for, in lower case. */
 export type Zone = {
   wire: Uint8Array;
@@ -78,8 +81,6 @@ export type Zone = {
 export type Prepared = DnsSettings & {
   zone: Zone;
   altZone: Zone | null;
-  /** null: none. */
-  elsewhere: readonly Uint8Array[] | null;
   /** Lower case. */
   ownDatacenter: string;
   /** 0 or more, whole seconds. */
@@ -101,19 +102,9 @@ export function prepareSettings(settings: DnsSettings): Prepared {
     nodeTtlSeconds: Math.floor(settings.nodeTtlSeconds),
     zone,
     altZone,
-    elsewhere: parseElsewhere(settings.forwardedBelow ?? []),
     ownDatacenter,
     serviceTtl: serviceTtls(settings.serviceTtlSeconds),
   };
-}
-
-function parseElsewhere(names: readonly string[]): readonly Uint8Array[] | null {
-  if (names.length === 0) return null;
-  return names.map((text) => {
-    const parsed = parseName(text);
-    assert(parsed.ok, `${text} is a domain name`);
-    return foldName(parsed.value);
-  });
 }
 
 function parseZone(domain: string): Zone {

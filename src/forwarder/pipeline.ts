@@ -4,6 +4,7 @@
  * zones are followed there, so that no server speaks for names of another one's.
  */
 import type { Forward, ForwardAnswer, ForwardRequest } from "../dns/answer.ts";
+import { isElsewhere } from "../dns/chain.ts";
 import { EDE } from "../dns/edns.ts";
 import { equalNames, isWithin } from "../dns/name.ts";
 import { CLASS_IN, RCODE, TYPE, type Rr } from "../dns/rr.ts";
@@ -20,6 +21,7 @@ import {
 import type { SearchCounts } from "./local/search-list.ts";
 import type { LocalSettings } from "./local/settings.ts";
 import { mayBeSpecial } from "./local/special.ts";
+import type { HashKey } from "./local/suffix-hash.ts";
 
 /** CNAMEs that are followed for one question, and questions that may come of it; beyond, SERVFAIL. */
 const MAX_LINKS = 10;
@@ -55,6 +57,8 @@ export type Pipeline = {
   reload(settings: LocalSettings, filter: Wrap | null): void;
   /** Files have changed. What workers serve is for the caller to withdraw. */
   replace(sources: LocalSources): void;
+  /** What names are hashed with in the sets of `replace`. */
+  readonly hashKey: HashKey;
   stats(): PipelineStats;
 };
 
@@ -64,6 +68,8 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   let { settings, filter } = deps;
   let sources: LocalSources = { records: [], blocklists: [] };
   let decider = createDecider(settings, sources, key);
+  /** Counts changes of what answers are made of. */
+  let generation = 0;
   const answers: Record<Source, number> = {
     records: 0,
     addresses: 0,
@@ -102,7 +108,16 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     const isDecided =
       (decider.isNeeded || mayBeSpecial(request.qname)) && request.qclass === CLASS_IN;
     if (isDecided)
-      follow({ request, done, firstReplyFinal, decider, links: [], asked: 0, general: true });
+      follow({
+        request,
+        done,
+        firstReplyFinal,
+        decider,
+        generation,
+        links: [],
+        asked: 0,
+        general: true,
+      });
     else if (firstReplyFinal) usual.firstReply(request, done);
     else usual.usual(request, done);
   }
@@ -114,6 +129,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     readonly firstReplyFinal: boolean;
     /** The same to the end, whatever is reloaded meanwhile. */
     readonly decider: Decider;
+    readonly generation: number;
     readonly links: Rr[];
     asked: number;
     general: boolean;
@@ -222,7 +238,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   function finish(work: Work, answer: Good): void {
     const { links, done, general } = work;
     // What one view is told is nothing for the clients of another.
-    const kept = general && decider === work.decider;
+    const kept = general && generation === work.generation;
     if (links.length === 0) {
       done(kept ? answer : { ...answer, cacheableSeconds: 0, constant: false });
       return;
@@ -239,10 +255,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
 
   function isOurs(name: Uint8Array): boolean {
     const { domains, elsewhere } = settings;
-    return (
-      domains.some((domain) => isWithin(name, domain)) &&
-      !elsewhere.some((zone) => isWithin(name, zone))
-    );
+    return domains.some((domain) => isWithin(name, domain)) && !isElsewhere(name, elsewhere);
   }
 
   return {
@@ -251,14 +264,17 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     reload(nextSettings, nextFilter) {
       settings = nextSettings;
       filter = nextFilter;
+      generation++;
       ways = new Map();
       usual = wayTo("");
       decider = createDecider(settings, sources, key);
     },
     replace(next) {
       sources = next;
-      decider = createDecider(settings, sources, key);
+      generation++;
+      decider.use(sources);
     },
+    hashKey: key,
     stats: () => ({
       answers: { ...answers },
       ...counts,

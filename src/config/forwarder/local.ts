@@ -1,7 +1,7 @@
 /** What the configuration says of names that are answered here, checked. */
 import type { Network } from "../../address.ts";
 import { fail, ok, type Result } from "../../base.ts";
-import { foldName, formatName, isWithin, parseName } from "../../dns/name.ts";
+import { foldName, formatName, isWithin, parseName, suffixOffset } from "../../dns/name.ts";
 import type { LocalRecord } from "../../forwarder/local/records.ts";
 import type { Rule } from "../../forwarder/rules.ts";
 import type { Config } from "../options.ts";
@@ -33,12 +33,8 @@ export type LoadedLocal = {
   readonly hostDomain: Uint8Array | null;
 };
 
-/** Local data, mistakes (whole sentences that start with the key) and what will not take effect. */
-export function readLocalData(config: Config): {
-  local: LoadedLocal;
-  errors: string[];
-  warnings: string[];
-} {
+/** Local data, and mistakes: whole sentences that start with the key. */
+export function readLocalData(config: Config): { local: LoadedLocal; errors: string[] } {
   const errors: Problems = [];
   const ttlSeconds = Math.floor(config["forwarder.local_ttl"] / 1000);
   const local: LoadedLocal = {
@@ -54,7 +50,7 @@ export function readLocalData(config: Config): {
   };
   if (config["forwarder.expand_hosts"] && local.hostDomain === null)
     errors.push("forwarder.expand_hosts: forwarder.host_domain says no domain to expand with");
-  return { local, errors, warnings: withoutEffect(local, config) };
+  return { local, errors };
 }
 
 function parseDomain(text: string): Result<Uint8Array, string> {
@@ -73,16 +69,33 @@ function hostDomain(text: string, errors: Problems): Uint8Array | null {
   return null;
 }
 
-/** The catalog answers for everything in our domains: what is said of names there is never looked at. */
-function withoutEffect({ rules, records, views }: LoadedLocal, config: Config): string[] {
+/**
+ * Warnings: the catalog answers for everything in our domains, and what is said of names there is never
+ * looked at, unless `zones` send them elsewhere.
+ */
+export function namesWithoutEffect(
+  { rules, records, views }: LoadedLocal,
+  zones: readonly Rule[],
+  config: Config,
+): string[] {
   const domains = [config.domain, config.alt_domain].flatMap((text) => {
     const name = parseName(text);
     return text !== "" && name.ok ? [name.value] : [];
   });
+  const elsewhere = zones.flatMap(({ match }) =>
+    "name" in match && domains.some((domain) => suffixOffset(match.name, domain) > 0)
+      ? [match.name]
+      : [],
+  );
   const inside = new Set<string>();
   const note = (name: Uint8Array): void => {
-    if (domains.some((domain) => isWithin(name, domain))) inside.add(formatName(name));
+    if (
+      domains.some((domain) => isWithin(name, domain)) &&
+      !elsewhere.some((zone) => isWithin(name, zone))
+    )
+      inside.add(formatName(name));
   };
+  for (const { match } of zones) if ("name" in match) note(match.name);
   for (const layer of [{ rules, records }, ...views]) {
     for (const { match } of layer.rules) if ("name" in match) note(match.name);
     for (const { owner } of layer.records) note(owner);

@@ -59,6 +59,8 @@ export type Decision = { readonly general: boolean } & (
 export type Decider = {
   /** Class IN only. */
   decide(qname: Uint8Array, qtype: number, client: Client): Decision;
+  /** From here on with these files. */
+  use(sources: LocalSources): void;
   /** false: of names that do not look special there is nothing to decide. */
   readonly isNeeded: boolean;
   readonly searchList: SearchList | null;
@@ -70,18 +72,19 @@ type View = ViewSettings & { readonly layer: Layer };
 /** Denials that no option gives a TTL: as long as the forwarder keeps those of others at most. */
 const DENIAL_TTL_SECONDS = 300;
 
-/** Puts settings and files together; made anew when either changes. */
+/** Puts settings and files together; made anew when the settings change. */
 export function createDecider(
   settings: LocalSettings,
   sources: LocalSources,
   key: HashKey,
 ): Decider {
   const { ttlSeconds, views: viewSettings, localise } = settings;
-  const { blocklists } = sources;
-  const common = createLayer(settings, sources.records, key);
+  const own = createLayer(settings, key);
+  let { blocklists } = sources;
+  let common: Layer = { rules: own.rules, records: [...own.records, ...sources.records] };
   const views: View[] = viewSettings.map((view) => ({
     ...view,
-    layer: createLayer(view, [], key),
+    layer: createLayer(view, key),
   }));
   const privateZone = createPrivateReverse(key);
   const searchList =
@@ -140,8 +143,8 @@ export function createDecider(
     const isBare = isSingleLabel(qname);
     // A zone of its own goes before what a name is by itself.
     if (rule === undefined || rule.octets === 0) {
-      const own = mayBeSpecial(qname) ? bySpecial(qname, qtype) : undefined;
-      if (own !== undefined) return { ...own, general };
+      const special = mayBeSpecial(qname) ? bySpecial(qname, qtype) : undefined;
+      if (special !== undefined) return { ...special, general };
     }
     if (settings.domainNeeded && isBare && (qtype === TYPE.A || qtype === TYPE.AAAA))
       return answer("domain needed", denial(qname, denialRcode(hasName()), ttlSeconds));
@@ -165,7 +168,11 @@ export function createDecider(
     if (sets.length === 0) return undefined;
     hashSuffixes(qname, key);
     let found: Rr[] = [];
-    for (const set of sets) set.find(qname, qtype, found);
+    for (const set of sets) {
+      set.find(qname, qtype, found);
+      // An address has one name: that of the first who gives it one.
+      if (qtype === TYPE.PTR && found.length > 0) break;
+    }
     if (found.length === 0) return undefined;
     if (qtype !== TYPE.CNAME && qtype !== TYPE.ANY) {
       const link = found.find(({ type }) => type === TYPE.CNAME);
@@ -229,7 +236,7 @@ export function createDecider(
   }
 
   function bySpecial(qname: Uint8Array, qtype: number): Decision | undefined {
-    const own = (source: Source, answer: Good): Decision => ({
+    const here = (source: Source, answer: Good): Decision => ({
       kind: "answer",
       source,
       answer,
@@ -237,11 +244,11 @@ export function createDecider(
     });
     if (settings.specialNames) {
       const kind = specialName(qname);
-      if (kind !== undefined) return own("special name", specialAnswer(qname, qtype, kind));
+      if (kind !== undefined) return here("special name", specialAnswer(qname, qtype, kind));
       if (qtype === TYPE.PTR && isLoopbackReverse(qname)) {
         const data = LOCALHOST_NAME;
         const record = { owner: qname, type: TYPE.PTR, class: CLASS_IN, ttl: ttlSeconds, data };
-        return own("special name", ownAnswer([record], RCODE.NOERROR));
+        return here("special name", ownAnswer([record], RCODE.NOERROR));
       }
     }
     const { privateReverse } = settings;
@@ -252,7 +259,7 @@ export function createDecider(
       return { kind: "forward", group: privateReverse.group, general: true };
     const zone = qname.subarray(at);
     const rcode = at === 0 ? RCODE.NOERROR : RCODE.NXDOMAIN;
-    return own("private reverse", denial(zone, rcode, DENIAL_TTL_SECONDS));
+    return here("private reverse", denial(zone, rcode, DENIAL_TTL_SECONDS));
   }
 
   function specialAnswer(qname: Uint8Array, qtype: number, kind: "loopback" | "none"): Good {
@@ -268,25 +275,28 @@ export function createDecider(
   return {
     decide,
     searchList,
-    isNeeded:
-      hasRules ||
-      common.records.length > 0 ||
-      blocklists.length > 0 ||
-      settings.domainNeeded ||
-      searchList !== null,
+    use(next) {
+      ({ blocklists } = next);
+      common = { rules: own.rules, records: [...own.records, ...next.records] };
+    },
+    get isNeeded() {
+      return (
+        hasRules ||
+        common.records.length > 0 ||
+        blocklists.length > 0 ||
+        settings.domainNeeded ||
+        searchList !== null
+      );
+    },
   };
 }
 
 const loopback6 = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1);
 
-function createLayer(
-  { rules, records }: LayerSettings,
-  more: readonly RecordSet[],
-  key: HashKey,
-): Layer {
+function createLayer({ rules, records }: LayerSettings, key: HashKey): Layer {
   return {
     rules: rules.length > 0 ? createRuleTable(rules, key) : null,
-    records: [...(records.length > 0 ? [createRecordSet(records, key)] : []), ...more],
+    records: records.length > 0 ? [createRecordSet(records, key)] : [],
   };
 }
 

@@ -20,9 +20,16 @@ export type NameIndex = {
     start: number,
     end: { low: number; high: number; octets: number },
   ): number;
+  /** The name with this number, in lower case. */
+  nameOf(number: number): Uint8Array;
+  /** Room for so many names from the start, so that no call of `add` has to move all that is there. */
+  reserve(names: number): void;
   /** Octets held. */
   readonly octets: number;
 };
+
+/** Octets that room is made for per name. */
+const USUAL_OCTETS = 24;
 
 /** An empty index; `key` must be the one that names are hashed with when they are looked for. */
 export function createNameIndex(key: HashKey): NameIndex {
@@ -57,15 +64,21 @@ export function createNameIndex(key: HashKey): NameIndex {
     slots[slot] = number + 1;
   }
 
+  function growTo(count: number): void {
+    lows = grown(lows, new Uint32Array(count));
+    highs = grown(highs, new Uint32Array(count));
+    starts = grown(starts, new Uint32Array(count));
+  }
+
   function grow(nameOctets: number): void {
-    if (size === lows.length) {
-      lows = grown(lows, new Uint32Array(2 * size));
-      highs = grown(highs, new Uint32Array(2 * size));
-      starts = grown(starts, new Uint32Array(2 * size));
-    }
-    if (poolOctets + nameOctets > pool.length) pool = grown(pool, new Uint8Array(2 * pool.length));
-    if (2 * (size + 1) <= slots.length) return;
-    slots = new Uint32Array(2 * slots.length);
+    if (size === lows.length) growTo(2 * size);
+    if (poolOctets + nameOctets > pool.length)
+      pool = grown(pool, new Uint8Array(Math.max(2 * pool.length, nameOctets)));
+    if (2 * (size + 1) > slots.length) spread(2 * slots.length);
+  }
+
+  function spread(slotCount: number): void {
+    slots = new Uint32Array(slotCount);
     for (let number = 0; number < size; number++) place(number);
   }
 
@@ -100,6 +113,19 @@ export function createNameIndex(key: HashKey): NameIndex {
     },
     get,
     findSuffix,
+    nameOf(number) {
+      let end = starts[number]!;
+      while (pool[end] !== 0) end += pool[end]! + 1;
+      return pool.slice(starts[number], end + 1);
+    },
+    reserve(names) {
+      if (names <= lows.length) return;
+      growTo(names);
+      pool = grown(pool, new Uint8Array(Math.max(pool.length, names * USUAL_OCTETS)));
+      let slotCount = slots.length;
+      while (slotCount < 2 * names) slotCount *= 2;
+      if (slotCount > slots.length) spread(slotCount);
+    },
     findEnd(name, start, { low, high, octets }) {
       const from = start + name[start]! + 1 - octets;
       return find(low, high, (at) => pool[at] === octets && isAt(at + 1, name, from));

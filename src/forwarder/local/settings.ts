@@ -1,5 +1,6 @@
 /** What is said about names before any server is asked. The configuration layer maps its keys to these records. */
 import type { Network } from "../../address.ts";
+import type { Elsewhere } from "../../dns/settings.ts";
 import type { Rule } from "../rules.ts";
 import type { LocalRecord } from "./records.ts";
 
@@ -32,7 +33,7 @@ export type LocalSettings = LayerSettings & {
   readonly searchDomains: readonly Uint8Array[];
   /** Our own domains, which the catalog answers for; and names below them that others are asked for. */
   readonly domains: readonly Uint8Array[];
-  readonly elsewhere: readonly Uint8Array[];
+  readonly elsewhere: readonly Elsewhere[];
   /** Of records of our own that say nothing else (dnsmasq `local-ttl`). */
   readonly ttlSeconds: number;
   readonly blocklistAnswer: "nxdomain" | "null" | "refused";

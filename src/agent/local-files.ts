@@ -1,0 +1,178 @@
+/** Hosts files, leases and blocklists, as they are and as they change, for the pipeline. */
+import type { LoadedConfig } from "../config.ts";
+import { createBlocklistReader, type NameList } from "../forwarder/local/blocklist.ts";
+import { followFiles, type FollowedFiles } from "../forwarder/local/driver.ts";
+import {
+  createHostsReader,
+  createLeasesReader,
+  leasesAt,
+  type HostsOptions,
+  type Lease,
+} from "../forwarder/local/hosts-file.ts";
+import type { HostsSet } from "../forwarder/local/hosts-set.ts";
+import type { Pipeline } from "../forwarder/pipeline.ts";
+import type { Cancel, Clock, Log, Timers } from "../ports.ts";
+
+export type LocalFiles = {
+  /** When hosts files and leases have been read once, or that takes too long, so that nobody is told that their names are not there. */
+  ready: () => Promise<void>;
+  reload: (next: LoadedConfig) => void;
+  /** Names of blocklists, and octets held for them. */
+  blocked: () => { names: number; octets: number };
+  stop: Cancel;
+};
+
+/** Timers of the runtime take at most 2^31 - 1 ms. */
+const LONGEST_WAIT_MS = 24 * 3_600_000;
+
+/** A start does not wait longer for them: the file system may hang. */
+const LONGEST_START_MS = 10_000;
+
+/** `changed`: what was answered so far may be wrong now. */
+export function followLocalFiles(
+  loaded: LoadedConfig,
+  deps: {
+    pipeline: Pick<Pipeline, "replace" | "hashKey">;
+    clock: Clock;
+    timers: Timers;
+    log: Log;
+    changed: () => void;
+  },
+): LocalFiles {
+  const { pipeline, clock, timers, log } = deps;
+  const key = pipeline.hashKey;
+  let options = hostsOptions(loaded);
+  let hosts: readonly HostsSet[] = [];
+  let leases: readonly Lease[] = [];
+  let leased: HostsSet | null = null;
+  let blocklists: readonly NameList[] = [];
+  let cancelLease: Cancel = () => {};
+  let stopped = false;
+  let isReady = false;
+
+  function publish(): void {
+    if (stopped) return;
+    const records = leased === null ? hosts : [...hosts, leased];
+    pipeline.replace({ records, blocklists });
+    deps.changed();
+  }
+
+  /** Again when the first of the leases ends. */
+  function useLeases(): void {
+    cancelLease();
+    const nowMs = clock.wallMs();
+    const { set, untilSeconds } = leasesAt(leases, nowMs / 1000, options.leases);
+    leased = leases.length > 0 ? set : null;
+    if (untilSeconds !== Infinity)
+      cancelLease = timers.after(
+        Math.min(LONGEST_WAIT_MS, Math.max(1, untilSeconds * 1000 - nowMs)),
+        useLeases,
+      );
+    publish();
+  }
+
+  const problem = (text: string): void => log("warn", text);
+  const followers = {
+    hosts: createFollower((paths) =>
+      followFiles(paths, (path, octets) => createHostsReader(path, octets, options), {
+        problem,
+        changed(contents) {
+          hosts = contents;
+          const names = hosts.reduce((sum, { nameCount }) => sum + nameCount, 0);
+          log("info", "hosts files read", { files: hosts.length, names });
+          publish();
+        },
+      }),
+    ),
+    leases: createFollower((paths) =>
+      followFiles(paths, (path) => createLeasesReader(path), {
+        problem,
+        changed(contents) {
+          leases = contents.flat();
+          useLeases();
+        },
+      }),
+    ),
+    blocklists: createFollower((paths) =>
+      followFiles(paths, (path, octets) => createBlocklistReader(path, octets, key), {
+        problem,
+        changed(contents) {
+          blocklists = contents;
+          const names = blocklists.reduce((sum, { nameCount }) => sum + nameCount, 0);
+          log("info", "blocklists read", { files: blocklists.length, names });
+          publish();
+        },
+      }),
+    ),
+  };
+
+  function hostsOptions({ config, local }: LoadedConfig): HostsOptions & { leases: HostsOptions } {
+    const ttlSeconds = Math.floor(config["forwarder.local_ttl"] / 1000);
+    const expandWith = config["forwarder.expand_hosts"] ? local.hostDomain : null;
+    // Names of leases are in the domain whether those of hosts files are or not.
+    const ofLeases = { key, ttlSeconds, expandWith: local.hostDomain };
+    return { key, ttlSeconds, expandWith, leases: ofLeases };
+  }
+
+  function follow({ config }: LoadedConfig, isOther: boolean): void {
+    if (followers.hosts.use(config["forwarder.hosts"], isOther)) hosts = [];
+    if (followers.leases.use(config["forwarder.leases"], isOther)) {
+      leases = [];
+      leased = null;
+      cancelLease();
+    }
+    if (followers.blocklists.use(config["forwarder.blocklists"], false)) blocklists = [];
+    if (isReady) publish();
+  }
+
+  follow(loaded, false);
+  isReady = true;
+  return {
+    ready() {
+      return new Promise((resolve) => {
+        const cancel = timers.after(LONGEST_START_MS, resolve);
+        void Promise.all([followers.hosts.ready(), followers.leases.ready()]).then(() => {
+          cancel();
+          resolve();
+        });
+      });
+    },
+    reload(next) {
+      const before = options;
+      options = hostsOptions(next);
+      follow(next, JSON.stringify(shown(before)) !== JSON.stringify(shown(options)));
+    },
+    blocked: () => ({
+      names: blocklists.reduce((sum, { nameCount }) => sum + nameCount, 0),
+      octets: blocklists.reduce((sum, { octets }) => sum + octets, 0),
+    }),
+    stop() {
+      stopped = true;
+      cancelLease();
+      for (const follower of Object.values(followers)) follower.stop();
+    },
+  };
+}
+
+/** What of the options makes other records of the same file. */
+function shown({ ttlSeconds, expandWith, leases }: HostsOptions & { leases: HostsOptions }) {
+  return [ttlSeconds, expandWith?.join(), leases.expandWith?.join()];
+}
+
+/** One list of paths at a time. */
+function createFollower(start: (paths: readonly string[]) => FollowedFiles) {
+  let paths = "[]";
+  let current: FollowedFiles | null = null;
+  return {
+    /** true: nothing is followed any more, and what was read is to be forgotten. */
+    use(next: readonly string[], again: boolean): boolean {
+      if (JSON.stringify(next) === paths && !again) return false;
+      paths = JSON.stringify(next);
+      current?.stop();
+      current = next.length > 0 ? start(next) : null;
+      return current === null;
+    },
+    ready: () => current?.ready ?? Promise.resolve(),
+    stop: () => current?.stop(),
+  };
+}
