@@ -92,15 +92,15 @@ export const ttls = ({ answers, authorities }: Seen): number[] =>
 /** The first label says what the server answers. */
 export const zoo: Says = saying((got): ReplyParts => {
   const { name } = got;
-  const denial = /^(?:gone|nodata)-(\d+)-(\d+)\./.exec(name);
+  const denial = /^(?:gone|nodata)-(\d+)-(\d+)\./i.exec(name);
   if (denial !== null)
     return {
-      rcode: name.startsWith("gone") ? 3 : 0,
+      rcode: /^gone/i.test(name) ? 3 : 0,
       authorities: [soa("test", Number(denial[1]), Number(denial[2]))],
     };
-  const ttl = /^ttl-(\d+)\./.exec(name);
+  const ttl = /^ttl-(\d+)\./i.exec(name);
   if (ttl !== null) return { answers: [a(name, "192.0.2.1", Number(ttl[1]))] };
-  if (name.startsWith("chain-"))
+  if (/^chain-/i.test(name))
     return { answers: [cname(name, "end.test", 30), a("end.test", "192.0.2.2", 2)] };
   return { answers: [a(name, "192.0.2.9", 60)] };
 });
