@@ -40,6 +40,12 @@ export type Follower = { level: LogLevel; json: boolean; write(line: string): bo
 /** Address of a peer or listener: IP literal without brackets, port 0..65535. */
 export type SocketAddress = { address: string; port: number };
 
+/** A socket that was bound by whoever started this process and left open for it. */
+export type InheritedSocket = SocketAddress & {
+  readonly fd: number;
+  readonly transport: "udp" | "tcp";
+};
+
 /** What carries a question: a datagram, or a connection with nothing, TLS or HTTPS in it. */
 export type Transport = "udp" | "tcp" | "tls" | "https";
 

@@ -67,8 +67,11 @@ export function createConfiguration(start: AgentStart): Configuration {
           return fail(next.error.join("\n"));
         }
         const { needRestart } = differences(loaded.config, next.value.config);
+        const httpStays = listensForHttp(loaded) === listensForHttp(next.value);
         for (const key of needRestart)
-          log("warn", `${key} has changed; it takes effect at the next start`);
+          // For DNS it holds at once.
+          if (key !== "client_addr" || !httpStays)
+            log("warn", `${key} has changed; it takes effect at the next start`);
         for (const warning of next.value.warnings)
           if (!loaded.warnings.includes(warning)) log("warn", warning); // the others were said before
         apply(withKnownServers(next.value, loaded));
@@ -80,6 +83,10 @@ export function createConfiguration(start: AgentStart): Configuration {
       return { reload, resolvConf: upstreams.figures, stop: upstreams.stop };
     },
   };
+}
+
+function listensForHttp({ addresses: { http, https } }: LoadedConfig): string {
+  return JSON.stringify([http, https]);
 }
 
 /** A resolv.conf that is absent or empty at the moment of a reload is no reason to ask nobody any more. */

@@ -6,7 +6,7 @@ import type { StartDnsFront } from "../dns/front.ts";
 import type { ResolvConf } from "../forwarder/resolvconf.ts";
 import type { StartHttp } from "../http/listen.ts";
 import type { Cancel, Clock, Exchanges, Follower, Log, LogLevel, LogStore } from "../ports.ts";
-import type { OpenPipe, Ping, Random, Timers } from "../ports.ts";
+import type { InheritedSocket, OpenPipe, Ping, Random, Timers } from "../ports.ts";
 
 /** What only the runtime can do. */
 export type Platform = {
@@ -26,9 +26,11 @@ export type Platform = {
   dockerHost: string;
   openStore(directory: string, warn: (message: string) => void): LogStore;
   startHttp: StartHttp;
+  /** Sockets for DNS that the service manager has bound (sd_listen_fds(3)). */
+  inheritedSockets: readonly InheritedSocket[];
   /** Ends the process at once. */
   exit(code: number): never;
-  onSignal(signal: "SIGINT" | "SIGTERM" | "SIGHUP", listener: () => void): Cancel;
+  onSignal(signal: "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGUSR2", listener: () => void): Cancel;
 };
 
 /** How the command line starts an agent; see main.ts. */

@@ -41,6 +41,7 @@ export async function run(start: AgentStart, clock: Clock): Promise<number> {
     dockerHost: process.env["DOCKER_HOST"] ?? "",
     openStore,
     startHttp,
+    inheritedSockets: [],
     exit: (code) => process.exit(code),
     onSignal(signal, listener) {
       process.on(signal, listener);
