@@ -4,17 +4,18 @@ import type { Cancel, Log } from "../ports.ts";
 
 /** Where signals come from. */
 type Signals = {
-  onSignal(signal: "SIGINT" | "SIGTERM" | "SIGHUP", listener: () => void): Cancel;
+  onSignal(signal: "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGUSR2", listener: () => void): Cancel;
 };
 
 /**
  * The first SIGINT or SIGTERM ends gracefully, also while the start is still under way; the second
  * at once. SIGHUP reloads: before there is anything to reload the configuration has just been read.
+ * SIGUSR2 has files opened anew that others have renamed.
  */
 export function listenToSignals(
   signals: Signals,
   log: Log,
-  on: { stop(signal: "SIGINT" | "SIGTERM"): void; atOnce(): void; reload(): void },
+  on: { stop(signal: "SIGINT" | "SIGTERM"): void; atOnce(): void; reload(): void; reopen(): void },
 ): Cancel {
   let stopping = false;
   const cancels = (["SIGINT", "SIGTERM"] as const).map((signal) =>
@@ -26,6 +27,7 @@ export function listenToSignals(
     }),
   );
   cancels.push(signals.onSignal("SIGHUP", () => on.reload()));
+  cancels.push(signals.onSignal("SIGUSR2", () => on.reopen()));
   return () => cancels.forEach((cancel) => cancel());
 }
 

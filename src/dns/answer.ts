@@ -73,9 +73,15 @@ export type SharedClock = () => number;
 
 /**
  * A question that the workers could not answer. `query` is the message as received; it may be kept.
- * `trace`: somebody wants to know how the answer comes about.
+ * `trace`: somebody wants to know how the answer comes about. `isSampled`: whether it was drawn for the
+ * query log; undefined: nobody has drawn.
  */
-export type Question = { query: Uint8Array; client: Client; trace?: Trace | undefined };
+export type Question = {
+  query: Uint8Array;
+  client: Client;
+  trace?: Trace | undefined;
+  isSampled?: boolean | undefined;
+};
 
 /** Sends the reply (complete message) or, with null, nothing. To be called exactly once. */
 export type Reply = (wire: Uint8Array | null) => void;

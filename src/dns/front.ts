@@ -61,6 +61,8 @@ export type DnsFront = {
   /** Worker threads in force: none on the portable path. */
   workerCount: number;
   counters(): DnsFrontCounters;
+  /** Which share of the questions, 0 to 1, goes to `resolve` marked as sampled, whatever the table holds. */
+  sample(share: number): void;
   /**
    * Listens at further addresses, at all or at none; gives them with port 0 resolved, in the same order.
    * `isSharing`: another process of ours listens there already, and is about to leave.

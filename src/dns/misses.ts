@@ -16,9 +16,13 @@ const HEADER_WORDS = 32;
 /** Words ever written and read, modulo 2^32; each on its own cache line. */
 const WRITTEN = 0;
 const READ = 16;
+/** Read by the producer: which share of the questions it draws for the log, as an unsigned 32-bit number. */
+const SAMPLE = 8;
 
 const ENTRY_WORDS = 0;
 const ENTRY_QUERY_OCTETS = 1;
+/** Bit of that word: drawn for the log. A query has fewer octets. */
+const SAMPLED = 1 << 20;
 const ENTRY_ARRIVED = 2;
 const ENTRY_RETURN = 4;
 const ENTRY_QUERY = ENTRY_RETURN + RETURN_WORDS;
@@ -61,6 +65,7 @@ export function storeMiss(
   start: number,
   length: number,
   arrivedMs: number,
+  isSampled: boolean,
 ): number {
   const { words, capacity } = ring;
   // Even, so that the float64 of every entry is aligned.
@@ -73,7 +78,7 @@ export function storeMiss(
   if (padding > 0) words[HEADER_WORDS + position] = -padding;
   const entry = HEADER_WORDS + (padding > 0 ? 0 : position);
   words[entry + ENTRY_WORDS] = size;
-  words[entry + ENTRY_QUERY_OCTETS] = length;
+  words[entry + ENTRY_QUERY_OCTETS] = isSampled ? length | SAMPLED : length;
   ring.floats[(entry + ENTRY_ARRIVED) >> 1] = arrivedMs;
   const from = start >> 2;
   const queryWords = (length + 3) >> 2;
@@ -89,7 +94,13 @@ export function commitMiss(ring: MissRing): void {
 }
 
 /** What the consumer gets; the arrays are copies and may be kept. */
-export type Miss = { query: Uint8Array; returnAddress: Uint8Array; arrivedMs: number };
+export type Miss = {
+  query: Uint8Array;
+  returnAddress: Uint8Array;
+  arrivedMs: number;
+  /** The producer has drawn it for the log. */
+  isSampled: boolean;
+};
 
 /** Consumer: the oldest query, or undefined if there is none. */
 export function takeMiss(ring: MissRing): Miss | undefined {
@@ -103,13 +114,15 @@ export function takeMiss(ring: MissRing): Miss | undefined {
     entry = HEADER_WORDS;
   }
   const query = (entry + ENTRY_QUERY) << 2;
+  const length = words[entry + ENTRY_QUERY_OCTETS]!;
   const miss = {
-    query: ring.octets.slice(query, query + words[entry + ENTRY_QUERY_OCTETS]!),
+    query: ring.octets.slice(query, query + (length & (SAMPLED - 1))),
     returnAddress: ring.octets.slice(
       (entry + ENTRY_RETURN) << 2,
       (entry + ENTRY_RETURN + RETURN_WORDS) << 2,
     ),
     arrivedMs: ring.floats[(entry + ENTRY_ARRIVED) >> 1]!,
+    isSampled: (length & SAMPLED) !== 0,
   };
   Atomics.store(words, READ, (read + words[entry + ENTRY_WORDS]!) | 0);
   return miss;
@@ -118,4 +131,19 @@ export function takeMiss(ring: MissRing): Miss | undefined {
 /** Consumer: is there anything to take? */
 export function hasMiss(ring: MissRing): boolean {
   return Atomics.load(ring.words, WRITTEN) !== Atomics.load(ring.words, READ);
+}
+
+/** Consumer: which share of the questions, 0 to 1, the producer is to draw and mark; at first none. */
+export function setSample(ring: MissRing, share: number): void {
+  Atomics.store(ring.words, SAMPLE, sampleBound(share) | 0);
+}
+
+/** Producer: up to which number a random one of 32 bits means that the question is drawn; 0: none is. */
+export function sampleOf(ring: MissRing): number {
+  return ring.words[SAMPLE]! >>> 0;
+}
+
+/** The same number for a share. */
+export function sampleBound(share: number): number {
+  return Math.ceil(share * 0xffffffff);
 }

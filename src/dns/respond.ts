@@ -76,6 +76,10 @@ export type Responder = {
   /** 0, 1, 2, ... between two shuffles. */
   deck: Uint16Array;
   drawn: Uint16Array;
+  /** Random numbers up to this draw a question for the log; 0: none is drawn. */
+  sampleBound: number;
+  /** The question is for the log, so the main thread answers it. */
+  isSampled: boolean;
 };
 
 /** Memory of the table, buffers for packets, and the seed of the shuffling. */
@@ -108,6 +112,8 @@ export function createResponder(options: ResponderOptions): Responder {
     random,
     deck: Uint16Array.from({ length: SHUFFLE_COUNT_MAX }, (_, i) => i),
     drawn: new Uint16Array(SHUFFLE_COUNT_MAX),
+    sampleBound: 0,
+    isSampled: false,
   };
 }
 
@@ -140,6 +146,7 @@ export function respond(
 
 /** The table's part, for a query that was scanned and found PLAIN: octets of the reply, or MISS. */
 export function serve(r: Responder, start: number, out: number, nowMs: number): number {
+  if (r.isSampled) return MISS;
   const { table, scan, folded } = r;
   const { words, slotBase, slotMask, arenaBase } = table;
   const qname = (start + HEADER_OCTETS) >> 2;
@@ -306,8 +313,18 @@ function countDown(
   }
 }
 
+/** Draws whether the next question is for the log. */
+export function drawSample(r: Responder): void {
+  r.isSampled = r.sampleBound !== 0 && draw32(r.random) <= r.sampleBound;
+}
+
 /** An integer from 0 to `bound` - 1; the bias of at most bound / 2^32 is far below notice. */
 export function draw(random: Int32Array, bound: number): number {
+  return Math.floor((draw32(random) * bound) / 4294967296);
+}
+
+/** An integer from 0 to 2^32 - 1. */
+function draw32(random: Int32Array): number {
   let t = random[3]!;
   const s = random[0]!;
   random[3] = random[2]!;
@@ -317,5 +334,5 @@ export function draw(random: Int32Array, bound: number): number {
   t ^= t >>> 8;
   t = t ^ s ^ (s >>> 19);
   random[0] = t;
-  return Math.floor(((t >>> 0) * bound) / 4294967296);
+  return t >>> 0;
 }

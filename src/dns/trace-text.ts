@@ -69,8 +69,11 @@ export function noteText(note: Note): string {
       return heardText(note);
     case "silence":
       return `upstream ${note.server}: no answer after ${milliseconds(note.afterMs)}`;
+    case "filtered":
+      return `changed by the filter ${note.filter}`;
     case "forwarded":
-      if (note.problem !== "") return `forwarder: ${note.problem}, ${rcodeName(note.rcode)}`;
+      if (note.problem !== "")
+        return `forwarder: ${[note.problem, rcodeName(note.rcode), ...note.errors.map(({ text }) => text)].filter((word) => word !== "").join(", ")}`;
       return `forwarder: ${rcodeName(note.rcode)}${note.truncated ? ", truncated" : ""}`;
   }
 }

@@ -2,7 +2,7 @@
  * How one answer came about, told by the very code that makes it: parts add a note where they decide,
  * and only if the question brought a trace. Ordinary questions bring none.
  */
-import type { Forward, ForwardAnswer } from "./answer.ts";
+import type { ExtendedError, Forward, ForwardAnswer } from "./answer.ts";
 import type { Answer } from "./reading.ts";
 import { FLAG, RCODE, type Message } from "./rr.ts";
 
@@ -67,24 +67,42 @@ export type Note =
       verdicts: readonly string[];
     }
   | { step: "silence"; server: string; afterMs: number }
-  | { step: "forwarded"; rcode: number; problem: string; truncated: boolean };
+  /** A filter has changed the answer, or given one (`forwarder.bogus_nxdomain` and its like). */
+  | { step: "filtered"; filter: string }
+  | {
+      step: "forwarded";
+      rcode: number;
+      problem: string;
+      truncated: boolean;
+      errors: readonly ExtendedError[];
+    };
 
 /** Notes of one question; a longer story is cut, and says by how much. */
 const MAX_NOTES = 500;
 
-/** The notes of one question in the order of the decisions. */
+/** The notes of one question in the order of the decisions; with a listener they go there and are not kept. */
 export class Trace {
   notes: Note[] = [];
   /** Notes that there was no room for. */
   omitted = 0;
+  readonly #listener: ((note: Note) => void) | undefined;
+
+  constructor(listener?: (note: Note) => void) {
+    this.#listener = listener;
+  }
 
   add(note: Note): void {
-    if (this.notes.length < MAX_NOTES) this.notes.push(note);
+    if (this.#listener !== undefined) this.#listener(note);
+    else if (this.notes.length < MAX_NOTES) this.notes.push(note);
     else this.omitted++;
   }
 
   /** Notes of what was computed more than once: only the last time counts, at the place of the first. */
   insert(at: number, { notes, omitted }: Trace): void {
+    if (this.#listener !== undefined) {
+      notes.forEach(this.#listener);
+      return;
+    }
     const room = Math.max(0, MAX_NOTES - this.notes.length);
     this.notes.splice(at, 0, ...notes.slice(0, room));
     this.omitted += omitted + Math.max(0, notes.length - room);
@@ -112,7 +130,7 @@ export function noteForwarded(
   { rcode, truncated }: { rcode: number; truncated: boolean },
 ): void {
   const problem = answer.ok ? "" : answer.reason;
-  trace.add({ step: "forwarded", rcode, problem, truncated });
+  trace.add({ step: "forwarded", rcode, problem, truncated, errors: answer.ede ?? [] });
   if (answer.ok && rcode === RCODE.NOERROR && answer.answers.length === 0)
     trace.add({ step: "nodata" });
 }

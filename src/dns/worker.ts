@@ -1,10 +1,10 @@
 /** The loop of a DNS worker: receive a batch, answer what the table holds, hand over the rest. */
 import { COUNTER_BATCHES, COUNTER_MISSES_DROPPED, countDurations, countResponse } from "./cells.ts";
 import type { SharedClock } from "./answer.ts";
-import { commitMiss, type MissRing, storeMiss } from "./misses.ts";
+import { commitMiss, type MissRing, sampleOf, storeMiss } from "./misses.ts";
 import { type Gate, LOOKS_AT_LOOPBACK } from "./gate.ts";
 import { respondAtGate } from "./gate-respond.ts";
-import { MISS, REPLY_ROOM_OCTETS, type Responder, respond } from "./respond.ts";
+import { drawSample, MISS, REPLY_ROOM_OCTETS, type Responder, respond } from "./respond.ts";
 import { RCODE_SERVFAIL, writeEmpty } from "./wire.ts";
 
 /** Place of one query in the input; what is longer arrives cut, so as malformed. */
@@ -51,6 +51,7 @@ export function serveBatch(serving: Serving, batch: DatagramBatch): number {
   const { responder, gate, clock } = serving;
   const { counters } = responder;
   const nowMs = clock();
+  responder.sampleBound = sampleOf(serving.misses);
   let out = 0;
   let replies = 0;
   let handedOver = 0;
@@ -61,6 +62,7 @@ export function serveBatch(serving: Serving, batch: DatagramBatch): number {
     }
     const start = i * INPUT_SLOT_OCTETS;
     const length = batch.length(i);
+    drawSample(responder);
     let octets: number;
     if (batch.isLoopback(i) && gate.words[LOOKS_AT_LOOPBACK] === 0)
       octets = respond(responder, start, length, out, nowMs);
@@ -95,7 +97,8 @@ export function serveBatch(serving: Serving, batch: DatagramBatch): number {
 function handOver(serving: Serving, batch: DatagramBatch, i: number, nowMs: number): boolean {
   const { misses, responder } = serving;
   const start = i * INPUT_SLOT_OCTETS;
-  const at = storeMiss(misses, responder.inputWords, start, batch.length(i), nowMs);
+  const { inputWords, isSampled } = responder;
+  const at = storeMiss(misses, inputWords, start, batch.length(i), nowMs, isSampled);
   if (at < 0) return false;
   batch.storeReturn(i, misses.words, at);
   commitMiss(misses);

@@ -10,6 +10,7 @@ import {
   type Miss,
   type MissRing,
   openMissRing,
+  setSample,
   takeMiss,
 } from "../dns/misses.ts";
 import { createAnswerTable } from "../dns/table-writer.ts";
@@ -93,10 +94,11 @@ async function startBatchedFront(libc: Libc, options: DnsFrontOptions): Promise<
   }
 
   const groups = createListenerGroups(libc, { workerCount, table: listenerTable, listeners, wake });
+  const rings = misses.map(openMissRing);
   const desk = createDesk({
     libc,
     listeners,
-    rings: misses.map(openMissRing),
+    rings,
     gate: openGate(options.gate, 1),
     counters: new Float64Array(blocks[workerCount]!),
     clock,
@@ -144,6 +146,9 @@ async function startBatchedFront(libc: Libc, options: DnsFrontOptions): Promise<
         blocks.map((block) => new Float64Array(block)),
         restarts,
       ),
+    sample(share) {
+      for (const ring of rings) setSample(ring, share);
+    },
     listen,
     leave: groups.leave,
     close,
@@ -204,6 +209,7 @@ function createDesk({ libc, listeners, rings, gate, counters, clock, resolve }: 
         const question = {
           query: miss.query,
           client: { address, port, transport: "udp" as const },
+          isSampled: miss.isSampled,
         };
         resolve(question, (wire) => reply(miss, wire));
       }

@@ -12,7 +12,14 @@ import {
 import type { DnsFront, DnsFrontOptions, ListenPlace } from "../dns/front.ts";
 import { LOOKS_AT_LOOPBACK, openGate } from "../dns/gate.ts";
 import { countReplySize, respondAtGate } from "../dns/gate-respond.ts";
-import { createResponder, MISS, REPLY_ROOM_OCTETS, respond } from "../dns/respond.ts";
+import {
+  createResponder,
+  drawSample,
+  MISS,
+  REPLY_ROOM_OCTETS,
+  respond,
+} from "../dns/respond.ts";
+import { sampleBound } from "../dns/misses.ts";
 import { createAnswerTable } from "../dns/table-writer.ts";
 import { isLoopback, readSourceText } from "../address.ts";
 import { cannotListen } from "../listening.ts";
@@ -66,6 +73,7 @@ export async function startPortableFront(options: DnsFrontOptions): Promise<DnsF
     };
     counters[COUNTER_BATCHES]!++;
     responder.input.set(query);
+    drawSample(responder);
     const isPlain = isLoopback(client.address) && gate.words[LOOKS_AT_LOOPBACK] === 0;
     if (!isPlain) readSourceText(client.address, gate.source);
     const wallSeconds = Math.floor(Date.now() / 1000);
@@ -77,7 +85,11 @@ export async function startPortableFront(options: DnsFrontOptions): Promise<DnsF
     underWay++;
     const address = client.address.replace(/^::ffff:(?=\d+\.)/, "");
     options.resolve(
-      { query: new Uint8Array(query), client: { address, port: client.port, transport: "udp" } },
+      {
+        query: new Uint8Array(query),
+        client: { address, port: client.port, transport: "udp" },
+        isSampled: responder.isSampled,
+      },
       (wire) => {
         if (wire !== null) {
           countResponse(counters, wire[3]! & 15);
@@ -158,6 +170,9 @@ export async function startPortableFront(options: DnsFrontOptions): Promise<DnsF
     },
     workerCount: 0,
     counters: () => sumCounters([counters], 0),
+    sample(share) {
+      responder.sampleBound = sampleBound(share);
+    },
     listen,
     leave,
     close: () => leave([...sockets.keys()]),

@@ -5,6 +5,8 @@ import {
   hasMiss,
   openMissRing,
   RETURN_WORDS,
+  sampleOf,
+  setSample,
   storeMiss,
   takeMiss,
 } from "../../src/dns/misses.ts";
@@ -15,7 +17,7 @@ const inputOctets = new Uint8Array(input.buffer);
 
 function push(ring: ReturnType<typeof openMissRing>, length: number, mark: number): boolean {
   for (let i = 0; i < length; i++) inputOctets[i] = mark + i;
-  const at = storeMiss(ring, input, 0, length, mark / 2);
+  const at = storeMiss(ring, input, 0, length, mark / 2, mark % 3 === 0);
   if (at < 0) return false;
   for (let i = 0; i < RETURN_WORDS; i++) ring.words[at + i] = mark * 100 + i;
   commitMiss(ring);
@@ -40,6 +42,7 @@ t.test("what goes in comes out, in order, over many rounds of a small ring", asy
       if (miss !== expected) problems++;
       continue;
     }
+    if (miss.isSampled !== (expected.mark % 3 === 0)) problems++;
     if (miss.query.length !== expected.length || miss.arrivedMs !== expected.mark / 2) problems++;
     if (miss.query.some((octet, i) => octet !== ((expected.mark + i) & 255))) problems++;
     const words = new Int32Array(miss.returnAddress.slice().buffer);
@@ -76,9 +79,24 @@ t.test("a full ring refuses and loses nothing", async (t) => {
 t.test("what is not committed is not seen; a successor overwrites it", async (t) => {
   const memory = createMissMemory(4096);
   const ring = openMissRing(memory);
-  storeMiss(ring, input, 0, 100, 1);
+  storeMiss(ring, input, 0, 100, 1, false);
   t.equal(takeMiss(openMissRing(memory)), undefined);
   const successor = openMissRing(memory);
   t.ok(push(successor, 10, 8));
   t.equal(takeMiss(openMissRing(memory))?.arrivedMs, 4);
+});
+
+t.test("the share that is drawn for the log goes from one side to the other", async (t) => {
+  const memory = createMissMemory(4096);
+  const [producer, consumer] = [openMissRing(memory), openMissRing(memory)];
+  t.equal(sampleOf(producer), 0, "at first none");
+  for (const [share, bound] of [
+    [1, 0xffffffff],
+    [0.5, 0x80000000],
+    [1e-12, 1],
+    [0, 0],
+  ] as const) {
+    setSample(consumer, share);
+    t.equal(sampleOf(producer), bound, String(share));
+  }
 });

@@ -136,6 +136,25 @@ export const forwarderOptions = {
     "Answer ANY over UDP with one short record (RFC 8482).",
     reload,
   ),
+  "forwarder.query_log": row("text", "", "Log of questions: dnsmasq's lines, or JSON.", {
+    words: ["", "dnsmasq", "json"],
+    ...reload,
+  }),
+  "forwarder.query_log_file": row(
+    "text",
+    "",
+    "File of the query log, opened anew on SIGUSR2 and SIGHUP; empty: the log.",
+    reload,
+  ),
+  "forwarder.query_log_sample": row("number", 1, "Share of the questions that are logged.", {
+    min: 0,
+    max: 1,
+    ...reload,
+  }),
+  "forwarder.query_log_rate": row("integer", 0, "Lines per second at most; 0: no limit.", {
+    min: 0,
+    ...reload,
+  }),
   "forwarder.bogus_nxdomain": row(
     "texts",
     [],

@@ -1,0 +1,106 @@
+/** The lines of dnsmasq 2.90's `log-queries`, without what stands before them (date, program). */
+import { formatAddress } from "../address.ts";
+import { EDE } from "./edns.ts";
+import type { ExtendedError } from "./answer.ts";
+import { equalNames, formatName, parseReverseName } from "./name.ts";
+import { formatData, TYPE_NAMES, typeName } from "./presentation.ts";
+import { originOf, type LoggedReply, type Narrate, type Origin } from "./query-log.ts";
+import { RCODE, TYPE, type Rr } from "./rr.ts";
+
+/** Records of one answer that get a line; of a long one dnsmasq's reader wants the first. */
+const RECORDS_MAX = 64;
+/** "network error" and the like. */
+const errorNames = new Map<number, string>(
+  Object.entries(EDE).map(([name, code]) => [code, name.toLowerCase().replaceAll("_", " ")]),
+);
+
+/** `query[A] name from ip`, `forwarded name to server`, `reply name is data` and so on. */
+export const dnsmasqLines: Narrate = ({ qname, qtype, client }, _at, line) => {
+  const name = shownName(qname);
+  let origin: Origin = "reply";
+  let errors: readonly ExtendedError[] = [];
+  line(`query[${TYPE_NAMES[qtype] ?? `type=${qtype}`}] ${name} from ${client.address}`);
+  return {
+    noted(note) {
+      origin = originOf(note) ?? origin;
+      if (note.step === "sent") line(`forwarded ${name} to ${shownServer(note.server)}`);
+      else if (note.step === "forwarded") ({ errors } = note);
+    },
+    ended(reply) {
+      if (reply === null) return;
+      const isStale = errors.some(
+        ({ code }) => code === EDE.STALE_ANSWER || code === EDE.STALE_NXDOMAIN_ANSWER,
+      );
+      // Expired data is at hand, and yet the servers were asked and have answered.
+      const source = isStale ? "cached-stale" : origin === "cached-stale" ? "reply" : origin;
+      for (const what of told(qname, qtype, reply, source, errors)) line(`${source} ${what}`);
+    },
+  };
+};
+
+function* told(
+  qname: Uint8Array,
+  qtype: number,
+  { rcode, answers }: NonNullable<LoggedReply>,
+  source: Origin,
+  errors: readonly ExtendedError[],
+): Generator<string> {
+  if (rcode !== RCODE.NOERROR && rcode !== RCODE.NXDOMAIN) {
+    yield `error is ${shownRcode(rcode)}${shownErrors(errors)}`;
+    return;
+  }
+  let end = qname;
+  let found = false;
+  for (const record of answers.slice(0, RECORDS_MAX)) {
+    yield `${shownOwner(record)} is ${shownData(record, source)}`;
+    if (record.type === TYPE.CNAME && qtype !== TYPE.CNAME && equalNames(record.owner, end))
+      end = record.data;
+    else found = true;
+  }
+  if (rcode === RCODE.NXDOMAIN) yield `${shownName(end)} is NXDOMAIN`;
+  else if (!found) yield `${shownName(end)} is ${nodata(qtype)}`;
+}
+
+/** As the log has it: escapes for what is not printable, no final dot. */
+export function shownName(name: Uint8Array): string {
+  const text = formatName(name);
+  return text === "." ? text : text.slice(0, -1);
+}
+
+/** dnsmasq writes `192.0.2.1#53`. */
+function shownServer(label: string): string {
+  const colon = label.lastIndexOf(":");
+  return `${label.slice(0, colon).replace(/^\[(.*)\]$/, "$1")}#${label.slice(colon + 1)}`;
+}
+
+function shownOwner({ owner, type }: Rr): string {
+  const address = type === TYPE.PTR ? parseReverseName(owner) : undefined;
+  return address === undefined ? shownName(owner) : formatAddress(address);
+}
+
+function shownData(record: Rr, source: Origin): string {
+  const { type, data } = record;
+  if (type === TYPE.A || type === TYPE.AAAA) return formatAddress(data);
+  if (type === TYPE.PTR && source !== "config") return shownName(data);
+  if (type === TYPE.TXT && source === "reply") return formatData(record);
+  return `<${typeName(type)}>`;
+}
+
+function nodata(qtype: number): string {
+  if (qtype === TYPE.A) return "NODATA-IPv4";
+  return qtype === TYPE.AAAA ? "NODATA-IPv6" : "NODATA";
+}
+
+function shownRcode(rcode: number): string {
+  if (rcode === RCODE.SERVFAIL) return "SERVFAIL";
+  if (rcode === RCODE.REFUSED) return "REFUSED";
+  return rcode === RCODE.NOTIMP ? "not implemented" : String(rcode);
+}
+
+function shownErrors(errors: readonly ExtendedError[]): string {
+  if (errors.length === 0) return "";
+  const words = errors.map(({ code, text }) =>
+    text === "" ? (errorNames.get(code) ?? String(code)) : text,
+  );
+  return ` (EDE: ${words.join(", ")})`;
+}
