@@ -28,12 +28,8 @@ import { options, usedKeys, type Config, type UsedKey } from "./config/options.t
 import { mergeLayers, readLayer, withOrigin, type Definition, type Layer } from "./config/read.ts";
 import { brokenRules } from "./config/rules.ts";
 import { expandTemplate } from "./config/sockaddr.ts";
-import {
-  inheritedKeys,
-  loadCheckTls,
-  loadHttpsIdentity,
-  loadUpstreamAuthorities,
-} from "./config/tls.ts";
+import { inheritedKeys, loadCheckTls, loadUpstreamAuthorities } from "./config/tls.ts";
+import { findIdentities, withoutBareHttps } from "./config/identities.ts";
 import { resolveUpstreams } from "./config/upstream.ts";
 import { parseWatches } from "./config/watches.ts";
 import { parseResolvConf, withoutOwn, type ResolvConf } from "./forwarder/resolvconf.ts";
@@ -63,6 +59,8 @@ export type LoadedConfig = {
   readonly addresses: Addresses;
   /** Certificate and key of HTTPS; undefined: it listens nowhere. */
   readonly https: HttpsIdentity | undefined;
+  /** Certificate and key of DNS over TLS and over HTTPS; undefined: neither listens. */
+  readonly dnsTls: HttpsIdentity | undefined;
   /** What checks show and trust; undefined: nothing of this agent, and the system's authorities. */
   readonly checkTls: AgentTls | undefined;
   /** Upstream DNS servers in order, IP literals; empty: names outside the domain are refused. */
@@ -119,7 +117,9 @@ export async function loadConfig(
   const local = interfaceAddresses(machine.interfaces, machine.defaultInterface);
   const addresses = withoutBareHttps(config, resolveAddresses(config, local, warnings), warnings);
   if (!addresses.ok) errors.push(...addresses.error);
-  const https = addresses.ok ? findHttps(merged, config, addresses.value, errors) : undefined;
+  const identities = addresses.ok
+    ? findIdentities(merged, config, addresses.value, errors)
+    : undefined;
   const checkTls = loadCheckTls(config);
   if (!checkTls.ok) errors.push(...checkTls.error);
   const authorities = loadUpstreamAuthorities(config);
@@ -153,7 +153,8 @@ export async function loadConfig(
     Object.freeze({
       config: Object.freeze({ ...config, server: true }),
       addresses: Object.freeze(addresses.value),
-      https,
+      https: identities?.https,
+      dnsTls: identities?.dnsTls,
       checkTls: checkTls.value,
       upstreams: Object.freeze(upstreams),
       upstreamAuthorities: authorities.value,
@@ -288,43 +289,19 @@ function warnAboutServers(config: Config, warnings: string[]): void {
     );
 }
 
-/**
- * Consul opens HTTPS without certificate and key as well, and no client can shake hands there. The
- * test servers of its own client libraries are configured so.
- */
-function withoutBareHttps(
-  config: Config,
-  addresses: Result<Addresses, string[]>,
-  warnings: string[],
-): Result<Addresses, string[]> {
-  const isBare = config["tls.https.cert_file"] === "" && config["tls.https.key_file"] === "";
-  const isSecured = config["tls.https.verify_incoming"] || config.verify_incoming_https;
-  if (!addresses.ok || addresses.value.https.length === 0 || !isBare || isSecured) return addresses;
-  warnings.push("ports.https is set without a certificate: HTTPS is not offered");
-  return ok({ ...addresses.value, https: [] });
-}
-
-function findHttps(
-  merged: Layer,
-  config: Config,
-  addresses: Addresses,
-  errors: string[],
-): HttpsIdentity | undefined {
-  if (addresses.https.length === 0) return undefined;
-  const identity = loadHttpsIdentity(config, (key) => merged.values.has(key));
-  if (!identity.ok) errors.push(...identity.error);
-  return identity.ok ? identity.value : undefined;
-}
-
 /** Settings of the HTTP side that harm only together. */
 function warnAboutHttp(
   config: Config,
-  { http, https }: Addresses,
+  { http, https, dnsTls, dnsHttps }: Addresses,
   { warnings, errors }: { warnings: string[]; errors: string[] },
 ): void {
-  const isUsed = https.length > 0 || config.enable_agent_tls_for_checks;
-  if (config["tls.https.cert_file"] !== "" && !isUsed)
-    warnings.push("certificates are not used: only HTTPS takes them, and ports.https is not set");
+  const isUsed =
+    https.length + dnsTls.length + dnsHttps.length > 0 || config.enable_agent_tls_for_checks;
+  const isGiven = config["tls.https.cert_file"] !== "" || config["tls.dns.cert_file"] !== "";
+  if (isGiven && !isUsed)
+    warnings.push(
+      "certificates are not used: none of ports.https, ports.dns_tls and ports.dns_https is set",
+    );
   const exposed = [...http, ...https].find((at) => "port" in at && !isLoopback(at.address));
   if (!config.enable_script_checks || config["acl.enabled"] || exposed === undefined) return;
   if (config.allow_unprotected_script_checks)

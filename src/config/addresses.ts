@@ -16,6 +16,9 @@ export type Addresses = {
   readonly advertiseWan: string;
   /** Where DNS listens; empty: nowhere. */
   readonly dns: readonly SocketAddress[];
+  /** Where DNS over TLS and over HTTPS listen: at the same addresses; empty: nowhere. */
+  readonly dnsTls: readonly SocketAddress[];
+  readonly dnsHttps: readonly SocketAddress[];
   /** Where HTTP listens; empty: nowhere. */
   readonly http: readonly HttpAddress[];
   /** Where HTTPS listens; empty: nowhere. */
@@ -47,14 +50,25 @@ export function resolveAddresses(
     ["advertise_addr_wan", advertiseWan],
   ] as const)
     if (isUnspecified(address)) errors.push(`${key} cannot be 0.0.0.0, :: or [::]`);
-  const dns = dnsAddresses(config, machine, errors);
+  const dnsHosts = dnsHostsOf(config, machine, errors);
+  const dnsAt = (port: number) =>
+    port < 0 ? [] : dnsHosts.map((address): SocketAddress => ({ address, port }));
+  const dns = dnsAt(config["ports.dns"]);
+  const dnsTls = dnsAt(config["ports.dns_tls"]);
+  const dnsHttps = dnsAt(config["ports.dns_https"]);
   const http = httpAddresses("http", config, machine, errors);
   const https = httpAddresses("https", config, machine, errors);
-  checkCollision("ports.http", http, { key: "ports.dns", listeners: dns }, errors);
-  checkCollision("ports.https", https, { key: "ports.dns", listeners: dns }, errors);
-  checkCollision("ports.https", https, { key: "ports.http", listeners: http }, errors);
+  const all: { key: string; listeners: readonly HttpAddress[] }[] = [
+    { key: "ports.dns", listeners: dns },
+    { key: "ports.http", listeners: http },
+    { key: "ports.https", listeners: https },
+    { key: "ports.dns_tls", listeners: dnsTls },
+    { key: "ports.dns_https", listeners: dnsHttps },
+  ];
+  for (const [i, { key, listeners: at }] of all.entries())
+    for (const earlier of all.slice(0, i)) checkCollision(key, at, earlier, errors);
   return errors.length === 0
-    ? ok({ bind, advertise, advertiseWan, dns, http, https })
+    ? ok({ bind, advertise, advertiseWan, dns, dnsTls, dnsHttps, http, https })
     : fail(errors);
 }
 
@@ -103,18 +117,19 @@ function ownAddress(
   return chosen;
 }
 
-function dnsAddresses(
+/** Addresses that DNS listens at, whichever its ports; none if all of them are off. */
+function dnsHostsOf(
   config: Config,
   machine: readonly InterfaceAddress[],
   errors: string[],
-): SocketAddress[] {
-  const port = config["ports.dns"];
+): string[] {
   const key = config["addresses.dns"] === "" ? "client_addr" : "addresses.dns";
   const list = addressList(key, config[key], machine, errors);
-  if (port < 0) return [];
+  const ports = [config["ports.dns"], config["ports.dns_tls"], config["ports.dns_https"]];
+  if (ports.every((port) => port < 0)) return [];
   if (key === "addresses.dns" && list.some((address) => address.startsWith("unix://")))
     errors.push("addresses.dns: DNS cannot listen on a Unix socket");
-  return listeners(list).map((address) => ({ address, port }));
+  return listeners(list);
 }
 
 const httpKeys = {

@@ -1,4 +1,4 @@
-/** Certificate, key and certificate authorities of HTTPS: read, checked, and named in errors. */
+/** Certificates, keys and certificate authorities of listeners: read, checked, and named in errors. */
 import { createPrivateKey, X509Certificate, type KeyObject } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -10,6 +10,13 @@ import type { Config, UsedKey } from "./options.ts";
 
 /** Keys that take their value from another one when a configuration does not give them (Consul 1.12). */
 export const inheritedKeys: Readonly<Partial<Record<UsedKey, UsedKey>>> = {
+  "tls.dns.cert_file": "tls.defaults.cert_file",
+  "tls.dns.key_file": "tls.defaults.key_file",
+  "tls.dns.ca_file": "tls.defaults.ca_file",
+  "tls.dns.ca_path": "tls.defaults.ca_path",
+  "tls.dns.verify_incoming": "tls.defaults.verify_incoming",
+  "tls.dns.tls_min_version": "tls.defaults.tls_min_version",
+  "tls.dns.tls_cipher_suites": "tls.defaults.tls_cipher_suites",
   "tls.https.cert_file": "tls.defaults.cert_file",
   "tls.https.key_file": "tls.defaults.key_file",
   "tls.https.ca_file": "tls.defaults.ca_file",
@@ -39,27 +46,35 @@ const cipherNames: Readonly<Record<string, string>> = {
   TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256: "ECDHE-ECDSA-CHACHA20-POLY1305",
 };
 
+/** Listeners with a certificate of their own, and what needs it. */
+const listeners = {
+  "tls.https": "ports.https: HTTPS",
+  "tls.dns": "ports.dns_tls, ports.dns_https: DNS over TLS",
+} as const;
+
 /**
- * The identity of the HTTPS listeners. Errors are sentences that begin with the key; `isGiven` tells
- * whether a configuration gives the key itself, so that the error names what was written.
+ * The identity of listeners. Errors are sentences that begin with the key; `isGiven` tells whether a
+ * configuration gives the key itself, so that the error names what was written.
  */
-export function loadHttpsIdentity(
+export function loadIdentity(
+  scope: keyof typeof listeners,
   config: Config,
   isGiven: (key: UsedKey) => boolean,
 ): Result<HttpsIdentity, string[]> {
   const errors: string[] = [];
   const nameOf = (key: UsedKey) => (isGiven(key) ? key : (inheritedKeys[key] ?? key));
-  const pair = readPair("tls.https", { config, nameOf, needs: "ports.https: HTTPS" }, errors);
-  const ca = authorities("tls.https", { config, nameOf }, errors);
-  const verifyIncoming = config["tls.https.verify_incoming"] || config.verify_incoming_https;
+  const pair = readPair(scope, { config, nameOf, needs: listeners[scope] }, errors);
+  const ca = authorities(scope, { config, nameOf }, errors);
+  const verifyIncoming =
+    config[`${scope}.verify_incoming`] || (scope === "tls.https" && config.verify_incoming_https);
   if (verifyIncoming && ca.length === 0 && errors.length === 0)
     errors.push(
-      `${nameOf("tls.https.verify_incoming")}: VerifyIncoming set, and no CA certificate provided!`,
+      `${nameOf(`${scope}.verify_incoming`)}: VerifyIncoming set, and no CA certificate provided!`,
     );
-  const ciphers = cipherList(config["tls.https.tls_cipher_suites"]);
-  if (!ciphers.ok) errors.push(`${nameOf("tls.https.tls_cipher_suites")}: ${ciphers.error}`);
+  const ciphers = cipherList(config[`${scope}.tls_cipher_suites`]);
+  if (!ciphers.ok) errors.push(`${nameOf(`${scope}.tls_cipher_suites`)}: ${ciphers.error}`);
   if (errors.length > 0 || pair === undefined || !ciphers.ok) return fail(errors);
-  const minor = Number(config["tls.https.tls_min_version"].at(-1));
+  const minor = Number(config[`${scope}.tls_min_version`].at(-1));
   return ok({
     ...pair,
     ca,
@@ -71,7 +86,7 @@ export function loadHttpsIdentity(
 
 /**
  * What checks show and trust with `enable_agent_tls_for_checks`: the agent's own certificate, if it
- * has one, and its authorities. undefined while that is off. Errors as of loadHttpsIdentity.
+ * has one, and its authorities. undefined while that is off. Errors as of loadIdentity.
  */
 export function loadCheckTls(config: Config): Result<AgentTls | undefined, string[]> {
   if (!config.enable_agent_tls_for_checks) return ok(undefined);
@@ -84,7 +99,7 @@ export function loadCheckTls(config: Config): Result<AgentTls | undefined, strin
   return ok({ identity, ca, serverName: config.server_name || config.node_name });
 }
 
-/** The authorities of `forwarder.tls_ca_file`, beside the system's. Errors as of loadHttpsIdentity. */
+/** The authorities of `forwarder.tls_ca_file`, beside the system's. Errors as of loadIdentity. */
 export function loadUpstreamAuthorities(config: Config): Result<readonly string[], string[]> {
   const key = "forwarder.tls_ca_file";
   const errors: string[] = [];
@@ -93,7 +108,7 @@ export function loadUpstreamAuthorities(config: Config): Result<readonly string[
 }
 
 /** The part of the configuration that names the files. */
-type Scope = "tls.https" | "tls.defaults";
+type Scope = keyof typeof listeners | "tls.defaults";
 
 type KeyNames = { config: Config; nameOf: (key: UsedKey) => UsedKey };
 

@@ -7,8 +7,11 @@ import type { ListenPlace } from "../front.ts";
 /** The listeners that are open now; see TcpFront. */
 export type TcpListeners = {
   addresses(): SocketAddress[];
-  listen(places: readonly ListenPlace[], isSharing?: boolean): Promise<readonly SocketAddress[]>;
-  leave(addresses: readonly SocketAddress[]): Promise<void>;
+  listen: (
+    places: readonly ListenPlace[],
+    isSharing?: boolean,
+  ) => Promise<readonly SocketAddress[]>;
+  leave: (addresses: readonly SocketAddress[]) => Promise<void>;
   /** Resolves when every connection of every listener has ended. */
   close(): Promise<void>;
 };
