@@ -1,51 +1,58 @@
-/** How much of a cache each zone has filled, and in which order. */
+/** How much of a cache each zone has filled, and in which order: O(1) for each entry that comes or goes. */
 
-/** One zone's part. `keys` in order of their coming; a single one stands as itself: most zones have one. */
-export type ZoneShare = {
+/** The part of one zone. */
+type ZoneShare = {
   readonly zone: string;
   octets: number;
-  keys: Set<string> | string | null;
+  oldest: ZoneMember | null;
+  newest: ZoneMember | null;
+};
+
+/** An entry's place in its zone's part: a doubly linked list in order of coming. */
+export type ZoneMember = {
+  readonly share: ZoneShare;
+  readonly key: string;
+  readonly octets: number;
+  older: ZoneMember | null;
+  newer: ZoneMember | null;
 };
 
 export type ZoneShares = {
-  /** The part of this zone, for an entry that is about to be added. */
-  of(zone: string): ZoneShare;
-  add(share: ZoneShare, key: string, octets: number): void;
-  remove(share: ZoneShare, key: string, octets: number): void;
-  /** The key that came first, if the zone has more than its part; undefined else. */
-  excess(share: ZoneShare): string | undefined;
+  /** For an entry that is about to be kept. */
+  add(zone: string, key: string, octets: number): ZoneMember;
+  remove(member: ZoneMember): void;
+  /** The key of the entry that came first, if the zone of this one has more than its part; undefined else. */
+  excess(member: ZoneMember): string | undefined;
 };
 
 /** `limitOctets`: of one zone. A zone is forgotten with its last entry, so the cache bounds this. */
 export function createZoneShares(limitOctets: number): ZoneShares {
   const shares = new Map<string, ZoneShare>();
   return {
-    of(zone) {
-      const known = shares.get(zone);
-      return known ?? { zone, octets: 0, keys: null };
-    },
-    add(share, key, octets) {
-      if (share.keys === null) {
-        share.keys = key;
-        shares.set(share.zone, share);
-      } else if (typeof share.keys === "string") {
-        if (share.keys !== key) share.keys = new Set([share.keys, key]);
-      } else share.keys.add(key);
-      share.octets += octets;
-    },
-    remove(share, key, octets) {
-      share.octets -= octets;
-      if (share.keys === key) share.keys = null;
-      else if (share.keys instanceof Set) {
-        share.keys.delete(key);
-        if (share.keys.size === 0) share.keys = null;
+    add(zone, key, octets) {
+      let share = shares.get(zone);
+      if (share === undefined) {
+        share = { zone, octets: 0, oldest: null, newest: null };
+        shares.set(zone, share);
       }
-      if (share.keys === null && shares.get(share.zone) === share) shares.delete(share.zone);
+      const member: ZoneMember = { share, key, octets, older: share.newest, newer: null };
+      if (share.newest === null) share.oldest = member;
+      else share.newest.newer = member;
+      share.newest = member;
+      share.octets += octets;
+      return member;
     },
-    excess({ octets, keys }) {
-      if (octets <= limitOctets || !(keys instanceof Set)) return undefined;
-      for (const first of keys) return first;
-      return undefined;
+    remove({ share, octets, older, newer }) {
+      if (older === null) share.oldest = newer;
+      else older.newer = newer;
+      if (newer === null) share.newest = older;
+      else newer.older = older;
+      share.octets -= octets;
+      if (share.oldest === null) shares.delete(share.zone);
+    },
+    excess({ share: { octets, oldest, newest } }) {
+      if (octets <= limitOctets || oldest === newest) return undefined;
+      return oldest?.key;
     },
   };
 }
