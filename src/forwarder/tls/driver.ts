@@ -6,6 +6,7 @@ import {
   connect,
   createSecureContext,
   rootCertificates,
+  type PeerCertificate,
   type SecureContext,
   type TLSSocket,
 } from "node:tls";
@@ -77,7 +78,8 @@ export function createTlsDial({ ca }: Trust): DialTls {
       ALPNProtocols: alpn,
       ...(isIP(name) === 0 ? { servername: name } : {}),
       ...(session === undefined ? {} : { session }),
-      checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate),
+      checkServerIdentity: (_host: string, certificate: PeerCertificate) =>
+        checkServerIdentity(name, certificate),
     });
     // A server that closes at once may not get to send another, so the last one stays in use. What
     // RFC 8446 C.4 has against that, to be recognized, holds for every client with a fixed address.
