@@ -39,6 +39,7 @@ import { take, takeForSize, TOKEN_OCTETS } from "./rate.ts";
 import { MISS, type Responder, serve } from "./respond.ts";
 import { HEADER_OCTETS, IGNORED, OPT_OCTETS, PLAIN, scanQuery, writeEmpty } from "./wire.ts";
 
+const TYPE_ANY = 255;
 const RCODE_NOERROR = 0;
 const RCODE_REFUSED = 5;
 /** 23 (RFC 7873 section 8): extended RCODE 1, RCODE 7. */
@@ -98,7 +99,9 @@ export function respondAtGate(
     const octets = writeEmpty(input, start, scan, output, out, RCODE_REFUSED, false);
     return scan.hasOpt ? appendProhibited(output, out, octets) : octets;
   }
-  if (kind !== PLAIN || (rights & VIEWED) !== 0 || cookie === COOKIE_MALFORMED) {
+  // ANY is for the main thread to keep short.
+  const isOwn = (rights & VIEWED) !== 0 || (isGuest && scan.qtype === TYPE_ANY);
+  if (kind !== PLAIN || isOwn || cookie === COOKIE_MALFORMED) {
     counters[COUNTER_TABLE_MISSES]!++;
     return MISS;
   }

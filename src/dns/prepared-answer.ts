@@ -184,7 +184,11 @@ function prepareVariants(
   options: PrepareOptions,
 ): PreparedForm | null {
   const count = Math.min(MAX_VARIANTS, message.answers.length);
-  const limits = { udpAnswerLimit: options.udpAnswerLimit, compress: true, strict: false };
+  const limits = {
+    udpAnswerLimit: options.udpAnswerLimit,
+    compress: true,
+    mostOctets: MAX_PAYLOAD,
+  };
   const variants: Uint8Array[] = [];
   let largest = 0;
   let cut = false;

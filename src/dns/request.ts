@@ -2,6 +2,8 @@
  * A question as it came in: what it asks, or why it gets an error or nothing. The order of the
  * checks and what each malformed message gets is Consul's (spec of the DNS interface, section 1).
  */
+import { formatAddress } from "../address.ts";
+import type { Client } from "../ports.ts";
 import { DO, HEADER_OCTETS, readName, readOpt, readUint16, skipName, type Opt } from "./message.ts";
 import { FLAG, RCODE, TYPE } from "./rr.ts";
 
@@ -179,4 +181,12 @@ export function errorReply(query: Uint8Array, { rcode, question }: BadRequest): 
     reply.set(question, HEADER_OCTETS);
   }
   return reply;
+}
+
+/** Address for `near=_ip`: the client subnet's if there is one, else the client's own. */
+export function askerAddress({ subnet }: Request, client: Client): string {
+  if (subnet === null || subnet.family === 0) return client.address;
+  const full = new Uint8Array(subnet.family === 1 ? 4 : 16);
+  full.set(subnet.address);
+  return formatAddress(full);
 }

@@ -42,13 +42,12 @@ import { prepareAnswer } from "./prepared-answer.ts";
 import { createPublisher, type Publisher } from "./publish.ts";
 import { emptyAnswer, Reading, type Answer, type Asked, type World } from "./reading.ts";
 import { domainAnswer } from "./records.ts";
-import { errorReply, OPCODE_QUERY, parseRequest, type Request } from "./request.ts";
+import { askerAddress, errorReply, OPCODE_QUERY, parseRequest, type Request } from "./request.ts";
 import { reverseAnswer } from "./reverse.ts";
 import { FLAG, RCODE, TYPE, type Message } from "./rr.ts";
 import { prepareSettings, type DnsSettings, type Prepared, type Zone } from "./settings.ts";
-import { effectivePayload, fitTcp, fitUdp } from "./size.ts";
+import { effectivePayload, fitTcp, fitUdp, mostOctets } from "./size.ts";
 import { negativeAnswer } from "./soa.ts";
-import { formatAddress } from "../address.ts";
 
 export type ResolverDeps = {
   settings: DnsSettings;
@@ -260,7 +259,11 @@ export function createResolver(deps: ResolverDeps): Resolver {
     const fitted =
       client.transport !== "udp"
         ? fitTcp(limited, opt, request.qtype, compress)
-        : fitUdp(limited, opt, payload, { udpAnswerLimit, compress, strict: request.isGuest });
+        : fitUdp(limited, opt, payload, {
+            udpAnswerLimit,
+            compress,
+            mostOctets: mostOctets(request, payload),
+          });
     if (fitted.cut) {
       counters.truncated++;
       if (enableTruncate || !fitted.isLeft)
@@ -437,12 +440,4 @@ export function createResolver(deps: ResolverDeps): Resolver {
 /** For these types a CNAME is the answer itself, and nothing follows it. */
 function mayHoldChain({ qtype }: Request): boolean {
   return qtype !== TYPE.CNAME && qtype !== TYPE.ANY;
-}
-
-/** Address for `near=_ip`: the client subnet's if there is one, else the client's own. */
-function askerAddress({ subnet }: Request, client: Client): string {
-  if (subnet === null || subnet.family === 0) return client.address;
-  const full = new Uint8Array(subnet.family === 1 ? 4 : 16);
-  full.set(subnet.address);
-  return formatAddress(full);
 }

@@ -26,8 +26,8 @@ const MAX_TCP_SRV_ANSWERS = 1024;
  */
 export const OPT_LOST_PAYLOAD = 4096;
 
-/** Limits of the settings on a reply's size. `strict`: one answer that is larger than the payload is not sent either. */
-export type Limits = { udpAnswerLimit: number; compress: boolean; strict: boolean };
+/** Limits on a reply's size. `mostOctets`: of a reply over UDP that must not be larger though it has one answer only. */
+export type Limits = { udpAnswerLimit: number; compress: boolean; mostOctets: number };
 
 /** Parts that may be sent. `cut`: answers are missing; TC if the settings say so, or if nothing `isLeft`. */
 export type Fitted = { message: Message; opt: Opt | null; cut: boolean; isLeft: boolean };
@@ -36,6 +36,15 @@ export type Fitted = { message: Message; opt: Opt | null; cut: boolean; isLeft: 
 export function effectivePayload(opt: Opt | null): number {
   if (opt === null) return SMALL_PAYLOAD;
   return Math.min(Math.max(opt.payload, SMALL_PAYLOAD), MAX_PAYLOAD);
+}
+
+/** Whoever asks ANY over UDP from elsewhere wants amplification (RFC 8482); TCP gets it all. */
+const MOST_OCTETS_OF_ANY = 120;
+
+/** What may be sent over UDP at all: beyond loopback never more than the payload, and little of ANY. */
+export function mostOctets(request: { isGuest: boolean; qtype: number }, payload: number): number {
+  if (!request.isGuest) return MAX_PAYLOAD;
+  return request.qtype === TYPE.ANY ? MOST_OCTETS_OF_ANY : payload;
 }
 
 /** Most answers of any type in a reply of the small payload. */
@@ -57,7 +66,10 @@ export function fitUdp(message: Message, opt: Opt | null, payload: number, limit
   const optIfCut = payload < OPT_LOST_PAYLOAD && !isChain ? opt : null;
   const octets = payload - PAYLOAD_MARGIN;
   fitted = fitOctets(fitted, message, { octets, compress, opt, optIfCut });
-  if (limits.strict && measureMessage(fitted, { compress, opt }) > payload)
+  if (
+    limits.mostOctets < MAX_PAYLOAD &&
+    measureMessage(fitted, { compress, opt }) > limits.mostOctets
+  )
     return { message: withoutRecords(message), opt, cut: true, isLeft: false };
   const cut = fitted.answers.length < message.answers.length;
   if (fitted === message) return { message, opt, cut, isLeft: true };

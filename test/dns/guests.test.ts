@@ -95,6 +95,17 @@ t.test("one record of ours that is larger than the payload is TC, not fragments"
   t.equal(world.resolver.counters.truncated, 2);
 });
 
+t.test("S15: ANY over UDP beyond loopback is short", async (t) => {
+  const { world } = createScene();
+  const wire = query("web.service.consul", "ANY", { edns: 4096 });
+  t.equal(decode(world.compute(wire)).answers!.length, 90, "as Consul on loopback");
+  const reply = world.compute(wire, guest)!;
+  t.ok(reply.length <= 120, `${reply.length} octets`);
+  t.match(decode(reply), { flag_tc: true, rcode: "NOERROR", answers: [] });
+  const overTcp = world.compute(wire, { ...guest, transport: "tcp" });
+  t.equal(decode(overTcp).answers!.length, 90);
+});
+
 t.test("S16: client cookie alone, good, bad, expired, of a wrong length", async (t) => {
   const { world, advance } = createScene();
   for (const name of ["web.service.consul", "www.example.com", "nope.service.consul"]) {
