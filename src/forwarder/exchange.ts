@@ -104,6 +104,7 @@ function stepMessage(
   if (match === "reply") wire.set(exchange.query.question, HEADER_OCTETS);
   if (match === "reply" && (wire[2]! & (FLAG.TC >> 8)) !== 0 && transport === "udp") {
     server.counts.truncated++;
+    if (attempt.plainRetry) notePlain(server, nowMs);
     heard(exchange, attempt, "", nowMs, outputs);
     stepTruncated(exchange, attempt, wire, nowMs, outputs);
     return;

@@ -14,6 +14,7 @@ import {
   silent,
   soa,
   type Behaviour,
+  type OneGroup,
   type Question,
   type Reply,
   type World,
@@ -21,7 +22,7 @@ import {
 
 const RCODES = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"];
 
-type Play = { t: Test; world: World; replies: Reply[]; askedSeen: number };
+type Play = { t: Test; world: World; replies: Reply[]; askedSeen: number; eventsSeen: number };
 
 const good = (question: Question): Buffer =>
   reply(question, { answers: [a(question.name, "198.51.100.1")] });
@@ -30,6 +31,12 @@ const good = (question: Question): Buffer =>
 const spoilt =
   (change: (wire: Buffer) => Uint8Array): Behaviour =>
   (question) => [{ wire: change(good(question)) }];
+
+/** Asks the forwarder what it asked, and sends its answer back. */
+function leadBack(world: World, question: Question): [] {
+  world.later(1, () => world.ask(question.name, question.type));
+  return [];
+}
 
 /** Octet after QNAME: two octets of QTYPE, then QCLASS. */
 const typeAt = (wire: Buffer): number => wire.indexOf(0, 12) + 1;
@@ -134,6 +141,14 @@ export const behaviours: Record<string, Behaviour> = {
           : good(question),
     },
   ],
+  "refuses EDNS and truncates": (question, wire) =>
+    (question.additionals ?? []).length > 0
+      ? [{ wire: reply(question, { rcode: 1 }) }]
+      : behaviours["truncates"]!(question, wire),
+  "changes the case and truncates": (question, wire) =>
+    question.name !== question.name.toLowerCase()
+      ? behaviours["changes the case"]!(question, wire)
+      : behaviours["truncates"]!(question, wire),
   "changes the case and knows no EDNS, but says so only then": (question) => {
     const changed = question.name !== question.name.toLowerCase();
     return changed
@@ -215,6 +230,18 @@ const statements: Statement[] = [
     },
   ],
   [
+    // One that is reached by way of this forwarder itself, after a millisecond each way.
+    /^upstream (\d) leads back$/,
+    ({ world }, [number]) => world.server(Number(number), (question) => leadBack(world, question)),
+  ],
+  [
+    /^upstream (\d) has (\w+) (\d+)$/,
+    ({ t, world }, [number, name, count]) => {
+      const { counts } = world.forwarder.stats().servers[Number(number) - 1]!;
+      t.match(counts, { [name!]: Number(count) }, `${name} of upstream ${number}: ${count}`);
+    },
+  ],
+  [
     /^upstream (\d) (.+)$/,
     ({ world }, [number, words]) => {
       const behaviour = behaviours[words!];
@@ -232,6 +259,23 @@ const statements: Statement[] = [
           ...(edns === undefined ? {} : { edns: { payload: 4096, options: new Uint8Array(0) } }),
         }),
       );
+    },
+  ],
+  [
+    /^(\d+) (?:questions|clients ask) every (\d+) ms$/,
+    ({ world, replies }, [count, ms]) => {
+      for (let i = 0; i < Number(count); i++) {
+        replies.unshift(world.ask(`n${i}.many.test`));
+        world.pass(Number(ms));
+      }
+    },
+  ],
+  [
+    /^told(.*)$/,
+    (play, [words]) => {
+      const since = play.world.events.slice(play.eventsSeen);
+      play.eventsSeen = play.world.events.length;
+      play.t.equal(since.join(", "), words!.trim(), `told: ${words!.trim() || "nothing"}`);
     },
   ],
   [/^(\d+) ms pass$/, ({ world }, [ms]) => world.pass(Number(ms))],
@@ -260,23 +304,19 @@ const statements: Statement[] = [
   ],
 ];
 
-/** First line: `servers N`, then optionally `timeout N`, `cache off`, `random`, `last known good`. */
+/**
+ * First line: `servers N`, then in any order `timeout N`, `rate N`, `next on RCODE`, `cache off`,
+ * `last known good`, `mixed case`, `probed`, `loops`, and a strategy if it is not sequential.
+ */
 export function play(t: Test, text: string): void {
   const lines = text
     .split("\n")
     .map((line) => line.replace(/#.*/, "").trim())
     .filter((line) => line !== "");
-  const head = /^servers (\d)(?: timeout (\d+))?( cache off)?( random)?( last known good)?$/.exec(
-    lines[0] ?? "",
-  );
+  const head = /^servers (\d)(.*)$/.exec(lines[0] ?? "");
   if (head === null) throw new Error(`not a first line: ${lines[0]}`);
-  const world = createWorld(Number(head[1]), {
-    timeoutMs: Number(head[2] ?? 2000),
-    cacheEnabled: head[3] === undefined,
-    strategy: head[4] === undefined ? "sequential" : "random",
-    stale: { ...groupDefaults.stale, lastKnownGood: head[5] !== undefined },
-  });
-  const state: Play = { t, world, replies: [], askedSeen: 0 };
+  const world = createWorld(Number(head[1]), settingsOf(head[2]!));
+  const state: Play = { t, world, replies: [], askedSeen: 0, eventsSeen: 0 };
   for (const line of lines.slice(1)) {
     const statement = statements.find(([pattern]) => pattern.test(line));
     if (statement === undefined) throw new Error(`not understood: ${line}`);
@@ -285,4 +325,30 @@ export function play(t: Test, text: string): void {
   world.settle();
   t.equal(world.openSockets(), 0, "no socket stays open");
   t.equal(world.forwarder.stats().inFlight, 0, "nothing stays in flight");
+}
+
+const strategies = ["random", "fastest", "parallel"] as const;
+
+function settingsOf(words: string): OneGroup {
+  let rest = words;
+  const take = (pattern: RegExp): string | undefined => {
+    const found = pattern.exec(rest);
+    if (found === null) return undefined;
+    rest = rest.replace(found[0], "");
+    return found[1] ?? found[0];
+  };
+  const next = take(/ next on (\w+)/);
+  const settings: OneGroup = {
+    timeoutMs: Number(take(/ timeout (\d+)/) ?? 2000),
+    packetsPerSecond: Number(take(/ rate (\d+)/) ?? 0),
+    nextOn: next === undefined ? null : [RCODES.indexOf(next)],
+    cacheEnabled: take(/ cache off/) === undefined,
+    stale: { ...groupDefaults.stale, lastKnownGood: take(/ last known good/) !== undefined },
+    mixedCase: take(/ mixed case/) !== undefined,
+    probeName: take(/ probed/) === undefined ? "" : ".",
+    loopDetection: take(/ loops/) !== undefined,
+    strategy: strategies.find((each) => take(new RegExp(` ${each}`)) !== undefined) ?? "sequential",
+  };
+  if (rest.trim() !== "") throw new Error(`not understood in the first line: ${rest}`);
+  return settings;
 }

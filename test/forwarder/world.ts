@@ -47,6 +47,9 @@ export type World = {
   /** Every question that any server got. */
   readonly asked: Asked[];
   ask(name: string, type?: string, options?: AskOptions): Reply;
+  /** "down 1", "all down", ...: what the forwarder told about its servers. */
+  readonly events: string[];
+  later(delayMs: number, run: () => void): void;
   openSockets(): number;
   timersSet(): number;
 };
@@ -84,6 +87,7 @@ export function createWorld(
   let sockets = 0;
   const due: { atMs: number; order: number; run: () => void; cancelled: boolean }[] = [];
   const asked: Asked[] = [];
+  const events: string[] = [];
   const servers: SocketAddress[] = [];
   const behaviours: Behaviour[] = [];
   for (let number = 1; number <= serverCount; number++) {
@@ -170,6 +174,10 @@ export function createWorld(
       },
     },
     random: seededRandom(1),
+    onEvent: (event) => {
+      const number = "server" in event ? ` ${event.server.address.address.split(".")[3]}` : "";
+      events.push(`${event.type}${number}`);
+    },
     udp: network("udp"),
     tcp: network("tcp"),
   });
@@ -217,6 +225,8 @@ export function createWorld(
       });
       return reply;
     },
+    events,
+    later: after,
     openSockets: () => sockets,
     timersSet: () => timersSet,
   };
