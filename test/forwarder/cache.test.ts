@@ -64,7 +64,11 @@ t.test("TTLs count down and end", async (t) => {
 
 /** What a server says, and for how long it is kept and shown. */
 const lifetimes: [string, Parameters<typeof saying>[0], { kept: number; shown: number[] }][] = [
-  ["TTL 1 is not raised", { answers: [a("www.test", "192.0.2.1", 1)] }, { kept: 1, shown: [1] }],
+  [
+    "ask 24: TTL 1 is not raised",
+    { answers: [a("www.test", "192.0.2.1", 1)] },
+    { kept: 1, shown: [1] },
+  ],
   [
     "TTL 0 is used and not kept",
     { answers: [a("www.test", "192.0.2.1", 0)] },
@@ -86,7 +90,7 @@ const lifetimes: [string, Parameters<typeof saying>[0], { kept: number; shown: n
     { kept: 40, shown: [40, 40] },
   ],
   [
-    "a chain lives as long as its shortest link",
+    "ask 24: a chain lives as long as its shortest link",
     { answers: [cname("www.test", "x.test", 20), a("x.test", "192.0.2.1", 90)] },
     { kept: 20, shown: [20, 90] },
   ],
@@ -180,7 +184,7 @@ t.test("NXDOMAIN behind a CNAME is about the end of the chain", async (t) => {
   t.equal(ask(world, "www.test", "CNAME").packets, 1, "the name itself exists");
 });
 
-t.test("NODATA covers its type only", async (t) => {
+t.test("ask 21: NODATA covers its type only", async (t) => {
   const world = createWorld(1);
   world.server(1, saying({ authorities: [soa("test", 900, 100)] }));
   ask(world, "www.test");
@@ -203,14 +207,17 @@ t.test("an answer ends the denial of its name", async (t) => {
   t.equal(ask(world, "www.test", "TXT").packets, 1, "the name exists again");
 });
 
-t.test("answers that were not checked are for those who asked so (RFC 4035 3.2.2)", async (t) => {
-  const world = createWorld(1);
-  ask(world, "www.test", "A", { cd: true });
-  t.equal(ask(world, "www.test", "A").packets, 1, "CD clear: asked again");
-  t.equal(ask(world, "www.test", "A", { cd: true }).packets, 0);
-  const flags = world.asked.map(({ question }) => question.flags! & 0x10);
-  t.same(flags, [0x10, 0], "CD goes upstream");
-});
+t.test(
+  "S13: answers that were not checked are for those who asked so (RFC 4035 3.2.2)",
+  async (t) => {
+    const world = createWorld(1);
+    ask(world, "www.test", "A", { cd: true });
+    t.equal(ask(world, "www.test", "A").packets, 1, "CD clear: asked again");
+    t.equal(ask(world, "www.test", "A", { cd: true }).packets, 0);
+    const flags = world.asked.map(({ question }) => question.flags! & 0x10);
+    t.same(flags, [0x10, 0], "CD goes upstream");
+  },
+);
 
 t.test("answers with DO are kept apart", async (t) => {
   const world = createWorld(1);
@@ -291,7 +298,7 @@ t.test("a failure never hides what is known", async (t) => {
 });
 
 t.test(
-  "AD reaches only those who ask for it, and only if servers are trusted (RFC 6840 5.7, 5.8)",
+  "S13: AD reaches only those who ask for it, and only if servers are trusted (RFC 6840 5.7, 5.8)",
   async (t) => {
     for (const trustAd of [false, true]) {
       const world = createWorld(1, { trustAd });

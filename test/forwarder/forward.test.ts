@@ -9,7 +9,7 @@ const stats = (world: World): ForwarderStats => world.forwarder.stats();
 const places = (world: World): number => stats(world).pools[0]!.limit;
 const MAX_IN_FLIGHT = groupDefaults.maxInFlight;
 
-t.test("200 askers of one name cause one packet (S6)", async (t) => {
+t.test("ask 48, S6: 200 askers of one name cause one packet", async (t) => {
   for (const cacheEnabled of [true, false]) {
     const world = createWorld(1, { cacheEnabled });
     world.server(1, (question, wire) =>
@@ -26,7 +26,7 @@ t.test("200 askers of one name cause one packet (S6)", async (t) => {
   }
 });
 
-t.test("whatever the case and the transport; each hears its own spelling", async (t) => {
+t.test("ask 48: whatever the case and the transport; each hears its own spelling", async (t) => {
   const world = createWorld(1);
   const names = ["www.test", "WWW.test", "wWw.TEST"];
   const replies = names.map((name, i) =>
