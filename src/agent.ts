@@ -20,11 +20,13 @@ import { followLocalFiles } from "./agent/local-files.ts";
 import { ownMembers, ownStats } from "./agent/members.ts";
 import { startMetrics } from "./agent/metrics.ts";
 import { createOperator } from "./agent/operator.ts";
+import { createAgentQueryLog } from "./agent/query-log.ts";
 import { createOwnEvents } from "./agent/own-events.ts";
 import { createAskSelf } from "./agent/own-requests.ts";
 import { startRemoteExec } from "./agent/remote-exec.ts";
 import { startSessionTimer, type SessionTimer } from "./agent/session-timer.ts";
 import { dnsSettings, httpListenerSettings, httpSettings, shownConfig } from "./agent/settings.ts";
+import { startSecureDns } from "./agent/secure-dns.ts";
 import { leavesOn, listenToSignals } from "./agent/signals.ts";
 import { createSnapshots } from "./agent/snapshots.ts";
 import type { AgentStart, Platform } from "./agent/start.ts";
@@ -62,6 +64,7 @@ type Parts = {
   local?: LocalAgent;
   external?: External;
   reload?: () => Promise<Result<void, string>>;
+  reopen?: () => void;
   http?: HttpListeners;
 };
 
@@ -76,6 +79,7 @@ export async function runAgent(start: AgentStart, platform: Platform): Promise<n
         stop: (signal) => end(leavesOn(signal, start.loaded.config) ? LEFT : STOPPED),
         atOnce: () => platform.exit(STOPPED),
         reload: () => void parts.reload?.(),
+        reopen: () => parts.reopen?.(),
       }),
     );
     await build(start, platform, parts, closers, end);
@@ -168,10 +172,24 @@ async function build(
   const access = createDnsAccess(loaded, { clock, timers, random, log });
   closers.push(access.stop);
   const catalog = reader;
-  const dns = await startDns({ loaded, platform, log, catalog, acl, engine, pipeline, access });
+  const queries = createAgentQueryLog(loaded, { clock, random, log });
+  closers.push(queries.stop);
+  parts.reopen = queries.reopen;
+  const { queryLog } = queries;
+  const around = { pipeline, access, queryLog };
+  const dns = await startDns({ loaded, platform, log, catalog, acl, engine, ...around });
   closers.push(dns.close);
   parts.resolver = dns.resolver;
+  await dns.listeners.open(addresses.dns, false);
   parts.table = dns.udp.table;
+  const secureDns = await startSecureDns(loaded, {
+    isAnswered: (address) => access.gate.isAnswered(address),
+    resolve: dns.resolve,
+    clock,
+    timers,
+    log,
+  });
+  closers.push(secureDns.close);
 
   const findAddresses = createHostAddresses({
     forward: pipeline.forwardFirstReply,
@@ -228,6 +246,8 @@ async function build(
   } = configuration.follow({
     changed(next) {
       access.reload(next);
+      queries.reload(next);
+      dns.udp.sample(queryLog.share());
       dns.resolver.reload(dnsSettings(next));
       localFiles.reload(next);
       forwarding.reload(next);
@@ -236,9 +256,11 @@ async function build(
     },
     async reloaded(next) {
       acls.reloadTokens(next.config);
+      await dns.listeners.change(next.addresses.dns);
       await local.reload(next);
       watches.reload(next.watches);
       if (next.https !== undefined) parts.http?.renew(next.https);
+      await secureDns.reload(next);
     },
   });
   closers.push(stopFollowing);
@@ -246,7 +268,13 @@ async function build(
 
   // Metrics.
   const counted = { state, engine, dns, forwarder, local, external, watches, waiters, resolvConf };
-  const metrics = startMetrics({ loaded, platform, ...counted });
+  const metrics = startMetrics({
+    loaded,
+    platform,
+    ...counted,
+    filters: () => forwarding.filterCounts,
+    queryLog: queries.figures,
+  });
   closers.push(metrics.stop);
 
   // HTTP.
@@ -339,6 +367,11 @@ async function build(
     dns: dns.udp.addresses.map(printed).join(" "),
     http: http.http.map(printed).join(" "),
     ...(http.https.length > 0 ? { https: http.https.map(printed).join(" ") } : {}),
+    ...Object.fromEntries(
+      Object.entries(secureDns.addresses())
+        .filter(([, listening]) => listening.length > 0)
+        .map(([name, listening]) => [name, listening.map(printed).join(" ")]),
+    ),
     workers: dns.udp.workerCount,
     index: reader.index,
   });

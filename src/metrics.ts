@@ -43,6 +43,7 @@ function perScrape(sources: Sources): { now: Sources; renew: () => void } {
     };
   };
   const { version, workers, dns, table, resolver, tcp, forwarder, resolvConf } = sources;
+  const { filters, queryLog } = sources;
   const { catalog, local, external, watches, log, http, blockedQueries, lateness, process } =
     sources;
   return {
@@ -59,6 +60,8 @@ function perScrape(sources: Sources): { now: Sources; renew: () => void } {
       external: once(external),
       watches: once(watches),
       resolvConf,
+      filters,
+      queryLog,
       log: once(log),
       http: once(http),
       blockedQueries,

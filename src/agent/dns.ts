@@ -6,23 +6,28 @@ import type { LoadedConfig } from "../config.ts";
 import type { Resolve } from "../dns/answer.ts";
 import { startTcpFront } from "../dns/driver.ts";
 import type { DnsFront } from "../dns/front.ts";
+import { withQueryLog, type QueryLog } from "../dns/query-log.ts";
 import { createResolver, type Resolver } from "../dns/resolve.ts";
-import { startOnSamePorts } from "../dns/same-ports.ts";
 import type { Pipeline } from "../forwarder/pipeline.ts";
 import type { Log } from "../ports.ts";
 import type { DnsAccess } from "./dns-access.ts";
+import { createDnsListeners, type DnsListeners } from "./dns-listeners.ts";
 import { dnsSettings } from "./settings.ts";
 import type { Platform } from "./start.ts";
 
 /** What answers questions. */
 export type Dns = {
   resolver: Resolver;
+  /** For clients' questions: those that are to be logged are. */
+  resolve: Resolve;
   udp: DnsFront;
   tcp: Awaited<ReturnType<typeof startTcpFront>>;
+  /** Nothing listens before it is opened. */
+  listeners: DnsListeners;
   close: () => Promise<void>;
 };
 
-/** Listens on all DNS addresses, or rejects and listens on none. */
+/** The fronts with their resolver, ready for listeners. */
 export async function startDns(deps: {
   loaded: LoadedConfig;
   platform: Platform;
@@ -32,29 +37,30 @@ export async function startDns(deps: {
   engine: Pick<Engine, "leadership">;
   pipeline: Pick<Pipeline, "forward" | "forwardFirstReply">;
   access: DnsAccess;
+  queryLog: QueryLog;
 }): Promise<Dns> {
-  const { loaded, platform, log, catalog, acl, engine, pipeline, access } = deps;
+  const { loaded, platform, log, catalog, acl, engine, pipeline, access, queryLog } = deps;
   const { config, addresses } = loaded;
   const { clock, timers, random } = platform;
   const workerCount = config.workers || Math.max(1, Math.floor(platform.processorCount / 2));
   let resolver: Resolver | undefined;
   // The resolver needs the table of this front: who asks in between is left to ask again.
-  const resolve: Resolve = (question, reply) =>
+  const answer: Resolve = (question, reply) =>
     resolver === undefined ? reply(null) : resolver.resolve(question, reply);
-  const { udp, tcp } = await startOnSamePorts(addresses.dns, {
-    udp: (listen) =>
-      platform.startDnsFront({
-        listen,
-        workerCount,
-        tableOctets: config.answer_table_size,
-        batchedSystemCalls: config.batched_system_calls,
-        gate: access.gate.memory,
-        resolve,
-        log,
-      }),
-    tcp: (listen) =>
-      startTcpFront({ listen, isAnswered: access.gate.isAnswered, resolve, clock, timers, log }),
+  const resolve = withQueryLog(answer, queryLog);
+  const { isAnswered } = access.gate;
+  const udp = await platform.startDnsFront({
+    listen: [],
+    listensLater: addresses.dns.length > 0,
+    workerCount,
+    tableOctets: config.answer_table_size,
+    batchedSystemCalls: config.batched_system_calls,
+    gate: access.gate.memory,
+    resolve,
+    log,
   });
+  udp.sample(queryLog.share());
+  const tcp = await startTcpFront({ listen: [], isAnswered, resolve, clock, timers, log });
   resolver = createResolver({
     settings: dnsSettings(loaded),
     catalog,
@@ -72,8 +78,10 @@ export async function startDns(deps: {
   access.watchRefusals(() => udp.counters().prohibited);
   return {
     resolver,
+    resolve,
     udp,
     tcp,
+    listeners: createDnsListeners({ udp, tcp }, platform.inheritedSockets, log),
     async close() {
       await tcp.close();
       await udp.close();

@@ -44,6 +44,8 @@ export function startMetrics(deps: {
   watches: Pick<Watches, "figures">;
   waiters: Pick<Waiters, "count">;
   resolvConf: Sources["resolvConf"];
+  filters: Sources["filters"];
+  queryLog: Sources["queryLog"];
 }): Metrics {
   const { loaded, platform, state, engine, dns, forwarder, local, external, watches, waiters } =
     deps;
@@ -64,6 +66,8 @@ export function startMetrics(deps: {
     external: () => external.figures(),
     watches: () => watches.figures(),
     resolvConf: deps.resolvConf,
+    filters: deps.filters,
+    queryLog: deps.queryLog,
     log: () => engine.stats(),
     http: requests.read,
     blockedQueries: () => waiters.count,

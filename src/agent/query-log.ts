@@ -3,10 +3,8 @@ import type { LoadedConfig } from "../config.ts";
 import type { Config } from "../config/options.ts";
 import { createQueryLog, type QueryLog, type QueryLogSettings } from "../dns/query-log.ts";
 import { createQueryLogFile, dnsmasqStamp, type QueryLogFile } from "../dns/query-log/driver.ts";
+import type { QueryLogFigures } from "../metrics/family.ts";
 import type { Clock, Log, Random } from "../ports.ts";
-
-/** Counts since the start, for metrics. */
-export type QueryLogFigures = { lines: number; overRate: number; lost: number };
 
 /** The log, and what is done to it from outside. */
 export type AgentQueryLog = {

@@ -142,7 +142,7 @@ function nameOctets(data: Uint8Array): number {
 }
 
 /** Character-strings in quotes; undefined if the octets are not just such. */
-function formatStrings(data: Uint8Array): string | undefined {
+export function formatStrings(data: Uint8Array): string | undefined {
   const texts: string[] = [];
   let at = 0;
   while (at < data.length) {

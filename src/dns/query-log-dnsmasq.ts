@@ -3,7 +3,7 @@ import { formatAddress } from "../address.ts";
 import { EDE } from "./edns.ts";
 import type { ExtendedError } from "./answer.ts";
 import { equalNames, formatName, parseReverseName } from "./name.ts";
-import { formatData, TYPE_NAMES, typeName } from "./presentation.ts";
+import { formatStrings, TYPE_NAMES, typeName } from "./presentation.ts";
 import { originOf, type LoggedReply, type Narrate, type Origin } from "./query-log.ts";
 import { RCODE, TYPE, type Rr } from "./rr.ts";
 
@@ -52,7 +52,7 @@ function* told(
   let end = qname;
   let found = false;
   for (const record of answers.slice(0, RECORDS_MAX)) {
-    yield `${shownOwner(record)} is ${shownData(record, source)}`;
+    for (const data of shownData(record, source)) yield `${shownOwner(record)} is ${data}`;
     if (record.type === TYPE.CNAME && qtype !== TYPE.CNAME && equalNames(record.owner, end))
       end = record.data;
     else found = true;
@@ -78,12 +78,23 @@ function shownOwner({ owner, type }: Rr): string {
   return address === undefined ? shownName(owner) : formatAddress(address);
 }
 
-function shownData(record: Rr, source: Origin): string {
-  const { type, data } = record;
-  if (type === TYPE.A || type === TYPE.AAAA) return formatAddress(data);
-  if (type === TYPE.PTR && source !== "config") return shownName(data);
-  if (type === TYPE.TXT && source === "reply") return formatData(record);
-  return `<${typeName(type)}>`;
+/** One line for each text of a TXT record. */
+function shownData({ type, data }: Rr, source: Origin): string[] {
+  if (type === TYPE.A || type === TYPE.AAAA) return [formatAddress(data)];
+  if (type === TYPE.PTR && source !== "config") return [shownName(data)];
+  if (type === TYPE.TXT && source === "reply") return texts(data);
+  return [`<${typeName(type)}>`];
+}
+
+/** As formatData has them, without the quotes. */
+function texts(data: Uint8Array): string[] {
+  const found: string[] = [];
+  // The parser has seen to it that the texts end where the data does.
+  for (let at = 0; at < data.length; at += 1 + data[at]!) {
+    const one = data.subarray(at, at + 1 + data[at]!);
+    found.push(formatStrings(one)?.slice(1, -1) ?? "");
+  }
+  return found;
 }
 
 function nodata(qtype: number): string {

@@ -25,6 +25,11 @@ function sums(
   return [...byLabels.values()];
 }
 
+/** Reasons as labels spell them. */
+function closedByReason({ firstByte, ...closed }: TcpCounters["closed"]): [string, number][] {
+  return Object.entries({ first_byte: firstByte, ...closed });
+}
+
 export const dnsFamilies: readonly Family[] = [
   {
     name: "waypost_dns_requests_total",
@@ -153,10 +158,38 @@ export const dnsFamilies: readonly Family[] = [
     labels: ["reason"],
     type: "counter",
     read: ({ tcp }) => {
-      const { firstByte, ...closed } = tcp().closed;
-      const reasons = { first_byte: firstByte, ...closed };
-      return Object.entries(reasons).map(([reason, value]) => ({ labels: { reason }, value }));
+      const reasons = closedByReason(tcp().closed);
+      return reasons.map(([reason, value]) => ({ labels: { reason }, value }));
     },
+  },
+  {
+    name: "waypost_dns_secure_connections",
+    help: "Connections of DNS clients with TLS or HTTPS in them open now.",
+    labels: ["proto"],
+    type: "gauge",
+    read: ({ secure }) =>
+      secure().map(({ proto, counters: { connections } }) => ({
+        labels: { proto },
+        value: connections,
+      })),
+  },
+  {
+    name: "waypost_dns_secure_accepted_total",
+    help: "Connections for DNS over TLS or HTTPS accepted.",
+    labels: ["proto"],
+    type: "counter",
+    read: ({ secure }) =>
+      secure().map(({ proto, counters: { accepted } }) => ({ labels: { proto }, value: accepted })),
+  },
+  {
+    name: "waypost_dns_secure_closed_total",
+    help: "Connections for DNS over TLS or HTTPS that we closed; reasons as for TCP.",
+    labels: ["proto", "reason"],
+    type: "counter",
+    read: ({ secure }) =>
+      secure().flatMap(({ proto, counters: { closed } }) =>
+        closedByReason(closed).map(([reason, value]) => ({ labels: { proto, reason }, value })),
+      ),
   },
 ];
 

@@ -3,6 +3,7 @@ import { dnsFamilies, tableFamilies } from "./dns-families.ts";
 import { externalFamilies } from "./external-families.ts";
 import { counter, gauge, type Family } from "./family.ts";
 import { cacheFamilies, forwardFamilies } from "./forward-families.ts";
+import { filterFamilies } from "./filter-families.ts";
 import { hostFamilies } from "./host-families.ts";
 import { localFamilies } from "./local-families.ts";
 import { logFamilies } from "./log-families.ts";
@@ -84,6 +85,7 @@ export const families: readonly Family[] = [
   ...tableFamilies,
   ...cacheFamilies,
   ...forwardFamilies,
+  ...filterFamilies,
   ...catalog,
   ...logFamilies,
   ...localFamilies,

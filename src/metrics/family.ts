@@ -7,7 +7,9 @@ import type { DnsFrontCounters } from "../dns/front.ts";
 import type { DnsCounters } from "../dns/question-counters.ts";
 import type { Resolver } from "../dns/resolve.ts";
 import type { MonitorFigures } from "../cluster/external/monitor.ts";
+import type { FilterCounts } from "../forwarder/filter/settings.ts";
 import type { ForwarderStats } from "../forwarder/stats.ts";
+import type { Transport } from "../ports.ts";
 import type { LoopLateness } from "./lateness.ts";
 import type { ProcessFigures } from "./process.ts";
 
@@ -23,6 +25,8 @@ export type Sources = {
   resolver: () => ResolverFigures;
   /** Connections of DNS over TCP. */
   tcp: () => TcpCounters;
+  /** Connections of DNS over TLS and HTTPS, as far as these are on. */
+  secure: () => { proto: Transport; counters: TcpCounters }[];
   forwarder: () => ForwarderStats;
   catalog: () => {
     nodes: number;
@@ -35,6 +39,8 @@ export type Sources = {
   external: () => ExternalFigures;
   watches: () => WatchFigures;
   resolvConf: () => ResolvConfFigures;
+  filters: () => Readonly<FilterCounts>;
+  queryLog: () => QueryLogFigures;
   /** Figures of the log engine by name (src/cluster/engine.ts). */
   log: () => Readonly<Record<string, number>>;
   /** HTTP answers by route, method and status. */
@@ -75,6 +81,9 @@ export type WatchFigures = {
   failedQueries: number;
   failedRuns: number;
 };
+
+/** Lines of the query log: written, left out for being too many, lost for want of disk. */
+export type QueryLogFigures = { lines: number; overRate: number; lost: number };
 
 /** `forwarder.resolv_conf`: how often it named other servers, and how many of the last ones are this agent. */
 export type ResolvConfFigures = { generation: number; ownServers: number };

@@ -1,4 +1,5 @@
 /** Sources in which nothing has happened yet. */
+import { createFilterCounts } from "../../src/forwarder/filter/settings.ts";
 import type { Sources } from "../../src/metrics/family.ts";
 
 export function sourcesWith(changed: Partial<Sources>): Sources {
@@ -85,6 +86,8 @@ export function sourcesWith(changed: Partial<Sources>): Sources {
       },
     }),
     resolvConf: () => ({ generation: 2, ownServers: 1 }),
+    filters: () => createFilterCounts(),
+    queryLog: () => ({ lines: 0, overRate: 0, lost: 0 }),
     watches: () => ({ followed: 0, running: 0, runs: 0, failedQueries: 0, failedRuns: 0 }),
     external: () => ({
       nodes: 0,

@@ -46,9 +46,11 @@ export function createFilter(
     return (request, done) => {
       if (minimalAny && request.qtype === TYPE.ANY && request.client.transport === "udp") {
         counts.minimalAny++;
+        note(request, "minimal_any");
         done(madeHere([minimalRecord(request)]));
       } else if (win2k && isOfWindows(request)) {
         counts.win2k++;
+        note(request, "filter_win2k");
         done({ ...madeHere([]), ede: [{ code: EDE.FILTERED, text: "" }] });
       } else forward(request, done);
     };
@@ -72,6 +74,7 @@ function createChange(settings: FilterSettings, deps: FilterDeps): Change | null
     const allowed = withoutBogus(before, bogusNxdomain);
     if (allowed !== before) {
       counts.bogusNxdomain++;
+      note(request, "bogus_nxdomain");
       return allowed;
     }
     const answer = withAliases(before, alias);
@@ -80,6 +83,7 @@ function createChange(settings: FilterSettings, deps: FilterDeps): Change | null
     const owner = leadsInside(request, [...answer.answers, ...answer.additional], rebind);
     if (owner === undefined) return answer;
     counts.rebind++;
+    note(request, "rebind_protection");
     warn(owner);
     return emptied(answer, RCODE.NOERROR, EDE.BLOCKED, "possible DNS rebinding");
   };
@@ -89,9 +93,16 @@ function withTypes(ask: Forward, types: ReadonlySet<number>, counts: FilterCount
   return (request, done) =>
     ask(request, (before) => {
       const after = before.ok ? withoutTypes(before, request.qtype, types) : before;
-      if (after !== before) counts.types++;
+      if (after !== before) {
+        counts.types++;
+        note(request, "filter_types");
+      }
       done(after);
     });
+}
+
+function note({ trace }: ForwardRequest, filter: string): void {
+  trace?.add({ step: "filtered", filter });
 }
 
 /** One line per LOG_PAUSE_MS: whoever makes up names must not fill the log. */
