@@ -178,12 +178,19 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
       }
       if (answer.rcode === RCODE.NXDOMAIN) work.decider.searchList?.noteMissed(name);
       const crossing = crossesOver(work, name, group, answer.answers);
-      if (crossing === undefined) finish(work, answer);
+      if (crossing === undefined) finish(work, withoutDenial(work, name, answer));
       else if (addLinks(work, crossing)) {
         counts.followed++;
         follow(work);
       }
     });
+  }
+
+  /** What exists here is not denied by servers that do not know it: there is no data of this type (as dnsmasq). */
+  function withoutDenial(work: Work, name: Uint8Array, answer: Good): Good {
+    const isDenied = answer.rcode === RCODE.NXDOMAIN && answer.answers.length === 0;
+    if (!isDenied || !work.decider.exists(name, work.request.client)) return answer;
+    return { ...answer, rcode: RCODE.NOERROR };
   }
 
   /** Links of a server's answer up to the one that leads to where something else holds; undefined if none does. */

@@ -59,6 +59,8 @@ export type Decision = { readonly general: boolean } & (
 export type Decider = {
   /** Class IN only. */
   decide(qname: Uint8Array, qtype: number, client: Client): Decision;
+  /** Is there data of our own at the name or below it, of whatever type? Then it exists, though servers deny it. */
+  exists(qname: Uint8Array, client: Client): boolean;
   /** From here on with these files. */
   use(sources: LocalSources): void;
   /** false: of names that do not look special there is nothing to decide. */
@@ -146,7 +148,8 @@ export function createDecider(
       const special = mayBeSpecial(qname) ? bySpecial(qname, qtype) : undefined;
       if (special !== undefined) return { ...special, general };
     }
-    if (settings.domainNeeded && isBare && (qtype === TYPE.A || qtype === TYPE.AAAA))
+    const hasAddress = qtype === TYPE.A || qtype === TYPE.AAAA || qtype === TYPE.ANY;
+    if (settings.domainNeeded && isBare && hasAddress)
       return answer("domain needed", denial(qname, denialRcode(hasName()), ttlSeconds));
     if (searchList !== null) {
       const zone = searchList.deniedBy(qname);
@@ -206,6 +209,13 @@ export function createDecider(
       common.records.some((set) => set.hasName(qname)) ||
       (view?.layer.records.some((set) => set.hasName(qname)) ?? false)
     );
+  }
+
+  function exists(qname: Uint8Array, client: Client): boolean {
+    const view = viewOf(client);
+    if (hasLocalName(qname, view)) return true;
+    const rule = view?.layer.rules?.find(qname, TYPE.ANY) ?? common.rules?.find(qname, TYPE.ANY);
+    return rule?.kind === "addresses";
   }
 
   function ruleAnswer(
@@ -274,6 +284,7 @@ export function createDecider(
 
   return {
     decide,
+    exists,
     searchList,
     use(next) {
       ({ blocklists } = next);
