@@ -122,7 +122,14 @@ const cases: [lines: string, json: object][] = [
   ],
   [
     "cname=*.a.test,c.test,60",
-    records({ name: "a.test", type: "CNAME", data: "c.test.", ttl: "60s", wildcard: true }),
+    records({ name: "\\*.a.test", type: "CNAME", data: "c.test.", ttl: "60s" }),
+  ],
+  [
+    "cname=*.a.test,c.test;auth-zone=a.test",
+    forwarder({
+      zones: [{ names: ["a.test"], local: true }],
+      records: [{ name: "a.test", type: "CNAME", data: "c.test.", wildcard: true }],
+    }),
   ],
   ["cname=a.test,5", records({ name: "a.test", type: "CNAME", data: "5." })],
   [

@@ -209,6 +209,7 @@ export const handlers: Readonly<Record<string, Handler>> = {
   "no-0x20-encode": flag("forwarder.mixed_case", false),
   "proxy-dnssec": flag("forwarder.trust_ad", true),
   "auth-zone": (draft, statement) => {
+    later(draft, statement);
     const [zone = ""] = splitList(statement.value);
     const name = usableName(draft, statement, zone);
     if (name !== undefined && name !== "") keepLocal(draft, statement, [name]);

@@ -129,18 +129,15 @@ export const readRr: Handler = (draft, statement) => {
   add(draft, statement, { name, type: `TYPE${Number(shown(type))}`, data: generic(pairs) });
 };
 
-/** One record more. A star is for all names below the rest in `cname` alone, elsewhere itself. */
+/** One record more. A star in a name is itself; what it means in a zone of `auth-zone` is seen to in tree.ts. */
 export function add(
   draft: Draft,
   statement: Statement,
   record: { name: string; type: string; data: string; ttl?: number | undefined },
 ): void {
-  const { place } = statement;
   if (record.name === "") return note(draft, statement, "the name is empty: left out");
-  const hasStar = record.name.startsWith("*.");
-  const wildcard = hasStar && record.type === "CNAME";
-  const name = wildcard ? record.name.slice(2) : hasStar ? `\\${record.name}` : record.name;
-  draft.records.push({ ...record, name, ...(wildcard ? { wildcard: true } : {}), place });
+  const name = record.name.startsWith("*.") ? `\\${record.name}` : record.name;
+  draft.records.push({ ...record, name, place: statement.place });
 }
 
 /** The name with its final dot, as data of records has it. */

@@ -10,7 +10,7 @@ import {
 } from "./draft.ts";
 import { handlers, lastOf } from "./handlers.ts";
 import { keywords } from "./keywords.ts";
-import { shown } from "./line.ts";
+import { shown, splitList } from "./line.ts";
 import { withSourcePort } from "./servers.ts";
 import { readStatements, type ConfFiles } from "./statements.ts";
 
@@ -83,6 +83,7 @@ function finish(draft: Draft, start: string): Entry[] {
   finishPorts(draft);
   finishMx(draft, start);
   finishSrv(draft);
+  finishWildcards(draft);
   const expand = values.get("forwarder.expand_hosts");
   if (expand !== undefined && !values.has("forwarder.host_domain")) {
     values.delete("forwarder.expand_hosts");
@@ -229,6 +230,26 @@ function finishSrv({ records, values }: Draft): void {
   if (typeof domain !== "string") return;
   for (const record of records)
     if (record.type === "SRV" && /^[^.]*\.[^.]*$/.test(record.name)) record.name += `.${domain}`;
+}
+
+/** `cname=*.a.example,...` is for all names below in zones of `auth-zone` alone. */
+function finishWildcards({ records, later, notes }: Draft): void {
+  const zones = (later.get("auth-zone") ?? []).map(({ value }) =>
+    shown(splitList(value)[0] ?? "")
+      .toLowerCase()
+      .replace(/\.$/, ""),
+  );
+  for (const record of records) {
+    if (record.type !== "CNAME" || !record.name.startsWith("\\*.")) continue;
+    const below = record.name.slice("\\*.".length);
+    if (zones.some((zone) => `.${below.toLowerCase()}`.endsWith(`.${zone}`))) {
+      record.name = below;
+      record.wildcard = true;
+    } else
+      notes.push(
+        `${record.place}: cname: *.${below} is for that name alone, outside of zones of auth-zone`,
+      );
+  }
 }
 
 /** Servers, zones and addresses: names of which the same is said stand together. */
