@@ -4,7 +4,16 @@
  */
 import { formatAddress } from "../address.ts";
 import type { Client } from "../ports.ts";
-import { DO, HEADER_OCTETS, readName, readOpt, readUint16, skipName, type Opt } from "./message.ts";
+import {
+  DO,
+  HEADER_OCTETS,
+  parseMessage,
+  readName,
+  readOpt,
+  readUint16,
+  skipName,
+  type Opt,
+} from "./message.ts";
 import { FLAG, RCODE, TYPE } from "./rr.ts";
 
 /** The only opcode that is answered (RFC 1035 section 4.1.1). */
@@ -53,6 +62,7 @@ export type BadRequest = {
     | "record count"
     | "name"
     | "cut"
+    | "record"
     | "opt"
     | "subnet"
     | "cookie";
@@ -117,13 +127,18 @@ function readRecords(
 ): Request | BadRequest {
   const { question } = request;
   let at = from;
+  let hasOther = false;
   for (let i = 0; i < skipped + additional; i++) {
     const owner = at;
     at = skipName(query, at);
     if (at < 0 || at + 10 > query.length) return bad(RCODE.FORMERR, "cut", question);
     const end = at + 10 + readUint16(query, at + 8);
     if (end > query.length) return bad(RCODE.FORMERR, "cut", question);
-    if (readUint16(query, at) === TYPE.OPT && i >= skipped) {
+    const isOpt = readUint16(query, at) === TYPE.OPT;
+    // In another section it is no OPT (RFC 6891 section 6.1.1), and of no other type either.
+    if (isOpt && i < skipped) return bad(RCODE.FORMERR, "opt", question);
+    if (!isOpt) hasOther = true;
+    else {
       const opt = at === owner + 1 ? readOpt(query, at) : undefined;
       if (opt === undefined || request.opt !== null) return bad(RCODE.FORMERR, "opt", question);
       const subnet = readSubnet(opt.options);
@@ -134,6 +149,7 @@ function readRecords(
     }
     at = end;
   }
+  if (hasOther && !parseMessage(query).ok) return bad(RCODE.FORMERR, "record", question);
   return request;
 }
 

@@ -135,6 +135,9 @@ t.test(
       hex(
         `${owner} ${type.toString(16).padStart(4, "0")} 0001 0000003c ${length.toString(16).padStart(4, "0")} ${data}`,
       );
+    const pointer = (at: number) => (0xc000 | at).toString(16);
+    /** Where the RDATA of a first record stands behind the question for bad-NN.test. */
+    const chain = 12 + "bad-10.test".length + 2 + 4 + 12;
     const tails: [what: string, counts: string, tail: Buffer][] = [
       ["counts lie", "0001ffffffffffff", Buffer.alloc(0)],
       ["A too short", "0001000100000000", record(1, 3, "010203")],
@@ -157,6 +160,25 @@ t.test(
       ["OPT with options that overrun", "0001000000000001", hex("00002904d0000000000004000a00ff")],
       ["OPT not at the root", "0001000000000001", hex("016100002904d0000000000000")],
       ["garbage behind", "0001000000000000", Buffer.alloc(300, 0xc0)],
+      [
+        "owner behind 127 pointers",
+        "0001000100000000",
+        Buffer.concat([
+          record(
+            10,
+            254,
+            Array.from({ length: 127 }, (_, i) => pointer(i === 0 ? 12 : chain + 2 * (i - 1))).join(
+              "",
+            ),
+          ),
+          record(1, 4, "01020304", pointer(chain + 252)),
+        ]),
+      ],
+      [
+        "name of 256 octets",
+        "0001000100000000",
+        record(1, 4, "01020304", `${`3f${"61".repeat(63)}`.repeat(4)}00`),
+      ],
       ["NUL and dots in labels", "0001000100000000", record(5, 6, "04612e005c00")],
       [
         "65535 octets",
