@@ -42,8 +42,8 @@ function perScrape(sources: Sources): { now: Sources; renew: () => void } {
       return kept.value;
     };
   };
-  const { version, workers, dns, table, resolver, tcp, forwarder, resolvConf } = sources;
-  const { filters, queryLog } = sources;
+  const { version, workers, dns, table, resolver, tcp, secure, forwarder } = sources;
+  const { resolvConf, filters, queryLog } = sources;
   const { catalog, local, external, watches, log, http, blockedQueries, lateness, process } =
     sources;
   return {
@@ -54,6 +54,7 @@ function perScrape(sources: Sources): { now: Sources; renew: () => void } {
       table: once(table),
       resolver: once(resolver),
       tcp,
+      secure,
       forwarder: once(forwarder),
       catalog: once(catalog),
       local: once(local),

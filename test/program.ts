@@ -57,7 +57,8 @@ export async function startProgram(
     log_level: "info",
     ports: { dns: dnsPort, http: httpPort, server: 1 + (httpPort % 65_000), serf_wan: -1 },
   };
-  let current: Record<string, unknown> = { ...base, ...config };
+  const ports = { ...base.ports, ...(config["ports"] as object | undefined) };
+  let current: Record<string, unknown> = { ...base, ...config, ports };
   writeFileSync(configFile, JSON.stringify(current));
   const child = spawn(waypostPath, ["agent", "-config-file", configFile], {
     stdio: ["ignore", "pipe", "pipe"],

@@ -43,6 +43,7 @@ export function startMetrics(deps: {
   external: Pick<External, "figures">;
   watches: Pick<Watches, "figures">;
   waiters: Pick<Waiters, "count">;
+  secureDns: Sources["secure"];
   resolvConf: Sources["resolvConf"];
   filters: Sources["filters"];
   queryLog: Sources["queryLog"];
@@ -60,6 +61,7 @@ export function startMetrics(deps: {
     table: () => udp.table.stats(),
     resolver: () => resolverFigures(resolver),
     tcp: () => tcp.counters,
+    secure: deps.secureDns,
     forwarder: () => forwarder.stats(),
     catalog: () => catalogFigures(state),
     local: () => localFigures(local),

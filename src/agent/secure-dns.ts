@@ -5,7 +5,7 @@ import { startTcpFront } from "../dns/driver.ts";
 import type { TcpFront } from "../dns/front.ts";
 import { startHttpsFront, type HttpsFront } from "../dns/https/driver.ts";
 import { createTlsSide, type TlsSide } from "../dns/tls/driver.ts";
-import type { Log, SocketAddress } from "../ports.ts";
+import type { Log, SocketAddress, Transport } from "../ports.ts";
 
 /** What both need; see TcpFrontOptions. */
 type Common = Omit<Parameters<typeof startTcpFront>[0], "listen" | "secure" | "limits">;
@@ -19,6 +19,8 @@ export type SecureDns = {
    * cannot be had is in the log, the others stay. Switched on or off they are by the next start only.
    */
   reload(next: Secured): Promise<void>;
+  /** Of those that are on. */
+  counters(): { proto: Transport; counters: TcpCounters }[];
   /** Addresses in force, for the log. */
   addresses(): { dns_tls: readonly SocketAddress[]; dns_https: readonly SocketAddress[] };
   close: () => Promise<void>;
@@ -54,6 +56,10 @@ export async function startSecureDns(
     tls,
     https,
     close,
+    counters: () => [
+      ...(tls === undefined ? [] : [{ proto: "tls" as const, counters: tls.counters }]),
+      ...(https === undefined ? [] : [{ proto: "https" as const, counters: https.counters }]),
+    ],
     addresses: () => ({ dns_tls: tls?.addresses ?? [], dns_https: https?.addresses ?? [] }),
     async reload(next) {
       const text = JSON.stringify(next.dnsTls);

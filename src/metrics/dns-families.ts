@@ -1,4 +1,5 @@
 /** Families of the DNS front: questions, replies, answer table. */
+import type { TcpCounters } from "../dns/crowd.ts";
 import { RCODE_NAMES, TYPE_NAMES } from "../dns/presentation.ts";
 import { counter, gauge, type Family, type ResolverFigures, type Sample } from "./family.ts";
 

@@ -53,6 +53,7 @@ export function sourcesWith(changed: Partial<Sources>): Sources {
         prohibited: 0,
       },
     }),
+    secure: () => [],
     forwarder: () => ({
       requests: 0,
       coalesced: 0,
