@@ -7,6 +7,7 @@ import type { Forward, ForwardAnswer, ForwardRequest } from "../dns/answer.ts";
 import { EDE } from "../dns/edns.ts";
 import { CLASS_IN } from "../dns/rr.ts";
 import type { Clock, Exchanges, Random, Timers } from "../ports.ts";
+import { packetsLastSecond } from "./bucket.ts";
 import { createCache, type Cache, type Entry } from "./cache.ts";
 import { passedKey, questionOf } from "./query.ts";
 import type { UpstreamEvent } from "./events.ts";
@@ -285,7 +286,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
       tcpSockets: tcp.openCount,
       generation: groups.get("")?.groupId ?? 0,
       cache: cache?.stats() ?? null,
-      servers: groups.servers(),
+      servers: counted(groups.servers(), clock.monotonicMs()),
     }),
     close() {
       closed = true;
@@ -309,6 +310,12 @@ function staleMsOf({ enabled, maxSeconds }: StaleSettings): number {
 const nothingToFlush: Iterator<undefined, number> = {
   next: () => ({ done: true, value: 0 }),
 };
+
+/** With their packets per second up to date. */
+function counted(servers: readonly Server[], nowMs: number): readonly Server[] {
+  for (const { bucket } of servers) packetsLastSecond(bucket, nowMs);
+  return servers;
+}
 
 const noHits = (): number => 0;
 

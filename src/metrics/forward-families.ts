@@ -128,6 +128,14 @@ export const forwardFamilies: readonly Family[] = [
     "Times the set of upstream servers was replaced by another one.",
     ({ forwarder }) => forwarder().generation,
   ),
+  {
+    name: "waypost_forward_dropped_total",
+    help: "Questions given up because the places of their group of upstream servers were taken.",
+    labels: ["group"],
+    type: "counter",
+    read: ({ forwarder }) =>
+      forwarder().pools.map(({ group, dropped }) => ({ labels: { group }, value: dropped })),
+  },
   counter(
     "waypost_forward_max_concurrent_rejects_total",
     "Questions refused or given up because of a limit.",
@@ -139,11 +147,13 @@ export const forwardFamilies: readonly Family[] = [
     labels: ["reason"],
     type: "counter",
     read: ({ forwarder }) => {
-      const { silence, errorReplies, brokenChain } = forwarder().failures;
+      const { silence, errorReplies, brokenChain, throttled, looping } = forwarder().failures;
       return [
         { labels: { reason: "silence" }, value: silence },
         { labels: { reason: "error_replies" }, value: errorReplies },
         { labels: { reason: "broken_chain" }, value: brokenChain },
+        { labels: { reason: "throttled" }, value: throttled },
+        { labels: { reason: "looping" }, value: looping },
       ];
     },
   },
@@ -198,6 +208,41 @@ export const forwardFamilies: readonly Family[] = [
     labels: ["to"],
     type: "counter",
     read: perServer(({ counts }) => counts.truncated),
+  },
+  {
+    name: "waypost_proxy_probes_total",
+    help: "Packets among them that were to show whether an upstream server is back, or leads back to us.",
+    labels: ["to"],
+    type: "counter",
+    read: perServer(({ counts }) => counts.probes),
+  },
+  {
+    name: "waypost_proxy_throttled_total",
+    help: "Times an upstream server was not asked because its packets per second were used up.",
+    labels: ["to"],
+    type: "counter",
+    read: perServer(({ counts }) => counts.throttled),
+  },
+  {
+    name: "waypost_proxy_packets_per_second",
+    help: "Packets sent to an upstream server in the last whole second.",
+    labels: ["to"],
+    type: "gauge",
+    read: perServer(({ bucket }) => bucket.before),
+  },
+  {
+    name: "waypost_proxy_looping",
+    help: "1 while an upstream server is not asked because it sends questions back to this agent.",
+    labels: ["to"],
+    type: "gauge",
+    read: perServer(({ looping }) => (looping ? 1 : 0)),
+  },
+  {
+    name: "waypost_proxy_last_resort",
+    help: "1 while an upstream server is asked last because most of its replies are errors.",
+    labels: ["to"],
+    type: "gauge",
+    read: perServer(({ demoted }) => (demoted ? 1 : 0)),
   },
   {
     name: "waypost_proxy_up",
