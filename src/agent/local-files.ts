@@ -1,7 +1,7 @@
 /** Hosts files, leases and blocklists, as they are and as they change, for the pipeline. */
 import type { LoadedConfig } from "../config.ts";
 import { createBlocklistReader, type NameList } from "../forwarder/local/blocklist.ts";
-import { followFiles, type FollowedFiles } from "../forwarder/local/driver.ts";
+import { followFiles, ofText, type FollowedFiles } from "../forwarder/local/driver.ts";
 import {
   createHostsReader,
   createLeasesReader,
@@ -74,7 +74,7 @@ export function followLocalFiles(
   const problem = (text: string): void => log("warn", text);
   const followers = {
     hosts: createFollower((paths) =>
-      followFiles(paths, (path, octets) => createHostsReader(path, octets, options), {
+      followFiles(paths, (path, octets) => ofText(createHostsReader(path, octets, options)), {
         problem,
         changed(contents) {
           hosts = contents;
@@ -85,7 +85,7 @@ export function followLocalFiles(
       }),
     ),
     leases: createFollower((paths) =>
-      followFiles(paths, (path) => createLeasesReader(path), {
+      followFiles(paths, (path) => ofText(createLeasesReader(path)), {
         problem,
         changed(contents) {
           leases = contents.flat();

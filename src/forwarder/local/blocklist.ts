@@ -3,10 +3,10 @@
  * another name is taken for one of them happens once in 2^64 / (entries * labels) questions.
  */
 import { parseAddress } from "../../address.ts";
-import { parseName } from "../../dns/name.ts";
+import { MAX_NAME_OCTETS, parseName } from "../../dns/name.ts";
 import type { Blocklist } from "./decide.ts";
 import { hashSuffixes, suffixes, type HashKey } from "./suffix-hash.ts";
-import { createComplaints, createLines, type TextReader } from "./text-lines.ts";
+import { createComplaints, createOctetLines, type OctetReader } from "./text-lines.ts";
 
 /** Names of one file; the rest of the file is left out. */
 export const MAX_BLOCKED_NAMES = 4_000_000;
@@ -23,7 +23,8 @@ type Segment = { lows: Uint32Array; highs: Uint32Array; used: number };
 /** Hashes in open addressing. When a segment is full another is begun: nothing is ever moved, so nothing stalls. */
 function createHashes(expected: number) {
   let slots = 1024;
-  while (slots * FULL_TENTHS < expected * 10) slots *= 2;
+  // Too few rather than too many: the next segment comes when it is needed.
+  while (slots * 2 * FULL_TENTHS <= expected * 10) slots *= 2;
   const segments: Segment[] = [];
   const begin = (): Segment => {
     const segment = { lows: new Uint32Array(slots), highs: new Uint32Array(slots), used: 0 };
@@ -92,28 +93,35 @@ export function createBlocklistReader(
   path: string,
   octets: number,
   key: HashKey,
-): TextReader<NameList> {
+): OctetReader<NameList> {
   const hashes = createHashes(Math.min(MAX_BLOCKED_NAMES, octets / USUAL_LINE_OCTETS));
   const complaints = createComplaints(path);
   let nameCount = 0;
-  const lines = createLines(complaints, (text, line) => {
+
+  function add(wire: Uint8Array): void {
+    hashSuffixes(wire, key);
+    if (hashes.add(suffixes.low[0]!, suffixes.high[0]!)) nameCount++;
+  }
+
+  function takeText(text: string, line: number): void {
     const names = namesOf(text);
     if (names === undefined) {
-      complaints.add(
-        line,
-        `${JSON.stringify(text.trim().slice(0, 40))} names nothing to block: left out`,
-      );
-      return true;
+      const shown = JSON.stringify(text.trim().slice(0, 40));
+      complaints.add(line, `${shown} names nothing to block: left out`);
+      return;
     }
     for (const name of names) {
       const wire = parseName(name);
-      if (!wire.ok || wire.value.length === 1) {
-        complaints.add(line, `${JSON.stringify(name.slice(0, 40))} is no domain name: left out`);
-        continue;
-      }
-      hashSuffixes(wire.value, key);
-      if (hashes.add(suffixes.low[0]!, suffixes.high[0]!)) nameCount++;
+      if (wire.ok && wire.value.length > 1) add(wire.value);
+      else complaints.add(line, `${JSON.stringify(name.slice(0, 40))} is no domain name: left out`);
     }
+  }
+
+  const lines = createOctetLines(complaints, (octetsOf, start, end, line) => {
+    // Most lines are plain names: no text is made of them, which would be garbage of many times the size.
+    const wire = plainName(octetsOf, start, end);
+    if (wire === undefined) takeText(textOf(octetsOf, start, end), line);
+    else add(wire);
     if (nameCount < MAX_BLOCKED_NAMES) return true;
     complaints.add(line, `more than ${MAX_BLOCKED_NAMES} names: the rest is left out`);
     return false;
@@ -142,17 +150,48 @@ export function createBlocklistReader(
   };
 }
 
+const plain = new Uint8Array(MAX_NAME_OCTETS);
+
+/** The wire name of a line with nothing but letters, digits, `-`, `_` and dots; undefined for all others, and for addresses. */
+function plainName(octets: Uint8Array, start: number, end: number): Uint8Array | undefined {
+  if (end - start + 2 > MAX_NAME_OCTETS) return undefined;
+  let lengthAt = 0;
+  let hasLetter = false;
+  let hasDot = false;
+  for (let i = start; i <= end; i++) {
+    const octet = i === end ? DOT : octets[i]!;
+    const at = i - start;
+    if (octet === DOT) {
+      const length = at - lengthAt;
+      if (length === 0 || length > MAX_LABEL_OCTETS) return undefined;
+      hasDot ||= i < end;
+      plain[lengthAt] = length;
+      lengthAt = at + 1;
+      continue;
+    }
+    const isLetter = (octet | 0x20) >= 0x61 && (octet | 0x20) <= 0x7a;
+    hasLetter ||= isLetter;
+    if (!isLetter && !(octet >= 0x30 && octet <= 0x39) && octet !== 0x2d && octet !== 0x5f)
+      return undefined;
+    plain[at + 1] = octet;
+  }
+  if (!hasLetter || !hasDot) return undefined;
+  plain[lengthAt] = 0;
+  return plain.subarray(0, lengthAt + 1);
+}
+
+const DOT = 0x2e;
+const MAX_LABEL_OCTETS = 63;
+
+/** Names outside ASCII are nobody's: lists hold them as `xn--`. */
+function textOf(octets: Uint8Array, start: number, end: number): string {
+  let text = "";
+  for (let i = start; i < end; i++) text += String.fromCharCode(octets[i]!);
+  return text;
+}
+
 /** Names of one line; none for an empty one or a comment, undefined for what cannot be understood. */
 function namesOf(line: string): readonly string[] | undefined {
-  const start = line.charCodeAt(0);
-  // The usual line, a plain name, takes the short way.
-  if (
-    start !== 0x23 &&
-    start !== 0x21 &&
-    /^[\w-]+(?:\.[\w-]+)+\.?$/.test(line) &&
-    !/^[\d.]+$/.test(line)
-  )
-    return [line];
   const text = line.replace(/\s*#.*$/, "").trim();
   if (text === "" || text.startsWith("!") || text.startsWith("[")) return [];
   const dnsmasq = /^(?:address|local|server)\s*=\s*\/(.+)\/[^/]*$/.exec(text);

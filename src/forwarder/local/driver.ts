@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { StringDecoder } from "node:string_decoder";
 import type { Cancel } from "../../ports.ts";
 import { codeOf, followPaths } from "../paths/driver.ts";
-import type { TextReader } from "./text-lines.ts";
+import type { OctetReader, TextReader } from "./text-lines.ts";
 
 /** Octets read at a time; parsing them takes a few milliseconds. */
 const SLICE_OCTETS = 65_536;
@@ -36,7 +36,7 @@ type Known<T> = { stamp: string; digest: string; value: T };
  */
 export function followFiles<T>(
   paths: readonly string[],
-  createReader: (path: string, octets: number) => TextReader<T>,
+  createReader: (path: string, octets: number) => OctetReader<T>,
   on: FilesListener<T>,
 ): FollowedFiles {
   let known = new Map<string, Known<T>>();
@@ -119,7 +119,7 @@ async function listFiles(paths: readonly string[], problems: string[]): Promise<
 async function readFile<T>(
   path: string,
   before: Known<T> | undefined,
-  createReader: (path: string, octets: number) => TextReader<T>,
+  createReader: (path: string, octets: number) => OctetReader<T>,
   problems: string[],
   isStopped: () => boolean,
 ): Promise<Known<T> | undefined> {
@@ -135,7 +135,6 @@ async function readFile<T>(
     if (stamp === before?.stamp) return before;
     const reader = createReader(path, Math.min(Number(found.size), MAX_FILE_OCTETS));
     const hash = createHash("sha1");
-    const decoder = new StringDecoder("utf8");
     const slice = Buffer.alloc(SLICE_OCTETS);
     let octets = 0;
     for (;;) {
@@ -143,7 +142,7 @@ async function readFile<T>(
       octets += bytesRead;
       const part = slice.subarray(0, bytesRead);
       hash.update(part);
-      if (bytesRead === 0 || !reader.feed(decoder.write(part)) || isStopped()) break;
+      if (bytesRead === 0 || !reader.feed(part) || isStopped()) break;
       if (octets >= MAX_FILE_OCTETS) {
         problems.push(`${path}: only the first ${MAX_FILE_OCTETS} octets are read`);
         break;
@@ -158,6 +157,12 @@ async function readFile<T>(
   } finally {
     await file.close();
   }
+}
+
+/** A reader of UTF-8 texts as one of octets. */
+export function ofText<T>(reader: TextReader<T>): OctetReader<T> {
+  const decoder = new StringDecoder("utf8");
+  return { feed: (octets) => reader.feed(decoder.write(octets)), end: () => reader.end() };
 }
 
 /** Lets everything that waits on the event loop pass. */

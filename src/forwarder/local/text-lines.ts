@@ -1,12 +1,15 @@
 /** Files of lines, piece by piece: what hosts files, leases and blocklists have in common. */
 
-/** Takes a text in pieces. */
-export type TextReader<T> = {
-  /** false: there is no room for more, the rest need not be read. */
-  feed(text: string): boolean;
+/** Takes a file in pieces: as text, or as the octets that it is made of. */
+export type PieceReader<Piece extends string | Uint8Array, T> = {
+  /** false: there is no room for more, the rest need not be read. The piece is the caller's again afterwards. */
+  feed(piece: Piece): boolean;
   /** What the text says, and what was wrong with it. */
   end(): { value: T; problems: readonly string[] };
 };
+
+export type TextReader<T> = PieceReader<string, T>;
+export type OctetReader<T> = PieceReader<Uint8Array, T>;
 
 /** Longer lines are left out; no real one comes near. */
 const MAX_LINE_LENGTH = 65_536;
@@ -76,4 +79,62 @@ export function createLines(
       rest = "";
     },
   };
+}
+
+/**
+ * The same for octets: `onLine` gets the octets between `start` and `end`, valid until it returns. A line
+ * that stands in two pieces is put together.
+ */
+export function createOctetLines(
+  complaints: Complaints,
+  onLine: (octets: Uint8Array, start: number, end: number, line: number) => boolean,
+): { feed(octets: Uint8Array): boolean; end(): void } {
+  let rest: Uint8Array = new Uint8Array(0);
+  let line = 0;
+  let tooLong = false;
+  let enough = false;
+
+  function take(octets: Uint8Array, start: number, end: number): void {
+    line++;
+    const isTooLong = tooLong || end - start > MAX_LINE_LENGTH;
+    tooLong = false;
+    if (isTooLong) complaints.add(line, `longer than ${MAX_LINE_LENGTH} characters: left out`);
+    else {
+      const bare = end > start && octets[end - 1] === 0x0d ? end - 1 : end;
+      enough = !onLine(octets, start, bare, line);
+    }
+  }
+
+  function keep(octets: Uint8Array): void {
+    if (rest.length + octets.length > MAX_LINE_LENGTH) {
+      tooLong = true;
+      rest = new Uint8Array(0);
+    } else if (!tooLong) rest = joined(rest, octets);
+  }
+
+  return {
+    feed(octets) {
+      let from = 0;
+      for (let end = octets.indexOf(0x0a); end >= 0 && !enough; end = octets.indexOf(0x0a, from)) {
+        if (rest.length > 0) {
+          const whole = joined(rest, octets.subarray(from, end));
+          rest = new Uint8Array(0);
+          take(whole, 0, whole.length);
+        } else take(octets, from, end);
+        from = end + 1;
+      }
+      if (from < octets.length && !enough) keep(octets.subarray(from));
+      return !enough;
+    },
+    end() {
+      if ((rest.length > 0 || tooLong) && !enough) take(rest, 0, rest.length);
+    },
+  };
+}
+
+function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const both = new Uint8Array(a.length + b.length);
+  both.set(a);
+  both.set(b, a.length);
+  return both;
 }
