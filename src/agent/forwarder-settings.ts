@@ -26,6 +26,7 @@ export function forwarderSettings(loaded: LoadedConfig): ForwarderSettings {
     minTtlSeconds: seconds(config["forwarder.cache_min_ttl"]),
     maxTtlSeconds: seconds(config["forwarder.cache_max_ttl"]),
     negativeTtlCapSeconds: seconds(config["forwarder.cache_max_negative_ttl"]),
+    bareDenialSeconds: seconds(config["forwarder.cache_bare_negative_ttl"]),
     stale: staleSettings(config),
     ignoredAddresses: filter.ignoredAddresses,
     trustAd: config["forwarder.trust_ad"],

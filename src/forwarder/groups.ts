@@ -62,13 +62,23 @@ function keepsOtherwise(a: GroupSettings, b: GroupSettings): boolean {
     a.minTtlSeconds !== b.minTtlSeconds ||
     a.maxTtlSeconds !== b.maxTtlSeconds ||
     a.negativeTtlCapSeconds !== b.negativeTtlCapSeconds ||
+    a.bareDenialSeconds !== b.bareDenialSeconds ||
     a.trustAd !== b.trustAd
   );
 }
 
 function printOf({ groupId, settings, servers }: Upstreams): { id: number; print: string } {
   const { name, minTtlSeconds, maxTtlSeconds, negativeTtlCapSeconds, trustAd } = settings;
+  const { bareDenialSeconds } = settings;
   const labels = servers.map(({ label }) => label);
-  const print = [name, labels, minTtlSeconds, maxTtlSeconds, negativeTtlCapSeconds, trustAd];
+  const print = [
+    name,
+    labels,
+    minTtlSeconds,
+    maxTtlSeconds,
+    negativeTtlCapSeconds,
+    trustAd,
+    bareDenialSeconds,
+  ];
   return { id: groupId, print: JSON.stringify(print) };
 }

@@ -7,7 +7,7 @@ import type { GroupSettings } from "./settings.ts";
 /** How long answers of a group may be kept. */
 export type TtlLimits = Pick<
   GroupSettings,
-  "minTtlSeconds" | "maxTtlSeconds" | "negativeTtlCapSeconds"
+  "minTtlSeconds" | "maxTtlSeconds" | "negativeTtlCapSeconds" | "bareDenialSeconds"
 >;
 
 /** A TTL with the top bit set is 0 (RFC 2181 8); then it is brought within the limits. */
@@ -21,7 +21,7 @@ export function usableTtl(
 /**
  * Seconds for which a scrubbed reply may be reused; 0: not at all. Answers and the links of a chain live
  * as long as the shortest TTL; a denial as long as the smaller of the SOA's TTL and its MINIMUM
- * (RFC 2308 5), and not at all without an SOA.
+ * (RFC 2308 5), and without an SOA as the settings say.
  */
 export function lifetimeSeconds(scrubbed: Scrubbed, limits: TtlLimits): number {
   const { kind, answers, authority, soa } = scrubbed;
@@ -32,7 +32,7 @@ export function lifetimeSeconds(scrubbed: Scrubbed, limits: TtlLimits): number {
     for (const rr of authority) seconds = Math.min(seconds, usableTtl(rr.ttl, limits));
     return seconds;
   }
-  if (soa === null) return 0;
+  if (soa === null) return Math.min(limits.bareDenialSeconds, limits.negativeTtlCapSeconds);
   for (const rr of authority)
     if (rr !== soa) seconds = Math.min(seconds, usableTtl(rr.ttl, limits));
   return Math.min(seconds, denialSeconds(soa, limits));

@@ -48,6 +48,8 @@ export type GroupSettings = {
   maxTtlSeconds: number;
   /** Denials are kept, and shown, no longer than this. */
   negativeTtlCapSeconds: number;
+  /** Denials without an SOA are kept so long; 0: not at all, as RFC 2308 5 has it. */
+  bareDenialSeconds: number;
   stale: StaleSettings;
   /** A reply with one of these addresses is as if it had not come. */
   ignoredAddresses: readonly Network[];
@@ -92,6 +94,7 @@ export const groupDefaults: GroupSettings = {
   minTtlSeconds: 0,
   maxTtlSeconds: 86400,
   negativeTtlCapSeconds: 300,
+  bareDenialSeconds: 0,
   stale: {
     enabled: true,
     clientTimeoutMs: 400,

@@ -234,7 +234,7 @@ const cases: [lines: string, json: object][] = [
     "local-ttl=60;neg-ttl=61;min-cache-ttl=9999",
     forwarder({
       local_ttl: "60s",
-      cache_negative_ttl_without_soa: "61s",
+      cache_bare_negative_ttl: "61s",
       cache_min_ttl: "3600s",
     }),
   ],

@@ -136,7 +136,7 @@ export const handlers: Readonly<Record<string, Handler>> = {
       );
   },
   "no-negcache": flag("forwarder.cache_max_negative_ttl", "0s"),
-  "neg-ttl": seconds("forwarder.cache_negative_ttl_without_soa"),
+  "neg-ttl": seconds("forwarder.cache_bare_negative_ttl"),
   "max-ttl": later,
   "max-cache-ttl": later,
   "min-cache-ttl": seconds("forwarder.cache_min_ttl", MIN_CACHE_TTL_MAX),

@@ -92,7 +92,7 @@ export const keywords: Readonly<Record<string, Keyword>> = {
   "cache-rr": same("needed", "answers of all types are kept"),
   "no-round-robin": same("none", "the order of upstream answers is kept"),
   "no-negcache": becomes("none", "forwarder.cache_max_negative_ttl 0s"),
-  "neg-ttl": becomesOnce("needed", "forwarder.cache_negative_ttl_without_soa"),
+  "neg-ttl": becomesOnce("needed", "forwarder.cache_bare_negative_ttl"),
   "max-ttl": becomesOnce("needed", "forwarder.cache_max_ttl"),
   "max-cache-ttl": becomesOnce("needed", "forwarder.cache_max_ttl"),
   "min-cache-ttl": becomesOnce("needed", "forwarder.cache_min_ttl, at most 1h"),

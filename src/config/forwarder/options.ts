@@ -21,6 +21,12 @@ export const forwarderOptions = {
     min: 0,
     ...reload,
   }),
+  "forwarder.cache_bare_negative_ttl": row(
+    "durationMs",
+    0,
+    "Keep denials that come without an SOA so long; 0: not at all.",
+    { min: 0, ...reload },
+  ),
   "forwarder.cache_min_ttl": row(
     "durationMs",
     0,
