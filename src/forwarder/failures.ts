@@ -68,11 +68,11 @@ export function createFailures(): Failures {
     },
     clear: () => failures.clear(),
     *flush(isWanted) {
-      let looked = 0;
-      // At most MAX_FAILURES keys, so a copy of them is no burden.
-      for (const key of [...failures.keys()]) {
-        if (++looked % SLICE === 0) yield undefined;
-        if (isWanted(key)) failures.delete(key);
+      // At most MAX_FAILURES of them.
+      const keys = Array.from(failures.keys());
+      for (let i = 0; i < keys.length; i++) {
+        if (i % SLICE === 0) yield undefined;
+        if (isWanted(keys[i]!)) failures.delete(keys[i]!);
       }
     },
     hits: () => hits,

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { createCache, type Entry } from "../../src/forwarder/cache.ts";
+import { createCache, type Cache, type Entry } from "../../src/forwarder/cache.ts";
 import { decodeSnapshot, type Restored } from "../../src/forwarder/snapshot/decode.ts";
 import { readSnapshot, writeSnapshot } from "../../src/forwarder/snapshot/driver.ts";
 import { encodeSnapshot } from "../../src/forwarder/snapshot/encode.ts";
@@ -33,6 +33,11 @@ function later(change: OneGroup = {}): World {
   world.pass(10_000);
   return world;
 }
+
+const into =
+  (cache: Cache): Cache["restore"] =>
+  (key, kept, zone) =>
+    cache.restore(key, kept, zone);
 
 /** The only entry of a world. */
 function only({ forwarder }: World): { key: string; entry: Entry } {
@@ -85,7 +90,7 @@ t.test("wall time counts: the monotonic clock begins anew", async (t) => {
   const octets = Buffer.concat(blocks.filter((block) => block !== undefined));
   const left = (wallMs: number, nowMs: number, staleMs = 0): number => {
     const cache = createCache({ cacheOctets: 1e6 });
-    const target = { nowMs, wallOffsetMs: wallMs - nowMs, staleMs, restore: cache.restore };
+    const target = { nowMs, wallOffsetMs: wallMs - nowMs, staleMs, restore: into(cache) };
     driven(decodeSnapshot(octets, { ...target, groups: [{ id: 9, print: "p" }] }));
     for (const kept of cache.list({ name: null, subtree: true, type: null }))
       if (kept !== undefined) return kept.entry.expiresAtMs - nowMs;
@@ -157,7 +162,7 @@ t.test("octets that are whole but not sensible do no harm", async (t) => {
     const octets = Buffer.concat(blocks.filter((block) => block !== undefined));
     const cache = createCache({ cacheOctets: 1e6 });
     const target = { groups, nowMs: world.nowMs(), wallOffsetMs: 0, staleMs: 0 };
-    driven(decodeSnapshot(octets, { ...target, restore: cache.restore }));
+    driven(decodeSnapshot(octets, { ...target, restore: into(cache) }));
     t.equal(cache.stats().answers.entries, 0, what);
   }
 });

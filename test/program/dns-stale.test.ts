@@ -30,14 +30,14 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
   throw new Error("it did not come to pass in 15 s");
 }
 
-async function metric({ http }: Program, name: string): Promise<number> {
-  const { text } = await http("GET", "/metrics");
+async function metric(program: Program, name: string): Promise<number> {
+  const { text } = await program.http("GET", "/metrics");
   const line = text.split("\n").find((one) => one.startsWith(`${name} `));
   return Number(line?.split(" ").at(-1) ?? "NaN");
 }
 
-async function isStale({ http }: Program, name: string): Promise<boolean> {
-  const { text } = await http("GET", `/v1/waypost/dns/cache?name=${name}`);
+async function isStale(program: Program, name: string): Promise<boolean> {
+  const { text } = await program.http("GET", `/v1/waypost/dns/cache?name=${name}`);
   const entries = JSON.parse(text) as { Stale: boolean; TTL: number }[];
   return entries.length === 1 && entries[0]!.Stale;
 }
