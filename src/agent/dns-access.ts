@@ -1,6 +1,6 @@
 /** Who may ask, kept up to date: the configuration, and the networks that this machine is connected to. */
 import { networkInterfaces } from "node:os";
-import { parseAddress, type Network } from "../address.ts";
+import { formatAddress, parseAddress, type Network } from "../address.ts";
 import type { LoadedConfig } from "../config.ts";
 import { interfaceAddresses, type Interfaces } from "../config/interface-address.ts";
 import { LOCAL_NETWORKS_MAX } from "../dns/gate.ts";
@@ -58,7 +58,7 @@ export function createDnsAccess(loaded: LoadedConfig, options: AccessOptions): D
   function refresh(): void {
     readMs = clock.monotonicMs();
     const local = connectedNetworks(interfaces());
-    const text = local.map(({ octets, prefixLength }) => `${octets}/${prefixLength}`).join(" ");
+    const text = local.map(shownNetwork).join(" ");
     if (text === known) return;
     known = text;
     if (local.length > LOCAL_NETWORKS_MAX && !overflowTold) {
@@ -108,7 +108,11 @@ export function connectedNetworks(interfaces: Interfaces): Network[] {
       const bits = prefixLength - 8 * i;
       return bits >= 8 ? octet : bits <= 0 ? 0 : octet & (0xff00 >> bits);
     });
-    networks.set(`${first}/${prefixLength}`, { octets: first, prefixLength });
+    const network = { octets: first, prefixLength };
+    networks.set(shownNetwork(network), network);
   }
   return [...networks.values()];
 }
+
+const shownNetwork = ({ octets, prefixLength }: Network): string =>
+  `${formatAddress(octets)}/${prefixLength}`;

@@ -60,7 +60,7 @@ export type GateOwner = {
   /** Holds from the next question on. */
   write(rules: GateRules): void;
   /** Whether an IP literal may ask at all; for what comes over connections. */
-  isAnswered(address: string): boolean;
+  isAnswered: (address: string) => boolean;
   /**
    * What a client beyond loopback gets otherwise: the request's payload is cut to what is sent there, its
    * cookie is replaced by the reply's. An error if the cookie is malformed (RFC 7873 section 5.2.2).

@@ -70,7 +70,9 @@ const bridge = (cidr: string): Interfaces => ({
 
 t.test("connected networks, each once, without loopback", async (t) => {
   t.same(
-    connectedNetworks(interfaces).map(({ octets, prefixLength }) => `${octets}/${prefixLength}`),
+    connectedNetworks(interfaces).map(
+      ({ octets, prefixLength }) => `${octets.join()}/${prefixLength}`,
+    ),
     [
       "172,17,0,0/16",
       "254,128,0,0,0,0,0,0,0,0,0,0,0,0,0,0/64",

@@ -60,7 +60,7 @@ async function startAgent(t: Test, hosts: TwoHosts, access: object) {
   return {
     until,
     /** The sum of a counter with these labels. */
-    metric(name: string, labels = ""): number {
+    metric: (name: string, labels = ""): number => {
       const text = curl(`http://127.0.0.1:${HTTP}/metrics`);
       const line = text.split("\n").find((each) => each.startsWith(`${name}${labels} `));
       return Number(line?.split(" ")[1] ?? NaN);
@@ -81,7 +81,10 @@ function dig(hosts: TwoHosts, from: string, ...args: string[]): string {
 
 t.test("S14: on every address, connected networks alone are answered", { skip }, async (t) => {
   const hosts = createTwoHosts(t);
-  if (hosts === undefined) return void t.comment("skipped: no network namespaces here");
+  if (hosts === undefined) {
+    t.comment("skipped: no network namespaces here");
+    return;
+  }
   const { metric, until } = await startAgent(t, hosts, {});
   for (const near of ["10.213.0.2", "fd00:213::2"]) {
     t.match(dig(hosts, near, "big.service.consul"), /status: NOERROR/, near);
@@ -109,7 +112,10 @@ t.test("S14: on every address, connected networks alone are answered", { skip },
 
 t.test("S10, S16: payload and cookies towards clients elsewhere", { skip }, async (t) => {
   const hosts = createTwoHosts(t);
-  if (hosts === undefined) return void t.comment("skipped: no network namespaces here");
+  if (hosts === undefined) {
+    t.comment("skipped: no network namespaces here");
+    return;
+  }
   const secret = "000102030405060708090a0b0c0d0e0f";
   const allow = ["203.0.113.0/24", "2001:db8:77::/64"];
   const { metric } = await startAgent(t, hosts, { allow, cookie_secret: secret });
@@ -145,7 +151,10 @@ t.test("S10, S16: payload and cookies towards clients elsewhere", { skip }, asyn
 
 t.test("S15: 5,000 questions a second from one /24", { skip, timeout: 60_000 }, async (t) => {
   const hosts = createTwoHosts(t);
-  if (hosts === undefined) return void t.comment("skipped: no network namespaces here");
+  if (hosts === undefined) {
+    t.comment("skipped: no network namespaces here");
+    return;
+  }
   const { metric } = await startAgent(t, hosts, { local_service: false });
   for (let i = 0; i < 5; i++)
     t.match(
