@@ -20,8 +20,8 @@ export type Pools<T> = {
   enter(group: GroupSettings, question: T): void;
   /** It is over; with an answer, or without. */
   leave(group: GroupSettings, question: T, isAnswered: boolean): void;
-  /** The system has no more sockets: the largest group has fewer places from now on. */
-  shrink(): void;
+  /** The system has no more sockets: the largest group has fewer places from now on. These must go. */
+  shrink(): T[];
   /** What each group has under way, may have, and how many were given up because it was full. */
   stats(): readonly PoolStats[];
   /** Forgets groups that are not among these and have nothing under way. */
@@ -62,8 +62,12 @@ export function createPools<T>(): Pools<T> {
       let largest: Pool<T> | undefined;
       for (const pool of pools.values())
         if (pool.members.size > (largest?.members.size ?? 0)) largest = pool;
-      if (largest === undefined) return;
-      largest.limit = Math.max(MIN_PLACES, Math.floor(largest.members.size * SHRINK));
+      if (largest === undefined) return [];
+      const { members } = largest;
+      largest.limit = Math.max(MIN_PLACES, Math.floor(members.size * SHRINK));
+      const over = Math.max(0, members.size - largest.limit);
+      largest.dropped += over;
+      return [...members].slice(0, over);
     },
     stats: () =>
       Array.from(pools, ([group, { members, limit, dropped }]) => ({

@@ -307,10 +307,10 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
 
   function fail(pending: Pending, reason: Failure, nowMs: number): void {
     if (reason === "local") {
-      // Fewer questions at a time from now on, so that listeners keep getting their sockets.
-      pools.shrink();
       counts.refused++;
       finish(pending, outcomes.failed(pending, null, REFUSED, nowMs), false);
+      // Fewer questions at a time from now on, so that others and listeners keep getting their sockets.
+      for (const oldest of pools.shrink()) drop(oldest, nowMs);
       return;
     }
     if (reason === "throttled" || reason === "looping") {

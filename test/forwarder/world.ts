@@ -71,6 +71,8 @@ export function oneGroup(change: OneGroup): ForwarderSettings {
 export type AskOptions = Partial<Omit<ForwardRequest, "client">> & {
   transport?: "udp" | "tcp";
   firstReply?: boolean;
+  /** Not given: the one of names without a zone. */
+  group?: string;
 };
 
 /** Fills in when the answer comes. */
@@ -204,8 +206,7 @@ export function createWorld(
     ask(name, type = "A", options = {}) {
       const reply: Reply = { answer: null, afterMs: NaN, calls: 0 };
       const startedMs = nowMs;
-      const { transport = "udp", firstReply = false, ...over } = options;
-      const forward = firstReply ? forwarder.forwardFirstReply : forwarder.forward;
+      const { transport = "udp", firstReply = false, group = "", ...over } = options;
       const request: ForwardRequest = {
         qname: wireName(name),
         qtype: typeNumber(type),
@@ -218,11 +219,12 @@ export function createWorld(
         ...over,
         client: { address: "127.0.0.1", port: 5000, transport },
       };
-      forward(request, (answer) => {
+      const done = (answer: ForwardAnswer): void => {
         reply.answer = answer;
         reply.afterMs = nowMs - startedMs;
         reply.calls++;
-      });
+      };
+      forwarder.forwardTo(group, request, done, firstReply);
       return reply;
     },
     events,
