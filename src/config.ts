@@ -30,7 +30,7 @@ import { brokenRules } from "./config/rules.ts";
 import { expandTemplate } from "./config/sockaddr.ts";
 import { inheritedKeys, loadCheckTls, loadUpstreamAuthorities } from "./config/tls.ts";
 import { findIdentities, withoutBareHttps } from "./config/identities.ts";
-import { resolveUpstreams } from "./config/upstream.ts";
+import { resolveUpstreams, withoutDuplicates } from "./config/upstream.ts";
 import { parseWatches } from "./config/watches.ts";
 import { parseResolvConf, withoutOwn, type ResolvConf } from "./forwarder/resolvconf.ts";
 import { newestFile } from "./forwarder/resolvconf/driver.ts";
@@ -65,6 +65,8 @@ export type LoadedConfig = {
   readonly checkTls: AgentTls | undefined;
   /** Upstream DNS servers in order, IP literals; empty: names outside the domain are refused. */
   readonly upstreams: readonly Upstream[];
+  /** Those of them that `recursors` names; the others come from `forwarder.resolv_conf`. */
+  readonly recursors: readonly Upstream[];
   /** PEM of the authorities that certificates of upstream servers may be signed by, beside the system's. */
   readonly upstreamAuthorities: readonly string[];
   /** What is changed in answers of upstream servers. */
@@ -144,7 +146,8 @@ export async function loadConfig(
   if (!addresses.ok || !checkTls.ok || !authorities.ok || merged.errors.length + errors.length > 0)
     return fail(all());
   const surroundings = { local, machine, warnings, errors };
-  const upstreams = await findUpstreams(config, surroundings, addresses.value);
+  const recursors = await resolveServers(config.recursors, "recursors", surroundings);
+  const upstreams = findUpstreams(config, recursors, surroundings, addresses.value);
   const zones = await withServers(declaredZones, (texts, key) =>
     resolveServers(texts, key, surroundings),
   );
@@ -157,6 +160,7 @@ export async function loadConfig(
       dnsTls: identities?.dnsTls,
       checkTls: checkTls.value,
       upstreams: Object.freeze(upstreams),
+      recursors: Object.freeze(recursors),
       upstreamAuthorities: authorities.value,
       filter: Object.freeze(filter),
       local: localData.local,
@@ -359,34 +363,42 @@ type Surroundings = {
   errors: string[];
 };
 
-/** `recursors`, else the servers of `forwarder.resolv_conf`. */
-async function findUpstreams(
+/** The files of `forwarder.resolv_conf` that count: none where `recursors` are enough. */
+export function resolvConfFiles(
+  config: Pick<Config, "recursors" | "forwarder.resolv_conf" | "forwarder.resolv_conf_always">,
+): readonly string[] {
+  const isEnough = config.recursors.length > 0 && !config["forwarder.resolv_conf_always"];
+  return isEnough ? [] : config["forwarder.resolv_conf"];
+}
+
+/** `recursors`, else or besides the servers of `forwarder.resolv_conf`. */
+function findUpstreams(
   config: Config,
+  recursors: readonly Upstream[],
   surroundings: Surroundings,
   addresses: Addresses,
-): Promise<Upstream[]> {
+): readonly Upstream[] {
   const { warnings } = surroundings;
-  const files = config["forwarder.resolv_conf"];
-  if (config.recursors.length > 0) {
-    if (files.length > 0)
-      warnings.push("forwarder.resolv_conf is not read, because recursors are given");
-    return resolveServers(config.recursors, "recursors", surroundings);
-  }
-  if (files.length === 0) return [];
+  const files = resolvConfFiles(config);
+  if (files.length < config["forwarder.resolv_conf"].length)
+    warnings.push("forwarder.resolv_conf is not read, because recursors are given");
+  if (files.length === 0) return recursors;
   const file = newestFile(files).path ?? files[0]!;
   const text = readText(file);
   if (!text.ok) {
     // At boot the file may come later than this program: an error would leave the host without DNS.
-    warnings.push(`forwarder.resolv_conf: ${text.error}: names outside the domain are refused`);
-    return [];
+    if (recursors.length === 0)
+      warnings.push(`forwarder.resolv_conf: ${text.error}: names outside the domain are refused`);
+    return recursors;
   }
   const found = resolvConfServers(parseResolvConf(text.value), addresses, surroundings.machine);
   const warning = leftOut(file, found);
-  if (warning !== undefined)
+  // That the host asks this agent itself is as it should be where recursors are given.
+  if (warning !== undefined && recursors.length === 0)
     warnings.push(
       found.servers.length > 0 ? warning : `${warning}: names outside the domain are refused`,
     );
-  return found.servers;
+  return withoutDuplicates([...recursors, ...found.servers]);
 }
 
 async function resolveServers(

@@ -1,9 +1,13 @@
 /** The configuration in force: read again on demand, its upstream servers taken from a file that changes. */
 import { fail, ok, type Result } from "../base.ts";
-import { differences, type LoadedConfig } from "../config.ts";
+import { differences, resolvConfFiles, type LoadedConfig } from "../config.ts";
+import { systemFiles } from "../config/dnsmasq/files.ts";
+import { withoutDuplicates } from "../config/upstream.ts";
+import { followPaths } from "../forwarder/paths/driver.ts";
 import { watchResolvConf } from "../forwarder/resolvconf/driver.ts";
 import type { Cancel, LogLevel } from "../ports.ts";
 import type { ResolvConfFigures } from "../metrics/family.ts";
+import { followServersFile } from "./follow-servers-file.ts";
 import { followUpstreams } from "./follow-upstreams.ts";
 import { createReload } from "./reload.ts";
 import type { AgentStart } from "./start.ts";
@@ -45,7 +49,8 @@ export function createConfiguration(start: AgentStart): Configuration {
       const upstreams = followUpstreams({
         watch: watchResolvConf,
         serversOf: (conf) => start.serversOf(conf, loaded.addresses),
-        onServers(servers) {
+        onServers(found) {
+          const servers = withoutDuplicates([...loaded.recursors, ...found]);
           // What the configuration was loaded with was read from the same file a moment before.
           if (JSON.stringify(servers) === JSON.stringify(loaded.upstreams)) return;
           apply({ ...loaded, upstreams: servers });
@@ -76,11 +81,26 @@ export function createConfiguration(start: AgentStart): Configuration {
           if (!loaded.warnings.includes(warning)) log("warn", warning); // the others were said before
         apply(withKnownServers(next.value, loaded));
         upstreams.follow(next.value.config);
+        serversFile.follow(next.value.serversFile);
         await on.reloaded(next.value);
         log("info", "configuration reloaded");
         return ok(undefined);
       });
-      return { reload, resolvConf: upstreams.figures, stop: upstreams.stop };
+      const serversFile = followServersFile({
+        watch: followPaths,
+        read: readServersFile,
+        changed: () => void reload(),
+        problem: (problem) => log("warn", problem),
+      });
+      serversFile.follow(loaded.serversFile);
+      return {
+        reload,
+        resolvConf: upstreams.figures,
+        stop() {
+          upstreams.stop();
+          serversFile.stop();
+        },
+      };
     },
   };
 }
@@ -89,12 +109,16 @@ function listensForHttp({ addresses: { http, https } }: LoadedConfig): string {
   return JSON.stringify([http, https]);
 }
 
+function readServersFile(path: string): string | undefined {
+  const read = systemFiles.read(path);
+  return read.ok ? read.value.text : undefined;
+}
+
 /** A resolv.conf that is absent or empty at the moment of a reload is no reason to ask nobody any more. */
 function withKnownServers(next: LoadedConfig, known: LoadedConfig): LoadedConfig {
   const isMomentary =
-    next.upstreams.length === 0 &&
-    next.config.recursors.length === 0 &&
-    known.config.recursors.length === 0 &&
-    next.config["forwarder.resolv_conf"].length > 0;
+    next.upstreams.length === next.recursors.length &&
+    JSON.stringify(next.recursors) === JSON.stringify(known.recursors) &&
+    resolvConfFiles(next.config).length > 0;
   return isMomentary ? { ...next, upstreams: known.upstreams } : next;
 }

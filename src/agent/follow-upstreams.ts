@@ -1,6 +1,5 @@
 /** Upstream servers of files that change while the agent runs (`forwarder.resolv_conf`). */
-import { leftOut, type ResolvConfServers } from "../config.ts";
-import type { Config } from "../config/options.ts";
+import { leftOut, resolvConfFiles, type ResolvConfServers } from "../config.ts";
 import type { ResolvConf } from "../forwarder/resolvconf.ts";
 import type { ResolvConfListener } from "../forwarder/resolvconf/driver.ts";
 import type { ResolvConfFigures } from "../metrics/family.ts";
@@ -17,8 +16,8 @@ export type FollowOptions = {
 
 /** Follows the files of the configuration in force, and no other any more. */
 export type FollowedUpstreams = {
-  /** None if `recursors` are given. */
-  follow(config: Pick<Config, "recursors" | "forwarder.resolv_conf">): void;
+  /** None if `recursors` are enough. */
+  follow(config: Parameters<typeof resolvConfFiles>[0]): void;
   figures(): ResolvConfFigures;
   stop: Cancel;
 };
@@ -28,24 +27,27 @@ export function followUpstreams(options: FollowOptions): FollowedUpstreams {
   const { watch, serversOf, onServers, onProblem } = options;
   let followed = "";
   let cancel: Cancel = () => {};
+  /** Others are asked as well, so the files need not name anybody. */
+  let isSecond = false;
   const figures: ResolvConfFigures = { generation: 0, ownServers: 0 };
 
   function changed(conf: ResolvConf, path: string): void {
     const found = serversOf(conf);
     const warning = leftOut(path, found);
     figures.ownServers = found.own.length;
-    if (found.servers.length === 0) {
+    if (found.servers.length === 0 && !isSecond) {
       onProblem(`${warning}; keeping the servers known so far`);
       return;
     }
-    if (warning !== undefined) onProblem(warning);
+    if (warning !== undefined && !isSecond) onProblem(warning);
     figures.generation++;
     onServers(found.servers);
   }
 
   return {
     follow(config) {
-      const paths = config.recursors.length > 0 ? [] : config["forwarder.resolv_conf"];
+      const paths = resolvConfFiles(config);
+      isSecond = config.recursors.length > 0;
       const next = JSON.stringify(paths);
       if (next === followed) return;
       followed = next;

@@ -30,6 +30,7 @@ function world() {
     follow: (resolvConf: string, ...recursors: string[]) =>
       upstreams.follow({
         recursors,
+        "forwarder.resolv_conf_always": false,
         "forwarder.resolv_conf": resolvConf.split(" ").filter((path) => path !== ""),
       }),
   };

@@ -12,24 +12,29 @@ const forwarder = (value: object) => ({ forwarder: value });
 
 /** Lines, with `;` for the end of a line, and the JSON beyond that of an empty file. */
 const cases: [lines: string, json: object][] = [
-  ["server=192.0.2.1", { recursors: ["192.0.2.1"] }],
+  ["no-resolv;server=192.0.2.1", { recursors: ["192.0.2.1"] }],
+  ["server=192.0.2.1", { recursors: ["192.0.2.1"], forwarder: { resolv_conf_always: true } }],
   [
-    "server=192.0.2.1#5353;server=2001:db8::1#54;server=2001:db8::2",
+    "server=192.0.2.1;resolv-file=/a",
+    { recursors: ["192.0.2.1"], forwarder: { resolv_conf: "/a", resolv_conf_always: true } },
+  ],
+  [
+    "no-resolv;server=192.0.2.1#5353;server=2001:db8::1#54;server=2001:db8::2",
     {
       recursors: ["192.0.2.1:5353", "[2001:db8::1]:54", "2001:db8::2"],
     },
   ],
   [
-    "server=192.0.2.1@eth0;server=192.0.2.1@10.0.0.1#99;server=192.0.2.1@eth0@10.0.0.1",
+    "no-resolv;server=192.0.2.1@eth0;server=192.0.2.1@10.0.0.1#99;server=192.0.2.1@eth0@10.0.0.1",
     {
       recursors: ["192.0.2.1@eth0", "192.0.2.1@10.0.0.1#99", "192.0.2.1@eth0@10.0.0.1"],
     },
   ],
-  ["server=/#/192.0.2.1;server=192.0.2.1", { recursors: ["192.0.2.1"] }],
-  ["server=fe80::1%eth0#54", { recursors: ["[fe80::1%eth0]:54"] }],
-  ["server=dns.example", { recursors: ["dns.example"] }],
+  ["no-resolv;server=/#/192.0.2.1;server=192.0.2.1", { recursors: ["192.0.2.1"] }],
+  ["no-resolv;server=fe80::1%eth0#54", { recursors: ["[fe80::1%eth0]:54"] }],
+  ["no-resolv;server=dns.example", { recursors: ["dns.example"] }],
   [
-    "server=192.0.2.1;query-port=5454;server=192.0.2.2@10.0.0.1",
+    "no-resolv;server=192.0.2.1;query-port=5454;server=192.0.2.2@10.0.0.1",
     {
       recursors: ["192.0.2.1@#5454", "192.0.2.2@10.0.0.1"],
     },

@@ -169,6 +169,9 @@ function finishFiles(draft: Draft, standard: (key: string, value: unknown) => vo
   if (!draft.later.has("no-resolv")) {
     const given = draft.later.get("resolv-file");
     const paths = pathsOf("resolv-file");
+    const hasServers = (draft.names.get(".")?.servers.length ?? 0) > 0;
+    if (hasServers && (given === undefined || paths.length > 0))
+      standard("forwarder.resolv_conf_always", true);
     if (given === undefined) standard("forwarder.resolv_conf", RESOLV_CONF);
     else if (paths.length > 0)
       draft.values.set("forwarder.resolv_conf", {

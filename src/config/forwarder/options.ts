@@ -136,6 +136,12 @@ export const forwarderOptions = {
     "File with upstreams, used if recursors is empty; of several the one that was written last.",
     reload,
   ),
+  "forwarder.resolv_conf_always": row(
+    "boolean",
+    false,
+    "Ask the servers of resolv_conf beside recursors, after them.",
+    reload,
+  ),
   "forwarder.minimal_any": row(
     "boolean",
     true,
