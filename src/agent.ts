@@ -176,7 +176,7 @@ async function build(
   closers.push(queries.stop);
   parts.reopen = queries.reopen;
   const { queryLog } = queries;
-  const around = { pipeline, access, queryLog };
+  const around = { pipeline, access, queryLog, forwarder, now: configuration.now };
   const dns = await startDns({ loaded, platform, log, catalog, acl, engine, ...around });
   closers.push(dns.close);
   parts.resolver = dns.resolver;

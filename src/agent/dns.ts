@@ -8,8 +8,11 @@ import { startTcpFront } from "../dns/driver.ts";
 import type { DnsFront } from "../dns/front.ts";
 import { withQueryLog, type QueryLog } from "../dns/query-log.ts";
 import { createResolver, type Resolver } from "../dns/resolve.ts";
+import { withChaos } from "../forwarder/chaos.ts";
+import type { Forwarder } from "../forwarder/forward.ts";
 import type { Pipeline } from "../forwarder/pipeline.ts";
 import type { Log } from "../ports.ts";
+import { version } from "../version.ts";
 import type { DnsAccess } from "./dns-access.ts";
 import { createDnsListeners, type DnsListeners } from "./dns-listeners.ts";
 import { dnsSettings } from "./settings.ts";
@@ -38,6 +41,9 @@ export async function startDns(deps: {
   pipeline: Pick<Pipeline, "forward" | "forwardFirstReply">;
   access: DnsAccess;
   queryLog: QueryLog;
+  forwarder: Pick<Forwarder, "stats">;
+  /** The configuration in force. */
+  now: () => LoadedConfig;
 }): Promise<Dns> {
   const { loaded, platform, log, catalog, acl, engine, pipeline, access, queryLog } = deps;
   const { config, addresses } = loaded;
@@ -65,7 +71,17 @@ export async function startDns(deps: {
     settings: dnsSettings(loaded),
     catalog,
     acl,
-    forward: pipeline.forward,
+    // Without a cache there is nothing to tell: forwarded, as Consul does.
+    forward: withChaos(
+      pipeline.forward,
+      () => deps.now().config["forwarder.cache"],
+      () => ({
+        version,
+        forwarder: deps.forwarder.stats(),
+        tableHits: udp.counters().tableHits,
+        catalogAnswers: catalogAnswers(resolver),
+      }),
+    ),
     resolveTarget: pipeline.forwardFirstReply,
     table: udp.table,
     clock: udp.clock,
@@ -87,4 +103,12 @@ export async function startDns(deps: {
       await udp.close();
     },
   };
+}
+
+/** What the main thread has answered of names of the catalog. */
+function catalogAnswers(resolver: Resolver | undefined): number {
+  let sum = 0;
+  for (const { zone, count } of resolver?.counters.replies() ?? [])
+    if (zone !== "forward") sum += count;
+  return sum;
 }
