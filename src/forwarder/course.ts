@@ -168,7 +168,7 @@ function askOnceMore(exchange: Exchange, nowMs: number, outputs: Output[]): void
 }
 
 function mayResend(exchange: Exchange, { server, open, transport, probe }: Attempt): boolean {
-  if (exchange.resent || !open || probe || transport === "tcp") return false;
+  if (exchange.resent || !open || probe || transport === "tcp" || server.looping) return false;
   if (isStreamOnly(server.address)) return false;
   return exchange.attempts.every((other) => other.probe || other.server === server);
 }

@@ -45,6 +45,8 @@ type Pending = Timed &
     stale: Entry | null;
     /** Then those who wait are given what is stale; -Infinity: they have been. */
     staleAtMs: number;
+    /** The same was asked again, by whomever. */
+    wasJoined: boolean;
     trace: Trace | undefined;
   };
 
@@ -149,6 +151,7 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
       done(stale === null ? REFUSED : outcomes.stale(request, wanted.upstreams, stale, "timeout"));
       return;
     }
+    same.wasJoined = true;
     same.stale ??= stale;
     awaitStale(same, nowMs);
     joined(same.exchange, request.qname);
@@ -184,6 +187,7 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
       earlyForMs: wanted.earlyForMs,
       first,
       joined: null,
+      wasJoined: false,
       trace: first === null ? undefined : request.trace,
     };
     inFlight.set(joinKey, pending);
@@ -277,9 +281,9 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
 
   /** A question that was asked again meanwhile may be the one we sent, come back to us. */
   function dead(pending: Pending, server: Server, nowMs: number): void {
-    let again: Pending | null = pending.joined === null ? null : pending;
+    let again: Pending | null = pending.wasJoined ? pending : null;
     for (const other of inFlight.values())
-      if (other.joined !== null && other.exchange.attempts.some((each) => each.server === server))
+      if (other.wasJoined && other.exchange.attempts.some((each) => each.server === server))
         again ??= other;
     pass(server, pending, nowMs);
     down(server, pending.upstreams.settings.name, again && again.request.qname);
