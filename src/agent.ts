@@ -273,12 +273,19 @@ async function build(
     platform,
     ...counted,
     filters: () => forwarding.filterCounts,
+    localData: localFiles.figures,
     queryLog: queries.figures,
   });
   closers.push(metrics.stop);
 
   // HTTP.
-  const inspection = createDnsInspection({ dns, forwarder, clock, random });
+  const inspection = createDnsInspection({
+    dns,
+    forwarder,
+    localData: localFiles.figures,
+    clock,
+    random,
+  });
   const operator = await createOperator({ state, engine, config, dataDir, clock, log });
   const { asNewLeader } = acls;
   const snapshots = createSnapshots({ machine, engine, folder: dataDir, asNewLeader });

@@ -43,7 +43,7 @@ function perScrape(sources: Sources): { now: Sources; renew: () => void } {
     };
   };
   const { version, workers, dns, table, resolver, tcp, secure, forwarder } = sources;
-  const { resolvConf, filters, queryLog } = sources;
+  const { resolvConf, filters, localData, queryLog } = sources;
   const { catalog, local, external, watches, log, http, blockedQueries, lateness, process } =
     sources;
   return {
@@ -62,6 +62,7 @@ function perScrape(sources: Sources): { now: Sources; renew: () => void } {
       watches: once(watches),
       resolvConf,
       filters,
+      localData: once(localData),
       queryLog,
       log: once(log),
       http: once(http),

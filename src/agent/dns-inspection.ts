@@ -14,6 +14,7 @@ import { noteText, sourceOf } from "../dns/trace-text.ts";
 import { parseKey, type Selection } from "../forwarder/key.ts";
 import type { Forwarder } from "../forwarder/forward.ts";
 import type { AskedDns, CacheSelection, DnsInspection } from "../http/dns.ts";
+import type { LocalDataFigures } from "../metrics/family.ts";
 import type { Clock, Random } from "../ports.ts";
 
 /** Header bits in the order in which dig shows them. */
@@ -27,10 +28,11 @@ export function createDnsInspection(deps: {
     udp: Pick<DnsFront, "memory" | "clock">;
   };
   forwarder: Pick<Forwarder, "flush" | "list" | "stats">;
+  localData: () => LocalDataFigures;
   clock: Clock;
   random: Pick<Random, "uint32">;
 }): DnsInspection {
-  const { dns, forwarder, clock, random } = deps;
+  const { dns, forwarder, localData, clock, random } = deps;
   const { resolver, udp } = dns;
   const peek = createPeek(udp.memory, udp.clock, () => random.uint32());
   return {
@@ -67,6 +69,22 @@ export function createDnsInspection(deps: {
         // oxlint-disable-next-line no-await-in-loop -- one slice after the other
         await new Promise<void>((resume) => setImmediate(resume));
       }
+    },
+    local: () => {
+      const { answers, searchDomains, ...figures } = localData();
+      return {
+        Names: figures.names,
+        BlockedNames: figures.blockedNames,
+        BlockedOctets: figures.blockedOctets,
+        Answers: answers,
+        ChainsFollowed: figures.followed,
+        ChainsBroken: figures.brokenChains,
+        SearchDomains: searchDomains.map(({ domain, denied, missed }) => ({
+          Domain: domain,
+          Denied: denied,
+          Missed: missed,
+        })),
+      };
     },
     upstreams: () => {
       const nowMs = clock.monotonicMs();

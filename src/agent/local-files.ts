@@ -1,5 +1,6 @@
 /** Hosts files, leases and blocklists, as they are and as they change, for the pipeline. */
 import type { LoadedConfig } from "../config.ts";
+import { formatName } from "../dns/name.ts";
 import { createBlocklistReader, type NameList } from "../forwarder/local/blocklist.ts";
 import { followFiles, ofText, type FollowedFiles } from "../forwarder/local/driver.ts";
 import {
@@ -11,14 +12,14 @@ import {
 } from "../forwarder/local/hosts-file.ts";
 import type { HostsSet } from "../forwarder/local/hosts-set.ts";
 import type { Pipeline } from "../forwarder/pipeline.ts";
+import type { LocalDataFigures } from "../metrics/family.ts";
 import type { Cancel, Clock, Log, Timers } from "../ports.ts";
 
 export type LocalFiles = {
   /** When hosts files and leases have been read once, or that takes too long, so that nobody is told that their names are not there. */
   ready: () => Promise<void>;
   reload: (next: LoadedConfig) => void;
-  /** Names of blocklists, and octets held for them. */
-  blocked: () => { names: number; octets: number };
+  figures: () => LocalDataFigures;
   stop: Cancel;
 };
 
@@ -32,7 +33,7 @@ const LONGEST_START_MS = 10_000;
 export function followLocalFiles(
   loaded: LoadedConfig,
   deps: {
-    pipeline: Pick<Pipeline, "replace" | "hashKey">;
+    pipeline: Pick<Pipeline, "replace" | "hashKey" | "stats">;
     clock: Clock;
     timers: Timers;
     log: Log;
@@ -142,10 +143,22 @@ export function followLocalFiles(
       options = hostsOptions(next);
       follow(next, JSON.stringify(shown(before)) !== JSON.stringify(shown(options)));
     },
-    blocked: () => ({
-      names: blocklists.reduce((sum, { nameCount }) => sum + nameCount, 0),
-      octets: blocklists.reduce((sum, { octets }) => sum + octets, 0),
-    }),
+    figures() {
+      const { searchLists, answers, ...stats } = pipeline.stats();
+      return {
+        ...stats,
+        answers: Object.fromEntries(
+          Object.entries(answers).map(([source, count]) => [source.replaceAll(" ", "_"), count]),
+        ),
+        blockedNames: blocklists.reduce((sum, { nameCount }) => sum + nameCount, 0),
+        blockedOctets: blocklists.reduce((sum, { octets }) => sum + octets, 0),
+        searchDomains: searchLists.map(({ domain, denied, missed }) => ({
+          domain: formatName(domain),
+          denied,
+          missed,
+        })),
+      };
+    },
     stop() {
       stopped = true;
       cancelLease();

@@ -46,6 +46,7 @@ export function startMetrics(deps: {
   secureDns: Sources["secure"];
   resolvConf: Sources["resolvConf"];
   filters: Sources["filters"];
+  localData: Sources["localData"];
   queryLog: Sources["queryLog"];
 }): Metrics {
   const { loaded, platform, state, engine, dns, forwarder, local, external, watches, waiters } =
@@ -69,6 +70,7 @@ export function startMetrics(deps: {
     watches: () => watches.figures(),
     resolvConf: deps.resolvConf,
     filters: deps.filters,
+    localData: deps.localData,
     queryLog: deps.queryLog,
     log: () => engine.stats(),
     http: requests.read,

@@ -28,6 +28,8 @@ export type DnsInspection = {
   /** How many entries went. */
   flush(selection: CacheSelection): Promise<Result<number, string>>;
   upstreams(): Record<string, unknown>[];
+  /** Names that are answered without a server. */
+  local(): Record<string, unknown>;
 };
 
 /** Listings of the cache at a time; a further one is refused with 503. */
@@ -44,6 +46,10 @@ export function dnsRoutes(dns: DnsInspection): readonly Route[] {
     route(["GET"], "/v1/waypost/dns/upstreams", (call) => {
       requireAgentRead(call);
       return call.json(dns.upstreams());
+    }),
+    route(["GET"], "/v1/waypost/dns/local", (call) => {
+      requireAgentRead(call);
+      return call.json(dns.local());
     }),
   ];
 }

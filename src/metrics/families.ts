@@ -5,6 +5,7 @@ import { counter, gauge, type Family } from "./family.ts";
 import { cacheFamilies, forwardFamilies } from "./forward-families.ts";
 import { filterFamilies } from "./filter-families.ts";
 import { hostFamilies } from "./host-families.ts";
+import { localDataFamilies } from "./local-data-families.ts";
 import { localFamilies } from "./local-families.ts";
 import { logFamilies } from "./log-families.ts";
 import { watchFamilies } from "./watch-families.ts";
@@ -86,6 +87,7 @@ export const families: readonly Family[] = [
   ...cacheFamilies,
   ...forwardFamilies,
   ...filterFamilies,
+  ...localDataFamilies,
   ...catalog,
   ...logFamilies,
   ...localFamilies,

@@ -8,6 +8,7 @@ import type { DnsCounters } from "../dns/question-counters.ts";
 import type { Resolver } from "../dns/resolve.ts";
 import type { MonitorFigures } from "../cluster/external/monitor.ts";
 import type { FilterCounts } from "../forwarder/filter/settings.ts";
+import type { PipelineStats } from "../forwarder/pipeline.ts";
 import type { ForwarderStats } from "../forwarder/stats.ts";
 import type { Transport } from "../ports.ts";
 import type { LoopLateness } from "./lateness.ts";
@@ -40,6 +41,7 @@ export type Sources = {
   watches: () => WatchFigures;
   resolvConf: () => ResolvConfFigures;
   filters: () => Readonly<FilterCounts>;
+  localData: () => LocalDataFigures;
   queryLog: () => QueryLogFigures;
   /** Figures of the log engine by name (src/cluster/engine.ts). */
   log: () => Readonly<Record<string, number>>;
@@ -48,6 +50,16 @@ export type Sources = {
   blockedQueries: () => number;
   lateness: () => LoopLateness;
   process: () => ProcessFigures;
+};
+
+/** Names that are answered without a server. */
+export type LocalDataFigures = Pick<PipelineStats, "followed" | "brokenChains" | "names"> & {
+  /** By what answered, one word each. */
+  answers: Readonly<Record<string, number>>;
+  blockedNames: number;
+  blockedOctets: number;
+  /** By domain in presentation form. */
+  searchDomains: readonly { domain: string; denied: number; missed: number }[];
 };
 
 /** Counts of the main thread's DNS side, monotonic since the start. */

@@ -88,6 +88,15 @@ export function sourcesWith(changed: Partial<Sources>): Sources {
     }),
     resolvConf: () => ({ generation: 2, ownServers: 1 }),
     filters: () => createFilterCounts(),
+    localData: () => ({
+      answers: { records: 0 },
+      followed: 0,
+      brokenChains: 0,
+      names: 0,
+      blockedNames: 0,
+      blockedOctets: 0,
+      searchDomains: [],
+    }),
     queryLog: () => ({ lines: 0, overRate: 0, lost: 0 }),
     watches: () => ({ followed: 0, running: 0, runs: 0, failedQueries: 0, failedRuns: 0 }),
     external: () => ({

@@ -203,6 +203,7 @@ export const needs: Record<string, Need> = {
 
   "GET /v1/waypost/dns/query": { needs: "agent:read:n1", argument: "?name=consul.service.consul" },
   "GET /v1/waypost/dns/upstreams": { needs: "agent:read:n1" },
+  "GET /v1/waypost/dns/local": { needs: "agent:read:n1" },
   "GET /v1/waypost/dns/cache": { needs: "operator:read" },
   "DELETE /v1/waypost/dns/cache": { needs: "operator:write" },
   "GET /v1/operator/raft/configuration": { needs: "operator:read" },
