@@ -35,7 +35,7 @@ import {
   SLIP,
   VIEWED,
 } from "./gate.ts";
-import { take, takeForSize, TOKEN_OCTETS } from "./rate.ts";
+import { take, takeForSize } from "./rate.ts";
 import { MISS, type Responder, serve } from "./respond.ts";
 import { HEADER_OCTETS, IGNORED, OPT_OCTETS, PLAIN, scanQuery, writeEmpty } from "./wire.ts";
 
@@ -121,10 +121,10 @@ export function respondAtGate(
   return octets;
 }
 
-/** Counts the size of a reply that the main thread sends to `gate.source`. */
+/** Counts the size of a reply that the main thread sends to `gate.source`; up to TOKEN_OCTETS it costs nothing more. */
 export function countReplySize(gate: Gate, octets: number, nowMs: number): void {
   const rate = gate.words[RATE]!;
-  if (rate === 0 || octets <= TOKEN_OCTETS || (rightsOf(gate) & EXEMPT) !== 0) return;
+  if (rate === 0 || (rightsOf(gate) & EXEMPT) !== 0) return;
   takeForSize(gate.buckets, gate.key, rate, octets, nowMs);
 }
 

@@ -4,6 +4,7 @@ import type { Resolve, SharedClock } from "../dns/answer.ts";
 import type { DnsFront, DnsFrontOptions, ListenPlace, StartDnsFront } from "../dns/front.ts";
 import { type Gate, openGate } from "../dns/gate.ts";
 import { countReplySize } from "../dns/gate-respond.ts";
+import { TOKEN_OCTETS } from "../dns/rate.ts";
 import {
   createMissMemory,
   hasMiss,
@@ -179,8 +180,10 @@ function createDesk({ libc, listeners, rings, gate, counters, clock, resolve }: 
       sender.send(returnAddress, wire);
       countResponse(counters, wire[3]! & 15);
       const nowMs = clock();
-      sender.readSource(returnAddress, gate.source);
-      countReplySize(gate, wire.length, nowMs);
+      if (wire.length > TOKEN_OCTETS) {
+        sender.readSource(returnAddress, gate.source);
+        countReplySize(gate, wire.length, nowMs);
+      }
       countDurations(counters, 1, nowMs - arrivedMs);
       if (!bell.inTurn()) scheduleFlush();
     }
