@@ -30,6 +30,7 @@ import { startSecureDns } from "./agent/secure-dns.ts";
 import { leavesOn, listenToSignals } from "./agent/signals.ts";
 import { createSnapshots } from "./agent/snapshots.ts";
 import type { AgentStart, Platform } from "./agent/start.ts";
+import { beginSuccession } from "./agent/succession.ts";
 import { startWarmStart } from "./agent/warm-start.ts";
 import { createWatches } from "./agent/watches.ts";
 import type { LocalAgent } from "./cluster/local-agent.ts";
@@ -80,6 +81,7 @@ export async function runAgent(start: AgentStart, platform: Platform): Promise<n
         atOnce: () => platform.exit(STOPPED),
         reload: () => void parts.reload?.(),
         reopen: () => parts.reopen?.(),
+        succeed: () => platform.startSuccessor(),
       }),
     );
     await build(start, platform, parts, closers, end);
@@ -105,12 +107,24 @@ async function build(
 
   // Catalog and log.
   const dataDir = loaded.dev ? undefined : config.data_dir;
+  const cacheFile = config["forwarder.cache_file"];
+  const succession = await beginSuccession({
+    dataDir,
+    wanted: start.takeOver,
+    cacheFile,
+    platform,
+    timers,
+    log,
+  });
+  closers.push(succession.close);
+  const { lending, isSuccessor } = succession;
   const nodeId = await loadNodeId(dataDir, config.node_id, random);
   const serverAddress = `${bracketed(addresses.advertise)}:${config["ports.server"]}`;
   const waiters = createWaiters({ clock, timers });
   const catalogLog = await openCatalogLog({
     config,
     dataDir,
+    lending,
     serverAddress,
     on: {
       // While the log is replayed nobody has read anything yet: there is nothing to call.
@@ -167,7 +181,6 @@ async function build(
   });
   closers.push(localFiles.stop);
   await localFiles.ready();
-  const cacheFile = config["forwarder.cache_file"];
   closers.push(startWarmStart({ path: cacheFile, forwarder, timers, log }).stop);
   const access = createDnsAccess(loaded, { clock, timers, random, log });
   closers.push(access.stop);
@@ -180,7 +193,7 @@ async function build(
   const dns = await startDns({ loaded, platform, log, catalog, acl, engine, ...around });
   closers.push(dns.close);
   parts.resolver = dns.resolver;
-  await dns.listeners.open(addresses.dns, false);
+  if (!isSuccessor) await dns.listeners.open(addresses.dns, false);
   parts.table = dns.udp.table;
   const secureDns = await startSecureDns(loaded, {
     isAnswered: (address) => access.gate.isAnswered(address),
@@ -188,6 +201,7 @@ async function build(
     clock,
     timers,
     log,
+    isSharing: isSuccessor,
   });
   closers.push(secureDns.close);
 
@@ -199,9 +213,10 @@ async function build(
   });
 
   // This agent's own services and checks, coordinate and events.
-  const { local, probe } = createLocal({
+  const { local, probe, journal } = createLocal({
     nodeId,
     dataDir,
+    lending,
     now: configuration.now,
     reader,
     propose,
@@ -275,6 +290,7 @@ async function build(
     filters: () => forwarding.filterCounts,
     localData: localFiles.figures,
     queryLog: queries.figures,
+    secureDns: () => secureDns.counters(),
   });
   closers.push(metrics.stop);
 
@@ -344,10 +360,15 @@ async function build(
   );
   await local.start(loaded);
   external.start();
+  if (isSuccessor) {
+    await succession.warm(forwarder);
+    await dns.listeners.open(addresses.dns, true);
+  }
   const http = await platform.startHttp({
     ...httpListenerSettings(loaded),
+    isSharing: isSuccessor,
     maxConnectionsPerClient: () => configuration.now().config["limits.http_max_conns_per_client"],
-    fetch: (request, env) => app.fetch(request, env),
+    fetch: succession.admitting((request, env) => app.fetch(request, env)),
     log,
   });
   parts.http = http;
@@ -370,6 +391,20 @@ async function build(
         log,
       }).stop,
     );
+  const tcpPorts = () =>
+    new Set(
+      [
+        ...dns.tcp.addresses,
+        ...Object.values(secureDns.addresses()).flat(),
+        ...http.http,
+        ...http.https,
+      ]
+        .filter((at) => "port" in at)
+        .filter(({ port }) => !platform.inheritedSockets.some((socket) => socket.port === port))
+        .map(({ port }) => port),
+    );
+  const given = { engine, journal, forwarder, dns, http };
+  await succession.complete({ ...given, ports: tcpPorts, end: () => end(LEFT) });
   log("info", "ready", {
     dns: dns.udp.addresses.map(printed).join(" "),
     http: http.http.map(printed).join(" "),

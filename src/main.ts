@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { absentCommands } from "./cli/absent.ts";
 import { runNode } from "./cli/command.ts";
 import { cliCommands } from "./cli/commands.ts";
@@ -7,9 +7,9 @@ import { completeLine } from "./cli/completion/line.ts";
 import { installCompletion } from "./cli/completion/install.ts";
 import { versionText } from "./cli/version.ts";
 import type { World } from "./cli/world.ts";
-import { parseAgentFlags, agentFlagHelp } from "./config/flags.ts";
+import { parseAgentFlags, agentFlagHelp, type AgentArguments } from "./config/flags.ts";
 import { readMachine } from "./config/machine.ts";
-import { loadConfig, resolvConfServers, type LoadedConfig, type Sources } from "./config.ts";
+import { loadConfig, resolvConfServers, type LoadedConfig } from "./config.ts";
 import type { AgentStart } from "./agent/start.ts";
 import { fail, ok, type Result } from "./base.ts";
 import { openLogFile } from "./log-file.ts";
@@ -102,15 +102,15 @@ async function agent(
     terminal.out(`Usage: ${terminal.name} agent [options]\n\n${agentFlagHelp()}`);
     return 0;
   }
-  const { sources } = parsed.value;
+  const { sources, takeOver } = parsed.value;
   const loaded = await loadConfig(sources, readMachine());
   if (!loaded.ok) return refuse(terminal, loaded.error);
-  return runConfigured(loaded.value, sources, terminal, runAgent);
+  return runConfigured(loaded.value, { sources, takeOver }, terminal, runAgent);
 }
 
 async function runConfigured(
   loaded: LoadedConfig,
-  sources: Sources,
+  { sources, takeOver }: Pick<AgentArguments, "sources" | "takeOver">,
   terminal: Terminal,
   runAgent: RunAgent,
 ): Promise<number> {
@@ -131,6 +131,7 @@ async function runConfigured(
       loaded,
       log,
       setLogLevel: setLevel,
+      takeOver,
       followLog: follow,
       reload: () => loadConfig(sources, readMachine()),
       serversOf: (conf, addresses) => resolvConfServers(conf, addresses, readMachine()),
@@ -167,12 +168,23 @@ function openOutput(
   }
 }
 
+function readPidFile(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return ""; // somebody has removed it
+  }
+}
+
 /** Writes the process id; the function on the good side removes the file again. */
 function writePidFile(path: string, processId: number): Result<() => void, string> {
   if (path === "") return ok(() => {});
   try {
     writeFileSync(path, String(processId));
-    return ok(() => rmSync(path, { force: true }));
+    return ok(() => {
+      // A successor has written its own.
+      if (readPidFile(path) === String(processId)) rmSync(path, { force: true });
+    });
   } catch (error) {
     return fail(`pid_file: ${String(error)}`);
   }

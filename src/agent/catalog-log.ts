@@ -1,24 +1,28 @@
 /** The catalog behind its log: store, state machine, engine, and the way in. */
 import { encode, type Command } from "../cluster/command.ts";
-import type { Engine, Outcome } from "../cluster/engine.ts";
+import type { Engine, Outcome, StateMachine } from "../cluster/engine.ts";
 import { createMemoryStore } from "../cluster/single/memory.ts";
-import { createSingleEngine } from "../cluster/single/driver.ts";
+import { createSingleEngine, type SingleEngineOptions } from "../cluster/single/driver.ts";
 import { createState, type State } from "../cluster/state.ts";
 import { createRest } from "../cluster/time-slices.ts";
 import type { Config } from "../config/options.ts";
 import type { Log } from "../ports.ts";
+import { lendableEngine, type Lendable, type Lending } from "./lending.ts";
 import { createLogTime, createMachine, createPropose } from "./replica.ts";
 import type { LogTime, Machine, MachineEvents } from "./replica.ts";
 import { engineSettings } from "./settings.ts";
 import type { Platform } from "./start.ts";
 
 const STORE_FAILED = 1;
+/** Tries to open a store that was lent, and the pause between them: 5 s together. */
+const REOPEN_MAX = 100;
+const REOPEN_MS = 50;
 
 /** A log that has been replayed, and what it says. */
 export type CatalogLog = {
   state: State;
   machine: Machine;
-  engine: Engine;
+  engine: Engine & Lendable;
   logTime: LogTime;
   /** Resolves when the command is durable and applied here, or refused. */
   propose: (command: Command) => Promise<Outcome>;
@@ -31,24 +35,24 @@ export type CatalogLog = {
 export async function openCatalogLog(deps: {
   config: Config;
   dataDir: string | undefined;
+  /** Whether the store is ours or a successor's. */
+  lending: Lending;
   /** What others are told that the leader's address is. */
   serverAddress: string;
   on: MachineEvents;
   platform: Pick<Platform, "clock" | "timers" | "openStore" | "exit">;
   log: Log;
 }): Promise<CatalogLog> {
-  const { config, dataDir, on, platform, log } = deps;
+  const { config, dataDir, lending, on, platform, log } = deps;
   const { clock, timers } = platform;
-  const store =
+  const openStore = () =>
     dataDir === undefined
       ? createMemoryStore()
       : platform.openStore(dataDir, (message) => log("warn", message));
   const state = createState();
   const machine = createMachine(state, on, createRest({ clock, timers }));
   const logTime = createLogTime(clock, state);
-  const engine = await createSingleEngine({
-    store,
-    machine,
+  const options: Omit<SingleEngineOptions, "store" | "machine"> = {
     clock,
     timers,
     log,
@@ -59,6 +63,31 @@ export async function openCatalogLog(deps: {
       log("error", "the store failed; nothing can be acknowledged any more", { reason });
       platform.exit(STORE_FAILED);
     },
-  });
+  };
+  const first = await createSingleEngine({ ...options, store: openStore(), machine });
+  /** The process that had it may not be quite gone yet. */
+  async function reopen(): Promise<Engine> {
+    const missed = onlyAfter(machine, engine.stats()["applied_index"] ?? 0);
+    for (let left = REOPEN_MAX; ; left--)
+      try {
+        // oxlint-disable-next-line no-await-in-loop -- the next try begins when this one has failed
+        return await createSingleEngine({ ...options, store: openStore(), machine: missed });
+      } catch (error) {
+        if (left === 0) throw error;
+        // oxlint-disable-next-line no-await-in-loop
+        await new Promise<void>((resume) => timers.after(REOPEN_MS, resume));
+      }
+  }
+  const engine = lendableEngine(first, lending, reopen);
   return { state, machine, engine, logTime, propose: createPropose(() => engine, logTime) };
+}
+
+/** The machine, which has all entries up to this index already. */
+function onlyAfter(machine: Machine, index: number): StateMachine {
+  return {
+    ...machine,
+    apply: (entry) => (entry.index <= index ? undefined : machine.apply(entry)),
+    prepare: (image) =>
+      image.index <= index ? Promise.resolve(() => undefined) : machine.prepare(image),
+  };
 }

@@ -9,6 +9,7 @@ import { describeOwnNode } from "../cluster/own-node.ts";
 import type { LoadedConfig } from "../config.ts";
 import type { HostAddresses } from "../dns/host-addresses.ts";
 import { consulVersion } from "../version.ts";
+import { lendableJournal, type Lendable, type Lending } from "./lending.ts";
 import { localSettings } from "./settings.ts";
 import type { Platform } from "./start.ts";
 
@@ -22,12 +23,13 @@ export function createLocal(
   deps: Given & {
     nodeId: string;
     dataDir: string | undefined;
+    lending: Lending;
     now: () => LoadedConfig;
     platform: Platform;
     findAddresses: HostAddresses;
   },
-): { local: LocalAgent; probe: Probe } {
-  const { nodeId, dataDir, now, platform, findAddresses, ...given } = deps;
+): { local: LocalAgent; probe: Probe; journal: Lendable } {
+  const { nodeId, dataDir, lending, now, platform, findAddresses, ...given } = deps;
   const { clock, timers, random, openPipe, dockerHost } = platform;
   const { config, addresses } = now();
   const reach = {
@@ -35,6 +37,9 @@ export function createLocal(
     agentTls: () => now().checkTls,
   };
   const sockets = socketBudget();
+  const openJournal = () =>
+    dataDir === undefined ? noJournal : createLocalJournal(dataDir, { timers, ...given });
+  const journal = lendableJournal(openJournal, lending);
   const local = createLocalAgent({
     ...given,
     own: () =>
@@ -46,7 +51,7 @@ export function createLocal(
         nodeMeta: now().config.node_meta,
         server: { port: config["ports.server"], version: consulVersion },
       }),
-    journal: dataDir === undefined ? noJournal : createLocalJournal(dataDir, { timers, ...given }),
+    journal,
     probe: createProbe({ ...reach, programs: { openPipe, dockerHost } }),
     ...(sockets === undefined ? {} : { maxSockets: sockets }),
     settings: () => localSettings(now()),
@@ -55,5 +60,5 @@ export function createLocal(
     timers,
     random,
   });
-  return { local, probe: createProbe({ ...reach, findAddresses }) };
+  return { local, probe: createProbe({ ...reach, findAddresses }), journal };
 }

@@ -8,7 +8,10 @@ import { createTlsSide, type TlsSide } from "../dns/tls/driver.ts";
 import type { Log, SocketAddress, Transport } from "../ports.ts";
 
 /** What both need; see TcpFrontOptions. */
-type Common = Omit<Parameters<typeof startTcpFront>[0], "listen" | "secure" | "limits">;
+type Common = { isSharing: boolean } & Omit<
+  Parameters<typeof startTcpFront>[0],
+  "listen" | "secure" | "limits"
+>;
 
 /** The listeners that are on. */
 export type SecureDns = {
@@ -42,10 +45,13 @@ export async function startSecureDns(
   try {
     if (identity !== undefined && addresses.dnsTls.length > 0) {
       side = createTlsSide(identity);
-      tls = await startTcpFront({ ...common, listen: addresses.dnsTls, secure: side });
+      tls = await startTcpFront({ ...common, listen: [], secure: side });
+      await tls.listen(addresses.dnsTls, common.isSharing);
     }
-    if (identity !== undefined && addresses.dnsHttps.length > 0)
-      https = await startHttpsFront({ ...common, listen: addresses.dnsHttps, identity });
+    if (identity !== undefined && addresses.dnsHttps.length > 0) {
+      https = await startHttpsFront({ ...common, listen: [], identity });
+      await https.listen(addresses.dnsHttps, common.isSharing);
+    }
   } catch (error) {
     await close();
     throw error;

@@ -4,18 +4,27 @@ import type { Cancel, Log } from "../ports.ts";
 
 /** Where signals come from. */
 type Signals = {
-  onSignal(signal: "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGUSR2", listener: () => void): Cancel;
+  onSignal(
+    signal: "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGUSR1" | "SIGUSR2",
+    listener: () => void,
+  ): Cancel;
 };
 
 /**
  * The first SIGINT or SIGTERM ends gracefully, also while the start is still under way; the second
  * at once. SIGHUP reloads: before there is anything to reload the configuration has just been read.
- * SIGUSR2 has files opened anew that others have renamed.
+ * SIGUSR2 has files opened anew that others have renamed, SIGUSR1 starts a successor.
  */
 export function listenToSignals(
   signals: Signals,
   log: Log,
-  on: { stop(signal: "SIGINT" | "SIGTERM"): void; atOnce(): void; reload(): void; reopen(): void },
+  on: {
+    stop(signal: "SIGINT" | "SIGTERM"): void;
+    atOnce(): void;
+    reload(): void;
+    reopen(): void;
+    succeed(): void;
+  },
 ): Cancel {
   let stopping = false;
   const cancels = (["SIGINT", "SIGTERM"] as const).map((signal) =>
@@ -28,6 +37,7 @@ export function listenToSignals(
   );
   cancels.push(signals.onSignal("SIGHUP", () => on.reload()));
   cancels.push(signals.onSignal("SIGUSR2", () => on.reopen()));
+  cancels.push(signals.onSignal("SIGUSR1", () => on.succeed()));
   return () => cancels.forEach((cancel) => cancel());
 }
 

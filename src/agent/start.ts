@@ -6,7 +6,8 @@ import type { StartDnsFront } from "../dns/front.ts";
 import type { ResolvConf } from "../forwarder/resolvconf.ts";
 import type { StartHttp } from "../http/listen.ts";
 import type { Cancel, Clock, Exchanges, Follower, Log, LogLevel, LogStore } from "../ports.ts";
-import type { InheritedSocket, OpenPipe, Ping, Random, Timers } from "../ports.ts";
+import type { InheritedSocket, OpenPipe, OpenStreamFrom, Ping, Random, SourcePorts, Timers } from "../ports.ts";
+import type { SuccessionPlatform } from "./succession.ts";
 
 /** What only the runtime can do. */
 export type Platform = {
@@ -17,7 +18,9 @@ export type Platform = {
   hostname: string;
   startDnsFront: StartDnsFront;
   /** null: not available here, use sockets of the runtime. */
-  createExchanges(log: Log): Exchanges | null;
+  createExchanges(log: Log, ports: SourcePorts): Exchanges | null;
+  /** null: not available here, servers cannot be asked through an interface. */
+  openStreamFrom: OpenStreamFrom | null;
   /** null: this process may not send ICMP echo requests. */
   createPing(): Ping | null;
   /** null: not available here, programs get the sockets of the runtime. */
@@ -28,9 +31,17 @@ export type Platform = {
   startHttp: StartHttp;
   /** Sockets for DNS that the service manager has bound (sd_listen_fds(3)). */
   inheritedSockets: readonly InheritedSocket[];
+  steerToUs: SuccessionPlatform["steerToUs"];
+  passOn: SuccessionPlatform["passOn"];
+  notify: SuccessionPlatform["notify"];
+  /** Starts this program once more with the same arguments, to take over from this process. */
+  startSuccessor(): void;
   /** Ends the process at once. */
   exit(code: number): never;
-  onSignal(signal: "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGUSR2", listener: () => void): Cancel;
+  onSignal(
+    signal: "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGUSR1" | "SIGUSR2",
+    listener: () => void,
+  ): Cancel;
 };
 
 /** How the command line starts an agent; see main.ts. */
@@ -39,6 +50,8 @@ export type AgentStart = {
   log: Log;
   /** Changes the least severe level that is written. */
   setLogLevel(level: LogLevel): void;
+  /** `-takeover`: another agent may run on the data directory, and this one takes its place. */
+  takeOver: boolean;
   /** For agent/monitor. */
   followLog: (follower: Follower) => Cancel;
   /** Reads the same files and flags again; the error side has one sentence per mistake. */

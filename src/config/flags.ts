@@ -14,6 +14,10 @@ const agentFlags = {
   "config-format": { type: "text", doc: "json or hcl, whatever the files are called." },
   hcl: { type: "text", doc: "A piece of configuration in HCL or JSON; may be repeated." },
   dev: { type: "boolean", doc: "Server on 127.0.0.1 that keeps nothing on disk." },
+  takeover: {
+    type: "boolean",
+    doc: "Take the place of the agent that runs on the same data directory, if there is one.",
+  },
   version: { type: "boolean", doc: "Prints the version and ends." },
   help: { type: "boolean", doc: "Prints this and ends." },
   h: { type: "boolean", doc: "The same." },
@@ -27,7 +31,12 @@ const optionFlags: ReadonlyMap<string, { key: string; option: Option }> = new Ma
 );
 
 /** What the command line of `agent` asks for. */
-export type AgentArguments = { sources: Sources; help: boolean; version: boolean };
+export type AgentArguments = {
+  sources: Sources;
+  takeOver: boolean;
+  help: boolean;
+  version: boolean;
+};
 
 /**
  * Flags in Consul's style: `-flag value`, `-flag=value`, bare booleans, one dash or two, the last
@@ -49,6 +58,7 @@ export function parseAgentFlags(args: readonly string[]): Result<AgentArguments,
   return ok({
     help: isSet("help") || isSet("h"),
     version: isSet("version"),
+    takeOver: isSet("takeover"),
     sources: {
       ...layers,
       // `-config-file` and `-config-dir` keep their common order.

@@ -14,6 +14,8 @@ export type HttpStart = {
   maxHeaderOctets: number;
   /** Connections that one address may have; 0: any number. */
   maxConnectionsPerClient: () => number;
+  /** Another process of ours listens there and is about to leave (`succeed`). */
+  isSharing?: boolean;
   fetch: (request: Request, env: RequestEnv) => Response | Promise<Response>;
   log: Log;
 };
@@ -23,6 +25,8 @@ export type HttpListeners = {
   /** Where they listen; a port 0 has become the real one. */
   readonly http: readonly HttpAddress[];
   readonly https: readonly HttpAddress[];
+  /** The other process has left: Unix sockets take the place of its own. */
+  succeed(): void;
   /** New connections get this certificate; those that stand keep theirs. */
   renew(identity: HttpsIdentity): void;
   /** Accepts no more connections, lets running requests finish for some seconds, then cuts them. */

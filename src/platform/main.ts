@@ -89,6 +89,6 @@ if (!areWhole(process.argv)) {
 // Loading the agent takes a fifth of a second, which `version` and `validate` need not wait for.
 process.exitCode = await main(process.argv.slice(2), terminal, async (start) => {
   const { run } = await import("./run.ts");
-  return run(start, clock);
+  return run(start, clock, { programPath, args: process.argv.slice(2) });
 });
 setTimeout(() => process.exit(), LINGER_MS).unref();

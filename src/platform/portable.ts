@@ -12,13 +12,7 @@ import {
 import type { DnsFront, DnsFrontOptions, ListenPlace } from "../dns/front.ts";
 import { LOOKS_AT_LOOPBACK, openGate } from "../dns/gate.ts";
 import { countReplySize, respondAtGate } from "../dns/gate-respond.ts";
-import {
-  createResponder,
-  drawSample,
-  MISS,
-  REPLY_ROOM_OCTETS,
-  respond,
-} from "../dns/respond.ts";
+import { createResponder, drawSample, MISS, REPLY_ROOM_OCTETS, respond } from "../dns/respond.ts";
 import { sampleBound } from "../dns/misses.ts";
 import { createAnswerTable } from "../dns/table-writer.ts";
 import { isLoopback, readSourceText } from "../address.ts";

@@ -4,12 +4,18 @@ import { availableParallelism, hostname } from "node:os";
 import { runAgent } from "../agent.ts";
 import type { AgentStart, Platform } from "../agent/start.ts";
 import type { Clock, Random } from "../ports.ts";
+import { takeInherited } from "./activation.ts";
 import { startDnsFront } from "./front.ts";
 import { createPing } from "./ping.ts";
 import { createOpenPipe } from "./pipe.ts";
+import { createNotify } from "./notify.ts";
 import { startHttp } from "./serve.ts";
+import { steerToUs } from "./steer.ts";
 import { openStore } from "./store.ts";
+import { startSuccessor } from "./successor.ts";
+import { passOn } from "./takeover.ts";
 import { timers } from "./timers.ts";
+import { openStreamFrom } from "./source-socket.ts";
 import { createExchanges } from "./upstream.ts";
 
 /** Words drawn from the system's generator at a time: a call per word would cost more than the word. */
@@ -26,8 +32,19 @@ const random: Random = {
   uuid: randomUUID,
 };
 
-/** Runs an agent until it stops; resolves with the exit code, 1 if it cannot start. */
-export async function run(start: AgentStart, clock: Clock): Promise<number> {
+/**
+ * Runs an agent until it stops; resolves with the exit code, 1 if it cannot start. `programPath` and
+ * `args`: how this program was started, and will be once more for a successor.
+ */
+export async function run(
+  start: AgentStart,
+  clock: Clock,
+  { programPath, args }: { programPath: string; args: readonly string[] },
+): Promise<number> {
+  const { NOTIFY_SOCKET: notifySocket } = process.env;
+  delete process.env["NOTIFY_SOCKET"]; // programs of checks have nothing to tell there
+  const { sockets, problems } = takeInherited(process.env);
+  for (const problem of problems) start.log("warn", problem);
   const platform: Platform = {
     clock,
     timers,
@@ -36,12 +53,18 @@ export async function run(start: AgentStart, clock: Clock): Promise<number> {
     hostname: hostname(),
     startDnsFront,
     createExchanges,
+    openStreamFrom,
     createPing: () => createPing(random),
     openPipe: createOpenPipe(),
     dockerHost: process.env["DOCKER_HOST"] ?? "",
     openStore,
     startHttp,
-    inheritedSockets: [],
+    inheritedSockets: sockets,
+    steerToUs,
+    passOn,
+    notify: createNotify(notifySocket),
+    startSuccessor: () =>
+      startSuccessor({ programPath, args, sockets, notifySocket, log: start.log }),
     exit: (code) => process.exit(code),
     onSignal(signal, listener) {
       process.on(signal, listener);

@@ -1,5 +1,5 @@
 /** HTTP and HTTPS listeners: Bun.serve around a fetch function, on several addresses and Unix sockets. */
-import { lstatSync, rmSync } from "node:fs";
+import { lstatSync, renameSync, rmSync } from "node:fs";
 import http from "node:http";
 import { connect } from "node:net";
 import { assert } from "../base.ts";
@@ -39,6 +39,9 @@ const maxOlderServers = 8;
 /** Segments of a target among which `.` and `..` are seen; further down they are resolved unseen. */
 const maxDotDepth = 16;
 
+/** Ending of a Unix socket that waits for its path. */
+const SUCCESSOR = ".next";
+
 const nobody = { address: "", port: 0 };
 
 type Server = Bun.Server<undefined>;
@@ -76,7 +79,10 @@ class BunRequest implements RequestEnv {
  * ends waiting requests (Waiters.close) before `stop`, so that draining is short.
  */
 export async function startHttp(options: HttpStart): Promise<HttpListeners> {
-  const { identity } = options;
+  const { identity, isSharing = false } = options;
+  /** Until the process that has a path has left, ours has another. */
+  const own = (at: HttpAddress): HttpAddress =>
+    isSharing && "path" in at ? { path: `${at.path}${SUCCESSOR}` } : at;
   assert(identity !== undefined || options.https.length === 0, "HTTPS has a certificate");
   // Bun has it as a setting of the process, which the types of Node call read-only.
   (http as { maxHeaderSize: number }).maxHeaderSize = options.maxHeaderOctets;
@@ -85,14 +91,18 @@ export async function startHttp(options: HttpStart): Promise<HttpListeners> {
   const ports = (servers: readonly Server[]) => new Set(servers.map(({ port }) => port ?? -1));
   const watch = startWatch(options, { plain: () => ports(plain), tls: () => ports(tls) });
   const start = (at: HttpAddress, among: readonly HttpAddress[], secure?: HttpsIdentity) =>
-    startServer(at, { ...options, among, identity: secure, refuses: watch.refuses });
+    startServer(own(at), { ...options, among, identity: secure, refuses: watch.refuses });
   try {
     // What takes a while comes first: nobody is served until all can listen.
     for (const at of [...options.http, ...options.https])
-      if ("path" in at) await removeStale(at.path);
+      if ("path" in at) await removeStale(own(at));
+    const claim = (at: HttpAddress, who: "HTTP" | "HTTPS", among: readonly HttpAddress[]) =>
+      isSharing ? at : claimed(at, who, among);
+    const clear: HttpAddress[] = [];
     const secure: HttpAddress[] = [];
-    for (const at of options.https) secure.push(await claimed(at, options.https));
-    for (const at of options.http) plain.push(start(at, options.http));
+    for (const at of options.http) clear.push(await claim(at, "HTTP", options.http));
+    for (const at of options.https) secure.push(await claim(at, "HTTPS", options.https));
+    for (const at of clear) plain.push(start(at, options.http));
     for (const at of secure) tls.push(start(at, options.https, identity));
   } catch (error) {
     for (const server of [...plain, ...tls]) void server.stop(true);
@@ -105,6 +115,10 @@ export async function startHttp(options: HttpStart): Promise<HttpListeners> {
   return {
     http: options.http.map((at, i) => boundAt(at, plain[i]!)),
     https: options.https.map((at, i) => boundAt(at, tls[i]!)),
+    succeed() {
+      for (const at of [...options.http, ...options.https])
+        if ("path" in at && isSharing) renameSync(`${at.path}${SUCCESSOR}`, at.path);
+    },
     renew(next) {
       if (JSON.stringify(next) === JSON.stringify(current)) return;
       // Bun's reload keeps the certificate; a second listener on the port takes over instead.
@@ -185,7 +199,9 @@ function startWatch(
 }
 
 /** A socket file that nobody listens on is what a killed process leaves behind. */
-async function removeStale(path: string): Promise<void> {
+async function removeStale(at: HttpAddress): Promise<void> {
+  if (!("path" in at)) return;
+  const { path } = at;
   if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return;
   const isAlive = await new Promise<boolean>((resolve) => {
     const probe = connect(path, () => resolve(true)).on("error", () => resolve(false));
@@ -196,7 +212,11 @@ async function removeStale(path: string): Promise<void> {
 }
 
 /** A listener that shares its port with its successor must not share it with another program. */
-async function claimed(at: HttpAddress, among: readonly HttpAddress[]): Promise<HttpAddress> {
+async function claimed(
+  at: HttpAddress,
+  who: "HTTP" | "HTTPS",
+  among: readonly HttpAddress[],
+): Promise<HttpAddress> {
   if ("path" in at) return at;
   try {
     const probe = Bun.serve({
@@ -209,7 +229,7 @@ async function claimed(at: HttpAddress, among: readonly HttpAddress[]): Promise<
     await probe.stop(true);
     return { address: at.address, port };
   } catch (error) {
-    throw new Error(cannotListen("HTTPS", at, error), { cause: error });
+    throw new Error(cannotListen(who, at, error), { cause: error });
   }
 }
 
@@ -251,8 +271,8 @@ function startServer(
         undo: (server) => void server.stop(true),
       });
     const { address: hostname, port } = at;
-    const reusePort = identity !== undefined;
-    return Bun.serve({ hostname, port, ipv6Only: isIpv6Only(among), reusePort, ...common });
+    const ipv6Only = isIpv6Only(among);
+    return Bun.serve({ hostname, port, ipv6Only, reusePort: true, ...common });
   } catch (error) {
     const who = identity === undefined ? "HTTP" : "HTTPS";
     throw new Error(cannotListen(who, at, error), { cause: error });

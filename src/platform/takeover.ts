@@ -7,6 +7,15 @@ import { createSynFilter } from "./syn-filter.ts";
 /** Connections that were on their way to the old listener have this long to arrive; a longer round trip is cut. */
 const ARRIVAL_MS = 200;
 
+/**
+ * Turns the clients of these TCP listeners to another process that listens there too. Resolves when the
+ * connections that were on their way here have arrived.
+ */
+export async function passOn(ports: ReadonlySet<number>): Promise<void> {
+  beginTakeover(ports)?.complete();
+  await new Promise((resolve) => setTimeout(resolve, 2 * ARRIVAL_MS));
+}
+
 /** Ends the old listeners. */
 export type Takeover = { complete(): void };
 

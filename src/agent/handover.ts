@@ -1,0 +1,224 @@
+/**
+ * A running agent and its successor on one data directory, over a Unix socket in it. Lines of JSON:
+ *
+ *   successor  {"take": {pid}}      wants the store
+ *   runner     {"given": {pid}}     has closed it, and goes on answering from memory
+ *   successor  {"ready": {pid}}     listens
+ *   runner     {"leaving": {}}      from here on there is no way back; it drains and ends
+ *
+ * A connection that ends before "ready" was heard gives the store back. `{"refused": "why"}` ends it.
+ */
+import { chmodSync, rmSync } from "node:fs";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fail, ok, type Result } from "../base.ts";
+import { fileReason } from "../file-reason.ts";
+import type { Cancel, Log, Timers } from "../ports.ts";
+
+/** A successor that is not ready by then is told to end: writes have waited long enough. */
+const READY_MS = 60_000;
+/** Octets of a path that a Unix socket may have (sun_path of Linux, with its final zero). */
+const PATH_OCTETS_MAX = 107;
+
+type Line = {
+  take?: { pid: number };
+  given?: { pid: number };
+  ready?: { pid: number };
+  leaving?: object;
+  refused?: string;
+};
+
+const socketPath = (dataDir: string): string => join(dataDir, "handover.sock");
+
+/** What a runner does for its successor. */
+export type Runner = {
+  /** Closes the store. Rejects if it cannot be given; it is ours then. */
+  give(): Promise<void>;
+  /** The successor is gone without having been ready. */
+  takeBack(): Promise<void>;
+  /** The successor answers: end. Resolves when no datagram comes here any more. */
+  leave(successorPid: number): Promise<void>;
+};
+
+/**
+ * Waits for a successor; one at a time. To be called when the store is open, which nobody else can have
+ * open then: a socket that a killed one left behind is removed.
+ */
+export function offerHandover(
+  dataDir: string,
+  runner: Runner,
+  { timers, log }: { timers: Timers; log: Log },
+): Cancel {
+  const path = socketPath(dataDir);
+  if (Buffer.byteLength(path) > PATH_OCTETS_MAX) {
+    log("warn", "data_dir is too long a path for a socket: no successor can take over", { path });
+    return () => {};
+  }
+  let successor: Socket | undefined;
+  const server = createServer((socket) => {
+    socket.on("error", () => socket.destroy());
+    const say = (line: Line): void => void socket.write(`${JSON.stringify(line)}\n`);
+    if (successor !== undefined) {
+      say({ refused: "another successor is starting" });
+      socket.end();
+      return;
+    }
+    successor = socket;
+    serve(socket, say, runner, { server, timers, log }, () => (successor = undefined));
+  });
+  server.on("error", (error) =>
+    log("warn", "no successor can take over", { path, reason: fileReason(error) }),
+  );
+  rmSync(path, { force: true });
+  server.listen(path, () => {
+    try {
+      chmodSync(path, 0o600);
+    } catch {
+      // Removed with its directory.
+    }
+  });
+  server.unref();
+  return () => {
+    server.close();
+  };
+}
+
+type Around = { server: Server; timers: Timers; log: Log };
+
+function serve(
+  socket: Socket,
+  say: (line: Line) => void,
+  runner: Runner,
+  { server, timers, log }: Around,
+  over: () => void,
+): void {
+  let stage: "new" | "giving" | "given" | "left" = "new";
+  let isClosed = false;
+  const late = timers.after(READY_MS, () => {
+    if (stage === "left") return;
+    say({ refused: `not ready after ${READY_MS / 1000} s` });
+    socket.end();
+  });
+
+  /** Once only, and never while it is being given. */
+  async function takeBack(): Promise<void> {
+    if (stage !== "given") return;
+    stage = "new";
+    log("warn", "the successor ended before it was ready: this agent goes on");
+    await runner.takeBack();
+    over();
+  }
+
+  async function take(pid: number): Promise<void> {
+    stage = "giving";
+    log("info", "a successor takes over; writes wait", { pid });
+    try {
+      await runner.give();
+      stage = "given";
+      say({ given: { pid: process.pid } });
+    } catch (error) {
+      stage = "new";
+      say({ refused: String(error) });
+      socket.end();
+    }
+    if (isClosed) await takeBack();
+  }
+
+  createInterface({ input: socket }).on("line", (text) => {
+    const line = parseLine(text);
+    if (line?.take !== undefined && stage === "new") void take(line.take.pid);
+    else if (line?.ready !== undefined && stage === "given") {
+      stage = "left";
+      late();
+      // Its path is free for the successor before that hears of it.
+      server.close();
+      void runner.leave(line.ready.pid).then(() => say({ leaving: {} }));
+    } else socket.destroy();
+  });
+  socket.on("close", () => {
+    isClosed = true;
+    late();
+    if (stage === "given") void takeBack();
+    else if (stage === "new") over();
+  });
+}
+
+/** The successor's side. */
+export type Predecessor = {
+  pid: number;
+  /** We listen. Resolves when it leaves or is gone; an error if it wants us to end. */
+  ready(): Promise<Result<void, string>>;
+  /** Resolves when its process has ended, or at least its end of the line. */
+  readonly ended: Promise<void>;
+  /** We do not take over: it goes on. */
+  abandon(): void;
+};
+
+/**
+ * Asks the agent that runs on this data directory for its store, and resolves when it is closed;
+ * `undefined` if none runs there. The error says why it cannot be had.
+ */
+export async function takeOver(dataDir: string): Promise<Result<Predecessor | undefined, string>> {
+  const socket = await reach(socketPath(dataDir));
+  if (socket === undefined) return ok(undefined);
+  const lines: Line[] = [];
+  let wake = (): void => {};
+  let isOver = false;
+  const ended = new Promise<void>((resolve) =>
+    socket.once("close", () => {
+      isOver = true;
+      wake();
+      resolve();
+    }),
+  );
+  socket.on("error", () => socket.destroy());
+  createInterface({ input: socket }).on("line", (text) => {
+    const line = parseLine(text);
+    if (line !== undefined) lines.push(line);
+    wake();
+  });
+  const say = (line: Line): void => void socket.write(`${JSON.stringify(line)}\n`);
+  /** The next line; undefined when there are no more. */
+  const next = async (): Promise<Line | undefined> => {
+    while (lines.length === 0 && !isOver) await new Promise<void>((resolve) => (wake = resolve));
+    return lines.shift();
+  };
+
+  say({ take: { pid: process.pid } });
+  const answer = await next();
+  if (answer?.refused !== undefined) {
+    socket.destroy();
+    return fail(answer.refused);
+  }
+  // It ended in the middle of giving: what is on disk is whole, as after any end.
+  if (answer?.given === undefined) return ok(undefined);
+  return ok({
+    pid: answer.given.pid,
+    ended,
+    async ready() {
+      say({ ready: { pid: process.pid } });
+      const heard = await next();
+      return heard?.refused === undefined ? ok(undefined) : fail(heard.refused);
+    },
+    abandon: () => void socket.destroy(),
+  });
+}
+
+/** A connection; undefined if nobody listens there. */
+function reach(path: string): Promise<Socket | undefined> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once("connect", () => resolve(socket));
+    socket.once("error", () => resolve(undefined));
+  });
+}
+
+function parseLine(text: string): Line | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,193 @@
+/** One agent takes the place of another on the same data directory without a question being lost. */
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import type { Dns } from "./dns.ts";
+import type { Forwarder } from "../forwarder/forward.ts";
+import { readSnapshot, writeSnapshot } from "../forwarder/snapshot/driver.ts";
+import type { RequestEnv } from "../http/call.ts";
+import type { HttpListeners } from "../http/listen.ts";
+import type { Cancel, Log, Timers } from "../ports.ts";
+import { offerHandover, takeOver, type Predecessor } from "./handover.ts";
+import { createLending, HANDED_OVER, type Lendable, type Lending } from "./lending.ts";
+
+/** Beside the store, where `forwarder.cache_file` names no other place. */
+const CACHE_FILE = "handover-cache";
+
+/** What the runtime does for it. */
+export type SuccessionPlatform = {
+  /** New connections at these TCP ports, shared with one other process, go to us until it is cancelled. */
+  steerToUs(ports: ReadonlySet<number>): Cancel;
+  /** Ours go to the other process; resolves when what was on its way has arrived. */
+  passOn(ports: ReadonlySet<number>): Promise<void>;
+  /** Tells the service manager (sd_notify(3)). */
+  notify(state: string): void;
+  /** Ends the process at once. */
+  exit(code: number): never;
+};
+
+type Fetch = (request: Request, env: RequestEnv) => Response | Promise<Response>;
+
+/** This agent's place between the one before and the one after. */
+export type Succession = {
+  /** Another agent still answers; sockets are shared with it. */
+  readonly isSuccessor: boolean;
+  /** Store and journal. */
+  readonly lending: Lending;
+  /** `fetch` that lets requests which may write wait while another agent has the store. */
+  admitting(fetch: Fetch): Fetch;
+  /** The cache of the one before, if this is a successor. */
+  warm(forwarder: Pick<Forwarder, "restore">): Promise<void>;
+  /**
+   * Everything listens. Has the one before leave, and waits for our own successor from here on. Rejects
+   * if this agent is not to take over: it must end.
+   */
+  complete(parts: SuccessionParts): Promise<void>;
+  /** Gives up what was begun and not completed; ends the wait for a successor. */
+  close(): Promise<void>;
+};
+
+/** What there is to be handed over. */
+export type SuccessionParts = {
+  engine: Lendable;
+  journal: Lendable;
+  forwarder: Pick<Forwarder, "snapshot">;
+  dns: Dns;
+  http: Pick<HttpListeners, "succeed">;
+  /** TCP ports of all listeners. */
+  ports(): ReadonlySet<number>;
+  /** Ends this agent: its successor answers. */
+  end(): void;
+};
+
+const reading: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
+const STORE_FAILED = 1;
+
+/**
+ * As a successor (`wanted`) resolves when the one before has closed its store; where none runs it is a
+ * start like any other. Rejects if the store cannot be had. `dataDir` undefined: nothing is handed over.
+ */
+export async function beginSuccession(options: {
+  dataDir: string | undefined;
+  wanted: boolean;
+  cacheFile: string;
+  platform: SuccessionPlatform;
+  timers: Timers;
+  log: Log;
+}): Promise<Succession> {
+  const { dataDir, wanted, platform, timers, log } = options;
+  if (wanted && dataDir === undefined)
+    throw new Error("-takeover: there is nothing to take over without data_dir");
+  const predecessor = wanted && dataDir !== undefined ? await askFor(dataDir, log) : undefined;
+  const cachePath = options.cacheFile || (dataDir === undefined ? "" : join(dataDir, CACHE_FILE));
+  const lending = createLending(false);
+  const admission = createLending(predecessor !== undefined);
+  let isDone = predecessor === undefined;
+  let isLeaving = false;
+  let stopOffering: Cancel = () => {};
+  let parts: SuccessionParts | undefined;
+
+  async function take(from: Predecessor, { http, ports }: SuccessionParts): Promise<void> {
+    const stopSteering = platform.steerToUs(ports());
+    const answer = await from.ready();
+    if (!answer.ok) {
+      stopSteering();
+      throw new Error(`not taking over: ${answer.error}`);
+    }
+    isDone = true;
+    admission.takeBack();
+    log("info", "taken over; the agent before answers what it has and ends", { pid: from.pid });
+    void from.ended.then(() => {
+      stopSteering();
+      http.succeed();
+    });
+  }
+
+  function offer({ engine, journal, forwarder, dns, ports, end }: SuccessionParts): void {
+    async function takeBack(): Promise<void> {
+      try {
+        await engine.takeBack();
+        await journal.takeBack();
+      } catch (error) {
+        log("error", "the store cannot be taken back", { reason: String(error) });
+        platform.exit(STORE_FAILED);
+      }
+      lending.takeBack();
+      admission.takeBack();
+    }
+    stopOffering = offerHandover(
+      dataDir!,
+      {
+        async give() {
+          admission.lend();
+          lending.lend();
+          try {
+            await writeSnapshot(cachePath, forwarder);
+          } catch (error) {
+            log("warn", "dns: the cache is not handed over", { error: String(error) });
+          }
+          await journal.lend();
+          await engine.lend();
+        },
+        takeBack,
+        async leave(pid) {
+          isLeaving = true;
+          platform.notify(`MAINPID=${pid}`);
+          await dns.udp.leave(dns.udp.addresses);
+          lending.giveUp();
+          admission.giveUp();
+          log("info", "the successor answers: leaving", { pid });
+          void platform.passOn(ports()).then(end);
+        },
+      },
+      { timers, log },
+    );
+  }
+
+  return {
+    isSuccessor: predecessor !== undefined,
+    lending,
+    admitting(fetch) {
+      return (request, env) => {
+        if (admission.state === "ours" || reading.has(request.method)) return fetch(request, env);
+        return admission.settled().then((isOurs) => (isOurs ? fetch(request, env) : refusal()));
+      };
+    },
+    async warm(forwarder) {
+      if (predecessor === undefined || cachePath === "") return;
+      try {
+        const restored = await readSnapshot(cachePath, forwarder);
+        if (restored.ok) log("info", "dns: cache taken over", { ...restored.value });
+        else log("warn", "dns: cache not taken over", { error: restored.error });
+      } catch (error) {
+        log("warn", "dns: cache not taken over", { error: String(error) });
+      }
+      if (options.cacheFile === "") rmSync(cachePath, { force: true });
+    },
+    async complete(all) {
+      parts = all;
+      if (predecessor !== undefined) await take(predecessor, all);
+      platform.notify("READY=1");
+      if (dataDir !== undefined) offer(parts);
+    },
+    close() {
+      stopOffering();
+      if (!isDone) predecessor?.abandon();
+      if (!isLeaving) platform.notify("STOPPING=1");
+      return Promise.resolve();
+    },
+  };
+}
+
+async function askFor(dataDir: string, log: Log): Promise<Predecessor | undefined> {
+  const asked = await takeOver(dataDir);
+  if (!asked.ok) throw new Error(`the agent that runs on ${dataDir} stays: ${asked.error}`);
+  const predecessor = asked.value;
+  if (predecessor === undefined) log("info", "-takeover: no agent runs on the data directory");
+  else log("info", "the agent before has given the store", { pid: predecessor.pid });
+  return predecessor;
+}
+
+function refusal(): Response {
+  const headers = { "Content-Type": "text/plain", "Retry-After": "1", Connection: "close" };
+  return new Response(HANDED_OVER, { status: 503, headers });
+}
