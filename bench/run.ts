@@ -1,6 +1,6 @@
 /**
  * `npm run bench [-- GROUP...]`: compares waypost with its peers on this machine in one run, prints
- * a table and writes bench/results/<time>.json. Groups: hits, forwarded, afresh, large,
+ * a table and writes bench/results/<time>.json. Groups: hits, forwarded, flood, afresh, large,
  * registrations, http, waiters, kv-million, checks.
  * BENCH_SECONDS (default 5) is the length of one load. Exit 1 when a row misses its bar.
  */
@@ -11,6 +11,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { checks } from "./checks.ts";
 import { catalogHits, computedAfresh, forwarded, large } from "./dns.ts";
+import { flood } from "./flood.ts";
 import { http } from "./http.ts";
 import { kvMillion } from "./kv-million.ts";
 import { registrations } from "./registrations.ts";
@@ -20,6 +21,7 @@ import { waiters } from "./waiters.ts";
 const groups: Record<string, { needs: string[]; run: () => Promise<Row[]> }> = {
   hits: { needs: ["dnsperf", "unbound", "dnsmasq", "cc"], run: catalogHits },
   forwarded: { needs: ["dnsperf", "unbound", "dnsmasq"], run: forwarded },
+  flood: { needs: ["dnsperf", "unbound"], run: flood },
   afresh: { needs: ["dnsperf"], run: computedAfresh },
   large: { needs: ["dnsperf"], run: large },
   registrations: { needs: ["wrk", "etcd"], run: registrations },
