@@ -222,3 +222,21 @@ export function hexAddress(address: Uint8Array): string {
 }
 
 const HEX = Array.from({ length: 256 }, (_, octet) => octet.toString(16).padStart(2, "0"));
+
+/**
+ * A port from `min` to `max` that is not among `taken`, all equally likely: what is left over at the end
+ * of the generator's range is drawn again. Some port has to be free.
+ */
+export function drawPort(
+  { min, max }: { min: number; max: number },
+  taken: readonly number[],
+  uint32: () => number,
+): number {
+  const count = max - min + 1;
+  const limit = Math.floor(0x1_0000_0000 / count) * count;
+  for (;;) {
+    const value = uint32();
+    const port = min + (value % count);
+    if (value < limit && !taken.includes(port)) return port;
+  }
+}

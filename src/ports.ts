@@ -103,6 +103,17 @@ export type Exchanges = {
   close(): void;
 };
 
+/** Where the source ports of datagrams come from; asked for every question, so that a reload counts. */
+export type SourcePorts = {
+  /** Each is drawn from these at random; null: the system draws, from its own range. */
+  range(): { min: number; max: number } | null;
+  /** Ports of our own that are never used. */
+  taken(): readonly number[];
+};
+
+/** A descriptor of a stream that is being connected through the server's `source.interface`. */
+export type OpenStreamFrom = (server: Upstream) => { fd: number } | { error: string };
+
 /** One question on its socket; after `close` nothing is reported any more. */
 export type Exchange = { send(wire: Uint8Array): void; close(): void };
 

@@ -1,18 +1,13 @@
 /** Names outside the domain: the forwarder and the sockets to its upstream servers. */
 import type { LoadedConfig } from "../config.ts";
 import { createForwarder, type Forwarder } from "../forwarder/forward.ts";
-import { createHttpsExchanges } from "../forwarder/https/driver.ts";
-import { createStreamExchanges } from "../forwarder/streams.ts";
-import { createTcpExchanges } from "../forwarder/tcp/driver.ts";
-import { createTlsDial, createTlsExchanges } from "../forwarder/tls/driver.ts";
-import { createDatagramExchanges } from "../forwarder/udp/driver.ts";
 import { createFilter } from "../forwarder/filter/filter.ts";
 import { createFilterCounts, type FilterCounts } from "../forwarder/filter/settings.ts";
 import { createPipeline, type Pipeline } from "../forwarder/pipeline.ts";
 import type { Log } from "../ports.ts";
 import { localDataSettings } from "./local-data.ts";
 import { forwarderSettings } from "./forwarder-settings.ts";
-import type { Platform } from "./start.ts";
+import { createUpstreamSockets } from "./upstream-sockets.ts";
 import { createUpstreamLog } from "./upstream-log.ts";
 
 /** The forwarder, and what it is told anew. */
@@ -31,22 +26,13 @@ export type Forwarding = {
  */
 export function createForwarding(
   loaded: LoadedConfig,
-  platform: Pick<Platform, "clock" | "timers" | "random" | "createExchanges">,
+  platform: Parameters<typeof createUpstreamSockets>[1],
   log: Log,
   workerHits: (question: Uint8Array) => number,
 ): Forwarding {
   const { clock, timers, random } = platform;
   let now = loaded;
-  const udp =
-    (loaded.config.batched_system_calls ? platform.createExchanges(log) : null) ??
-    createDatagramExchanges(random);
-  const streams = { clock, timers, random };
-  const dialTls = createTlsDial({ ca: () => now.upstreamAuthorities });
-  const tcp = createStreamExchanges({
-    tcp: createTcpExchanges(streams),
-    tls: createTlsExchanges(streams, dialTls),
-    https: createHttpsExchanges(streams, dialTls),
-  });
+  const { udp, tcp } = createUpstreamSockets(() => now, platform, log);
   const settings = forwarderSettings(loaded);
   const onEvent = createUpstreamLog(log, clock);
   const forwarder = createForwarder({

@@ -1,6 +1,7 @@
 import { parseKey } from "../cluster/keyring.ts";
 import { metadataProblem } from "../cluster/metadata.ts";
 import { isUuid } from "../cluster/uuid.ts";
+import { parsePortRange } from "./forwarder/port-range.ts";
 import { parseNetwork } from "./network.ts";
 import type { Config } from "./options.ts";
 
@@ -45,6 +46,8 @@ export function brokenRules(config: Config, dev: boolean): string[] {
   }
   if (!/^[0-7]{0,4}$/.test(config["unix_sockets.mode"]))
     problems.push(`unix_sockets.mode: invalid mode specified: ${config["unix_sockets.mode"]}`);
+  const ports = parsePortRange(config["forwarder.port_range"]);
+  if (!ports.ok) problems.push(`forwarder.port_range: ${ports.error}`);
   for (const origin of config["http_config.allowed_origins"])
     if (origin !== "*" && originOf(origin) !== origin.toLowerCase())
       problems.push(

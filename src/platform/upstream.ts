@@ -12,12 +12,14 @@
  * input while the main thread sleeps, and rings.
  */
 import { ptr } from "bun:ffi";
-import type { Exchange, Exchanges, Log, SocketAddress } from "../ports.ts";
+import type { Exchange, Exchanges, Log, SourcePorts, Upstream } from "../ports.ts";
+import { drawPort } from "../address.ts";
 import { mainDoorbell } from "./doorbell.ts";
 import { type Epoll, openEpoll } from "./epoll.ts";
 import { descriptorLimit, EAGAIN, EINTR, errnoOf, errorName } from "./libc.ts";
 import { type Libc, openLibc, pinned } from "./libc.ts";
 import { AF_INET, SOCKADDR_OCTETS, sockaddrLength, toSockaddr } from "./sockaddr.ts";
+import { bindSource } from "./source-socket.ts";
 import { superviseThread } from "./threads.ts";
 import { type WatchStart, WATCHING } from "./upstream-watch.ts";
 
@@ -33,6 +35,8 @@ const IDLE_SOCKETS_MAX = 512;
 /** So many released ones are worth a look of their own; fewer are read empty one by one. */
 const RELEASED_MANY = 16;
 
+/** Ports drawn for one question; when all are taken it fails with EADDRINUSE. */
+const PORT_ATTEMPTS = 16;
 /** Addresses whose structure is remembered; more than any list of upstreams. When full: all forgotten. */
 const SERVERS_REMEMBERED = 256;
 /** Sockets named by one look; with more ready than that nothing is known of the others. */
@@ -46,7 +50,14 @@ const MSG_DONTWAIT = 0x40;
 const EFD_CLOEXEC = 0o2000000;
 
 type Listener = Parameters<Exchanges["open"]>[1];
-type Server = { family: number; sockaddr: Uint8Array; address: number };
+const randomUint32 = (): number => crypto.getRandomValues(new Uint32Array(1))[0]!;
+type Range = NonNullable<ReturnType<SourcePorts["range"]>>;
+type Server = {
+  family: number;
+  sockaddr: Uint8Array;
+  address: number;
+  source: Upstream["source"];
+};
 /**
  * Places of sockets of one family that wait for their next exchange. `empty`: a look at epoll since
  * their release has not named them, so nothing is left in them. `released`: not yet looked at.
@@ -54,13 +65,13 @@ type Server = { family: number; sockaddr: Uint8Array; address: number };
 type Idle = { empty: number[]; released: number[] };
 
 /** Exchanges over bun:ffi, or null where the C library is not at hand. Main thread only. */
-export function createExchanges(log: Log): Exchanges | null {
+export function createExchanges(log: Log, ports: SourcePorts): Exchanges | null {
   const libc = openLibc();
   if (libc === null) return null;
   const bell = mainDoorbell();
   const epoll = openEpoll(libc, -1, READY_MAX);
   const watch = startWatch(libc, epoll, bell.memory, bell.rung, log);
-  const pool = new SocketPool(libc, epoll, watch.fd);
+  const pool = new SocketPool(libc, epoll, watch.fd, ports);
   const detach = bell.attach({
     drain: (limit) => pool.drain(limit),
     flush: () => {},
@@ -134,7 +145,8 @@ class SocketPool {
   readonly #libc: Libc;
   readonly #epoll: Epoll;
   readonly #max: number;
-  readonly #servers = new Map<SocketAddress, Server>();
+  readonly #ports: SourcePorts;
+  readonly #servers = new Map<Upstream, Server>();
   /** Place → exchange that uses its socket; tags in epoll are places. */
   readonly #exchanges: (UdpExchange | undefined)[] = [];
   /** Place → descriptor, -1 for a place without one. */
@@ -152,21 +164,67 @@ class SocketPool {
   readonly #incoming = pinned(DATAGRAM_OCTETS);
   openCount = 0;
 
-  constructor(libc: Libc, epoll: Epoll, newestFd: number) {
+  constructor(libc: Libc, epoll: Epoll, newestFd: number, ports: SourcePorts) {
     this.#libc = libc;
+    this.#ports = ports;
     this.#epoll = epoll;
     const left = descriptorLimit(libc) - newestFd;
     const available = Math.max(left - DESCRIPTORS_KEPT, Math.floor(left * DESCRIPTORS_SHARE));
     this.#max = Math.max(1, Math.min(EXCHANGE_SOCKETS_MAX, available));
   }
 
-  open(at: SocketAddress, on: Listener): Exchange {
+  open(at: Upstream, on: Listener): Exchange {
     const exchange = new UdpExchange(this, on);
     const server = this.#servers.get(at) ?? this.#server(at);
+    const range = this.#ports.range();
     if (server === undefined) exchange.fail("EINVAL");
     else if (this.openCount >= this.#max) exchange.fail("EMFILE");
-    else this.#connect(exchange, server);
+    else if (range === null && server.source === undefined) this.#connect(exchange, server);
+    else this.#connectFrom(exchange, server, range);
     return exchange;
+  }
+
+  /**
+   * From an interface, address or port that was chosen: by a socket of its own, which cannot be bound a
+   * second time, so it is closed in the end. One to a fixed port serves all questions: see shared-port.ts.
+   */
+  #connectFrom(exchange: UdpExchange, server: Server, range: Range | null): void {
+    const { family, source } = server;
+    const taken = this.#ports.taken();
+    const fixed = source?.port;
+    if (fixed !== undefined && taken.includes(fixed))
+      return exchange.fail(`EADDRINUSE: source port ${fixed} is where we listen`);
+    for (let left = PORT_ATTEMPTS; ; left--) {
+      const port = fixed ?? (range === null ? 0 : drawPort(range, taken, randomUint32));
+      const place = this.#createSocket(family);
+      if (place < 0) return exchange.fail(errorName(-place));
+      const fd = this.#fds[place]!;
+      const refusal = bindSource(this.#libc, fd, { family, source, port });
+      if (refusal === undefined) {
+        if (this.#libc.connect(fd, server.address as never, sockaddrLength(family)) === 0) {
+          exchange.isPooled = false;
+          this.#use(exchange, place, family);
+          // What came between the two calls is of nobody knows whom.
+          this.#empty(fd);
+          return;
+        }
+        const errno = errnoOf(this.#libc);
+        this.#closeSocket(place);
+        return exchange.fail(errorName(errno));
+      }
+      this.#closeSocket(place);
+      const isDrawn = fixed === undefined && range !== null;
+      const mayDrawAgain = refusal === "EADDRINUSE" || refusal === "EACCES";
+      if (!isDrawn || !mayDrawAgain || left === 1) return exchange.fail(refusal);
+    }
+  }
+
+  #use(exchange: UdpExchange, place: number, family: number): void {
+    exchange.fd = this.#fds[place]!;
+    exchange.place = place;
+    exchange.family = family;
+    this.#exchanges[place] = exchange;
+    this.openCount++;
   }
 
   #connect(exchange: UdpExchange, server: Server): void {
@@ -186,11 +244,7 @@ class SocketPool {
       const fd = this.#fds[place]!;
       const isEmpty = kept === undefined || checked !== undefined || this.#empty(fd);
       if (isEmpty && this.#libc.connect(fd, server.address as never, length) === 0) {
-        exchange.fd = fd;
-        exchange.place = place;
-        exchange.family = family;
-        this.#exchanges[place] = exchange;
-        this.openCount++;
+        this.#use(exchange, place, family);
         return;
       }
       const errno = errnoOf(this.#libc);
@@ -239,11 +293,12 @@ class SocketPool {
   }
 
   /** Remembered by object: the same server is given as the same one, question after question. */
-  #server(at: SocketAddress): Server | undefined {
+  #server(at: Upstream): Server | undefined {
     const sockaddr = toSockaddr(at);
     if (sockaddr === null) return undefined;
     if (this.#servers.size >= SERVERS_REMEMBERED) this.#servers.clear();
-    const server = { family: sockaddr[0]!, sockaddr, address: ptr(sockaddr) };
+    const { source } = at;
+    const server = { family: sockaddr[0]!, sockaddr, address: ptr(sockaddr), source };
     this.#servers.set(at, server);
     return server;
   }
@@ -265,6 +320,7 @@ class SocketPool {
     this.openCount--;
     const isKept =
       isSound &&
+      exchange.isPooled &&
       this.#idleCount < IDLE_SOCKETS_MAX &&
       this.#libc.connect(fd, this.#nobody.address as never, sockaddrLength(family)) === 0;
     if (!isKept) {
@@ -351,6 +407,8 @@ class UdpExchange implements Exchange {
   fd = -1;
   place = -1;
   family = 0;
+  /** The socket may serve another exchange. */
+  isPooled = true;
   #isOver = false;
 
   constructor(pool: SocketPool, on: Listener) {

@@ -1,16 +1,18 @@
 /** Exchanges with upstreams, driven by upstream.test.ts. */
 import { readdirSync } from "node:fs";
-import type { Exchange, Exchanges, Log, SocketAddress } from "../../src/ports.ts";
+import type { Exchange, Exchanges, Log, SourcePorts, Upstream } from "../../src/ports.ts";
 import { log, platform, serveCalls } from "./script.ts";
 
-type Create = (log: Log) => Exchanges | null;
+type Create = (log: Log, ports: SourcePorts) => Exchanges | null;
 const { createExchanges } = await platform<{ createExchanges: Create }>("upstream.ts");
 
 let exchanges: Exchanges;
+let range: ReturnType<SourcePorts["range"]> = null;
+let taken: readonly number[] = [];
 type Opened = { exchange: Exchange; events: string[] };
 const opened: Opened[] = [];
 
-function open(server: SocketAddress): Opened {
+function open(server: Upstream): Opened {
   const events: string[] = [];
   let returned = false;
   const exchange = exchanges.open(server, {
@@ -23,11 +25,13 @@ function open(server: SocketAddress): Opened {
 }
 
 serveCalls({
-  create() {
-    exchanges = createExchanges(log)!;
+  create(from: typeof range = null, not: number[] = []) {
+    range = from;
+    taken = not;
+    exchanges = createExchanges(log, { range: () => range, taken: () => taken })!;
   },
   /** Opens `count` exchanges that send two octets of their number; the index of the first. */
-  open(server: SocketAddress, count: number) {
+  open(server: Upstream, count: number) {
     const first = opened.length;
     for (let i = first; i < first + count; i++)
       open(server).exchange.send(Uint8Array.of(i >> 8, i & 255));
@@ -39,7 +43,7 @@ serveCalls({
    * `count` exchanges that end before their replies, or errors, are read, and as many after them; the
    * index of the first. The event loop stands still in between, so that replies wait in the sockets.
    */
-  sendAndReopen(first: SocketAddress, second: SocketAddress, count: number, holdMs: number) {
+  sendAndReopen(first: Upstream, second: Upstream, count: number, holdMs: number) {
     const from = opened.length;
     for (let i = 0; i < count; i++) open(first).exchange.send(Uint8Array.of(9));
     const untilMs = performance.now() + holdMs;
@@ -54,7 +58,7 @@ serveCalls({
   openCount: () => exchanges.openCount,
   descriptors: () => readdirSync("/proc/self/fd").length,
   /** One question after the other, each closed by its reply: milliseconds of the slowest. */
-  async relay(server: SocketAddress, count: number) {
+  async relay(server: Upstream, count: number) {
     let slowest = 0;
     for (let i = 0; i < count; i++) {
       const from = performance.now();

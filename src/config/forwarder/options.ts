@@ -124,6 +124,12 @@ export const forwarderOptions = {
     "Name that upstreams which are down are asked (NS) while no question goes to them; empty: they are not.",
     reload,
   ),
+  "forwarder.port_range": row(
+    "text",
+    "",
+    'Ports that questions over UDP come from, such as "1024-65535"; empty: those of the system.',
+    reload,
+  ),
   "forwarder.tls_ca_file": row(
     "text",
     "",

@@ -11,7 +11,7 @@ import {
 } from "../connections.ts";
 import { createHttp1Replies, http1Request } from "../http1.ts";
 import { paddedLine, tlsWord, type DialTls } from "../tls/driver.ts";
-import type { StreamDeps } from "../tcp/driver.ts";
+import { failedLine, type StreamDeps } from "../tcp/driver.ts";
 import { USUAL_PATH } from "../upstream.ts";
 
 /** The media type of DNS messages (RFC 8484 6). */
@@ -26,7 +26,12 @@ export function createHttpsExchanges(deps: StreamDeps, dial: DialTls): Exchanges
   return createConnections({
     ...deps,
     limits: { ...tlsLimits, perConnection: MAX_STREAMS },
-    dial: (server, on) => paddedLine(openHttps(server, dial(server, ["h2", "http/1.1"]), on)),
+    dial(server, on) {
+      const socket = dial(server, ["h2", "http/1.1"]);
+      return "error" in socket
+        ? failedLine(socket.error, on)
+        : paddedLine(openHttps(server, socket, on));
+    },
   });
 }
 

@@ -10,27 +10,33 @@ import {
   type SecureContext,
   type TLSSocket,
 } from "node:tls";
-import type { Exchanges, Upstream } from "../../ports.ts";
+import type { Exchanges, OpenStreamFrom, Upstream } from "../../ports.ts";
 import { createConnections, tlsLimits, type Line } from "../connections.ts";
 import { padded } from "../padding.ts";
-import { codeOf, openFramed, wayTo, type StreamDeps } from "../tcp/driver.ts";
+import { codeOf, failedLine, openFramed, wayTo, type StreamDeps } from "../tcp/driver.ts";
 
 /** Whom servers' certificates are checked against; the texts are PEM. */
 export type Trust = {
   /** Authorities beside the system's. Another list takes effect with the next connection. */
   readonly ca: () => readonly string[];
+  /** As of StreamDeps. */
+  readonly openFrom?: OpenStreamFrom | null;
 };
 
-/** Opens TLS connections that are checked: version, chain, validity and name. */
-export type DialTls = (server: Upstream, alpn: string[]) => TLSSocket;
+/** Opens TLS connections that are checked: version, chain, validity and name; or says why it cannot. */
+export type DialTls = (server: Upstream, alpn: string[]) => TLSSocket | { error: string };
 
 /** Exchanges over TLS, padded; see tcp/driver.ts for the contract. */
 export function createTlsExchanges(deps: StreamDeps, dial: DialTls): Exchanges {
   return createConnections({
     ...deps,
     limits: tlsLimits,
-    dial: (server, on) =>
-      paddedLine(openFramed(dial(server, ["dot"]), "secureConnect", on, deps.random, tlsWord)),
+    dial(server, on) {
+      const socket = dial(server, ["dot"]);
+      return "error" in socket
+        ? failedLine(socket.error, on)
+        : paddedLine(openFramed(socket, "secureConnect", on, deps.random, tlsWord));
+    },
   });
 }
 
@@ -46,7 +52,7 @@ export function paddedLine(line: Line): Line {
 }
 
 /** Sessions are resumed where the server allows it, which spares it its signature and us a round trip. */
-export function createTlsDial({ ca }: Trust): DialTls {
+export function createTlsDial({ ca, openFrom }: Trust): DialTls {
   /** By server, and gone with it. */
   let tickets = new WeakMap<Upstream, Buffer>();
   let trusted: readonly string[] | undefined;
@@ -71,8 +77,10 @@ export function createTlsDial({ ca }: Trust): DialTls {
     const secureContext = contextNow();
     const kept = tickets;
     const session = kept.get(server);
+    const way = wayTo(server, openFrom);
+    if ("error" in way) return way;
     const socket = connect({
-      ...wayTo(server),
+      ...("path" in way ? way.path : way),
       secureContext,
       minVersion: "TLSv1.2",
       ALPNProtocols: alpn,
