@@ -111,7 +111,7 @@ export type ExtendedError = { code: number; text: string };
 /**
  * Answer of the forwarder: a message in parts (question spelled as asked), flags without QR/RD/CD/id.
  * `failed`: every upstream failed or none is configured. `ede` goes to clients that sent an OPT; an
- * answer with one is never prepared for workers, which send no options.
+ * answer with one is prepared for clients without OPT only, since workers send no options.
  */
 export type ForwardAnswer =
   | {

@@ -142,7 +142,9 @@ export function prepareForwarded(
   if (!answer.ok || answer.tc || answer.rcode > 15) return null;
   const isConstant = answer.constant === true;
   if (!isConstant && answer.cacheableSeconds <= 0) return null;
-  if (answer.ede !== undefined && answer.ede.length > 0) return null;
+  // Workers send no options, so what has something to tell is for those that could not read it.
+  const isExplained = answer.ede !== undefined && answer.ede.length > 0;
+  if (isExplained && request.opt !== null) return null;
   if (request.wantsSecurity || request.subnet !== null || disableCompression) return null;
   const { qname } = request;
   const question = request.question.slice();
@@ -159,13 +161,14 @@ export function prepareForwarded(
   const octets = wire.length + 11;
   if (octets > MAX_PAYLOAD || (wire[2]! & (FLAG.TC >> 8)) !== 0) return null;
   const small = octets <= SMALL_PAYLOAD;
+  if (isExplained && !small) return null;
   return {
     question,
     variants: [wire],
     minPayload: small ? SMALL_PAYLOAD : octets,
     maxPayload: MAX_PAYLOAD,
     withoutEdns: small,
-    withEdns: true,
+    withEdns: !isExplained,
     shuffle: null,
     countdown: isConstant
       ? null

@@ -248,3 +248,21 @@ t.test("an answer with an extended error carries it, and workers do not keep it"
     t.same(optOf(world.compute(query("www.example.com"))!), [], "nothing without EDNS");
   }
 });
+
+t.test("without EDNS nobody can read it, so workers keep the answer for those", async (t) => {
+  const ede = [{ code: EDE.FILTERED, text: "" }];
+  const world = createWorld({
+    settings: { recursorsConfigured: true },
+    upstream: () => ({ ...good({ cacheableSeconds: 60, fromCache: true }), ede }),
+  });
+  const roads = (edns?: number): string[] =>
+    everywhere(world, query("www.example.com", "A", edns === undefined ? {} : { edns })).map(
+      ({ road, wire }) => `${road} ${optOf(wire).slice(11).join(" ")}`.trimEnd(),
+    );
+  t.same(roads(), ["main", "table", "tcp"]);
+  const { published } = world.resolver.counters;
+  t.ok(published > 0);
+  const told = "0 15 0 2 0 17";
+  t.same(roads(1232), [`main ${told}`, `tcp ${told}`], "with EDNS no worker answers");
+  t.equal(world.resolver.counters.published, published, "and nothing is replaced");
+});
