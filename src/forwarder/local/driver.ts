@@ -14,7 +14,7 @@ import type { OctetReader, TextReader } from "./text-lines.ts";
 /** Octets read at a time; parsing them takes a few milliseconds. */
 const SLICE_OCTETS = 65_536;
 /** Of one file; the rest is left out. */
-export const MAX_FILE_OCTETS = 256 * 1024 * 1024;
+export const MAX_FILE_OCTETS = 128 * 1024 * 1024;
 /** Files in one directory; those after them, by name, are left out. */
 const MAX_FILES = 1024;
 
