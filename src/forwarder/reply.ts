@@ -153,7 +153,7 @@ const reasons: Readonly<Record<FailureReason, string>> = {
 /** The same answer for another client that spelled the QNAME in other case. */
 export function respelled(answer: Answered, request: ForwardRequest): Answered {
   const { qname } = request;
-  const respell = (rr: Rr): Rr => (equalNames(rr.owner, qname) ? { ...rr, owner: qname } : rr);
+  const respell = (rr: Rr): Rr => ({ ...rr, owner: spelledAs(rr.owner, qname) });
   return {
     ...answer,
     answers: answer.answers.map(respell),
@@ -164,8 +164,16 @@ export function respelled(answer: Answered, request: ForwardRequest): Answered {
 function countDown(records: Rr[], qname: Uint8Array, limits: TtlLimits, ageSeconds: number): void {
   for (const rr of records) {
     rr.ttl = Math.max(0, usableTtl(rr.ttl, limits) - ageSeconds);
-    if (rr.owner !== qname && equalNames(rr.owner, qname)) rr.owner = qname;
+    rr.owner = spelledAs(rr.owner, qname);
   }
+}
+
+/** The name in the client's spelling if it is the QNAME or above it: servers repeat the random case of the question. */
+function spelledAs(owner: Uint8Array, qname: Uint8Array): Uint8Array {
+  const at = qname.length - owner.length;
+  if (owner === qname || at < 0) return owner;
+  const asked = at === 0 ? qname : qname.subarray(at);
+  return equalNames(owner, asked) ? asked : owner;
 }
 
 /** One RRset has one TTL, the smallest of those received (RFC 2181 5.2). */
