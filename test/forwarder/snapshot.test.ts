@@ -1,5 +1,13 @@
 /** The cache as octets that outlive the process. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
@@ -197,6 +205,8 @@ t.test("the file is whole or not there", async (t) => {
   await t.rejects(writeSnapshot(path, failing), /no more room/);
   t.same(readFileSync(path), whole);
   t.same(readdirSync(folder), ["cache"]);
+  truncateSync(path, 2 ** 30 + 1);
+  t.match(await readSnapshot(path, later().forwarder), { ok: false, error: /more than/ });
   writeFileSync(path, whole.subarray(1));
   t.match(await readSnapshot(path, filled([]).forwarder), { ok: false });
   await t.rejects(readSnapshot(join(folder, "none"), filled([]).forwarder), { code: "ENOENT" });

@@ -1,9 +1,11 @@
 /** A snapshot of the cache in a file. */
-import { open, readFile, rename, rm } from "node:fs/promises";
-import type { Result } from "../../base.ts";
+import { open, readFile, rename, rm, stat } from "node:fs/promises";
+import { fail, type Result } from "../../base.ts";
 import type { Forwarder } from "../forward.ts";
 import type { Restored } from "./decode.ts";
 
+/** A file is read as a whole; a larger one is none of ours. */
+const MAX_OCTETS = 2 ** 30;
 /** Work on a snapshot goes on so long at a time; then questions come first. */
 const SLICE_MS = 2;
 
@@ -50,6 +52,8 @@ export async function readSnapshot(
   path: string,
   forwarder: Pick<Forwarder, "restore">,
 ): Promise<Result<Restored, string>> {
+  const { size } = await stat(path);
+  if (size > MAX_OCTETS) return fail(`it has more than ${MAX_OCTETS} octets`);
   const slices = forwarder.restore(await readFile(path));
   let pausedAtMs = performance.now();
   for (;;) {
