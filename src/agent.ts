@@ -117,7 +117,7 @@ async function build(
     log,
   });
   closers.push(succession.close);
-  const { lending, isSuccessor } = succession;
+  const { lending, isSuccessor, isShared } = succession;
   const nodeId = await loadNodeId(dataDir, config.node_id, random);
   const serverAddress = `${bracketed(addresses.advertise)}:${config["ports.server"]}`;
   const waiters = createWaiters({ clock, timers });
@@ -193,7 +193,7 @@ async function build(
   const dns = await startDns({ loaded, platform, log, catalog, acl, engine, ...around });
   closers.push(dns.close);
   parts.resolver = dns.resolver;
-  if (!isSuccessor) await dns.listeners.open(addresses.dns, false);
+  if (!isSuccessor) await dns.listeners.open(addresses.dns);
   parts.table = dns.udp.table;
   const secureDns = await startSecureDns(loaded, {
     isAnswered: (address) => access.gate.isAnswered(address),
@@ -201,7 +201,7 @@ async function build(
     clock,
     timers,
     log,
-    isSharing: isSuccessor,
+    isShared,
   });
   closers.push(secureDns.close);
 
@@ -362,11 +362,11 @@ async function build(
   external.start();
   if (isSuccessor) {
     await succession.warm(forwarder);
-    await dns.listeners.open(addresses.dns, true);
+    await dns.listeners.open(addresses.dns, isShared);
   }
   const http = await platform.startHttp({
     ...httpListenerSettings(loaded),
-    isSharing: isSuccessor,
+    isShared,
     maxConnectionsPerClient: () => configuration.now().config["limits.http_max_conns_per_client"],
     fetch: succession.admitting((request, env) => app.fetch(request, env)),
     log,
@@ -391,20 +391,14 @@ async function build(
         log,
       }).stop,
     );
-  const tcpPorts = () =>
-    new Set(
-      [
-        ...dns.tcp.addresses,
-        ...Object.values(secureDns.addresses()).flat(),
-        ...http.http,
-        ...http.https,
-      ]
-        .filter((at) => "port" in at)
-        .filter(({ port }) => !platform.inheritedSockets.some((socket) => socket.port === port))
-        .map(({ port }) => port),
-    );
-  const given = { engine, journal, forwarder, dns, http };
-  await succession.complete({ ...given, ports: tcpPorts, end: () => end(LEFT) });
+  const listening = () => [
+    ...dns.tcp.addresses,
+    ...Object.values(secureDns.addresses()).flat(),
+    ...http.http,
+    ...http.https,
+  ];
+  const given = { engine, journal, forwarder, dns, http, listening };
+  await succession.complete({ ...given, end: () => end(LEFT) });
   log("info", "ready", {
     dns: dns.udp.addresses.map(printed).join(" "),
     http: http.http.map(printed).join(" "),

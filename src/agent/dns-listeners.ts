@@ -9,7 +9,7 @@ export type DnsListeners = {
    * Listens on all of them, or rejects and listens on none. Sockets that were left open for this process
    * take the place of those that would be opened at their addresses; the others of them serve as well.
    */
-  open(wanted: readonly SocketAddress[], isSharing: boolean): Promise<void>;
+  open(wanted: readonly SocketAddress[], isShared?: (at: SocketAddress) => boolean): Promise<void>;
   /**
    * From here on these are wanted: opens what is new, then leaves what is not wanted any more. An address
    * that cannot be had is in the log, and is tried again with the next change; the others stay.
@@ -44,19 +44,26 @@ export function createDnsListeners(
     for (const [i, at] of places.entries()) open.set(keyOf(at), bound.addresses[i]!);
   }
 
-  async function openAll(wanted: readonly SocketAddress[], isSharing: boolean): Promise<void> {
+  async function openAll(
+    wanted: readonly SocketAddress[],
+    isShared: (at: SocketAddress) => boolean,
+  ): Promise<void> {
     const [datagrams, streams] = [own("udp"), own("tcp")];
     await udp.listen(datagrams);
     await tcp.listen(streams);
     const given = [...datagrams, ...streams];
     for (const socket of given) log("info", "dns: a socket was left open for us", printed(socket));
     const left = wanted.filter((at) => !given.some((socket) => keyOf(socket) === keyOf(at)));
-    await add(left, isSharing);
+    await add(
+      left.filter((at) => !isShared(at)),
+      false,
+    );
+    await add(left.filter(isShared), true);
     // One transport was given and the other was not: it is opened.
     const onlyUdp = wanted.filter((at) => has(datagrams, at) && !has(streams, at));
     const onlyTcp = wanted.filter((at) => has(streams, at) && !has(datagrams, at));
-    await tcp.listen(onlyUdp, isSharing);
-    await udp.listen(onlyTcp, isSharing);
+    for (const at of onlyUdp) await tcp.listen([at], isShared(at));
+    for (const at of onlyTcp) await udp.listen([at], isShared(at));
   }
 
   async function changeTo(wanted: readonly SocketAddress[]): Promise<void> {
@@ -84,7 +91,7 @@ export function createDnsListeners(
   }
 
   return {
-    open: (wanted, isSharing) => openAll(wanted, isSharing),
+    open: (wanted, isShared = () => false) => openAll(wanted, isShared),
     change(wanted) {
       work = work.then(() => changeTo(wanted));
       return work;

@@ -2,7 +2,7 @@
  * A running agent and its successor on one data directory, over a Unix socket in it. Lines of JSON:
  *
  *   successor  {"take": {pid}}      wants the store
- *   runner     {"given": {pid}}     has closed it, and goes on answering from memory
+ *   runner     {"given": {pid, listening}}  has closed it, and goes on answering from memory
  *   successor  {"ready": {pid}}     listens
  *   runner     {"leaving": {}}      from here on there is no way back; it drains and ends
  *
@@ -23,7 +23,7 @@ const PATH_OCTETS_MAX = 107;
 
 type Line = {
   take?: { pid: number };
-  given?: { pid: number };
+  given?: { pid: number; listening: string[] };
   ready?: { pid: number };
   leaving?: object;
   refused?: string;
@@ -35,6 +35,8 @@ const socketPath = (dataDir: string): string => join(dataDir, "handover.sock");
 export type Runner = {
   /** Closes the store. Rejects if it cannot be given; it is ours then. */
   give(): Promise<void>;
+  /** Where it listens, each in a word: the successor may share these with it, and nobody else's. */
+  listening(): string[];
   /** The successor is gone without having been ready. */
   takeBack(): Promise<void>;
   /** The successor answers: end. Resolves when no datagram comes here any more. */
@@ -116,7 +118,7 @@ function serve(
     try {
       await runner.give();
       stage = "given";
-      say({ given: { pid: process.pid } });
+      say({ given: { pid: process.pid, listening: runner.listening() } });
     } catch (error) {
       stage = "new";
       say({ refused: String(error) });
@@ -147,6 +149,7 @@ function serve(
 /** The successor's side. */
 export type Predecessor = {
   pid: number;
+  listening: ReadonlySet<string>;
   /** We listen. Resolves when it leaves or is gone; an error if it wants us to end. */
   ready(): Promise<Result<void, string>>;
   /** Resolves when its process has ended, or at least its end of the line. */
@@ -195,6 +198,7 @@ export async function takeOver(dataDir: string): Promise<Result<Predecessor | un
   if (answer?.given === undefined) return ok(undefined);
   return ok({
     pid: answer.given.pid,
+    listening: new Set(answer.given.listening),
     ended,
     async ready() {
       say({ ready: { pid: process.pid } });

@@ -8,7 +8,8 @@ import { createTlsSide, type TlsSide } from "../dns/tls/driver.ts";
 import type { Log, SocketAddress, Transport } from "../ports.ts";
 
 /** What both need; see TcpFrontOptions. */
-type Common = { isSharing: boolean } & Omit<
+/** `isShared`: another process of ours listens there, and is about to leave. */
+type Common = { isShared: (at: SocketAddress) => boolean } & Omit<
   Parameters<typeof startTcpFront>[0],
   "listen" | "secure" | "limits"
 >;
@@ -46,11 +47,11 @@ export async function startSecureDns(
     if (identity !== undefined && addresses.dnsTls.length > 0) {
       side = createTlsSide(identity);
       tls = await startTcpFront({ ...common, listen: [], secure: side });
-      await tls.listen(addresses.dnsTls, common.isSharing);
+      for (const at of addresses.dnsTls) await tls.listen([at], common.isShared(at));
     }
     if (identity !== undefined && addresses.dnsHttps.length > 0) {
       https = await startHttpsFront({ ...common, listen: [], identity });
-      await https.listen(addresses.dnsHttps, common.isSharing);
+      for (const at of addresses.dnsHttps) await https.listen([at], common.isShared(at));
     }
   } catch (error) {
     await close();

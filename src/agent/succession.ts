@@ -6,7 +6,7 @@ import type { Forwarder } from "../forwarder/forward.ts";
 import { readSnapshot, writeSnapshot } from "../forwarder/snapshot/driver.ts";
 import type { RequestEnv } from "../http/call.ts";
 import type { HttpListeners } from "../http/listen.ts";
-import type { Cancel, Log, Timers } from "../ports.ts";
+import type { Cancel, HttpAddress, InheritedSocket, Log, Timers } from "../ports.ts";
 import { offerHandover, takeOver, type Predecessor } from "./handover.ts";
 import { createLending, HANDED_OVER, type Lendable, type Lending } from "./lending.ts";
 
@@ -21,6 +21,8 @@ export type SuccessionPlatform = {
   passOn(ports: ReadonlySet<number>): Promise<void>;
   /** Tells the service manager (sd_notify(3)). */
   notify(state: string): void;
+  /** Sockets that are the service manager's. */
+  inheritedSockets: readonly InheritedSocket[];
   /** Ends the process at once. */
   exit(code: number): never;
 };
@@ -31,6 +33,8 @@ type Fetch = (request: Request, env: RequestEnv) => Response | Promise<Response>
 export type Succession = {
   /** Another agent still answers; sockets are shared with it. */
   readonly isSuccessor: boolean;
+  /** Whether the one before listens there, so that we share it with that one. */
+  isShared(at: HttpAddress): boolean;
   /** Store and journal. */
   readonly lending: Lending;
   /** `fetch` that lets requests which may write wait while another agent has the store. */
@@ -53,8 +57,8 @@ export type SuccessionParts = {
   forwarder: Pick<Forwarder, "snapshot">;
   dns: Dns;
   http: Pick<HttpListeners, "succeed">;
-  /** TCP ports of all listeners. */
-  ports(): ReadonlySet<number>;
+  /** All listeners over TCP, those of HTTP on Unix sockets too. */
+  listening(): readonly HttpAddress[];
   /** Ends this agent: its successor answers. */
   end(): void;
 };
@@ -81,13 +85,22 @@ export async function beginSuccession(options: {
   const cachePath = options.cacheFile || (dataDir === undefined ? "" : join(dataDir, CACHE_FILE));
   const lending = createLending(false);
   const admission = createLending(predecessor !== undefined);
+  const isShared = (at: HttpAddress): boolean => predecessor?.listening.has(wordOf(at)) ?? false;
   let isDone = predecessor === undefined;
   let isLeaving = false;
   let stopOffering: Cancel = () => {};
   let parts: SuccessionParts | undefined;
 
-  async function take(from: Predecessor, { http, ports }: SuccessionParts): Promise<void> {
-    const stopSteering = platform.steerToUs(ports());
+  /** A socket that the service manager holds is one and the same in both processes. */
+  function portsOf(listening: readonly HttpAddress[]): ReadonlySet<number> {
+    const ports = listening.flatMap((at) => ("port" in at ? [at.port] : []));
+    return new Set(
+      ports.filter((port) => !platform.inheritedSockets.some((at) => at.port === port)),
+    );
+  }
+
+  async function take(from: Predecessor, { http, listening }: SuccessionParts): Promise<void> {
+    const stopSteering = platform.steerToUs(portsOf(listening().filter(isShared)));
     const answer = await from.ready();
     if (!answer.ok) {
       stopSteering();
@@ -102,7 +115,8 @@ export async function beginSuccession(options: {
     });
   }
 
-  function offer({ engine, journal, forwarder, dns, ports, end }: SuccessionParts): void {
+  function offer(all: SuccessionParts): void {
+    const { engine, journal, forwarder, dns, listening, end } = all;
     async function takeBack(): Promise<void> {
       try {
         await engine.takeBack();
@@ -129,6 +143,7 @@ export async function beginSuccession(options: {
           await engine.lend();
         },
         takeBack,
+        listening: () => listening().map(wordOf),
         async leave(pid) {
           isLeaving = true;
           platform.notify(`MAINPID=${pid}`);
@@ -136,7 +151,7 @@ export async function beginSuccession(options: {
           lending.giveUp();
           admission.giveUp();
           log("info", "the successor answers: leaving", { pid });
-          void platform.passOn(ports()).then(end);
+          void platform.passOn(portsOf(listening())).then(end);
         },
       },
       { timers, log },
@@ -145,6 +160,7 @@ export async function beginSuccession(options: {
 
   return {
     isSuccessor: predecessor !== undefined,
+    isShared,
     lending,
     admitting(fetch) {
       return (request, env) => {
@@ -185,6 +201,10 @@ async function askFor(dataDir: string, log: Log): Promise<Predecessor | undefine
   if (predecessor === undefined) log("info", "-takeover: no agent runs on the data directory");
   else log("info", "the agent before has given the store", { pid: predecessor.pid });
   return predecessor;
+}
+
+function wordOf(at: HttpAddress): string {
+  return "path" in at ? at.path : `${at.address} ${at.port}`;
 }
 
 function refusal(): Response {

@@ -15,7 +15,7 @@ export type HttpStart = {
   /** Connections that one address may have; 0: any number. */
   maxConnectionsPerClient: () => number;
   /** Another process of ours listens there and is about to leave (`succeed`). */
-  isSharing?: boolean;
+  isShared?: (at: HttpAddress) => boolean;
   fetch: (request: Request, env: RequestEnv) => Response | Promise<Response>;
   log: Log;
 };

@@ -79,10 +79,10 @@ class BunRequest implements RequestEnv {
  * ends waiting requests (Waiters.close) before `stop`, so that draining is short.
  */
 export async function startHttp(options: HttpStart): Promise<HttpListeners> {
-  const { identity, isSharing = false } = options;
+  const { identity, isShared = () => false } = options;
   /** Until the process that has a path has left, ours has another. */
   const own = (at: HttpAddress): HttpAddress =>
-    isSharing && "path" in at ? { path: `${at.path}${SUCCESSOR}` } : at;
+    "path" in at && isShared(at) ? { path: `${at.path}${SUCCESSOR}` } : at;
   assert(identity !== undefined || options.https.length === 0, "HTTPS has a certificate");
   // Bun has it as a setting of the process, which the types of Node call read-only.
   (http as { maxHeaderSize: number }).maxHeaderSize = options.maxHeaderOctets;
@@ -97,7 +97,7 @@ export async function startHttp(options: HttpStart): Promise<HttpListeners> {
     for (const at of [...options.http, ...options.https])
       if ("path" in at) await removeStale(own(at));
     const claim = (at: HttpAddress, who: "HTTP" | "HTTPS", among: readonly HttpAddress[]) =>
-      isSharing ? at : claimed(at, who, among);
+      isShared(at) ? at : claimed(at, who, among);
     const clear: HttpAddress[] = [];
     const secure: HttpAddress[] = [];
     for (const at of options.http) clear.push(await claim(at, "HTTP", options.http));
@@ -117,7 +117,7 @@ export async function startHttp(options: HttpStart): Promise<HttpListeners> {
     https: options.https.map((at, i) => boundAt(at, tls[i]!)),
     succeed() {
       for (const at of [...options.http, ...options.https])
-        if ("path" in at && isSharing) renameSync(`${at.path}${SUCCESSOR}`, at.path);
+        if ("path" in at && isShared(at)) renameSync(`${at.path}${SUCCESSOR}`, at.path);
     },
     renew(next) {
       if (JSON.stringify(next) === JSON.stringify(current)) return;

@@ -1,0 +1,189 @@
+/** A new process takes over from the old one: nothing that was asked or registered is lost. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import t, { type Test } from "tap";
+import { decode, framed, query, tcpExchange, udpClient } from "../dns-client.ts";
+import { startProgram, waypostPath, type Program } from "../program.ts";
+import { a } from "../upstream.ts";
+import { startLoad } from "./load.ts";
+import { saying, startScene } from "./scene.ts";
+
+type Successor = { child: ChildProcess; output(): string; saysSoon(what: RegExp): Promise<void> };
+
+/** A second process on the configuration of the first. */
+function startSuccessor(t: Test, { configFile }: Pick<Program, "configFile">): Successor {
+  const child = spawn(waypostPath, ["agent", "-config-file", configFile, "-takeover"], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream.on("data", (octets: Buffer) => (output += octets.toString()));
+  t.teardown(async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill("SIGKILL");
+    await once(child, "exit");
+  });
+  return {
+    child,
+    output: () => output,
+    async saysSoon(what) {
+      for (const limit = Date.now() + 15_000; !what.test(output); await sleep(10)) {
+        if (child.exitCode !== null) throw new Error(`ended (${child.exitCode}): ${output}`);
+        if (Date.now() > limit) throw new Error(`not said: ${String(what)}\n${output}`);
+      }
+    },
+  };
+}
+
+async function endOf(child: ChildProcess): Promise<number | null> {
+  if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+  return child.exitCode;
+}
+
+const register = (program: Program, name: string) =>
+  program.http("PUT", "/v1/agent/service/register", { Name: name, Port: 80 });
+
+async function instances(program: Program, name: string): Promise<number> {
+  const { text } = await program.http("GET", `/v1/health/service/${name}?passing`);
+  return (JSON.parse(text) as unknown[]).length;
+}
+
+t.test("a successor takes over under load", { timeout: 90_000 }, async (t) => {
+  const { program, upstream } = await startScene(
+    t,
+    saying(({ name }) => ({ answers: [a(name, "192.0.2.1", 300)] })),
+  );
+  t.equal((await register(program, "before")).status, 200);
+  const load = await startLoad(t, {
+    port: program.dnsPort,
+    perSecond: 3000,
+    names: (i) =>
+      i % 10 === 0 ? `n${i}.example` : i % 2 === 0 ? "hot.example" : "before.service.consul",
+  });
+  /** Questions over TCP, a connection each, one after the other. */
+  let isAsking = true;
+  const overTcp = (async () => {
+    const slow: number[] = [];
+    let lost = 0;
+    for (let id = 0; isAsking; id++) {
+      const sentMs = performance.now();
+      const wire = framed(query(id & 0xffff, "before.service.consul"));
+      const [reply] = await tcpExchange(program.dnsPort, wire, 3000).catch(() => []);
+      if (reply === undefined) lost++;
+      slow.push(performance.now() - sentMs);
+    }
+    return { asked: slow.length, lost, slowestMs: Math.max(...slow) };
+  })();
+  /** Registrations all the time: one that is acknowledged must stay. */
+  const acknowledged: string[] = [];
+  const writing = (async () => {
+    for (let i = 0; isAsking; i++) {
+      const done = await register(program, `w${i}`).catch(() => ({ status: 0 }));
+      if (done.status === 200) acknowledged.push(`w${i}`);
+      await sleep(5);
+    }
+  })();
+  await sleep(1000);
+  const successor = startSuccessor(t, program);
+  await successor.saysSoon(/ ready: /);
+  t.equal(await endOf(program.child), 0, `the old one ends with 0: ${program.output()}`);
+  await sleep(1000);
+  isAsking = false;
+  const [tcp] = await Promise.all([overTcp, writing]);
+  const { asked, answered, slowestMs, rcodes } = await load.stop();
+  t.ok(asked > 5000, `${asked} questions`);
+  t.equal(asked - answered, 0, "not one is lost over UDP");
+  t.same([...rcodes.keys()], [0], "and all are answered well");
+  t.equal(tcp.lost, 0, `not one of ${tcp.asked} is lost over TCP`);
+  t.comment(`slowest: UDP ${slowestMs.toFixed(1)} ms, TCP ${tcp.slowestMs.toFixed(1)} ms`);
+  t.equal(upstream.count("hot.example"), 1, "the cache went with it");
+  t.equal(await instances(program, "before"), 1);
+  t.ok(acknowledged.length > 50, `${acknowledged.length} registrations`);
+  for (const name of acknowledged)
+    if ((await instances(program, name)) !== 1) t.fail(`${name} was acknowledged and is lost`);
+  t.match(successor.output(), /cache taken over/);
+  t.notMatch(readdirSync(program.dataDir), ["handover-cache"]);
+
+  const third = startSuccessor(t, program);
+  await third.saysSoon(/ ready: /);
+  t.equal(await endOf(successor.child), 0, "and once more");
+  t.equal(await instances(program, "before"), 1);
+  third.child.kill("SIGINT");
+  t.equal(await endOf(third.child), 1);
+});
+
+t.test("a successor that fails changes nothing", { timeout: 90_000 }, async (t) => {
+  const program = await startProgram(t);
+  const answers = async () => {
+    const client = await udpClient(program.dnsPort);
+    const reply = await client.ask(query(1, "n1.node.consul"), 2000);
+    client.close();
+    return reply === undefined ? null : decode(reply).answers?.length;
+  };
+  // It gets the store, and then it cannot listen: the port of HTTP belongs to somebody else.
+  const other = await startProgram(t);
+  program.configure({ ports: { dns: program.dnsPort, http: other.httpPort } });
+  const failing = startSuccessor(t, program);
+  const waiting = (async () => {
+    await failing.saysSoon(/has given the store/);
+    return register(program, "meanwhile");
+  })();
+  t.equal(await endOf(failing.child), 1, failing.output());
+  t.match(failing.output(), /HTTP cannot listen/);
+  t.equal((await waiting).status, 200, "what was to be written waited");
+  t.equal(await instances(program, "meanwhile"), 1);
+  t.equal(await answers(), 1);
+  t.match(program.output(), /this agent goes on/);
+
+  // Killed in the middle.
+  program.configure({ ports: { dns: program.dnsPort, http: program.httpPort } });
+  const killed = startSuccessor(t, program);
+  await killed.saysSoon(/has given the store/);
+  killed.child.kill("SIGKILL");
+  await endOf(killed.child);
+  t.equal((await register(program, "afterwards")).status, 200);
+  t.equal(await answers(), 1);
+
+  // The old one is killed in the middle: the new one goes on.
+  const last = startSuccessor(t, program);
+  await last.saysSoon(/has given the store/);
+  program.child.kill("SIGKILL");
+  await last.saysSoon(/ ready: /);
+  t.equal(await instances(program, "meanwhile"), 1);
+  t.equal(await instances(program, "afterwards"), 1);
+  t.equal(await answers(), 1);
+  t.equal((await register(program, "last")).status, 200);
+
+  const stranger = await startProgram(
+    t,
+    { data_dir: `${program.dataDir}-other` },
+    {
+      directory: program.dataDir,
+      dnsPort: program.dnsPort,
+      httpPort: 1 + program.httpPort,
+    },
+  ).catch((error: Error) => error.message);
+  t.match(stranger, /another program uses it/, "others are kept out as before");
+});
+
+t.test("SIGUSR1 starts the successor", { timeout: 60_000 }, async (t) => {
+  const program = await startProgram(t);
+  t.equal((await register(program, "web")).status, 200);
+  program.child.kill("SIGUSR1");
+  t.equal(await endOf(program.child), 0, program.output());
+  const pid = Number(
+    /taken over.*pid=|successor is started:.*pid=(\d+)/.exec(program.output())?.[1],
+  );
+  t.teardown(() => process.kill(pid, "SIGKILL"));
+  t.equal(await instances(program, "web"), 1);
+});
+
+t.test("-takeover where nobody runs is a start like any other", { timeout: 60_000 }, async (t) => {
+  const program = await startProgram(t);
+  await program.end("SIGKILL");
+  const alone = startSuccessor(t, program);
+  await alone.saysSoon(/ ready: /);
+  t.match(alone.output(), /no agent runs on the data directory/);
+});
