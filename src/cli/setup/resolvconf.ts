@@ -1,6 +1,5 @@
 /** The C library asks this agent: /etc/resolv.conf itself, or what openresolv makes it from. */
 import { fail, ok, type Result } from "../../base.ts";
-import { parseResolvConf } from "../../forwarder/resolvconf.ts";
 import { fileLike, type FileState } from "./change.ts";
 import type { MakePlan, Plan } from "./plan.ts";
 
@@ -30,9 +29,9 @@ function planFile(
   text: string,
   address: string,
 ): Result<Plan, string> {
-  const { servers } = parseResolvConf(text);
-  const others = servers.filter((server) => server.address !== address);
-  if (servers.some((server) => server.address === "127.0.0.53"))
+  const servers = serversOf(text);
+  const others = servers.filter((server) => server !== address);
+  if (servers.includes("127.0.0.53"))
     return fail(
       `${RESOLV_CONF} is that of systemd-resolved: use "waypost setup resolved", which keeps it`,
     );
@@ -50,7 +49,7 @@ function planFile(
     ...rest.filter((line) => line.trim() !== ""),
     "",
   ].join("\n");
-  const kept = `${others.map((server) => `nameserver ${server.address}`).join("\n")}\n`;
+  const kept = `${others.map((server) => `nameserver ${server}`).join("\n")}\n`;
   return ok({
     changes: [
       { path: UPSTREAMS, before: upstreams.value, after: fileLike(upstreams.value, kept) },
@@ -64,6 +63,14 @@ function planFile(
         ? [`${RESOLV_CONF} pointed to ${before.target}: what writes that file may point it back.`]
         : []),
     ],
+  });
+}
+
+/** As they stand there, resolv.conf(5): whoever reads the copy judges them. */
+function serversOf(text: string): string[] {
+  return text.split("\n").flatMap((line) => {
+    const [keyword, server] = line.trim().split(/\s+/);
+    return keyword === "nameserver" && server !== undefined ? [server] : [];
   });
 }
 
