@@ -194,6 +194,8 @@ function mergeValue(option: Option, earlier: unknown, later: unknown): unknown {
   if (earlier === undefined) return later;
   if (option.kind === "paths") return later;
   if (Array.isArray(earlier) && Array.isArray(later)) return [...earlier, ...later];
+  // HCL cannot tell a list of one block from a block.
+  if (option.kind === "anything" && Array.isArray(option.default)) return [earlier, later].flat();
   if (option.kind !== "anything" && isObject(earlier) && isObject(later))
     return { ...earlier, ...later };
   return later;

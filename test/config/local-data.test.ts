@@ -1,0 +1,152 @@
+// Names that are answered here, as files say them, and what is wrong with what they say.
+import t from "tap";
+import { load, writeFiles } from "./world.ts";
+
+t.test("mistakes are told with their place and what was expected", async (t) => {
+  const rows: [Record<string, unknown>, string][] = [
+    [
+      { addresses: [{ names: ["a..b"] }] },
+      'forwarder.addresses[0].names[0]: "a..b" is no domain name: empty label',
+    ],
+    [
+      { addresses: [{ names: ["a.test"], addresses: ["x"] }] },
+      'forwarder.addresses[0].addresses[0]: expected an IP address or "#", got "x"',
+    ],
+    [
+      { addresses: [{ name: ["a.test"] }] },
+      "forwarder.addresses[0]: invalid key name (did you mean names?); expected names, addresses",
+    ],
+    [{ addresses: ["x"] }, 'forwarder.addresses[0]: expected an object, got "x"'],
+    [
+      { addresses: [{ names: ["10.0.0.1/8"] }] },
+      "bits are set behind the prefix; it would be 10.0.0.0/8",
+    ],
+    [
+      { addresses: [{ names: ["10.0.0.0/33"] }] },
+      "the number behind the slash must be from 1 to 32",
+    ],
+    [
+      { records: [{ name: "a.test", type: "A", data: "::1" }] },
+      'forwarder.records[0].data: A: expected an IPv4 address, got "::1"',
+    ],
+    [
+      { records: [{ name: "a.test", type: "AXFR", data: "x" }] },
+      'forwarder.records[0].type: "AXFR" is no type of records; TYPE123 names any',
+    ],
+    [
+      { records: [{ name: "", type: "A", data: "1.1.1.1" }] },
+      'forwarder.records[0].name: "" is no domain name',
+    ],
+    [
+      { records: [{ type: "A", data: "1.1.1.1" }] },
+      "forwarder.records[0].name: expected a text, got nothing",
+    ],
+    [
+      { records: [{ name: "a.test", type: "A", data: "1.1.1.1", ttl: -1 }] },
+      "forwarder.records[0].ttl: must be from 0 to 2147483647, got -1",
+    ],
+    [
+      { records: [{ name: "a.test", type: "A", data: "1.1.1.1", ttl: "x" }] },
+      'forwarder.records[0].ttl: expected seconds, or a duration such as "1m", got "x"',
+    ],
+    [
+      { records: [{ name: "a.test", type: "A", data: "1.1.1.1", wildcard: 1 }] },
+      "forwarder.records[0].wildcard: expected true or false, got 1",
+    ],
+    [
+      {
+        records: [
+          { name: "l1.test", type: "CNAME", data: "l2.test" },
+          { name: "l2.test", type: "CNAME", data: "L1.test" },
+        ],
+      },
+      "forwarder.records: the CNAME of l1.test. leads back to itself",
+    ],
+    [
+      { search_domains: ["a..b"] },
+      'forwarder.search_domains[0]: "a..b" is no domain name: empty label',
+    ],
+    [
+      { expand_hosts: true },
+      "forwarder.expand_hosts: forwarder.host_domain says no domain to expand with",
+    ],
+    [{ host_domain: "." }, 'forwarder.host_domain: "." is no domain name'],
+    [
+      { private_reverse: "maybe" },
+      "forwarder.private_reverse: must be one of auto, local, forward",
+    ],
+    [
+      { blocklist_answer: "drop" },
+      "forwarder.blocklist_answer: must be one of nxdomain, null, refused",
+    ],
+    [
+      { views: [{ clients: ["10.0.0.0/8"] }] },
+      "forwarder.views[0].name: expected a text, got nothing",
+    ],
+    [
+      { views: [{ name: "v", clients: ["10.0.0/8"] }] },
+      'forwarder.views[0].clients[0]: "10.0.0/8" is not a network such as 10.0.0.0/8',
+    ],
+    [
+      { views: [{ name: "v", clients: [], records: [{ name: "a.test", type: "A", data: "x" }] }] },
+      "forwarder.views[0].records[0].data: A: expected an IPv4 address",
+    ],
+    [
+      {
+        views: [
+          { name: "v", clients: [] },
+          { name: "v", clients: [] },
+        ],
+      },
+      'forwarder.views[1].name: "v" is the name of another view',
+    ],
+  ];
+  for (const [forwarder, problem] of rows) {
+    const directory = writeFiles(t, { "a.json": { data_dir: "x", forwarder } });
+    const loaded = await load([`${directory}/a.json`]);
+    const text = loaded.ok ? "no mistake" : loaded.error.join("\n");
+    t.ok(text.includes(problem), `${JSON.stringify(forwarder)}: ${text}`);
+    t.ok(text.includes("a.json"), "the file is named");
+  }
+});
+
+t.test(
+  "what is said of names that the catalog answers for is told to have no effect",
+  async (t) => {
+    const forwarder = {
+      zones: [
+        { names: ["consul"], servers: ["192.0.2.1"] },
+        { names: ["dc2.consul"], servers: ["192.0.2.1"] },
+      ],
+      records: [
+        { name: "web.service.consul", type: "A", data: "1.1.1.1" },
+        { name: "x.dc2.consul", type: "A", data: "1.1.1.1" },
+        { name: "web.example", type: "A", data: "1.1.1.1" },
+      ],
+    };
+    const directory = writeFiles(t, { "a.json": { data_dir: "x", forwarder } });
+    const loaded = await load([`${directory}/a.json`]);
+    t.same(loaded.ok && loaded.value.warnings.filter((text) => text.includes("catalog")), [
+      "forwarder: what is said of consul. has no effect: the catalog answers for this domain",
+      "forwarder: what is said of web.service.consul. has no effect: the catalog answers for this domain",
+    ]);
+  },
+);
+
+t.test("files in order: lists are joined", async (t) => {
+  const directory = writeFiles(t, {
+    "a.json": { data_dir: "x", forwarder: { addresses: [{ names: ["a.test"] }], hosts: ["/a"] } },
+    "b.json": {
+      forwarder: { addresses: [{ names: ["b.test"], addresses: ["#"] }], hosts: ["/b"] },
+    },
+    "c.hcl":
+      'forwarder { addresses { names = ["c.test"] addresses = ["::1", "#"] } local_ttl = "30s" }',
+  });
+  const loaded = await load(["a.json", "b.json", "c.hcl"].map((name) => `${directory}/${name}`));
+  if (!loaded.ok) throw new Error(loaded.error.join("\n"));
+  t.same(
+    loaded.value.local.rules.map(({ action }) => action.kind),
+    ["deny", "unspecified", "unspecified", "addresses"],
+  );
+  t.same(loaded.value.config["forwarder.hosts"], ["/a", "/b"]);
+});
