@@ -5,6 +5,7 @@ import dnsPacket, { type Answer, type Packet } from "dns-packet";
 import { freePort } from "./free-port.mjs";
 
 export type Got = {
+  /** In lower case, whatever case the question came in. */
   name: string;
   type: string;
   transport: "udp" | "tcp";
@@ -49,7 +50,8 @@ export async function startUpstream(
     const packet = dnsPacket.decode(wire);
     const question = packet.questions?.[0];
     if (question === undefined) throw new Error("a question without a question");
-    const one: Got = { ...from, wire, packet, name: question.name, type: question.type };
+    const name = question.name.toLowerCase();
+    const one: Got = { ...from, wire, packet, name, type: question.type };
     got.push(one);
     for (const message of await says(one)) send(message);
   }
