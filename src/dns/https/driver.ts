@@ -44,6 +44,8 @@ export type HttpsFront = TcpFront & {
   renew(identity: HttpsIdentity): void;
 };
 
+/** Requests at a time on one connection; RFC 9113 6.5.2 advises against fewer. */
+const MAX_STREAMS = 100;
 /** How often deadlines are looked at. */
 const SWEEP_MS = 250;
 
@@ -66,7 +68,7 @@ type Connection = {
 /** Rejects if an address cannot be listened on. */
 export async function startHttpsFront(options: HttpsFrontOptions): Promise<HttpsFront> {
   const { resolve, clock, timers, log } = options;
-  const limits = { ...tcpDefaults, ...options.limits };
+  const limits = { ...tcpDefaults, maxInFlight: MAX_STREAMS, ...options.limits };
   const crowd = createCrowd<Connection>({
     limits,
     isIdle: ({ asking, inFlight }) => asking.size === 0 && inFlight === 0,
