@@ -18,7 +18,7 @@ const lines: Record<UpstreamEvent["type"], [LogLevel, string]> = {
   loop: ["error", "dns: upstream sends questions back to this agent; it is not asked any more"],
   "loop over": ["info", "dns: upstream does not send questions back any more; it is asked again"],
   // The words that Consul has for it.
-  "all down": ["error", "dns: all resolvers failed"],
+  "all down": ["warn", "dns: all resolvers failed"],
 };
 
 /** To be called with every event. */

@@ -52,8 +52,11 @@ export function hedgeMs({ p95Ms }: RoundTrips): number {
   return Math.min(HEDGE_MAX_MS, Math.max(HEDGE_MIN_MS, p95Ms));
 }
 
-/** So long the only server is waited for before it is asked once more: twice a round trip, and nearly any of them. */
+/**
+ * So long the only server is waited for before it is asked once more: twice a round trip, and nearly any
+ * of them. Without a bound: one that is slow because it has too much to do must not be given more.
+ */
 export function retryMs({ smoothedMs, p95Ms }: RoundTrips): number {
   if (smoothedMs < 0) return HEDGE_UNKNOWN_MS;
-  return Math.min(HEDGE_MAX_MS, Math.max(RETRY_MIN_MS, 2 * smoothedMs, p95Ms));
+  return Math.max(RETRY_MIN_MS, 2 * smoothedMs, p95Ms);
 }

@@ -169,5 +169,5 @@ t.test("how long one is waited for: 95 of 100 round trips, within bounds", async
   t.equal(hedgeMs(trips), 30, "three of a hundred are not waited for");
   for (let i = 0; i < 64; i++) noteRoundTrip(trips, 3000);
   t.equal(hedgeMs(trips), 400, "not above 400 ms");
-  t.equal(retryMs(trips), 400);
+  t.ok(retryMs(trips) > 5000, "one that is slow in all is not given more to do");
 });
