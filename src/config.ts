@@ -13,7 +13,12 @@ import type { ExternalEntry } from "./cluster/external/declared.ts";
 import { parseExternalServices } from "./config/external-services.ts";
 import { readAccess, type LoadedAccess } from "./config/forwarder/access.ts";
 import { readFilter, type LoadedFilter } from "./config/forwarder/filter.ts";
-import { namesWithoutEffect, readLocalData, type LoadedLocal } from "./config/forwarder/local.ts";
+import {
+  conflictingZones,
+  namesWithoutEffect,
+  readLocalData,
+  type LoadedLocal,
+} from "./config/forwarder/local.ts";
 import {
   readAllZones,
   readRcodes,
@@ -136,6 +141,7 @@ export async function loadConfig(
   errors.push(...localData.errors);
   const declaredZones = readAllZones(config["forwarder.zones"], localData.local.views, errors);
   warnings.push(...namesWithoutEffect(localData.local, declaredZones.rules, config));
+  warnings.push(...conflictingZones(declaredZones.rules));
   const nextOn = readRcodes(config["forwarder.next_on"], "forwarder.next_on", errors);
   const { access, errors: accessErrors } = readAccess(config, localData.local.views);
   errors.push(...accessErrors);

@@ -3,7 +3,7 @@ import { rcodeName, typeName } from "./presentation.ts";
 import type { Note } from "./trace.ts";
 
 /** `table`: prepared; `catalog`; `cache`: kept by the forwarder; `upstream`: asked now; `none`: refused. */
-export type Source = "table" | "catalog" | "cache" | "upstream" | "none";
+export type Source = "table" | "catalog" | "local" | "cache" | "upstream" | "none";
 
 /** Where the answer came from, by its notes. */
 export function sourceOf(notes: readonly Note[]): Source {
@@ -11,6 +11,8 @@ export function sourceOf(notes: readonly Note[]): Source {
   if (notes.some(({ step }) => step === "refused" || step === "malformed")) return "none";
   const last = notes.findLast(({ step }) => step === "scope");
   if (last?.step === "scope" && last.scope !== "foreign") return "catalog";
+  const asked = notes.findLast(({ step }) => step === "local" || step === "cache");
+  if (asked?.step === "local") return "local";
   const isKept = (note: Note): boolean =>
     note.step === "cache" && (note.found === "fresh" || note.found === "failing");
   return notes.some(isKept) ? "cache" : "upstream";

@@ -133,6 +133,21 @@ t.test(
   },
 );
 
+t.test("two lists of servers for the same names are told", async (t) => {
+  const forwarder = {
+    zones: [
+      { names: ["a.test", "b.test"], servers: ["192.0.2.1"] },
+      { names: ["A.test"], servers: ["192.0.2.2"] },
+      { names: ["*.a.test"], servers: ["192.0.2.2"] },
+    ],
+  };
+  const directory = writeFiles(t, { "a.json": { data_dir: "x", forwarder } });
+  const loaded = await load([`${directory}/a.json`]);
+  t.same(loaded.ok && loaded.value.warnings.filter((text) => text.includes("one list")), [
+    'forwarder.zones: "A.test" says other servers for names of "a.test", which are asked; put them into one list',
+  ]);
+});
+
 t.test("files in order: lists are joined", async (t) => {
   const directory = writeFiles(t, {
     "a.json": { data_dir: "x", forwarder: { addresses: [{ names: ["a.test"] }], hosts: ["/a"] } },

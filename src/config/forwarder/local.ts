@@ -69,6 +69,25 @@ function hostDomain(text: string, errors: Problems): Uint8Array | null {
   return null;
 }
 
+/** Warnings: of several lists of servers for the same names only the first is asked. */
+export function conflictingZones(zones: readonly Rule[]): string[] {
+  const first = new Map<string, string>();
+  const said = new Set<string>();
+  for (const { match, action } of zones) {
+    if (action.kind !== "forward") continue;
+    const key = JSON.stringify(match, (_, value: unknown) =>
+      value instanceof Uint8Array ? [...value] : value,
+    );
+    const before = first.get(key);
+    if (before === undefined) first.set(key, action.group);
+    else if (before !== action.group)
+      said.add(
+        `forwarder.zones: "${action.group}" says other servers for names of "${before}", which are asked; put them into one list`,
+      );
+  }
+  return [...said];
+}
+
 /**
  * Warnings: the catalog answers for everything in our domains, and what is said of names there is never
  * looked at, unless `zones` send them elsewhere.
