@@ -186,6 +186,7 @@ cname=aged-alias.corp.example,www.corp.example,99
 cname=one.corp.example,other.corp.example,only4.corp.example
 cname=*.wild.corp.example,www.corp.example
 cname=nowhere.corp.example,gone.corp.example
+cname=outside.corp.example,www.elsewhere.example
 txt-record=text.corp.example,"v=spf1 a -all"
 txt-record=text.corp.example,one,"two, three"
 txt-record=www.corp.example,also
@@ -221,6 +222,7 @@ dns-rr=key.corp.example,51,01:23:45:67
     ],
     questions: [
       ["nowhere.corp.example", "A AAAA CNAME TXT"],
+      ["outside.corp.example", "A AAAA CNAME TXT"],
       ["10.2.0.192.in-addr.arpa", "PTR A"],
       ["11.2.0.192.in-addr.arpa", "PTR"],
       ["13.2.0.192.in-addr.arpa", "PTR"],
@@ -407,6 +409,24 @@ conf-file={dir}/first
     questions: [["1.2.3.10.in-addr.arpa", "PTR"]],
   },
   {
+    name: "no cache",
+    conf: `${start}
+server={a}
+server=/zone.example/{b}
+cache-size=0
+local=/corp.example/
+host-record=www.corp.example,192.0.2.60
+filter-AAAA
+bogus-nxdomain=192.0.2.66
+`,
+    names: ["zone.example", "www.corp.example"],
+    questions: [
+      ["nx.example", "A AAAA"],
+      ["bogus.example", "A"],
+      ["alias.example", "A"],
+    ],
+  },
+  {
     name: "resolv.conf",
     conf: `resolv-file={dir}/resolv.conf
 no-hosts
@@ -414,7 +434,7 @@ listen-address=127.0.0.1
 server={a}
 server=/zone.example/{b}
 `,
-    files: { "resolv.conf": "# nobody\nsearch corp.example\n" },
+    files: { "resolv.conf": "# nobody\nsearch corp.example\nnameserver 127.0.0.1\n" },
     names: ["zone.example", "other.example"],
   },
 ];

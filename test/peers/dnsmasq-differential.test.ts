@@ -62,6 +62,8 @@ function questionsOf({ names, questions = [] }: Scenario): Question[] {
   return [...asked.values()];
 }
 
+/** Unlisted differences that are shown; the rest is counted. */
+const MAX_SHOWN = 200;
 let lastId = 0;
 
 async function ask({ client, port }: Server, question: Question): Promise<Reply | undefined> {
@@ -124,9 +126,10 @@ function compare(
       found.push(`${what}: dnsmasq ${theirs || "none"}, waypost ${ours || "none"}`);
   };
   both("rcode", RCODES[dnsmasq.rcode] ?? "?", RCODES[waypost.rcode] ?? "?");
+  const of = textOf(dnsmasq) === "" && textOf(waypost) === "" ? " of a denial" : "";
   for (const [flag, bit] of Object.entries(FLAGS))
     both(
-      flag,
+      flag + of,
       String(Number((dnsmasq.flags & bit) !== 0)),
       String(Number((waypost.flags & bit) !== 0)),
     );
@@ -144,7 +147,7 @@ function compare(
   }
   const hasSoa = ({ authorities = [] }: Reply) =>
     authorities.some((rr) => rr.type === "SOA") ? "SOA" : "";
-  both("authority", hasSoa(dnsmasq), hasSoa(waypost));
+  both(`authority${of}`, hasSoa(dnsmasq), hasSoa(waypost));
   const optOf = ({ additionals = [] }: Reply) =>
     additionals.some((rr) => rr.type === "OPT") ? "OPT" : "";
   both("opt", optOf(dnsmasq), optOf(waypost));
@@ -246,7 +249,9 @@ t.test("dnsmasq and waypost answer alike", { skip, timeout: 110_000 }, async (t)
     await t.test(scenario.name, async (t) => {
       const played = await play(t, scenario);
       asked += played.asked;
-      t.same(played.unlisted, [], `${played.asked} questions`);
+      // Not compared as a list: tap would fold the lines.
+      for (const line of played.unlisted.slice(0, MAX_SHOWN)) t.fail(line);
+      t.equal(played.unlisted.length, 0, `${played.asked} questions`);
     });
   t.ok(asked >= 2000, `${asked} questions`);
   t.same(

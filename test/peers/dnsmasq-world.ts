@@ -31,8 +31,8 @@ export const sayings =
       if (v6 !== undefined && (type === "AAAA" || type === "ANY")) answers.push(aaaa(v6, ttl));
       return answers.length === 0 ? empty : [replyTo(got, { answers })];
     };
-    const own4 = `198.51.100.${number}`;
-    const own6 = `2001:db8:ffff::${number}`;
+    const own4 = `9.9.9.${number}`;
+    const own6 = `2620:fe::${number}`;
     if (label.startsWith("nx")) return [replyTo(got, { rcode: 3, authorities: denial })];
     if (label.startsWith("nosoa")) return [replyTo(got, { rcode: 3 })];
     if (type === "SOA") return zone === name ? [replyTo(got, { answers: denial })] : empty;
