@@ -3,7 +3,7 @@ import { createHttpsExchanges } from "../../src/forwarder/https/driver.ts";
 import { createStreamExchanges } from "../../src/forwarder/streams.ts";
 import { createTcpExchanges } from "../../src/forwarder/tcp/driver.ts";
 import { createTlsDial, createTlsExchanges } from "../../src/forwarder/tls/driver.ts";
-import type { Upstream } from "../../src/ports.ts";
+import type { OpenStreamFrom, Upstream } from "../../src/ports.ts";
 import { live } from "./live.ts";
 
 /** What comes of one question: octets in hexadecimal, or a word; "silence" after the time. */
@@ -19,12 +19,16 @@ export type StreamClient = {
 };
 
 /** On this runtime. `ca` is one more authority, in PEM. */
-export function createStreamClient(ca: string): StreamClient {
-  const dial = createTlsDial({ ca: () => [ca] });
+export function createStreamClient(
+  ca: string,
+  openFrom: OpenStreamFrom | null = null,
+): StreamClient {
+  const dial = createTlsDial({ ca: () => [ca], openFrom });
+  const streams = { ...live, openFrom };
   const exchanges = createStreamExchanges({
-    tcp: createTcpExchanges(live),
-    tls: createTlsExchanges(live, dial),
-    https: createHttpsExchanges(live, dial),
+    tcp: createTcpExchanges(streams),
+    tls: createTlsExchanges(streams, dial),
+    https: createHttpsExchanges(streams, dial),
   });
   /** Connections are kept by server object, which a caller in another process cannot keep. */
   const servers = new Map<string, Upstream>();
