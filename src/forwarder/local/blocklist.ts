@@ -142,7 +142,7 @@ export function createBlocklistReader(
     },
   };
   return {
-    feed: lines.feed,
+    feed: (octets) => lines.feed(octets),
     end() {
       lines.end();
       return { value: list, problems: complaints.list };

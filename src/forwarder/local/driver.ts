@@ -15,6 +15,8 @@ import type { OctetReader, TextReader } from "./text-lines.ts";
 const SLICE_OCTETS = 65_536;
 /** Of one file; the rest is left out. */
 export const MAX_FILE_OCTETS = 128 * 1024 * 1024;
+/** Of all files of one list; those after them are left out. */
+const MAX_TOTAL_OCTETS = 2 * MAX_FILE_OCTETS;
 /** Files in one directory; those after them, by name, are left out. */
 const MAX_FILES = 1024;
 
@@ -28,7 +30,7 @@ export type FilesListener<T> = {
 /** Files under way: `ready` when each has been read once, or cannot be. */
 export type FollowedFiles = { readonly ready: Promise<void>; stop: Cancel };
 
-type Known<T> = { stamp: string; digest: string; value: T };
+type Known<T> = { stamp: string; digest: string; octets: number; value: T };
 
 /**
  * Files, and directories of files: of those no file whose name begins with a dot or `#`, or ends with
@@ -49,11 +51,17 @@ export function followFiles<T>(
     const problems: string[] = [];
     const next = new Map<string, Known<T>>();
     let differs = false;
+    let totalOctets = 0;
     for (const path of await listFiles(paths, problems)) {
       const before = known.get(path);
       try {
         const read = await readFile(path, before, createReader, problems, () => stopped);
         if (read === undefined) continue;
+        totalOctets += read.octets;
+        if (totalOctets > MAX_TOTAL_OCTETS) {
+          problems.push(`${path}: left out, the files before it hold ${MAX_TOTAL_OCTETS} octets`);
+          break;
+        }
         next.set(path, read);
         differs ||= read.value !== before?.value;
       } catch (error) {
@@ -153,7 +161,7 @@ async function readFile<T>(
     const { value, problems: wrong } = reader.end();
     problems.push(...wrong);
     if (isStopped()) return undefined;
-    return digest === before?.digest ? { ...before, stamp } : { stamp, digest, value };
+    return digest === before?.digest ? { ...before, stamp } : { stamp, digest, octets, value };
   } finally {
     await file.close();
   }

@@ -1,7 +1,7 @@
 /** Hosts files (hosts(5)) and files of DHCP leases, as dnsmasq 2.90 reads and writes them. */
 import { parseAddress } from "../../address.ts";
 import { foldName, parseName } from "../../dns/name.ts";
-import { createHostsSet, type HostsSet } from "./hosts-set.ts";
+import { createHostsSet, MAX_ADDRESSES, type HostsSet } from "./hosts-set.ts";
 import type { HashKey } from "./suffix-hash.ts";
 import { createComplaints, createLines, type TextReader } from "./text-lines.ts";
 
@@ -38,20 +38,24 @@ export function createHostsReader(
         complaints.add(line, `${JSON.stringify(shortened(literal))} is no address: left out`);
       return true;
     }
-    for (const [i, text_] of names.entries()) {
-      const name = parseName(text_);
+    for (const [i, word] of names.entries()) {
+      const name = parseName(word);
       if (!name.ok || name.value.length === 1) {
-        complaints.add(line, `${JSON.stringify(shortened(text_))} is no domain name: left out`);
+        complaints.add(line, `${JSON.stringify(shortened(word))} is no domain name: left out`);
         continue;
       }
-      addHost(set, name.value, address, { expandWith, pointer: i === 0 });
+      if (!addHost(set, name.value, address, { expandWith, pointer: i === 0 }))
+        complaints.add(
+          line,
+          `${JSON.stringify(shortened(word))} has more than ${MAX_ADDRESSES} addresses`,
+        );
     }
     if (set.nameCount < MAX_HOSTS_NAMES) return true;
     complaints.add(line, `more than ${MAX_HOSTS_NAMES} names: the rest is left out`);
     return false;
   });
   return {
-    feed: lines.feed,
+    feed: (text) => lines.feed(text),
     end() {
       lines.end();
       return { value: set, problems: complaints.list };
@@ -59,21 +63,22 @@ export function createHostsReader(
   };
 }
 
-/** The longer name is that of the PTR record. */
+/** The longer name is that of the PTR record. false: the name has too many addresses. */
 function addHost(
   set: HostsSet,
   name: Uint8Array,
   address: Uint8Array,
   { expandWith, pointer }: { expandWith: Uint8Array | null; pointer: boolean },
-): void {
+): boolean {
   const isBare = name[name[0]! + 1] === 0;
   if (isBare && expandWith !== null && name.length - 1 + expandWith.length <= 255) {
     const full = new Uint8Array(name.length - 1 + expandWith.length);
     full.set(foldName(name));
     full.set(expandWith, name.length - 1);
     set.add(full, address, pointer);
-    set.add(name, address, false);
-  } else set.add(name, address, pointer);
+    return set.add(name, address, false);
+  }
+  return set.add(name, address, pointer);
 }
 
 /** One lease. `untilSeconds`: since 1970; Infinity: for ever. */
@@ -105,7 +110,7 @@ export function createLeasesReader(path: string): TextReader<Lease[]> {
     return false;
   });
   return {
-    feed: lines.feed,
+    feed: (text) => lines.feed(text),
     end() {
       lines.end();
       return { value: leases, problems: complaints.list };

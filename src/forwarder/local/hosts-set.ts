@@ -7,11 +7,17 @@ import type { HashKey } from "./suffix-hash.ts";
 
 /** A set that is being filled. */
 export type HostsSet = RecordSet & {
-  /** An address (4 or 16 octets) of the name (wire, any case). `pointer`: its PTR record, unless it has one. */
-  add(name: Uint8Array, address: Uint8Array, pointer: boolean): void;
+  /**
+   * An address (4 or 16 octets) of the name (wire, any case). `pointer`: its PTR record, unless it has one.
+   * false: the name has MAX_ADDRESSES already.
+   */
+  add(name: Uint8Array, address: Uint8Array, pointer: boolean): boolean;
   /** As NameIndex.reserve. */
   reserve(names: number): void;
 };
+
+/** Of one name; no message could carry many more. */
+export const MAX_ADDRESSES = 1000;
 
 /** An empty set; all its records have this TTL. */
 export function createHostsSet(key: HashKey, ttl: number): HostsSet {
@@ -61,12 +67,16 @@ export function createHostsSet(key: HashKey, ttl: number): HostsSet {
       const literalNumber = addresses.add(labelOf(address));
       const head = heads.get(number);
       if (head === 0) nameCount++;
-      for (let entry = head; entry > 0; entry = previous.get(entry - 1))
-        if (where.get(entry - 1) === literalNumber) return;
+      let known = 0;
+      for (let entry = head; entry > 0; entry = previous.get(entry - 1)) {
+        if (where.get(entry - 1) === literalNumber) return true;
+        if (++known === MAX_ADDRESSES) return false;
+      }
       previous.set(entryCount, head);
       where.set(entryCount, literalNumber);
       heads.set(number, ++entryCount);
       if (pointer && pointers.get(literalNumber) === 0) pointers.set(literalNumber, number + 1);
+      return true;
     },
     find(qname, qtype, into) {
       const number = index.findSuffix(qname, 0);

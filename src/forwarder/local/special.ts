@@ -65,7 +65,7 @@ const NETWORKS: readonly (readonly [readonly number[], number])[] = [
 ];
 
 function v6(...first: number[]): number[] {
-  return [...first, ...new Array<number>(16 - first.length).fill(0)];
+  return Array.from({ length: 16 }, (_, i) => first[i] ?? 0);
 }
 
 /** Finds the zone of RFC 6303 that a name is in: the offset in the name where it begins, -1 for none. */

@@ -221,3 +221,15 @@ t.test("a blocklist against a plain set of names", async (t) => {
   t.equal(found, 20_000);
   t.equal(value.match(wireName("n20000.example.com")), -1);
 });
+
+t.test("a name with more addresses than any message carries", async (t) => {
+  const options = { key, ttlSeconds: 0, expandWith: null };
+  const lines: string[] = [];
+  for (let i = 0; i < 20_000; i++)
+    lines.push(`10.${i >> 16}.${(i >> 8) & 255}.${i & 255} many.example`);
+  const startMs = performance.now();
+  const { value, problems } = read(createHostsReader("H", 0, options), lines.join("\n"), 4096);
+  t.equal(look(value, "many.example A").split(", ").length, 1000);
+  t.match(problems[0], 'H:1001: "many.example" has more than 1000 addresses');
+  t.ok(performance.now() - startMs < 5000, "and it does not take for ever");
+});
