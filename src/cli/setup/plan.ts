@@ -5,11 +5,11 @@ import type { FileChange, FileState } from "./change.ts";
 /** What the host looks like, as far as a setup asks. */
 export type Host = {
   /** What stands at a path. */
-  read(path: string): Result<FileState, string>;
+  read: (path: string) => Result<FileState, string>;
   /** The text of a file, links followed; undefined if there is none that can be read. */
-  follow(path: string): string | undefined;
+  follow: (path: string) => string | undefined;
   /** First IPv4 address of an interface. */
-  interfaceAddress(name: string): string | undefined;
+  interfaceAddress: (name: string) => string | undefined;
 };
 
 /** Where the DNS listener is that the host shall ask. */
