@@ -4,8 +4,14 @@ import { forwarderSettings } from "../../../src/agent/forwarder-settings.ts";
 import { localDataSettings } from "../../../src/agent/local-data.ts";
 import { TYPE } from "../../../src/dns/rr.ts";
 import { createPipeline } from "../../../src/forwarder/pipeline.ts";
-import { seededRandom } from "../world.ts";
-import { createScene, expectAll, owners, requestOf } from "./scene.ts";
+import { createDecider } from "../../../src/forwarder/local/decide.ts";
+import { createHostsSet, type HostsSet } from "../../../src/forwarder/local/hosts-set.ts";
+import { localDefaults } from "../../../src/forwarder/local/settings.ts";
+import { parseAddress } from "../../../src/address.ts";
+import { seededRandom, wireName } from "../world.ts";
+import { createScene, expectAll, inWords, owners, requestOf } from "./scene.ts";
+
+const key = { low: 5, high: 6 };
 
 t.test("records of every type, and what else is asked of their names", async (t) => {
   const records = [
@@ -340,3 +346,55 @@ t.test("after a reload other rules hold, and answers under way are not kept", as
   t.equal(kept, false);
   t.equal(scene.ask("x.z.test A"), "@1");
 });
+
+t.test("what exists here is not denied by servers", async (t) => {
+  const scene = await createScene(
+    t,
+    {
+      records: [{ name: "a.here.test", type: "A", data: "1.1.1.1" }],
+      addresses: [{ names: ["fixed.test"], addresses: ["1.1.1.2"] }],
+    },
+    { recursors: ["192.0.2.9"] },
+  );
+  expectAll(t, scene, [
+    ["a.here.test TXT", "NODATA"],
+    ["here.test A", "NODATA"],
+    ["fixed.test AAAA", "NODATA"],
+    ["b.here.test A", "NXDOMAIN"],
+  ]);
+});
+
+t.test("localise-queries: of several addresses those in the client's network", async (t) => {
+  const decider = createDecider(
+    {
+      ...localDefaults,
+      localise: [
+        { octets: Uint8Array.of(10, 0, 0, 0), prefixLength: 24 },
+        { octets: Uint8Array.of(192, 168, 7, 0), prefixLength: 24 },
+      ],
+    },
+    { records: [hostsOf("10.0.0.1 192.168.7.1 172.16.0.1", "gw.test")], blocklists: [] },
+    key,
+  );
+  const rows: [string, string][] = [
+    ["10.0.0.77", "A 10.0.0.1"],
+    ["::ffff:10.0.0.77", "A 10.0.0.1"],
+    ["192.168.7.9", "A 192.168.7.1"],
+    ["192.0.2.1", "A 10.0.0.1, A 192.168.7.1, A 172.16.0.1"],
+    ["fe80::1%eth0", "A 10.0.0.1, A 192.168.7.1, A 172.16.0.1"],
+  ];
+  for (const [address, expected] of rows) {
+    const client = { address, port: 1, transport: "udp" } as const;
+    const decision = decider.decide(wireName("gw.test"), TYPE.A, client);
+    t.equal(decision.kind === "answer" && inWords(decision.answer), expected, address);
+    t.notOk(decision.general, "for this client alone");
+  }
+});
+
+/** One name with several addresses, as a hosts file would give it. */
+function hostsOf(addresses: string, name: string): HostsSet {
+  const set = createHostsSet(key, 0);
+  for (const literal of addresses.split(" "))
+    set.add(wireName(name), parseAddress(literal)!, false);
+  return set;
+}
