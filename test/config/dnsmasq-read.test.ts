@@ -86,7 +86,7 @@ t.test("conf-dir: by suffix, in the order of octets, without what editors leave"
 
 t.test("servers-file: servers only; what else it holds is left out with a note", async (t) => {
   const config = read({
-    "main.conf": "servers-file=s\nserver=/b.test/192.0.2.2",
+    "main.conf": "listen-address=127.0.0.1\nservers-file=s\nserver=/b.test/192.0.2.2",
     s: "server=/a.test/192.0.2.1\n\nport=54\nbogus\nrev-server=10.0.0.0/8,192.0.2.3",
   });
   t.same(config.errors, []);
@@ -99,7 +99,9 @@ t.test("servers-file: servers only; what else it holds is left out with a note",
     ports: { dns: 53 },
     forwarder: { zones: [{ names: ["b.test"] }, { names: ["a.test"] }, { names: ["10.0.0.0/8"] }] },
   });
-  t.same(read("servers-file=gone").notes, ["main.conf:1: gone: no such file or directory"]);
+  t.same(read("listen-address=::1\nservers-file=gone").notes, [
+    "main.conf:2: gone: no such file or directory",
+  ]);
 });
 
 const refused: [text: string, error: string][] = [
@@ -128,6 +130,7 @@ const refused: [text: string, error: string][] = [
   ["alias=1.1.1.1", "alias: expected IPv4 addresses: old,new[,mask]"],
   ["cname=a", "cname: expected an alias, a comma and a target"],
   ["cname=a,b\ncname=A,c", "cname: A is an alias already at main.conf:1"],
+  ["cname=b,b", "cname: b leads to a loop"],
   ["mx-host=a,b,c", "mx-host: the preference must be from 0 to 65535"],
   ["host-record=a", "host-record: expected a name, a comma and an address"],
   [
@@ -151,7 +154,7 @@ t.test("what dnsmasq refuses is refused, with file and line", async (t) => {
 
 t.test("what has no effect is told with file and line", async (t) => {
   const { notes, errors } = read(
-    "dhcp-range=10.0.0.2,10.0.0.9\nenable-tftp\ndnssec\nipset=/x/y\nuser=nobody\nkeep-in-foreground",
+    "dhcp-range=10.0.0.2,10.0.0.9\nenable-tftp\ndnssec\nipset=/x/y\nuser=nobody\nkeep-in-foreground\ninterface=lo",
   );
   t.same(errors, []);
   t.match(notes, [
@@ -162,4 +165,6 @@ t.test("what has no effect is told with file and line", async (t) => {
     /^main.conf:5: user: no effect: /,
   ]);
   t.equal(notes.length, 5);
+  t.match(read("local-service").notes, []);
+  t.match(read("").notes, [/^main.conf:1: clients of connected networks alone are answered/]);
 });

@@ -66,12 +66,12 @@ export function createDraft(machine: Draft["machine"]): Draft {
 export type Handler = (draft: Draft, statement: Statement) => void;
 
 /** Refuses the line: dnsmasq does not start with it either. */
-export function refuse(draft: Draft, { place, keyword }: Statement, why: string): void {
+export function refuse(draft: Draft, { place, keyword }: Statement, why: string): undefined {
   draft.errors.push(`${place}: ${keyword}: ${why}`);
 }
 
 /** Leaves the line, or a part of it, out. */
-export function note(draft: Draft, { place, keyword }: Statement, why: string): void {
+export function note(draft: Draft, { place, keyword }: Statement, why: string): undefined {
   draft.notes.push(`${place}: ${keyword}: ${why}`);
 }
 
@@ -119,7 +119,7 @@ export function nameOf(value: string): Result<{ name: string; usable: boolean },
 /** A name that can be used; what cannot is told as an error or a note, and undefined. */
 export function usableName(draft: Draft, statement: Statement, value: string): string | undefined {
   const name = nameOf(value);
-  if (!name.ok) return void refuse(draft, statement, name.error);
+  if (!name.ok) return refuse(draft, statement, name.error);
   if (name.value.usable) return name.value.name;
   note(draft, statement, `${JSON.stringify(shown(value))} is the name of nothing: left out`);
   return undefined;

@@ -149,5 +149,5 @@ function octetsOf(value: bigint, length: number): Uint8Array {
 function reverseName(octets: Uint8Array): string {
   if (octets.length === 4) return `${[...octets].toReversed().join(".")}.in-addr.arpa`;
   const hex = [...octets].map((octet) => octet.toString(16).padStart(2, "0")).join("");
-  return `${[...hex].toReversed().join(".")}.ip6.arpa`;
+  return `${hex.split("").toReversed().join(".")}.ip6.arpa`;
 }

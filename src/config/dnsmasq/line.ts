@@ -5,7 +5,7 @@ import { fail, ok, type Result } from "../../base.ts";
 export type Line = { readonly keyword: string; readonly value: string | undefined };
 
 /** What quotes hide from the splitting of lists: digits, hexadecimal letters, blanks and ` :,.`. */
-const protectedByQuotes = /[0-9 \t\n\r\u0008\u001Ba-fA-F:,.]/g;
+const protectedByQuotes = /[0-9a-fA-F:,. \p{Cc}]/gu;
 /** A hidden character is itself plus this: private use, which no name and no path holds. */
 const HIDDEN = 0xe000;
 const escapes: Readonly<Record<string, string>> = {

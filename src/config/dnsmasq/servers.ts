@@ -105,10 +105,10 @@ function patternOf(draft: Draft, statement: Statement, pattern: string): string 
   if (text === "") return ".";
   const below = star === "*" && text.startsWith(".") ? "." : "";
   const name = nameOf(text.slice(below.length));
-  if (!name.ok) return void refuse(draft, statement, name.error);
+  if (!name.ok) return refuse(draft, statement, name.error);
   if (name.value.usable && name.value.name !== "")
     return star + below + name.value.name.toLowerCase();
-  return void note(draft, statement, `${JSON.stringify(pattern)} matches no name: left out`);
+  return note(draft, statement, `${JSON.stringify(pattern)} matches no name: left out`);
 }
 
 /**

@@ -64,9 +64,9 @@ export function readStatements(path: string, files: ConfFiles): Statements {
 }
 
 function readFile(walk: Walk, path: string, from: string | undefined, depth: number): void {
-  const error = (why: string) =>
-    walk.out.errors.push(from === undefined ? `${path}: ${why}` : `${from}: ${path}: ${why}`);
-  if (depth > MAX_DEPTH) return void error(`included more than ${MAX_DEPTH} files deep`);
+  const error = (why: string): undefined =>
+    void walk.out.errors.push(from === undefined ? `${path}: ${why}` : `${from}: ${path}: ${why}`);
+  if (depth > MAX_DEPTH) return error(`included more than ${MAX_DEPTH} files deep`);
   const text = take(walk, path, error);
   if (text === undefined) return;
   for (const [i, line] of linesOf(text)) {
@@ -110,7 +110,7 @@ function byOctets(a: string, b: string): number {
 
 /** `servers-file` has only servers; what is wrong in it is left out, and dnsmasq goes on as well. */
 function readServers(walk: Walk, path: string, from: string): void {
-  const text = take(walk, path, (why) => walk.out.notes.push(`${from}: ${path}: ${why}`));
+  const text = take(walk, path, (why) => void walk.out.notes.push(`${from}: ${path}: ${why}`));
   if (text === undefined) return;
   for (const [i, line] of linesOf(text)) {
     const place = `${path}:${i + 1}`;
@@ -126,16 +126,16 @@ function readServers(walk: Walk, path: string, from: string): void {
 }
 
 /** The text of a file that was not read yet, within the bounds. */
-function take(walk: Walk, path: string, error: (why: string) => void): string | undefined {
-  if (path === "-") return void error("standard input is not read: give a file");
+function take(walk: Walk, path: string, error: (why: string) => undefined): string | undefined {
+  if (path === "-") return error("standard input is not read: give a file");
   const read = walk.files.read(path);
-  if (!read.ok) return void error(read.error);
+  if (!read.ok) return error(read.error);
   const { text, identity } = read.value;
   if (walk.seen.has(identity)) return undefined;
   walk.seen.add(identity);
   walk.octets += text.length;
-  if (walk.seen.size > MAX_FILES) return void error(`more than ${MAX_FILES} files`);
-  if (walk.octets > MAX_OCTETS) return void error(`more than ${MAX_OCTETS} octets in all files`);
+  if (walk.seen.size > MAX_FILES) return error(`more than ${MAX_FILES} files`);
+  if (walk.octets > MAX_OCTETS) return error(`more than ${MAX_OCTETS} octets in all files`);
   return text;
 }
 
