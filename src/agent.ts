@@ -10,9 +10,11 @@ import { openCatalogLog } from "./agent/catalog-log.ts";
 import { createConfiguration } from "./agent/configuration.ts";
 import { startCoordinates, type CoordinateUpdates } from "./agent/coordinate-updates.ts";
 import { startDns } from "./agent/dns.ts";
+import { openListeners } from "./agent/dns-listeners.ts";
 import { createDnsAccess } from "./agent/dns-access.ts";
 import { createDnsInspection } from "./agent/dns-inspection.ts";
 import { createExternal, type External } from "./agent/external.ts";
+import { followInterfaces } from "./agent/follow-interfaces.ts";
 import { createForwarding } from "./agent/forwarding.ts";
 import { startKvReaper } from "./agent/kv-reaper.ts";
 import { createLocal } from "./agent/local.ts";
@@ -193,7 +195,9 @@ async function build(
   const dns = await startDns({ loaded, platform, log, catalog, acl, engine, ...around });
   closers.push(dns.close);
   parts.resolver = dns.resolver;
-  if (!isSuccessor) await dns.listeners.open(addresses.dns);
+  const follows = start.followedDnsAddresses(config) !== undefined;
+  const openDns = () => openListeners(dns.listeners, addresses.dns, { follows, isShared });
+  if (!isSuccessor) await openDns();
   parts.table = dns.udp.table;
   const secureDns = await startSecureDns(loaded, {
     isAnswered: (address) => access.gate.isAnswered(address),
@@ -289,7 +293,7 @@ async function build(
     ...counted,
     filters: () => forwarding.filterCounts,
     localData: localFiles.figures,
-    queryLog: queries.figures,
+    queryLog: () => ({ ...queries.figures(), unlogged: dns.udp.unlogged() }),
     secureDns: () => secureDns.counters(),
   });
   closers.push(metrics.stop);
@@ -362,7 +366,7 @@ async function build(
   external.start();
   if (isSuccessor) {
     await succession.warm(forwarder);
-    await dns.listeners.open(addresses.dns, isShared);
+    await openDns();
   }
   const http = await platform.startHttp({
     ...httpListenerSettings(loaded),
@@ -399,6 +403,19 @@ async function build(
   ];
   const given = { engine, journal, forwarder, dns, http, listening };
   await succession.complete({ ...given, end: () => end(LEFT) });
+  closers.push(
+    followInterfaces({
+      addresses: () => start.followedDnsAddresses(configuration.now().config),
+      current: () => configuration.now().addresses,
+      async change(now) {
+        configuration.moved(now);
+        const missing = await dns.listeners.change(now.dns);
+        await secureDns.reload(configuration.now());
+        return missing;
+      },
+      timers,
+    }),
+  );
   log("info", "ready", {
     dns: dns.udp.addresses.map(printed).join(" "),
     http: http.http.map(printed).join(" "),

@@ -7,7 +7,13 @@ import {
 } from "./cluster/definition.ts";
 import { isLoopback } from "./address.ts";
 import { fail, ok, type Result } from "./base.ts";
-import { resolveAddresses, type Addresses } from "./config/addresses.ts";
+import {
+  dnsAddresses,
+  resolveAddresses,
+  type Addresses,
+  type DnsAddresses,
+} from "./config/addresses.ts";
+import { followsInterfaces } from "./config/forwarder/listen.ts";
 import type { AgentTls } from "./cluster/checks/dial/driver.ts";
 import type { ExternalEntry } from "./cluster/external/declared.ts";
 import { parseExternalServices } from "./config/external-services.ts";
@@ -207,6 +213,19 @@ export function leftOut(path: string, { servers, own }: ResolvConfServers): stri
   if (own.length === 0) return undefined;
   const names = own.map(({ address, port }) => `${address} port ${port}`).join(", ");
   return `${path} names this agent itself, which is not asked: ${names}`;
+}
+
+/**
+ * Where DNS listens now, if that follows the interfaces of the machine (`dns_listen`); undefined if it is
+ * what the configuration says.
+ */
+export function followedDnsAddresses(
+  config: Config,
+  machine: Pick<Machine, "interfaces" | "defaultInterface">,
+): DnsAddresses | undefined {
+  if (!followsInterfaces(config, config["addresses.dns"].split(/\s+/))) return undefined;
+  const local = interfaceAddresses(machine.interfaces, machine.defaultInterface);
+  return dnsAddresses(config, local, []);
 }
 
 /** Keys that a reload changes: those that take effect at once, and those that need a restart. */

@@ -9,7 +9,12 @@ import { versionText } from "./cli/version.ts";
 import type { World } from "./cli/world.ts";
 import { parseAgentFlags, agentFlagHelp, type AgentArguments } from "./config/flags.ts";
 import { readMachine } from "./config/machine.ts";
-import { loadConfig, resolvConfServers, type LoadedConfig } from "./config.ts";
+import {
+  followedDnsAddresses,
+  loadConfig,
+  resolvConfServers,
+  type LoadedConfig,
+} from "./config.ts";
 import type { AgentStart } from "./agent/start.ts";
 import { fail, ok, type Result } from "./base.ts";
 import { openLogFile } from "./log-file.ts";
@@ -134,6 +139,7 @@ async function runConfigured(
       takeOver,
       followLog: follow,
       reload: () => loadConfig(sources, readMachine()),
+      followedDnsAddresses: (config) => followedDnsAddresses(config, readMachine()),
       serversOf: (conf, addresses) => resolvConfServers(conf, addresses, readMachine()),
     });
   } finally {

@@ -5,6 +5,7 @@ import { systemFiles } from "../config/dnsmasq/files.ts";
 import { withoutDuplicates } from "../config/upstream.ts";
 import { followPaths } from "../forwarder/paths/driver.ts";
 import { watchResolvConf } from "../forwarder/resolvconf/driver.ts";
+import type { DnsAddresses } from "../config/addresses.ts";
 import type { Cancel, LogLevel } from "../ports.ts";
 import type { ResolvConfFigures } from "../metrics/family.ts";
 import { followServersFile } from "./follow-servers-file.ts";
@@ -15,6 +16,8 @@ import type { AgentStart } from "./start.ts";
 /** What is in force now, and how it comes to be another. */
 export type Configuration = {
   now: () => LoadedConfig;
+  /** DNS listens elsewhere, because interfaces have come or gone. */
+  moved(addresses: DnsAddresses): void;
   /** From here on `forwarder.resolv_conf` is watched and reloads are possible. Call once. */
   follow(on: ConfigurationEvents): Following;
 };
@@ -40,6 +43,9 @@ export function createConfiguration(start: AgentStart): Configuration {
   let loaded = start.loaded;
   return {
     now: () => loaded,
+    moved(addresses) {
+      loaded = { ...loaded, addresses: { ...loaded.addresses, ...addresses } };
+    },
     follow(on) {
       function apply(next: LoadedConfig): void {
         loaded = next;

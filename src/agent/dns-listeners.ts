@@ -12,9 +12,13 @@ export type DnsListeners = {
   open(wanted: readonly SocketAddress[], isShared?: (at: SocketAddress) => boolean): Promise<void>;
   /**
    * From here on these are wanted: opens what is new, then leaves what is not wanted any more. An address
-   * that cannot be had is in the log, and is tried again with the next change; the others stay.
+   * that cannot be had is in the log, and is tried again with the next change; the others stay. Resolves
+   * with the number of those.
    */
-  change(wanted: readonly SocketAddress[]): Promise<void>;
+  change(
+    wanted: readonly SocketAddress[],
+    isShared?: (at: SocketAddress) => boolean,
+  ): Promise<number>;
 };
 
 type Fronts = { udp: Pick<DnsFront, "listen" | "leave">; tcp: Pick<TcpFront, "listen" | "leave"> };
@@ -27,7 +31,9 @@ export function createDnsListeners(
 ): DnsListeners {
   /** By what was asked for; the address in force differs where the port is the system's choice. */
   const open = new Map<string, SocketAddress>();
-  let work: Promise<void> = Promise.resolve();
+  let work: Promise<number> = Promise.resolve(0);
+  /** What was said of each that cannot be had: said once. */
+  const failures = new Map<string, string>();
 
   const own = (transport: "udp" | "tcp"): ListenPlace[] =>
     inherited.filter((socket) => socket.transport === transport);
@@ -66,7 +72,10 @@ export function createDnsListeners(
     for (const at of onlyTcp) await udp.listen([at], isShared(at));
   }
 
-  async function changeTo(wanted: readonly SocketAddress[]): Promise<void> {
+  async function changeTo(
+    wanted: readonly SocketAddress[],
+    isShared: (at: SocketAddress) => boolean,
+  ): Promise<number> {
     const wantedKeys = new Set(wanted.map(keyOf));
     const leaving = [...open].filter(([key]) => !wantedKeys.has(key));
     const coming = wanted.filter((at) => !open.has(keyOf(at)) && !has(inherited, at));
@@ -75,28 +84,47 @@ export function createDnsListeners(
         // 0.0.0.0 and an address of its own are taken by turns: both are ours.
         const isOurs = leaving.some(([, { port }]) => port === at.port);
         // oxlint-disable-next-line no-await-in-loop -- one after the other, each may fail
-        await add([at], isOurs);
+        await add([at], isOurs || isShared(at));
         log("info", "dns: listening", printed(at));
+        failures.delete(keyOf(at));
       } catch (error) {
-        log("error", "dns: cannot listen", {
-          reason: error instanceof Error ? error.message : String(error),
-        });
+        const reason = error instanceof Error ? error.message : String(error);
+        if (failures.get(keyOf(at)) !== reason) log("error", "dns: cannot listen", { reason });
+        failures.set(keyOf(at), reason);
       }
+    for (const key of failures.keys()) if (!wantedKeys.has(key)) failures.delete(key);
     for (const [key, at] of leaving) {
       open.delete(key);
       log("info", "dns: no longer listening", printed(at));
     }
     const addresses = leaving.map(([, at]) => at);
     await Promise.all([udp.leave(addresses), tcp.leave(addresses)]);
+    return failures.size;
   }
 
   return {
     open: (wanted, isShared = () => false) => openAll(wanted, isShared),
-    change(wanted) {
-      work = work.then(() => changeTo(wanted));
+    change(wanted, isShared = () => false) {
+      work = work.then(() => changeTo(wanted, isShared));
       return work;
     },
   };
+}
+
+/**
+ * Listens for the first time. `follows`: an address that cannot be had may be there a moment later, so one
+ * of them is enough; else it rejects and nothing listens.
+ */
+export async function openListeners(
+  listeners: DnsListeners,
+  wanted: readonly SocketAddress[],
+  { follows, isShared }: { follows: boolean; isShared: (at: SocketAddress) => boolean },
+): Promise<void> {
+  if (!follows) return listeners.open(wanted, isShared);
+  await listeners.open([]);
+  const missing = await listeners.change(wanted, isShared);
+  if (missing > 0 && missing === wanted.length)
+    throw new Error("DNS cannot listen on any of its addresses");
 }
 
 const keyOf = ({ address, port }: SocketAddress): string => `${address} ${port}`;

@@ -1,12 +1,21 @@
 /** What an agent is started with: the runtime's side (src/platform) and the command line's (main.ts). */
 import type { Result } from "../base.ts";
 import type { LoadedConfig, ResolvConfServers } from "../config.ts";
-import type { Addresses } from "../config/addresses.ts";
+import type { Addresses, DnsAddresses } from "../config/addresses.ts";
+import type { Config } from "../config/options.ts";
 import type { StartDnsFront } from "../dns/front.ts";
 import type { ResolvConf } from "../forwarder/resolvconf.ts";
 import type { StartHttp } from "../http/listen.ts";
 import type { Cancel, Clock, Exchanges, Follower, Log, LogLevel, LogStore } from "../ports.ts";
-import type { InheritedSocket, OpenPipe, OpenStreamFrom, Ping, Random, SourcePorts, Timers } from "../ports.ts";
+import type {
+  InheritedSocket,
+  OpenPipe,
+  OpenStreamFrom,
+  Ping,
+  Random,
+  SourcePorts,
+  Timers,
+} from "../ports.ts";
 import type { SuccessionPlatform } from "./succession.ts";
 
 /** What only the runtime can do. */
@@ -56,6 +65,8 @@ export type AgentStart = {
   followLog: (follower: Follower) => Cancel;
   /** Reads the same files and flags again; the error side has one sentence per mistake. */
   reload(): Promise<Result<LoadedConfig, string[]>>;
+  /** Where DNS listens now; undefined: where the configuration says. */
+  followedDnsAddresses: (config: Config) => DnsAddresses | undefined;
   /** The servers of a resolv.conf; those that are this agent itself, which listens at `addresses`, apart. */
   serversOf: (conf: ResolvConf, addresses: Addresses) => ResolvConfServers;
 };

@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 import { isUnspecified } from "../address.ts";
 import { fail, ok, type Result } from "../base.ts";
 import type { HttpAddress, SocketAddress } from "../ports.ts";
+import { hostsByInterface } from "./forwarder/listen.ts";
 import { isForwardable, isSpecial, type InterfaceAddress } from "./interface-address.ts";
 import type { Config } from "./options.ts";
 import { expandTemplate } from "./sockaddr.ts";
@@ -50,12 +51,7 @@ export function resolveAddresses(
     ["advertise_addr_wan", advertiseWan],
   ] as const)
     if (isUnspecified(address)) errors.push(`${key} cannot be 0.0.0.0, :: or [::]`);
-  const dnsHosts = dnsHostsOf(config, machine, errors);
-  const dnsAt = (port: number) =>
-    port < 0 ? [] : dnsHosts.map((address): SocketAddress => ({ address, port }));
-  const dns = dnsAt(config["ports.dns"]);
-  const dnsTls = dnsAt(config["ports.dns_tls"]);
-  const dnsHttps = dnsAt(config["ports.dns_https"]);
+  const { dns, dnsTls, dnsHttps } = dnsAddresses(config, machine, errors);
   const http = httpAddresses("http", config, machine, errors);
   const https = httpAddresses("https", config, machine, errors);
   const all: { key: string; listeners: readonly HttpAddress[] }[] = [
@@ -70,6 +66,25 @@ export function resolveAddresses(
   return errors.length === 0
     ? ok({ bind, advertise, advertiseWan, dns, dnsTls, dnsHttps, http, https })
     : fail(errors);
+}
+
+/** Where DNS listens. */
+export type DnsAddresses = Pick<Addresses, "dns" | "dnsTls" | "dnsHttps">;
+
+/** Where DNS listens on the machine as it is now. */
+export function dnsAddresses(
+  config: Config,
+  machine: readonly InterfaceAddress[],
+  errors: string[],
+): DnsAddresses {
+  const hosts = dnsHostsOf(config, machine, errors);
+  const at = (port: number) =>
+    port < 0 ? [] : hosts.map((address): SocketAddress => ({ address, port }));
+  return {
+    dns: at(config["ports.dns"]),
+    dnsTls: at(config["ports.dns_tls"]),
+    dnsHttps: at(config["ports.dns_https"]),
+  };
 }
 
 /** The addresses of one option: expanded, split at blanks, brackets removed, each once. */
@@ -124,12 +139,15 @@ function dnsHostsOf(
   errors: string[],
 ): string[] {
   const key = config["addresses.dns"] === "" ? "client_addr" : "addresses.dns";
-  const list = addressList(key, config[key], machine, errors);
+  // Interfaces take the place of client_addr.
+  const isGiven = key === "addresses.dns" || config["dns_listen.interfaces"].length === 0;
+  const list = isGiven ? addressList(key, config[key], machine, errors) : [];
   const ports = [config["ports.dns"], config["ports.dns_tls"], config["ports.dns_https"]];
   if (ports.every((port) => port < 0)) return [];
   if (key === "addresses.dns" && list.some((address) => address.startsWith("unix://")))
     errors.push("addresses.dns: DNS cannot listen on a Unix socket");
-  return listeners(list);
+  const explicit = list.filter((address) => isIP(address) !== 0);
+  return listeners(hostsByInterface(config, explicit, machine, errors));
 }
 
 const httpKeys = {

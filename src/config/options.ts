@@ -1,5 +1,6 @@
 import { accessOptions } from "./forwarder/access.ts";
 import { localOptions } from "./forwarder/local-options.ts";
+import { listenOptions } from "./forwarder/listen.ts";
 import { forwarderOptions } from "./forwarder/options.ts";
 import { row, type Kinds, type More, type Option } from "./kinds.ts";
 import { withoutEffect } from "./without-effect.ts";
@@ -414,6 +415,7 @@ const used = {
   ...forwarderOptions,
   ...localOptions,
   ...accessOptions,
+  ...listenOptions,
 } as const satisfies Record<string, Option>;
 
 function secret(doc: string, more: More = {}): Option<"text"> {

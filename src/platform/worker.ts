@@ -6,7 +6,6 @@ import { openMissRing } from "../dns/misses.ts";
 import { createResponder } from "../dns/respond.ts";
 import {
   BATCH_DATAGRAMS,
-  type DatagramBatch,
   INPUT_SLOT_OCTETS,
   OUTPUT_OCTETS,
   serveBatch,
