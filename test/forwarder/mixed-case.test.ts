@@ -26,14 +26,14 @@ t.test("each bit is the case of one letter; nothing else changes", async (t) => 
   t.equal(sent(0), "ab-9.z[{@`.test.");
   t.equal(sent(0xffffffff), "AB-9.Z[{@`.TEST.");
   t.equal(sent(0b0000101), "Ab-9.Z[{@`.test.");
-  t.same([...mixCase(asked, bits(0)).slice(-4)], [0, 1, 0, 1]);
+  t.same(mixCase(asked, bits(0)).slice(-4), Uint8Array.of(0, 1, 0, 1));
   t.equal(formatName(asked.slice(0, -4)), "aB-9.z[{@`.Test.", "what was asked stays");
 });
 
 t.test("names of more than 32 letters draw again; all letters are even (S1)", async (t) => {
   const random = seededRandom(5);
   const asked = questionOf(`${"abcdefghij".repeat(6)}.${"klmnopqrst".repeat(5)}.test`);
-  const upper = new Array<number>(asked.length).fill(0);
+  const upper = Array.from({ length: asked.length }, () => 0);
   const total = 4000;
   for (let i = 0; i < total; i++)
     for (const [at, octet] of mixCase(asked, random).entries())

@@ -67,7 +67,7 @@ async function askMisses(t: Test, dnsPort: number, tag: string, count: number, a
 }
 
 function chiSquare(octets: readonly number[]): number {
-  const counts = new Array<number>(256).fill(0);
+  const counts = Array.from({ length: 256 }, () => 0);
   for (const octet of octets) counts[octet]!++;
   const expected = octets.length / 256;
   return counts.reduce((sum, count) => sum + (count - expected) ** 2 / expected, 0);
