@@ -3,6 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import t from "tap";
 import { loadPlaces } from "../src/cli/completion/places.ts";
 import { nothingToDoList, optionTable, withoutEffectList } from "../src/config/table.ts";
+import { dnsmasqTable } from "../src/config/dnsmasq/table.ts";
 import { families } from "../src/metrics/families.ts";
 
 function metricTable(): string {
@@ -24,6 +25,7 @@ async function commandTable(): Promise<string> {
 const tables: Record<string, () => string | Promise<string>> = {
   commands: commandTable,
   options: optionTable,
+  dnsmasq: dnsmasqTable,
   "without effect": withoutEffectList,
   "nothing to do": nothingToDoList,
   metrics: metricTable,

@@ -312,6 +312,13 @@ const cases: [lines: string, json: object][] = [
       dns_access: { local_service: false },
     },
   ],
+  [
+    "except-interface=eth0",
+    {
+      dns_listen: { except_interfaces: ["eth0"], dynamic: true },
+      dns_access: { local_service: false },
+    },
+  ],
   ["listen-address=0.0.0.0", { addresses: { dns: "0.0.0.0" } }],
   ["local-service", { dns_access: { local_service: true } }],
   [
@@ -326,7 +333,6 @@ const cases: [lines: string, json: object][] = [
       query_log_file: "/var/log/q",
     }),
   ],
-  ["add-subnet=24,56;strip-subnet", forwarder({ add_subnet: "24,56", strip_subnet: true })],
   ["do-0x20-encode", forwarder({ mixed_case: true })],
   ["no-0x20-encode;proxy-dnssec", forwarder({ mixed_case: false, trust_ad: true })],
   ["pid-file=/run/x.pid", { pid_file: "/run/x.pid" }],

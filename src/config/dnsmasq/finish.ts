@@ -72,6 +72,10 @@ function finishListening(
     standard("dns_access.local_service", false);
   const bind = lastOf(draft, "bind-interfaces");
   const dynamic = lastOf(draft, "bind-dynamic");
+  // Unless it is told to bind, dnsmasq takes what comes to interfaces that appear later.
+  const named = interfaces ?? values.get("dns_listen.except_interfaces");
+  if (dynamic === undefined && bind === undefined && named !== undefined)
+    values.set("dns_listen.dynamic", { value: true, place: named.place });
   if (dynamic !== undefined)
     values.set("dns_listen.dynamic", { value: true, place: dynamic.place });
   else if (bind !== undefined)

@@ -203,8 +203,6 @@ export const handlers: Readonly<Record<string, Handler>> = {
   "log-queries": flag("forwarder.query_log", "dnsmasq"),
   "log-facility": readLogFacility,
   "log-async": (draft, statement) => void numberOf(draft, statement),
-  "add-subnet": text("forwarder.add_subnet"),
-  "strip-subnet": flag("forwarder.strip_subnet", true),
   "do-0x20-encode": flag("forwarder.mixed_case", true),
   "no-0x20-encode": flag("forwarder.mixed_case", false),
   "proxy-dnssec": flag("forwarder.trust_ad", true),
