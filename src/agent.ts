@@ -119,7 +119,7 @@ async function build(
     log,
   });
   closers.push(succession.close);
-  const { lending, isSuccessor, isShared } = succession;
+  const { lending, isShared } = succession;
   const nodeId = await loadNodeId(dataDir, config.node_id, random);
   const serverAddress = `${bracketed(addresses.advertise)}:${config["ports.server"]}`;
   const waiters = createWaiters({ clock, timers });
@@ -197,7 +197,6 @@ async function build(
   parts.resolver = dns.resolver;
   const follows = start.followedDnsAddresses(config) !== undefined;
   const openDns = () => openListeners(dns.listeners, addresses.dns, { follows, isShared });
-  if (!isSuccessor) await openDns();
   parts.table = dns.udp.table;
   const secureDns = await startSecureDns(loaded, {
     isAnswered: (address) => access.gate.isAnswered(address),
@@ -364,10 +363,9 @@ async function build(
   );
   await local.start(loaded);
   external.start();
-  if (isSuccessor) {
-    await succession.warm(forwarder);
-    await openDns();
-  }
+  // Not before this agent's own services are in the catalog: no question meets an empty one.
+  await succession.warm(forwarder);
+  await openDns();
   const http = await platform.startHttp({
     ...httpListenerSettings(loaded),
     isShared,
