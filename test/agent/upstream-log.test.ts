@@ -20,9 +20,11 @@ function world() {
   const tell = createUpstreamLog(
     (level, message, fields = {}) =>
       lines.push(
-        [level, message, ...Object.entries(fields).map(([key, value]) => `${key}=${value}`)].join(
-          " ",
-        ),
+        [
+          level,
+          message,
+          ...Object.entries(fields).map(([key, value]) => `${key}=${String(value)}`),
+        ].join(" "),
       ),
     { monotonicMs: () => nowMs },
   );
