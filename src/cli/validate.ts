@@ -1,5 +1,5 @@
 import { readMachine } from "../config/machine.ts";
-import { emptyLayer } from "../config/read.ts";
+import { emptyLayer, readLayer } from "../config/read.ts";
 import { loadConfig } from "../config.ts";
 import { command, CommandFailure, UsageFailure } from "./command.ts";
 import { flag } from "./flags.ts";
@@ -14,9 +14,13 @@ export const validate = command({
     "config-format": flag.text("json or hcl, whatever the files are called.", {
       placeholder: "form",
     }),
+    "dnsmasq-conf": flag.text("Configuration of dnsmasq's to take over; enough by itself.", {
+      placeholder: "file",
+    }),
   },
   async run({ flags, args, world }) {
-    if (args.length === 0)
+    const dnsmasqConf = flags["dnsmasq-conf"];
+    if (args.length === 0 && dnsmasqConf === "")
       throw new UsageFailure("Must specify at least one config file or directory");
     const word = flags["config-format"];
     if (word !== "" && word !== "json" && word !== "hcl")
@@ -24,11 +28,12 @@ export const validate = command({
     const loaded = await loadConfig(
       {
         flagLists: emptyLayer(),
-        flagValues: emptyLayer(),
+        flagValues: readLayer({ forwarder: { dnsmasq_conf: dnsmasqConf } }, "-dnsmasq-conf"),
         paths: args,
         format: word === "" ? undefined : word,
         fragments: [],
-        dev: false,
+        // Where there is no file of ours the data directory is for the flags to say.
+        dev: args.length === 0,
       },
       readMachine(),
     );

@@ -130,6 +130,15 @@ t.test("validate", async (t) => {
   t.same(await run("validate", "-quiet", good), { ...valid, out: "" });
   t.same(await run("validate", "-config-format=hcl", bare), valid);
   t.same(await run("validate", "-config-format", "hcl", good), valid, "JSON is HCL, too");
+  const conf = path("dnsmasq.conf");
+  writeFileSync(conf, "listen-address=127.0.0.1\nno-resolv\nno-hosts\n");
+  t.same(await run("validate", "-dnsmasq-conf", conf), valid, "enough by itself");
+  t.same(await run("validate", `-dnsmasq-conf=${conf}`, good), valid);
+  writeFileSync(conf, "listen-address=127.0.0.1\nno-reslov\n");
+  t.match(await run("validate", "-dnsmasq-conf", conf, good), {
+    code: 1,
+    err: `Config validation failed: ${conf}:2: dnsmasq knows no option "no-reslov" (did you mean no-resolv?)`,
+  });
   t.same(await run("validate", typo), {
     code: 1,
     out: "",

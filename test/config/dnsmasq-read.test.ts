@@ -168,3 +168,40 @@ t.test("what has no effect is told with file and line", async (t) => {
   t.match(read("local-service").notes, []);
   t.match(read("").notes, [/^main.conf:1: clients of connected networks alone are answered/]);
 });
+
+t.test("a long file that only denies names is a blocklist", async (t) => {
+  const list = (end: string, count = 5000) =>
+    Array.from({ length: count }, (_, i) => `address=/ad${i}.example.test/${end}`).join("\n");
+  const config = (ads: string) => {
+    const { entries, errors } = read({
+      "main.conf": "conf-file=ads\nconf-file=more",
+      ads,
+      more: "",
+    });
+    t.same(errors, []);
+    const { blocklists, blocklist_answer, addresses } = treeOf(entries)["forwarder"] as Record<
+      string,
+      unknown
+    >;
+    return { blocklists, blocklist_answer, hasAddresses: addresses !== undefined };
+  };
+  const asList = (answer: string) => ({
+    blocklists: ["ads"],
+    blocklist_answer: answer,
+    hasAddresses: false,
+  });
+  const asLines = { blocklists: undefined, blocklist_answer: undefined, hasAddresses: true };
+  t.same(config(list("")), asList("nxdomain"));
+  t.same(config(`# of today\n\n${list("")}\nlocal=/x.test/ \n`), asList("nxdomain"));
+  t.same(config(list("#")), asList("null"));
+  t.same(config(list("", 10)), asLines, "a short one");
+  t.same(config(`${list("")}\n${list("#", 1)}`), asLines, "two answers");
+  t.same(config(`${list("")}\naddress=/*ad.test/`), asLines, "a pattern");
+  t.same(config(`${list("")}\nserver=/ad.test/#`), asLines, "an exception");
+  t.same(config(list("192.0.2.1")), asLines, "addresses");
+});
+
+t.test("more lines than a configuration has are refused", async (t) => {
+  const text = "txt-record=a.test,x\n".repeat(200_001);
+  t.match(read(text).errors, [/^main.conf: more than 200000 lines in all files; /]);
+});

@@ -49,7 +49,10 @@ export const keywords: Readonly<Record<string, Keyword>> = {
   "no-poll": ignored("none", "resolv.conf is followed by the system's notices, not by polling"),
   "strict-order": becomes("none", "dns_config.recursor_strategy sequential"),
   "all-servers": becomes("none", "dns_config.recursor_strategy parallel"),
-  address: becomes("needed", "forwarder.addresses"),
+  address: becomes(
+    "needed",
+    "forwarder.addresses; long files of names without an address: forwarder.blocklists",
+  ),
   "host-record": becomes("needed", "forwarder.records"),
   "dynamic-host": becomes("needed", "forwarder.records"),
   "interface-name": becomes("needed", "forwarder.records"),
@@ -128,10 +131,7 @@ export const keywords: Readonly<Record<string, Keyword>> = {
     same: "lines are never waited for",
   },
   "log-debug": ignored("none", "log_level debug says more"),
-  "clear-on-reload": ignored(
-    "none",
-    "answers of servers that are no longer asked are not given any more, the others stay",
-  ),
+  "clear-on-reload": same("none", "what other servers said than those of now is not given"),
   "add-subnet": ignoredOnce("optional", "the network of clients is not sent on"),
   "strip-subnet": same("none", "the network of clients is not sent on while the cache is on"),
   "do-0x20-encode": becomes("none", "forwarder.mixed_case true"),

@@ -1,6 +1,7 @@
 /** The lines of a dnsmasq configuration in the order in which dnsmasq obeys them, through all files it names. */
 import type { Result } from "../../base.ts";
 import { nearest } from "../nearest.ts";
+import { blocklistAnswer } from "./blocklist.ts";
 import { keywords } from "./keywords.ts";
 import { parseLine, shown, splitList } from "./line.ts";
 
@@ -29,10 +30,21 @@ export type Statements = {
   readonly statements: Statement[];
   readonly errors: string[];
   readonly notes: string[];
+  /** Files that only deny names, to be read as blocklists; all with the same answer. */
+  readonly blocklists: readonly Blocklist[];
   /** The file of `servers-file`; undefined: none. */
   readonly serversFile: string | undefined;
 };
 
+/** A file that only denies names, and the line that includes it. */
+export type Blocklist = {
+  readonly path: string;
+  readonly answer: "nxdomain" | "null";
+  readonly place: string;
+};
+
+/** Lines of all files together; those beyond are an error. A list of names to deny is a file of its own. */
+const MAX_STATEMENTS = 200_000;
 /** More files than this are an error, as are files nested deeper than MAX_DEPTH. */
 const MAX_FILES = 10_000;
 const MAX_DEPTH = 32;
@@ -43,7 +55,12 @@ const MAX_LINE = 65_536;
 
 type Walk = {
   readonly files: ConfFiles;
-  readonly out: { statements: Statement[]; errors: string[]; notes: string[] };
+  readonly out: {
+    statements: Statement[];
+    errors: string[];
+    notes: string[];
+    blocklists: Blocklist[];
+  };
   readonly seen: Set<string>;
   readonly once: Map<string, string>;
   octets: number;
@@ -54,7 +71,7 @@ type Walk = {
  * circles end. Every mistake is told, not only the first.
  */
 export function readStatements(path: string, files: ConfFiles): Statements {
-  const out = { statements: [], errors: [], notes: [] };
+  const out = { statements: [], errors: [], notes: [], blocklists: [] };
   const walk: Walk = { files, out, seen: new Set(), once: new Map(), octets: 0 };
   readFile(walk, path, undefined, 0);
   const named = walk.out.statements.find(({ keyword }) => keyword === "servers-file");
@@ -63,20 +80,30 @@ export function readStatements(path: string, files: ConfFiles): Statements {
   return { ...out, serversFile };
 }
 
-function readFile(walk: Walk, path: string, from: string | undefined, depth: number): void {
+function readFile(walk: Walk, path: string, from: string | undefined, depth: number): undefined {
   const error = (why: string): undefined =>
     void walk.out.errors.push(from === undefined ? `${path}: ${why}` : `${from}: ${path}: ${why}`);
   if (depth > MAX_DEPTH) return error(`included more than ${MAX_DEPTH} files deep`);
   const text = take(walk, path, error);
   if (text === undefined) return;
+  const { blocklists, statements } = walk.out;
+  const answer = blocklistAnswer(text);
+  if (answer !== undefined && (blocklists[0]?.answer ?? answer) === answer) {
+    blocklists.push({ path, answer, place: from ?? `${path}:1` });
+    return;
+  }
   for (const [i, line] of linesOf(text)) {
     const statement = readLine(walk, line, `${path}:${i + 1}`, "error");
     if (statement === undefined) continue;
+    if (statements.length >= MAX_STATEMENTS)
+      return error(
+        `more than ${MAX_STATEMENTS} lines in all files; names to deny may be more, as address=/name/ lines in a file of their own`,
+      );
     const { keyword, value, place } = statement;
     if (keyword === "conf-file") {
       if (value !== "") readFile(walk, shown(value), place, depth + 1);
     } else if (keyword === "conf-dir") readDirectory(walk, statement, depth + 1);
-    else walk.out.statements.push(statement);
+    else statements.push(statement);
   }
 }
 

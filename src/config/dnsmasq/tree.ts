@@ -13,7 +13,7 @@ import { handlers, lastOf } from "./handlers.ts";
 import { keywords } from "./keywords.ts";
 import { shown } from "./line.ts";
 import { withSourcePort } from "./servers.ts";
-import { readStatements, type ConfFiles } from "./statements.ts";
+import { readStatements, type Blocklist, type ConfFiles } from "./statements.ts";
 
 /** One key of our JSON and what the files say for it. */
 export type Entry = {
@@ -41,7 +41,7 @@ export type Host = { readonly hostname: string; readonly addresses: readonly Int
 
 /** Reads `path` and all that it includes. */
 export function readDnsmasq(path: string, files: ConfFiles, host: Host): DnsmasqConfig {
-  const { statements, errors, notes, serversFile } = readStatements(path, files);
+  const { statements, errors, notes, blocklists, serversFile } = readStatements(path, files);
   const draft = createDraft(host);
   draft.errors.push(...errors);
   draft.notes.push(...notes);
@@ -50,9 +50,18 @@ export function readDnsmasq(path: string, files: ConfFiles, host: Host): Dnsmasq
     handlers[statement.keyword]?.(draft, statement);
     if ("ignored" in keyword) note(draft, statement, `no effect: ${keyword.ignored}`);
   }
+  for (const blocklist of blocklists) addBlocklist(draft, blocklist);
   finish(draft, `${path}:1`);
   return { entries: entriesOf(draft), errors: draft.errors, notes: draft.notes, serversFile };
 }
+
+function addBlocklist({ values }: Draft, { path, answer, place }: Blocklist): void {
+  const paths = (values.get(BLOCKLISTS)?.value ?? []) as readonly string[]; // made here alone
+  values.set(BLOCKLISTS, { value: [...paths, path], place });
+  values.set("forwarder.blocklist_answer", { value: answer, place });
+}
+
+const BLOCKLISTS = "forwarder.blocklists";
 
 /** The entries as one object, as a file of ours would hold it. */
 export function treeOf(entries: readonly Entry[]): Record<string, unknown> {
