@@ -3,9 +3,9 @@
  * through, when another is opened, when one is given up, and what is asked a second time. What is
  * spoken in them is the matter of whoever dials.
  *
- * A server that closes a connection which has served before, without a reply to what was asked last,
- * has done what RFC 7766 6.2.3 allows: the question goes once more, through a new connection. So a
- * question costs two messages at most, whatever a server does.
+ * A server may close a connection which has served before, without a reply to what was asked last (RFC
+ * 7766 6.2.3), and what stands between may forget it: the question goes once more, through a new one. So
+ * a question costs two messages at most, whatever a server does.
  */
 import type { Cancel, Clock, Exchange, Exchanges, Timers, Upstream } from "../ports.ts";
 
@@ -60,13 +60,22 @@ export const tcpLimits: ConnectionLimits = {
   idleMs: 30_000,
 };
 
-/** A handshake costs a millisecond of both processors, and whoever speaks TLS answers in any order. */
-export const tlsLimits: ConnectionLimits = { ...tcpLimits, perServer: 4, comfortable: 32 };
+/** HTTP/2 is made for questions at a time, and a handshake costs both sides a millisecond. */
+export const httpsLimits: ConnectionLimits = {
+  ...tcpLimits,
+  perServer: 4,
+  comfortable: 32,
+  perConnection: 100,
+};
 
-/** A question that was waited for so long, with nothing heard meanwhile: its connection is given up. */
+/** Nothing heard for so long while a question waits: its connection is given up. */
 const SILENT_MS = 1000;
-/** A server that closes after each answer gets no two questions at a time for so long. */
-const ALONE_MS = 10 * 60_000;
+/**
+ * A server that loses questions which it is given before its reply to another gets one at a time on each
+ * connection for so long. One that closes after each answer does, and dnsdist 1.7 over TLS, which waits
+ * for octets that its TLS library has already read.
+ */
+const SERIAL_MS = 10 * 60_000;
 
 type Listener = Parameters<Exchanges["open"]>[1];
 
@@ -77,6 +86,8 @@ type Asked = {
   lane: Lane | null;
   cancel: Cancel;
   sentAtMs: number;
+  /** How many its connection had been given with it. */
+  order: number;
   isRepeated: boolean;
   isOver: boolean;
 };
@@ -86,18 +97,19 @@ type Lane = {
   readonly target: Target;
   line: Line;
   readonly asked: Set<Asked>;
-  /** Messages received. */
+  /** Questions sent, messages received, and how many had been sent when the last of these came. */
+  given: number;
   served: number;
-  /** Other questions were under way when the first one came. */
-  isShared: boolean;
+  givenWhenHeard: number;
   heardAtMs: number;
   /** Takes no more questions; ends when it owes nothing. */
   isRetired: boolean;
   cancelIdle: Cancel;
+  cancelWatch: Cancel | null;
 };
 
 /** One server and the connections to it. */
-type Target = { readonly server: Upstream; readonly lanes: Set<Lane>; aloneUntilMs: number };
+type Target = { readonly server: Upstream; readonly lanes: Set<Lane>; serialUntilMs: number };
 
 export type ConnectionDeps = {
   dial: Dial;
@@ -116,7 +128,7 @@ export function createConnections({ dial, limits, clock, timers }: ConnectionDep
   function targetOf(server: Upstream): Target {
     const known = targets.get(server);
     if (known !== undefined) return known;
-    const target: Target = { server, lanes: new Set(), aloneUntilMs: -Infinity };
+    const target: Target = { server, lanes: new Set(), serialUntilMs: -Infinity };
     targets.set(server, target);
     return target;
   }
@@ -127,11 +139,13 @@ export function createConnections({ dial, limits, clock, timers }: ConnectionDep
       target,
       line: unopened,
       asked: new Set(),
+      given: 0,
       served: 0,
-      isShared: false,
+      givenWhenHeard: 0,
       heardAtMs: -Infinity,
       isRetired: false,
       cancelIdle() {},
+      cancelWatch: null,
     };
     lanes.add(lane);
     target.lanes.add(lane);
@@ -156,6 +170,7 @@ export function createConnections({ dial, limits, clock, timers }: ConnectionDep
   function forget(lane: Lane): void {
     const { target } = lane;
     lane.cancelIdle();
+    lane.cancelWatch?.();
     lane.isRetired = true;
     lanes.delete(lane);
     target.lanes.delete(lane);
@@ -170,16 +185,17 @@ export function createConnections({ dial, limits, clock, timers }: ConnectionDep
 
   /** `young`: only one that has not served yet may be shared. */
   function laneFor(target: Target, young: boolean): Lane | null {
-    if (clock.monotonicMs() < target.aloneUntilMs) return openLane(target);
+    const isSerial = clock.monotonicMs() < target.serialUntilMs;
     let best: Lane | null = null;
     let usable = 0;
     for (const lane of target.lanes) {
       if (lane.isRetired || (young && lane.served > 0)) continue;
       usable++;
       if (lane.asked.size >= Math.min(limits.perConnection, lane.line.capacity)) continue;
+      if (isSerial && lane.asked.size > 0) continue;
       if (best === null || lane.asked.size < best.asked.size) best = lane;
     }
-    const mayOpen = usable < limits.perServer;
+    const mayOpen = isSerial || usable < limits.perServer;
     if (best !== null && (best.asked.size < limits.comfortable || !mayOpen)) return best;
     return (mayOpen ? openLane(target) : null) ?? best;
   }
@@ -196,12 +212,15 @@ export function createConnections({ dial, limits, clock, timers }: ConnectionDep
     lane.asked.add(asked);
     asked.lane = lane;
     asked.sentAtMs = clock.monotonicMs();
+    asked.order = ++lane.given;
+    if (lane.served > 0) watch(lane, SILENT_MS);
     asked.cancel = lane.line.ask(asked.wire!, {
       reply(wire) {
         lane.served++;
+        lane.givenWhenHeard = lane.given;
         lane.heardAtMs = clock.monotonicMs();
         leave(asked, lane);
-        lane.isShared ||= lane.served === 1 && lane.asked.size > 0;
+        if (lane.asked.size > 0) watch(lane, SILENT_MS);
         if (!asked.isOver) asked.on.datagram(wire);
       },
       failed(code) {
@@ -217,7 +236,9 @@ export function createConnections({ dial, limits, clock, timers }: ConnectionDep
     lane.asked.delete(asked);
     asked.lane = null;
     if (lane.asked.size > 0 || !lanes.has(lane)) return;
-    if (lane.isRetired || clock.monotonicMs() < lane.target.aloneUntilMs) retire(lane);
+    lane.cancelWatch?.();
+    lane.cancelWatch = null;
+    if (lane.isRetired) retire(lane);
     else lane.cancelIdle = timers.after(limits.idleMs, () => retire(lane));
   }
 
@@ -232,9 +253,9 @@ export function createConnections({ dial, limits, clock, timers }: ConnectionDep
     forget(lane);
     const left = [...lane.asked];
     lane.asked.clear();
-    // One answer, and the rest of what it had been asked by then dropped: it never reads on.
-    if (lane.served === 1 && lane.isShared && left.length > 0)
-      lane.target.aloneUntilMs = clock.monotonicMs() + ALONE_MS;
+    // It had them before it said its last word, and dropped them.
+    if (left.some(({ order }) => order <= lane.givenWhenHeard))
+      lane.target.serialUntilMs = clock.monotonicMs() + SERIAL_MS;
     for (const asked of left) {
       asked.lane = null;
       if (asked.isOver) continue;
@@ -245,14 +266,30 @@ export function createConnections({ dial, limits, clock, timers }: ConnectionDep
     }
   }
 
+  /** A connection that has served before is not waited for in silence. */
+  function watch(lane: Lane, afterMs: number): void {
+    lane.cancelWatch ??= timers.after(afterMs, () => {
+      lane.cancelWatch = null;
+      const [oldest] = lane.asked;
+      if (oldest === undefined || !lanes.has(lane)) return;
+      const leftMs = SILENT_MS - silenceMs(lane, oldest);
+      if (leftMs > 0) watch(lane, leftMs);
+      else {
+        lane.line.close();
+        endedBy(lane, "");
+      }
+    });
+  }
+
+  const silenceMs = (lane: Lane, { sentAtMs }: Asked): number =>
+    clock.monotonicMs() - Math.max(sentAtMs, lane.heardAtMs);
+
   function close(asked: Asked): void {
     asked.isOver = true;
     const { lane } = asked;
     if (lane === null) return;
     asked.cancel();
-    const isSilent =
-      clock.monotonicMs() - asked.sentAtMs >= SILENT_MS && lane.heardAtMs < asked.sentAtMs;
-    if (isSilent) lane.isRetired = true;
+    if (silenceMs(lane, asked) >= SILENT_MS) lane.isRetired = true;
     leave(asked, lane);
   }
 
@@ -265,6 +302,7 @@ export function createConnections({ dial, limits, clock, timers }: ConnectionDep
         lane: null,
         cancel() {},
         sentAtMs: 0,
+        order: 0,
         isRepeated: false,
         isOver: false,
       };

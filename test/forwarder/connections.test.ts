@@ -2,8 +2,8 @@
 import t from "tap";
 import {
   createConnections,
+  httpsLimits,
   tcpLimits,
-  tlsLimits,
   type ConnectionLimits,
   type LineEvents,
   type LineListener,
@@ -138,7 +138,7 @@ const scenes: {
   },
   {
     when: "where a handshake is dear questions are pipelined first",
-    limits: { ...tlsLimits, comfortable: 2 },
+    limits: { ...httpsLimits, comfortable: 2 },
     run(world) {
       for (const name of ["a", "b", "c"]) world.ask(name);
     },
@@ -190,24 +190,53 @@ const scenes: {
   },
   {
     when: "a server that closes after each answer gets one question per connection",
-    limits: { ...tlsLimits },
+    limits: { ...httpsLimits },
     run(world) {
       for (const name of ["a", "b", "c"]) world.ask(name);
       world.reply(1, "a");
       world.ends(1);
       world.reply(2, "b");
+      world.ends(2);
+      world.reply(3, "c");
+      world.ends(3);
+      world.ask("d");
+      world.ask("e");
+      world.pass(10 * 60_000);
+      world.ask("f");
+    },
+    log: "dial 1, a on 1, b on 1, c on 1, a got A, dial 2, b on 2, dial 3, c on 3, b got B, c got C, dial 4, d on 4, dial 5, e on 5, f on 4",
+  },
+  {
+    when: "one that loses what it is given at a time is given one at a time, again and again",
+    limits: { ...httpsLimits },
+    run(world) {
+      for (const name of ["a", "b", "c"]) world.ask(name);
+      world.reply(1, "a");
+      world.pass(1_000);
+      world.reply(2, "b");
       world.reply(3, "c");
       world.ask("d");
-      world.reply(4, "d");
-      world.pass(10 * 60_000);
       world.ask("e");
       world.ask("f");
     },
-    log: "dial 1, a on 1, b on 1, c on 1, a got A, dial 2, b on 2, dial 3, c on 3, close 2, b got B, close 3, c got C, dial 4, d on 4, close 4, d got D, dial 5, e on 5, f on 5",
+    log: "dial 1, a on 1, b on 1, c on 1, a got A, close 1, dial 2, b on 2, dial 3, c on 3, b got B, c got C, d on 2, e on 3, dial 4, f on 4",
+  },
+  {
+    when: "what stands between forgot the connection: after a second once more over a new one",
+    run(world) {
+      world.ask("a");
+      world.reply(1, "a");
+      world.pass(20_000);
+      world.ask("b");
+      world.pass(1_000);
+      world.reply(2, "b");
+      world.ask("c");
+    },
+    log: "dial 1, a on 1, a got A, b on 1, close 1, dial 2, b on 2, b got B, c on 2",
   },
   {
     when: "silence for a second gives the connection up, for others as well",
-    limits: { ...tlsLimits },
+    limits: { ...httpsLimits },
     run(world) {
       for (const name of ["a", "b"]) world.ask(name);
       world.pass(1_500);
@@ -229,21 +258,22 @@ const scenes: {
   },
   {
     when: "a slow name among others is no silence",
-    limits: { ...tlsLimits },
+    limits: { ...httpsLimits },
     run(world) {
       world.ask("slow");
-      world.pass(500);
-      world.ask("b");
-      world.reply(1, "b");
-      world.pass(1_500);
+      for (const name of ["b", "c", "d", "e"]) {
+        world.pass(400);
+        world.ask(name);
+        world.reply(1, name);
+      }
       world.giveUp("slow");
-      world.ask("c");
+      world.ask("f");
     },
-    log: "dial 1, slow on 1, b on 1, b got B, c on 1",
+    log: "dial 1, slow on 1, b on 1, b got B, c on 1, c got C, d on 1, d got D, e on 1, e got E, f on 1",
   },
   {
     when: "a server that says it will close gets nothing more, and may finish",
-    limits: { ...tlsLimits },
+    limits: { ...httpsLimits },
     run(world) {
       world.ask("a");
       world.drains(1);
@@ -283,7 +313,7 @@ const scenes: {
   },
   {
     when: "a line that takes one at a time",
-    limits: { ...tlsLimits },
+    limits: { ...httpsLimits },
     run(world) {
       world.ask("a");
       world.shrink(1);

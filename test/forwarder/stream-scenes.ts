@@ -106,23 +106,26 @@ export async function streamScenes(
     return created;
   }
 
-  t.test("DoT: one connection, pipelined, replies in any order, padded", async (t) => {
+  t.test("DoT: few connections, pipelined, replies in any order, padded", async (t) => {
+    const total = 24;
     const waiting: (() => void)[] = [];
-    const { server, seen } = await startTls(t, (question, answer) => {
+    const idsOf = new Map<Socket, number[]>();
+    const { server, seen } = await startTls(t, (question, answer, socket) => {
+      idsOf.set(socket, [...(idsOf.get(socket) ?? []), question.readUInt16BE(0)]);
       waiting.push(() => answer(replyTo(question)));
-      if (waiting.length === 8) for (const each of waiting.splice(0).toReversed()) each();
+      if (waiting.length === total) for (const each of waiting.splice(0).toReversed()) each();
     });
     const ours = await client(t);
     // All with the same id: those of the connection are its own (RFC 7766 6.2.1).
-    const wires = Array.from({ length: 8 }, (_, i) => asked(7, `n${i}.test`));
+    const wires = Array.from({ length: total }, (_, i) => asked(7, `n${i}.test`));
     const replies = await ours.ask(server, wires, { atOnce: true });
     t.same(
       replies.map(told),
       wires.map((_, i) => `7 n${i}.test`),
     );
-    t.equal(seen.connections, 1);
-    t.same(seen.alpn, ["dot"]);
-    t.equal(new Set(seen.questions.map((wire) => wire.readUInt16BE(0))).size, 8, "ids differ");
+    t.equal(seen.connections, 8);
+    t.same([...new Set(seen.alpn)], ["dot"]);
+    for (const ids of idsOf.values()) t.equal(new Set(ids).size, 3, "ids of a connection differ");
     for (const wire of seen.questions) {
       t.equal(wire.length, 128, "RFC 8467 4.1");
       const [opt] = packet.decode(wire).additionals as unknown as { options: { code: number }[] }[];
@@ -131,7 +134,8 @@ export async function streamScenes(
         [12],
       );
     }
-    t.equal(await ours.openCount(), 1);
+    t.same((await ours.ask(server, [asked(1)], { timeoutMs: 100 })).map(told), ["silence"]);
+    t.equal(seen.connections, 8, "used again");
   });
 
   t.test("DoT: a name instead of the address, and the session is resumed", async (t) => {
@@ -194,14 +198,23 @@ export async function streamScenes(
 
   t.test("DoT: silent after the handshake: given up, the next question dials anew", async (t) => {
     const { server, seen } = await startTls(t, (question, answer) => {
+      if (seen.connections > 1) answer(replyTo(question));
+    });
+    const ours = await client(t);
+    t.same(await ours.ask(server, [asked(1)], { timeoutMs: 3_000 }), ["silence"]);
+    t.same((await ours.ask(server, [asked(2)])).map(told), ["2 n2.test"]);
+    t.equal(seen.connections, 2);
+    t.equal(await ours.openCount(), 1);
+  });
+
+  t.test("DoT: silent after it has answered: once more over a new connection", async (t) => {
+    const { server, seen } = await startTls(t, (question, answer) => {
       if (seen.questions.length !== 2) answer(replyTo(question));
     });
     const ours = await client(t);
-    t.same((await ours.ask(server, [asked(1)])).map(told), ["1 n1.test"]);
-    t.same(await ours.ask(server, [asked(2)], { timeoutMs: 1_100 }), ["silence"]);
-    t.equal(seen.connections, 1);
-    t.same((await ours.ask(server, [asked(3)])).map(told), ["3 n3.test"]);
+    t.same((await ours.ask(server, [asked(1), asked(2)])).map(told), ["1 n1.test", "2 n2.test"]);
     t.equal(seen.connections, 2);
+    t.equal(seen.questions.length, 3);
     t.equal(await ours.openCount(), 1);
   });
 

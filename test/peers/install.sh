@@ -3,6 +3,6 @@
 set -eu
 apt-get update -qq
 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-  bind9-dnsutils knot-dnsutils dnsperf dnsmasq-base unbound prometheus wrk etcd-server \
+  bind9-dnsutils knot-dnsutils dnsperf dnsmasq-base unbound dnsdist prometheus wrk etcd-server \
   haproxy zsh fish iproute2 curl openssl ca-certificates python3 python3-consul \
   golang-go golang-github-armon-consul-api-dev golang-google-grpc-dev nghttp2-server >/dev/null

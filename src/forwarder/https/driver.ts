@@ -4,7 +4,7 @@ import type { TLSSocket } from "node:tls";
 import type { Exchanges, Upstream } from "../../ports.ts";
 import {
   createConnections,
-  tlsLimits,
+  httpsLimits,
   type Line,
   type LineEvents,
   type LineListener,
@@ -18,14 +18,12 @@ import { USUAL_PATH } from "../upstream.ts";
 const MESSAGE = "application/dns-message";
 /** A DNS message has two octets for its length elsewhere; a longer body is none. */
 const MAX_MESSAGE_OCTETS = 65_535;
-/** Streams that a server usually allows. */
-const MAX_STREAMS = 100;
 
 /** Exchanges over HTTPS, padded; see tcp/driver.ts for the contract. */
 export function createHttpsExchanges(deps: StreamDeps, dial: DialTls): Exchanges {
   return createConnections({
     ...deps,
-    limits: { ...tlsLimits, perConnection: MAX_STREAMS },
+    limits: httpsLimits,
     dial(server, on) {
       const socket = dial(server, ["h2", "http/1.1"]);
       return "error" in socket
@@ -67,7 +65,7 @@ function openHttps(server: Upstream, socket: TLSSocket, on: LineEvents): Line {
   socket.on("close", () => end(""));
   return {
     get capacity() {
-      return speaker?.capacity ?? MAX_STREAMS;
+      return speaker?.capacity ?? httpsLimits.perConnection;
     },
     ask(wire, listener) {
       const asked: Asked = { wire: withoutId(wire), on: withId(wire, listener) };
@@ -140,7 +138,10 @@ function speakHttp2(server: Upstream, socket: TLSSocket, on: LineEvents): Speake
   session.on("close", () => on.ended(""));
   return {
     get capacity() {
-      return Math.min(MAX_STREAMS, session.remoteSettings?.maxConcurrentStreams ?? MAX_STREAMS);
+      return Math.min(
+        httpsLimits.perConnection,
+        session.remoteSettings?.maxConcurrentStreams ?? httpsLimits.perConnection,
+      );
     },
     send(asked) {
       const stream: ClientHttp2Stream = session.request({

@@ -11,7 +11,7 @@ import {
   type TLSSocket,
 } from "node:tls";
 import type { Exchanges, OpenStreamFrom, Upstream } from "../../ports.ts";
-import { createConnections, tlsLimits, type Line } from "../connections.ts";
+import { createConnections, tcpLimits, type Line } from "../connections.ts";
 import { padded } from "../padding.ts";
 import { codeOf, failedLine, openFramed, wayTo, type StreamDeps } from "../tcp/driver.ts";
 
@@ -30,7 +30,7 @@ export type DialTls = (server: Upstream, alpn: string[]) => TLSSocket | { error:
 export function createTlsExchanges(deps: StreamDeps, dial: DialTls): Exchanges {
   return createConnections({
     ...deps,
-    limits: tlsLimits,
+    limits: tcpLimits,
     dial(server, on) {
       const socket = dial(server, ["dot"]);
       return "error" in socket
