@@ -39,7 +39,12 @@ t.test("edge.json: in place of dnsmasq", async (t) => {
 });
 
 t.test("no other file is shipped without a test", async (t) => {
-  t.same(readdirSync("config").toSorted(), ["edge.json", "waypost.json", "waypost.service"]);
+  t.same(readdirSync("config").toSorted(), [
+    "edge.json",
+    "waypost.json",
+    "waypost.service",
+    "waypost.socket",
+  ]);
 });
 
 t.test("waypost.service", async (t) => {
@@ -61,6 +66,16 @@ t.test("waypost.service", async (t) => {
   });
   t.match(service.get("AmbientCapabilities"), "CAP_NET_BIND_SERVICE", "port 53 without root");
   t.notOk(service.has("MemoryDenyWriteExecute"), "the engine writes machine code");
+  t.equal(service.get("Type"), "notify", "it tells when it answers, and who succeeds it");
+});
+
+t.test("waypost.socket listens where edge.json does", async (t) => {
+  const socket = parseUnit(readFileSync("config/waypost.socket", "utf8")).get("Socket")!;
+  const result = await load(["config/edge.json"]);
+  if (!result.ok) throw new Error(String(result.error));
+  const places = result.value.addresses.dns.map(({ address, port }) => `${address}:${port}`);
+  t.same([socket.get("ListenDatagram")], places);
+  t.same([socket.get("ListenStream")], places);
 });
 
 /** Sections of a systemd unit; the last value of a key wins. */
