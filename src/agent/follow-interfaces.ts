@@ -8,11 +8,11 @@ const LOOK_MS = 1000;
 /** What it follows, and whom it tells. */
 export type FollowInterfacesOptions = {
   /** Where DNS listens now; undefined: the configuration does not follow interfaces. */
-  addresses(): DnsAddresses | undefined;
+  addresses: () => DnsAddresses | undefined;
   /** Listens there; resolves with the number of addresses that could not be had. */
-  change(addresses: DnsAddresses): Promise<number>;
+  change: (addresses: DnsAddresses) => Promise<number>;
   /** What was asked for last. */
-  current(): DnsAddresses;
+  current: () => DnsAddresses;
   timers: Timers;
 };
 

@@ -18,7 +18,7 @@ export type FollowOptions = {
 export type FollowedUpstreams = {
   /** None if `recursors` are enough. */
   follow(config: Parameters<typeof resolvConfFiles>[0]): void;
-  figures(): ResolvConfFigures;
+  figures: () => ResolvConfFigures;
   stop: Cancel;
 };
 

@@ -34,7 +34,7 @@ export type Succession = {
   /** Another agent still answers; sockets are shared with it. */
   readonly isSuccessor: boolean;
   /** Whether the one before listens there, so that we share it with that one. */
-  isShared(at: HttpAddress): boolean;
+  isShared: (at: HttpAddress) => boolean;
   /** Store and journal. */
   readonly lending: Lending;
   /** `fetch` that lets requests which may write wait while another agent has the store. */
@@ -47,7 +47,7 @@ export type Succession = {
    */
   complete(parts: SuccessionParts): Promise<void>;
   /** Gives up what was begun and not completed; ends the wait for a successor. */
-  close(): Promise<void>;
+  close: () => Promise<void>;
 };
 
 /** What there is to be handed over. */
@@ -58,9 +58,9 @@ export type SuccessionParts = {
   dns: Dns;
   http: Pick<HttpListeners, "succeed">;
   /** All listeners over TCP, those of HTTP on Unix sockets too. */
-  listening(): readonly HttpAddress[];
+  listening: () => readonly HttpAddress[];
   /** Ends this agent: its successor answers. */
-  end(): void;
+  end: () => void;
 };
 
 const reading: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);

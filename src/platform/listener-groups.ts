@@ -1,5 +1,5 @@
 /** The UDP sockets of the DNS front: opened and given up while workers serve them. Main thread. */
-import type { ListenPlace } from "../dns/front.ts";
+import type { ListenPlace, ServerOf } from "../dns/front.ts";
 import type { SocketAddress } from "../ports.ts";
 import type { Libc } from "./libc.ts";
 import { SLOTS_MAX, socketIndex, type ListenerTable } from "./listener-table.ts";
@@ -30,7 +30,7 @@ export type ListenerGroups = {
   /** All or none; the error is one line for the operator. */
   open(places: readonly ListenPlace[], isSharing: boolean): SocketAddress[];
   /** Resolves when what had arrived there is in the hands of the workers. */
-  leave(addresses: readonly SocketAddress[]): Promise<void>;
+  leave: (addresses: readonly SocketAddress[]) => Promise<void>;
   /** The same for all, which stay open until `close`. */
   quiesce(): Promise<void>;
   /** Ends the sleep of workers in their sockets; only before `close`. */
@@ -45,11 +45,13 @@ export function createListenerGroups(
     workerCount,
     table,
     listeners,
+    serverOf,
     wake,
   }: {
     workerCount: number;
     table: ListenerTable;
     listeners: (Listener | undefined)[];
+    serverOf: ServerOf;
     wake: () => void;
   },
 ): ListenerGroups {
@@ -73,11 +75,12 @@ export function createListenerGroups(
     if (fd !== undefined) {
       const adopted = adoptListener(libc, fd);
       if (!adopted.ok) throw new Error(adopted.error);
-      const members = Array.from({ length: workerCount }, () => adopted.value);
-      return { address: adopted.value.address, slot, members, isInherited: true };
+      const inherited = { ...adopted.value, server: serverOf(adopted.value.address) };
+      const members = Array.from({ length: workerCount }, () => inherited);
+      return { address: inherited.address, slot, members, isInherited: true };
     }
     const members: Listener[] = [];
-    const open = (at: SocketAddress, with_: ListenerOptions): Listener => {
+    const open = (at: SocketAddress, with_: ListenerOptions): Omit<Listener, "server"> => {
       const listener = openListener(libc, at, with_);
       if (listener.ok) return listener.value;
       for (const member of members) libc.close(member.fd);
@@ -91,7 +94,10 @@ export function createListenerGroups(
       libc.close(probe.fd);
       at = { address, port: probe.address.port };
     }
-    for (let i = 0; i < workerCount; i++) members.push(open(at, { reusePort: true, dualStack }));
+    for (let i = 0; i < workerCount; i++) {
+      const member = open(at, { reusePort: true, dualStack });
+      members.push({ ...member, server: serverOf(member.address) });
+    }
     return { address: members[0]!.address, slot, members, isInherited: false };
   }
 
