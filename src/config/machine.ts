@@ -1,6 +1,7 @@
 import { lookup } from "node:dns/promises";
 import { readFileSync } from "node:fs";
-import { hostname, networkInterfaces } from "node:os";
+import { hostname, networkInterfaces, userInfo } from "node:os";
+import { join } from "node:path";
 import type { Interfaces } from "./interface-address.ts";
 
 /** What a configuration may depend on: the machine it is read on. */
@@ -9,6 +10,8 @@ export type Machine = {
   interfaces: Interfaces;
   /** Interface of the IPv4 default route, if there is one and the system tells. */
   defaultInterface: string | undefined;
+  /** Where a program keeps what must survive a restart, if nobody says where. */
+  stateDirectory: string;
   /** Addresses of a host name; rejects if it has none. */
   lookup(host: string): Promise<string[]>;
 };
@@ -19,8 +22,23 @@ export function readMachine(): Machine {
     hostname: hostname(),
     interfaces: networkInterfaces(),
     defaultInterface: readDefaultInterface(),
+    stateDirectory: stateDirectory(process.env, userInfo()),
     lookup: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
   };
+}
+
+/**
+ * The first that systemd set up for this unit (systemd.exec(5), STATE_DIRECTORY); else that of the
+ * system for root, and that of the user for others (XDG Base Directory Specification).
+ */
+export function stateDirectory(
+  env: Readonly<Record<string, string | undefined>>,
+  { uid, homedir }: { uid: number; homedir: string },
+): string {
+  const given = (env["STATE_DIRECTORY"] ?? "").split(":")[0]!;
+  if (given !== "") return given;
+  if (uid === 0) return "/var/lib/waypost";
+  return join(env["XDG_STATE_HOME"] || join(homedir, ".local/state"), "waypost");
 }
 
 function readDefaultInterface(): string | undefined {

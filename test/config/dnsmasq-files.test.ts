@@ -10,6 +10,7 @@ import { host } from "./dnsmasq.ts";
 import { load, machine, writeFiles } from "./world.ts";
 import { loadConfig } from "../../src/config.ts";
 import { parseAgentFlags } from "../../src/config/flags.ts";
+import { stateDirectory } from "../../src/config/machine.ts";
 
 t.test("S34: FIFO, device, directory, links in a circle, a gigabyte", async (t) => {
   const directory = temporaryDirectory(t);
@@ -109,4 +110,29 @@ t.test("mistakes that only our own checks find name the line as well", async (t)
     ok: false,
     error: [`${conf}:4: recursors: the host name "nowhere.example" cannot be resolved`],
   });
+});
+
+t.test("dnsmasq knows no data_dir: the state directory, unless one is given", async (t) => {
+  const directory = writeFiles(t, {
+    "dnsmasq.conf": "port=5353\n",
+    "own.json": { data_dir: "/srv/x" },
+  });
+  const conf = { forwarder: { dnsmasq_conf: join(directory, "dnsmasq.conf") } };
+  const without = await load([], { fragments: [JSON.stringify(conf)] });
+  t.ok(without.ok);
+  if (without.ok) {
+    t.equal(without.value.config.data_dir, "/var/lib/waypost");
+    t.ok(without.value.warnings.some((warning) => /kept in \/var\/lib\/waypost$/.test(warning)));
+  }
+  const given = await load([join(directory, "own.json")], { fragments: [JSON.stringify(conf)] });
+  t.equal(given.ok && given.value.config.data_dir, "/srv/x");
+});
+
+t.test("where state is kept if nobody says where", async (t) => {
+  const root = { uid: 0, homedir: "/root" };
+  const user = { uid: 1000, homedir: "/home/u" };
+  t.equal(stateDirectory({}, root), "/var/lib/waypost");
+  t.equal(stateDirectory({ STATE_DIRECTORY: "/var/lib/a:/var/lib/b" }, user), "/var/lib/a");
+  t.equal(stateDirectory({ XDG_STATE_HOME: "/s" }, user), "/s/waypost");
+  t.equal(stateDirectory({}, user), "/home/u/.local/state/waypost");
 });

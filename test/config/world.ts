@@ -28,6 +28,7 @@ export const machine: Machine = {
   hostname: "host-1",
   interfaces,
   defaultInterface: "eth0",
+  stateDirectory: "/var/lib/waypost",
   lookup: (host) =>
     host === "resolver.example"
       ? Promise.resolve(["192.0.2.53", "2001:db8::53"])

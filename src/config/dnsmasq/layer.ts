@@ -7,7 +7,7 @@ import { readDnsmasq, treeOf, type DnsmasqConfig, type Entry } from "./tree.ts";
 
 /**
  * The layers, with that of the last `forwarder.dnsmasq_conf` among them in front, and the file of its
- * `servers-file`.
+ * `servers-file`. dnsmasq's users know no data_dir: without one the machine's state directory is taken.
  */
 export function withDnsmasq(
   layers: readonly Layer[],
@@ -16,7 +16,12 @@ export function withDnsmasq(
   const path = layers.map(({ values }) => values.get(KEY)).findLast((value) => value !== undefined);
   if (typeof path !== "string" || path === "") return { layers, serversFile: undefined };
   const read = readHere(path, machine);
-  return { layers: [toLayer(read), ...layers], serversFile: read.serversFile };
+  const layer = toLayer(read);
+  if (!layers.some(({ values }) => values.has("data_dir"))) {
+    layer.values.set("data_dir", machine.stateDirectory);
+    layer.warnings.push(`data_dir is not given; the catalog is kept in ${machine.stateDirectory}`);
+  }
+  return { layers: [layer, ...layers], serversFile: read.serversFile };
 }
 
 /** The same as JSON of ours, with what is wrong with it and what means less there than in dnsmasq. */
