@@ -1,5 +1,6 @@
 /** The clients who wait for one and the same question under way. */
 import type { ForwardAnswer, ForwardRequest } from "../dns/answer.ts";
+import { EDE } from "../dns/edns.ts";
 import { equalOctets } from "../dns/name.ts";
 import type { Key } from "./key.ts";
 import { respelled } from "./reply.ts";
@@ -37,6 +38,17 @@ export type Waiting = {
   joinedCount(): number;
 };
 
+const CUT_SHORT: ForwardAnswer = {
+  ok: false,
+  reason: "failed",
+  ede: [{ code: EDE.OTHER, text: "the servers' answer is truncated" }],
+};
+
+/** TC tells clients to ask over TCP. Those who did would take an answer without records for NODATA. */
+function toldTo({ client }: ForwardRequest, answer: ForwardAnswer): ForwardAnswer {
+  return answer.ok && answer.tc && client.transport !== "udp" ? CUT_SHORT : answer;
+}
+
 export function createWaiting(): Waiting {
   let waiterCount = 0;
   let joinedCount = 0;
@@ -54,15 +66,17 @@ export function createWaiting(): Waiting {
       const { first, joined, key, request: asked } = pending;
       pending.first = null;
       pending.joined = null;
-      first?.(answer);
+      first?.(key === null ? answer : toldTo(asked, answer));
       if (joined === null) return;
       waiterCount -= joined.length;
-      for (const { request, done } of joined)
+      for (const { request, done } of joined) {
+        const told = key === null ? answer : toldTo(request, answer);
         done(
-          answer.ok && key !== null && !equalOctets(request.qname, asked.qname)
-            ? respelled(answer, request)
-            : answer,
+          told.ok && key !== null && !equalOctets(request.qname, asked.qname)
+            ? respelled(told, request)
+            : told,
         );
+      }
     },
     joinedCount: () => joinedCount,
   };

@@ -14,7 +14,7 @@ import {
   type ForwarderSettings,
   type GroupSettings,
 } from "../../src/forwarder/settings.ts";
-import type { Exchanges, Random, SocketAddress } from "../../src/ports.ts";
+import type { Client, Exchanges, Random, SocketAddress } from "../../src/ports.ts";
 
 /** `type` of the message is dropped in favour of QTYPE. */
 export type Question = Omit<Packet, "type"> & {
@@ -69,7 +69,7 @@ export function oneGroup(change: OneGroup): ForwarderSettings {
 }
 
 export type AskOptions = Partial<Omit<ForwardRequest, "client">> & {
-  transport?: "udp" | "tcp";
+  transport?: Client["transport"];
   firstReply?: boolean;
   /** Not given: the one of names without a zone. */
   group?: string;
