@@ -63,6 +63,7 @@ export async function startDns(deps: {
     batchedSystemCalls: config.batched_system_calls,
     gate: access.gate.memory,
     resolve,
+    served: queryLog.served,
     log,
   });
   udp.sample(queryLog.share());

@@ -1,6 +1,7 @@
 /** The query log of the configuration: which questions, in which form, to which file. */
 import type { LoadedConfig } from "../config.ts";
 import type { Config } from "../config/options.ts";
+import { parseName } from "../dns/name.ts";
 import { createQueryLog, type QueryLog, type QueryLogSettings } from "../dns/query-log.ts";
 import { createQueryLogFile, dnsmasqStamp, type QueryLogFile } from "../dns/query-log/driver.ts";
 import type { QueryLogFigures } from "../metrics/family.ts";
@@ -12,7 +13,7 @@ export type AgentQueryLog = {
   reload(next: LoadedConfig): void;
   /** After the file was renamed. */
   reopen(): void;
-  figures(): QueryLogFigures;
+  figures(): Omit<QueryLogFigures, "unlogged">;
   /** Resolves when what waits has been written. */
   stop(): Promise<void>;
 };
@@ -80,5 +81,9 @@ function settingsOf(config: Config): QueryLogSettings {
     form: config["forwarder.query_log"] as QueryLogSettings["form"],
     sample: config["forwarder.query_log_sample"],
     linesPerSecond: config["forwarder.query_log_rate"],
+    domains: [config.domain, config.alt_domain].filter(Boolean).flatMap((domain) => {
+      const parsed = parseName(domain);
+      return parsed.ok ? [parsed.value] : [];
+    }),
   };
 }

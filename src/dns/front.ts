@@ -1,5 +1,5 @@
 /** The DNS listeners as the agent sees them: types only. src/platform implements UDP, dns/driver.ts TCP. */
-import type { Log, SocketAddress } from "../ports.ts";
+import type { Client, Log, SocketAddress } from "../ports.ts";
 import type { AnswerTable, Resolve, SharedClock } from "./answer.ts";
 
 /** Where to listen; `fd`: a socket that is bound already and was left open for this process. */
@@ -21,6 +21,8 @@ export type DnsFrontOptions = {
   gate: SharedArrayBuffer;
   /** Asked for what the table does not hold; runs on the main thread. */
   resolve: Resolve;
+  /** Hears, a little later, of sampled questions that were answered without `resolve`. */
+  served?: (reply: Uint8Array, client: Client) => void;
   log: Log;
 };
 
@@ -61,8 +63,10 @@ export type DnsFront = {
   /** Worker threads in force: none on the portable path. */
   workerCount: number;
   counters(): DnsFrontCounters;
-  /** Which share of the questions, 0 to 1, goes to `resolve` marked as sampled, whatever the table holds. */
+  /** Which share of the questions, 0 to 1, goes to `resolve` marked as sampled, or to `served`. */
   sample(share: number): void;
+  /** Sampled questions that `served` did not hear of for want of room. */
+  unlogged(): number;
   /**
    * Listens at further addresses, at all or at none; gives them with port 0 resolved, in the same order.
    * `isSharing`: another process of ours listens there already, and is about to leave.

@@ -18,11 +18,18 @@ const WRITTEN = 0;
 const READ = 16;
 /** Read by the producer: which share of the questions it draws for the log, as an unsigned 32-bit number. */
 const SAMPLE = 8;
+/** Counted by the producer: replies that should have been logged and found no room. */
+const UNLOGGED = 9;
 
 const ENTRY_WORDS = 0;
 const ENTRY_QUERY_OCTETS = 1;
-/** Bit of that word: drawn for the log. A query has fewer octets. */
-const SAMPLED = 1 << 20;
+/** Bits of that word; no message has as many octets. A question that was drawn for the log. */
+export const MARK_SAMPLED = 1 << 20;
+/** The reply that the producer has sent to such a question, for the log alone. */
+export const MARK_SERVED = 1 << 21;
+const MARKS = MARK_SAMPLED | MARK_SERVED;
+/** Part of the ring that may fill before the consumer is woken for what is not urgent. */
+const CALM_SHARE = 1 / 8;
 const ENTRY_ARRIVED = 2;
 const ENTRY_RETURN = 4;
 const ENTRY_QUERY = ENTRY_RETURN + RETURN_WORDS;
@@ -56,7 +63,7 @@ export function openMissRing(memory: SharedArrayBuffer): MissRing {
 }
 
 /**
- * Producer: stores a query and returns the word at which its return address belongs, or -1 if the ring
+ * Producer: stores a query with its mark (0: none) and returns the word at which its return address belongs, or -1 if the ring
  * is full. The consumer sees it after `commitMiss`.
  */
 export function storeMiss(
@@ -65,7 +72,7 @@ export function storeMiss(
   start: number,
   length: number,
   arrivedMs: number,
-  isSampled: boolean,
+  mark: number,
 ): number {
   const { words, capacity } = ring;
   // Even, so that the float64 of every entry is aligned.
@@ -78,7 +85,7 @@ export function storeMiss(
   if (padding > 0) words[HEADER_WORDS + position] = -padding;
   const entry = HEADER_WORDS + (padding > 0 ? 0 : position);
   words[entry + ENTRY_WORDS] = size;
-  words[entry + ENTRY_QUERY_OCTETS] = isSampled ? length | SAMPLED : length;
+  words[entry + ENTRY_QUERY_OCTETS] = length | mark;
   ring.floats[(entry + ENTRY_ARRIVED) >> 1] = arrivedMs;
   const from = start >> 2;
   const queryWords = (length + 3) >> 2;
@@ -93,13 +100,14 @@ export function commitMiss(ring: MissRing): void {
   Atomics.store(ring.words, WRITTEN, ring.written);
 }
 
-/** What the consumer gets; the arrays are copies and may be kept. */
+/** What the consumer gets; the arrays are copies and may be kept. `isServed`: `query` is the reply. */
 export type Miss = {
   query: Uint8Array;
   returnAddress: Uint8Array;
   arrivedMs: number;
   /** The producer has drawn it for the log. */
   isSampled: boolean;
+  isServed: boolean;
 };
 
 /** Consumer: the oldest query, or undefined if there is none. */
@@ -116,13 +124,14 @@ export function takeMiss(ring: MissRing): Miss | undefined {
   const query = (entry + ENTRY_QUERY) << 2;
   const length = words[entry + ENTRY_QUERY_OCTETS]!;
   const miss = {
-    query: ring.octets.slice(query, query + (length & (SAMPLED - 1))),
+    query: ring.octets.slice(query, query + (length & ~MARKS)),
     returnAddress: ring.octets.slice(
       (entry + ENTRY_RETURN) << 2,
       (entry + ENTRY_RETURN + RETURN_WORDS) << 2,
     ),
     arrivedMs: ring.floats[(entry + ENTRY_ARRIVED) >> 1]!,
-    isSampled: (length & SAMPLED) !== 0,
+    isSampled: (length & MARK_SAMPLED) !== 0,
+    isServed: (length & MARK_SERVED) !== 0,
   };
   Atomics.store(words, READ, (read + words[entry + ENTRY_WORDS]!) | 0);
   return miss;
@@ -146,4 +155,20 @@ export function sampleOf(ring: MissRing): number {
 /** The same number for a share. */
 export function sampleBound(share: number): number {
   return Math.ceil(share * 0xffffffff);
+}
+
+/** Producer: is there so much in the ring that the consumer should look soon? */
+export function isCrowded({ words, capacity }: MissRing): boolean {
+  const used = (Atomics.load(words, WRITTEN) - Atomics.load(words, READ)) | 0;
+  return used > capacity * CALM_SHARE;
+}
+
+/** Producer: counts a reply that is not logged. */
+export function countUnlogged({ words }: MissRing): void {
+  words[UNLOGGED]!++;
+}
+
+/** Consumer: how many those are. */
+export function unloggedIn({ words }: MissRing): number {
+  return words[UNLOGGED]! >>> 0;
 }

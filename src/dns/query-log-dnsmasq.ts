@@ -2,9 +2,15 @@
 import { formatAddress } from "../address.ts";
 import { EDE } from "./edns.ts";
 import type { ExtendedError } from "./answer.ts";
-import { equalNames, formatName, parseReverseName } from "./name.ts";
+import { equalNames, parseReverseName } from "./name.ts";
 import { formatStrings, TYPE_NAMES, typeName } from "./presentation.ts";
-import { originOf, type LoggedReply, type Narrate, type Origin } from "./query-log.ts";
+import {
+  originOf,
+  shownName,
+  type LoggedReply,
+  type Narrate,
+  type Origin,
+} from "./query-log-story.ts";
 import { RCODE, TYPE, type Rr } from "./rr.ts";
 
 /** Records of one answer that get a line; of a long one dnsmasq's reader wants the first. */
@@ -59,12 +65,6 @@ function* told(
   }
   if (rcode === RCODE.NXDOMAIN) yield `${shownName(end)} is NXDOMAIN`;
   else if (!found) yield `${shownName(end)} is ${nodata(qtype)}`;
-}
-
-/** As the log has it: escapes for what is not printable, no final dot. */
-export function shownName(name: Uint8Array): string {
-  const text = formatName(name);
-  return text === "." ? text : text.slice(0, -1);
 }
 
 /** dnsmasq writes `192.0.2.1#53`. */

@@ -1,8 +1,7 @@
 /** One JSON object for each question, written when it is answered. */
 import { formatData, rcodeName, typeName } from "./presentation.ts";
 import type { ExtendedError } from "./answer.ts";
-import { originOf, type Narrate } from "./query-log.ts";
-import { shownName } from "./query-log-dnsmasq.ts";
+import { originOf, shownName, type Narrate } from "./query-log-story.ts";
 
 /** Records and servers that are named; `answer_count` tells of all. */
 const LISTED_MAX = 16;

@@ -4,40 +4,25 @@
  */
 import type { Client, Clock } from "../ports.ts";
 import type { Question, Resolve } from "./answer.ts";
-import { parseMessage } from "./message.ts";
+import { parseMessage, readUint16 } from "./message.ts";
+import { ARPA, isWithin } from "./name.ts";
 import { dnsmasqLines } from "./query-log-dnsmasq.ts";
 import { jsonLines } from "./query-log-json.ts";
-import { parseRequest, type Request } from "./request.ts";
-import type { Rr } from "./rr.ts";
+import { parseRequest } from "./request.ts";
+import { FLAG, RCODE } from "./rr.ts";
 import { Trace, type Note } from "./trace.ts";
+import type { Narrate } from "./query-log-story.ts";
 
 export type QueryLogSettings = {
   /** "": nothing is written. */
   form: "" | "dnsmasq" | "json";
   /** Share of the questions, 0 to 1. */
   sample: number;
+  /** The catalog's: answers about them come from there. Wire names. */
+  domains: readonly Uint8Array[];
   /** More lines than this in a second are counted and left out; 0: no limit. */
   linesPerSecond: number;
 };
-
-/** Who asks what. */
-export type LoggedRequest = Pick<Request, "qname" | "qtype"> & { readonly client: Client };
-
-/** What the client is told, as it was sent; null: nothing. */
-export type LoggedReply = { readonly rcode: number; readonly answers: readonly Rr[] } | null;
-
-/** Writes the lines of one question: `noted` as the story goes on, `ended` once, last. */
-export type Narrator = {
-  noted(note: Note): void;
-  ended(reply: LoggedReply, elapsedMs: number): void;
-};
-
-/** Begins the story of one question. */
-export type Narrate = (
-  request: LoggedRequest,
-  at: { time: string },
-  line: (text: string) => void,
-) => Narrator;
 
 export type QueryLogDeps = {
   settings: QueryLogSettings;
@@ -63,6 +48,8 @@ export type Logged = {
 export type QueryLog = {
   /** null: the question is not logged, or is none. */
   begin(question: Question): Logged | null;
+  /** Logs a reply that a worker has sent to a question that it had drawn. */
+  served(reply: Uint8Array, client: Client): void;
   reload(settings: QueryLogSettings): void;
   /** Share of the questions that workers are to leave to the main thread. */
   share(): number;
@@ -130,11 +117,33 @@ export function createQueryLog({ clock, time, random, write, ...deps }: QueryLog
         },
       };
     },
+    served(wire, client) {
+      const { form, domains } = settings;
+      const parsed = parseMessage(wire);
+      if (form === "" || !parsed.ok || parsed.value.question.length === 0) return;
+      const { flags, question, answers } = parsed.value;
+      const qname = question.subarray(0, question.length - 4);
+      const qtype = readUint16(question, qname.length);
+      const narrator = forms[form]({ qname, qtype, client }, { time: time() }, line);
+      narrator.noted(servedNote(qname, flags, domains));
+      narrator.ended({ rcode: flags & 15, answers }, 0);
+    },
     reload(next) {
       settings = next;
     },
     share: () => (settings.form === "" ? 0 : settings.sample),
   };
+}
+
+/** Where the answer of a worker comes from, as far as it tells. */
+function servedNote(qname: Uint8Array, flags: number, domains: readonly Uint8Array[]): Note {
+  const rcode = flags & 15;
+  if (rcode !== RCODE.NOERROR && rcode !== RCODE.NXDOMAIN) return { step: "refused", problem: "" };
+  if ((flags & FLAG.AA) === 0)
+    return { step: "cache", name: "", type: 0, found: "fresh", ageMs: 0, leftMs: 0, server: "" };
+  const isOurs = isWithin(qname, ARPA) || domains.some((domain) => isWithin(qname, domain));
+  if (!isOurs) return { step: "local", source: "config" };
+  return { step: "scope", scope: "domain", zone: "" };
 }
 
 /** The same resolver; what clients ask of it is logged. */
@@ -150,24 +159,4 @@ export function withQueryLog(resolve: Resolve, queryLog: QueryLog): Resolve {
       logged.end(wire);
     });
   };
-}
-
-/** Where an answer comes from, by the last note that says so. */
-export type Origin = "reply" | "cached" | "cached-stale" | "catalog" | "config";
-
-/** What this note says of the origin; undefined: nothing. */
-export function originOf(note: Note): Origin | undefined {
-  switch (note.step) {
-    case "scope":
-      return note.scope === "foreign" ? "reply" : "catalog";
-    case "cache":
-      if (note.found === "stale") return "cached-stale";
-      return note.found === "fresh" || note.found === "failing" ? "cached" : "reply";
-    case "local":
-    case "refused":
-    case "filtered":
-      return "config";
-    default:
-      return undefined;
-  }
 }

@@ -113,11 +113,9 @@ export function createResolver(deps: ResolverDeps): Resolver {
     startMs: number;
     settings: Prepared;
     trace: Trace | undefined;
-    /** Taken past the answer table, which may hold the answer. */
-    isSampled: boolean;
   };
 
-  const resolve: Resolve = ({ query, client, trace, isSampled = false }: Question, reply) => {
+  const resolve: Resolve = ({ query, client, trace }: Question, reply) => {
     const parsed = parseRequest(query);
     const request = ("qname" in parsed && deps.gate?.receive(parsed, client.address)) || parsed;
     if (!("qname" in request)) {
@@ -126,7 +124,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
       reply(errorReply(query, request));
       return;
     }
-    const work: Work = { request, client, reply, startMs: 0, settings, trace, isSampled };
+    const work: Work = { request, client, reply, startMs: 0, settings, trace };
     const zone = zoneOf(request.qname, settings);
     // DS belongs to the parent's side of a zone cut (RFC 4035 3.1.4.1).
     const asksParent = request.qtype === TYPE.DS && settings.recursorsConfigured;
@@ -288,7 +286,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
     // What is stale is counted and marked in each answer.
     if (reading.foreign.isStale) return;
     // After a reload while foreign names were under way the answer is of the old settings.
-    if (publisher === null || work.isSampled || work.settings !== settings) return;
+    if (publisher === null || work.settings !== settings) return;
     if (
       request.opcode !== OPCODE_QUERY ||
       request.qtype === TYPE.AXFR ||
@@ -367,7 +365,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
       if (!answer.ok) return;
       // Names made up once each would push out of the table what is asked often.
       const isWorthIt = answer.constant ? askedLately(request.question, clock()) : answer.fromCache;
-      if (!isWorthIt || work.isSampled) return;
+      if (!isWorthIt) return;
       if (publisher === null || work.settings !== settings || !own.isCurrent()) return;
       const prepared = prepareForwarded(request, answer, clock(), work.settings);
       if (prepared === null) return;

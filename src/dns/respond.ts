@@ -78,7 +78,7 @@ export type Responder = {
   drawn: Uint16Array;
   /** Random numbers up to this draw a question for the log; 0: none is drawn. */
   sampleBound: number;
-  /** The question is for the log, so the main thread answers it. */
+  /** The question is for the log. */
   isSampled: boolean;
 };
 
@@ -146,7 +146,6 @@ export function respond(
 
 /** The table's part, for a query that was scanned and found PLAIN: octets of the reply, or MISS. */
 export function serve(r: Responder, start: number, out: number, nowMs: number): number {
-  if (r.isSampled) return MISS;
   const { table, scan, folded } = r;
   const { words, slotBase, slotMask, arenaBase } = table;
   const qname = (start + HEADER_OCTETS) >> 2;

@@ -1,7 +1,16 @@
 /** The loop of a DNS worker: receive a batch, answer what the table holds, hand over the rest. */
 import { COUNTER_BATCHES, COUNTER_MISSES_DROPPED, countDurations, countResponse } from "./cells.ts";
 import type { SharedClock } from "./answer.ts";
-import { commitMiss, type MissRing, sampleOf, storeMiss } from "./misses.ts";
+import {
+  commitMiss,
+  countUnlogged,
+  isCrowded,
+  MARK_SAMPLED,
+  MARK_SERVED,
+  type MissRing,
+  sampleOf,
+  storeMiss,
+} from "./misses.ts";
 import { type Gate, LOOKS_AT_LOOPBACK } from "./gate.ts";
 import { respondAtGate } from "./gate-respond.ts";
 import { drawSample, MISS, REPLY_ROOM_OCTETS, type Responder, respond } from "./respond.ts";
@@ -82,6 +91,7 @@ export function serveBatch(serving: Serving, batch: DatagramBatch): number {
     }
     if (octets === 0) continue;
     batch.reply(i, out, octets);
+    if (responder.isSampled) tellServed(serving, batch, i, out, octets, nowMs);
     out += (octets + 3) & ~3;
     replies++;
   }
@@ -98,9 +108,30 @@ function handOver(serving: Serving, batch: DatagramBatch, i: number, nowMs: numb
   const { misses, responder } = serving;
   const start = i * INPUT_SLOT_OCTETS;
   const { inputWords, isSampled } = responder;
-  const at = storeMiss(misses, inputWords, start, batch.length(i), nowMs, isSampled);
+  const mark = isSampled ? MARK_SAMPLED : 0;
+  const at = storeMiss(misses, inputWords, start, batch.length(i), nowMs, mark);
   if (at < 0) return false;
   batch.storeReturn(i, misses.words, at);
   commitMiss(misses);
   return true;
+}
+
+/** Leaves the reply for the log. Not urgent: the main thread comes by, and is woken only if much waits. */
+function tellServed(
+  serving: Serving,
+  batch: DatagramBatch,
+  i: number,
+  out: number,
+  octets: number,
+  nowMs: number,
+): void {
+  const { misses, responder } = serving;
+  const at = storeMiss(misses, responder.outputWords, out, octets, nowMs, MARK_SERVED);
+  if (at < 0) {
+    countUnlogged(misses);
+    return;
+  }
+  batch.storeReturn(i, misses.words, at);
+  commitMiss(misses);
+  if (isCrowded(misses)) serving.ring();
 }

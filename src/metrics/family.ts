@@ -94,8 +94,8 @@ export type WatchFigures = {
   failedRuns: number;
 };
 
-/** Lines of the query log: written, left out for being too many, lost for want of disk. */
-export type QueryLogFigures = { lines: number; overRate: number; lost: number };
+/** Lines of the query log: written, left out for being too many, lost for want of disk; questions unheard of. */
+export type QueryLogFigures = { lines: number; overRate: number; lost: number; unlogged: number };
 
 /** `forwarder.resolv_conf`: how often it named other servers, and how many of the last ones are this agent. */
 export type ResolvConfFigures = { generation: number; ownServers: number };

@@ -44,14 +44,15 @@ export const filterFamilies: readonly Family[] = [
   ),
   {
     name: "waypost_query_log_dropped_total",
-    help: "Lines that are not in it: more than the rate allows, or than the disk has taken.",
+    help: "Lines that are not in it: more than the rate allows, than the disk takes, than workers can hand over.",
     labels: ["reason"],
     type: "counter",
     read({ queryLog }) {
-      const { overRate, lost } = queryLog();
+      const { overRate, lost, unlogged } = queryLog();
       return [
         { labels: { reason: "rate" }, value: overRate },
         { labels: { reason: "disk" }, value: lost },
+        { labels: { reason: "queue" }, value: unlogged },
       ];
     },
   },

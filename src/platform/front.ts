@@ -13,6 +13,7 @@ import {
   openMissRing,
   setSample,
   takeMiss,
+  unloggedIn,
 } from "../dns/misses.ts";
 import { createAnswerTable } from "../dns/table-writer.ts";
 import { createSharedClock } from "./clock.ts";
@@ -28,6 +29,9 @@ import type { WorkerStart } from "./worker.ts";
 
 /** How long `close` waits for answers under way; the forwarder gives up sooner. */
 const DRAIN_MS = 5000;
+/** How often the main thread looks for replies that are to be logged, and how many it takes of a worker. */
+const COLLECT_MS = 100;
+const COLLECT_MAX = 4096;
 const EFD_CLOEXEC = 0o2000000;
 
 /** Rejects with an Error that says which address could not be bound and why. */
@@ -96,6 +100,7 @@ async function startBatchedFront(libc: Libc, options: DnsFrontOptions): Promise<
 
   const groups = createListenerGroups(libc, { workerCount, table: listenerTable, listeners, wake });
   const rings = misses.map(openMissRing);
+  let collecting: ReturnType<typeof setInterval> | undefined;
   const desk = createDesk({
     libc,
     listeners,
@@ -104,6 +109,7 @@ async function startBatchedFront(libc: Libc, options: DnsFrontOptions): Promise<
     counters: new Float64Array(blocks[workerCount]!),
     clock,
     resolve: options.resolve,
+    served: options.served,
   });
 
   async function close(): Promise<void> {
@@ -114,6 +120,7 @@ async function startBatchedFront(libc: Libc, options: DnsFrontOptions): Promise<
     wake();
     groups.rouse();
     await Promise.all(ended);
+    clearInterval(collecting);
     await desk.drained(DRAIN_MS);
     groups.close();
     for (const fd of wakes) libc.close(fd);
@@ -149,7 +156,11 @@ async function startBatchedFront(libc: Libc, options: DnsFrontOptions): Promise<
       ),
     sample(share) {
       for (const ring of rings) setSample(ring, share);
+      clearInterval(collecting);
+      // Nobody rings for what is only for the log.
+      if (share > 0) collecting = setInterval(desk.collect, COLLECT_MS);
     },
+    unlogged: () => rings.reduce((sum, ring) => sum + unloggedIn(ring), 0),
     listen,
     leave: groups.leave,
     close,
@@ -164,10 +175,12 @@ type DeskOptions = {
   counters: Float64Array;
   clock: SharedClock;
   resolve: Resolve;
+  served: DnsFrontOptions["served"];
 };
 
 /** The main thread's part: takes misses, has them resolved, sends the replies. */
-function createDesk({ libc, listeners, rings, gate, counters, clock, resolve }: DeskOptions) {
+function createDesk(options: DeskOptions) {
+  const { libc, listeners, rings, gate, counters, clock, resolve, served } = options;
   const bell = mainDoorbell();
   const sender = createReplySender(libc, listeners);
   let underWay = 0;
@@ -207,14 +220,15 @@ function createDesk({ libc, listeners, rings, gate, counters, clock, resolve }: 
         const miss = takeMiss(ring);
         if (miss === undefined) break;
         taken++;
-        underWay++;
+        const { query, isSampled } = miss;
         const { address, port } = sender.clientOf(miss.returnAddress);
-        const question = {
-          query: miss.query,
-          client: { address, port, transport: "udp" as const },
-          isSampled: miss.isSampled,
-        };
-        resolve(question, (wire) => reply(miss, wire));
+        const client = { address, port, transport: "udp" as const };
+        if (miss.isServed) {
+          served?.(query, client);
+          continue;
+        }
+        underWay++;
+        resolve({ query, client, isSampled }, (wire) => reply(miss, wire));
       }
     }
     return taken;
@@ -228,6 +242,7 @@ function createDesk({ libc, listeners, rings, gate, counters, clock, resolve }: 
   });
 
   return {
+    collect: () => void drain(COLLECT_MAX),
     /** Resolves when no question is left, or after `limitMs`. */
     async drained(limitMs: number): Promise<void> {
       while (drain(Infinity) > 0);

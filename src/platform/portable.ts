@@ -74,14 +74,19 @@ export async function startPortableFront(options: DnsFrontOptions): Promise<DnsF
     const octets = isPlain
       ? respond(responder, 0, query.length, 0, arrivedMs)
       : respondAtGate(responder, gate, 0, query.length, 0, arrivedMs, wallSeconds);
-    if (octets > 0) send(new Uint8Array(output.slice(0, octets)));
+    const address = client.address.replace(/^::ffff:(?=\d+\.)/, "");
+    const { port } = client;
+    if (octets > 0) {
+      const wire = new Uint8Array(output.slice(0, octets));
+      send(wire);
+      if (responder.isSampled) options.served?.(wire, { address, port, transport: "udp" });
+    }
     if (octets !== MISS) return;
     underWay++;
-    const address = client.address.replace(/^::ffff:(?=\d+\.)/, "");
     options.resolve(
       {
         query: new Uint8Array(query),
-        client: { address, port: client.port, transport: "udp" },
+        client: { address, port, transport: "udp" },
         isSampled: responder.isSampled,
       },
       (wire) => {
@@ -167,6 +172,7 @@ export async function startPortableFront(options: DnsFrontOptions): Promise<DnsF
     sample(share) {
       responder.sampleBound = sampleBound(share);
     },
+    unlogged: () => 0,
     listen,
     leave,
     close: () => leave([...sockets.keys()]),

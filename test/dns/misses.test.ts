@@ -3,6 +3,8 @@ import {
   commitMiss,
   createMissMemory,
   hasMiss,
+  MARK_SAMPLED,
+  MARK_SERVED,
   openMissRing,
   RETURN_WORDS,
   sampleOf,
@@ -13,11 +15,12 @@ import {
 import { seeded } from "./prepared.ts";
 
 const input = new Int32Array(512);
+const marks = [0, MARK_SAMPLED, MARK_SERVED];
 const inputOctets = new Uint8Array(input.buffer);
 
 function push(ring: ReturnType<typeof openMissRing>, length: number, mark: number): boolean {
   for (let i = 0; i < length; i++) inputOctets[i] = mark + i;
-  const at = storeMiss(ring, input, 0, length, mark / 2, mark % 3 === 0);
+  const at = storeMiss(ring, input, 0, length, mark / 2, marks[mark % 3]!);
   if (at < 0) return false;
   for (let i = 0; i < RETURN_WORDS; i++) ring.words[at + i] = mark * 100 + i;
   commitMiss(ring);
@@ -42,7 +45,8 @@ t.test("what goes in comes out, in order, over many rounds of a small ring", asy
       if (miss !== expected) problems++;
       continue;
     }
-    if (miss.isSampled !== (expected.mark % 3 === 0)) problems++;
+    if (miss.isSampled !== (expected.mark % 3 === 1)) problems++;
+    if (miss.isServed !== (expected.mark % 3 === 2)) problems++;
     if (miss.query.length !== expected.length || miss.arrivedMs !== expected.mark / 2) problems++;
     if (miss.query.some((octet, i) => octet !== ((expected.mark + i) & 255))) problems++;
     const words = new Int32Array(miss.returnAddress.slice().buffer);
@@ -79,7 +83,7 @@ t.test("a full ring refuses and loses nothing", async (t) => {
 t.test("what is not committed is not seen; a successor overwrites it", async (t) => {
   const memory = createMissMemory(4096);
   const ring = openMissRing(memory);
-  storeMiss(ring, input, 0, 100, 1, false);
+  storeMiss(ring, input, 0, 100, 1, 0);
   t.equal(takeMiss(openMissRing(memory)), undefined);
   const successor = openMissRing(memory);
   t.ok(push(successor, 10, 8));

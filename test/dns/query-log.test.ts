@@ -13,7 +13,7 @@ function startLog(over: Partial<QueryLogSettings> = {}) {
   let nowMs = 0;
   const random = seeded(5);
   const log = createQueryLog({
-    settings: { form: "dnsmasq", sample: 1, linesPerSecond: 0, ...over },
+    settings: { form: "dnsmasq", sample: 1, linesPerSecond: 0, domains: [], ...over },
     clock: { monotonicMs: () => nowMs },
     time: () => "2026-11-21T08:49:12.000Z",
     random,
@@ -248,7 +248,7 @@ t.test("who is logged", async (t) => {
   for (let i = 0; i < 10_000; i++) if (tenth.log.begin(asking("www.test")) !== null) taken++;
   // Binomial: 1000 ± 5 standard deviations of 30.
   t.ok(taken > 850 && taken < 1150, `${taken} of 10,000`);
-  tenth.log.reload({ form: "", sample: 1, linesPerSecond: 0 });
+  tenth.log.reload({ form: "", sample: 1, linesPerSecond: 0, domains: [] });
   t.equal(tenth.log.begin(asking("www.test")), null, "after a reload");
 });
 
@@ -268,4 +268,30 @@ t.test("too many lines are counted, and told", async (t) => {
     t.match(lines[4], "www.test");
     t.same(log.counts, { lines: 4, overRate: 8 });
   }
+});
+
+t.test("what workers have answered", async (t) => {
+  const { log, lines } = startLog({ domains: [Buffer.from("\x06consul\0", "latin1")] });
+  const AA = 0x0400;
+  const rows: [name: string, flags: number, answers: Answer[], line: string][] = [
+    ["www.test", 0, [a("www.test", "192.0.2.1")], "cached www.test is 192.0.2.1"],
+    ["gone.test", 3, [], "cached gone.test is NXDOMAIN"],
+    ["web.consul", AA, [a("web.consul", "10.0.0.1")], "catalog web.consul is 10.0.0.1"],
+    ["own.test", AA, [a("own.test", "10.0.0.2")], "config own.test is 10.0.0.2"],
+    ["1.0.0.10.in-addr.arpa", AA | 3, [], "catalog 1.0.0.10.in-addr.arpa is NXDOMAIN"],
+    ["www.test", 5, [], "config error is REFUSED"],
+  ];
+  for (const [name, flags, answers, line] of rows) {
+    const wire = packet.encode({ type: "response", questions: [{ name, type: "A" }], answers });
+    wire.writeUInt16BE(0x8180 | flags, 2);
+    log.served(wire, client);
+    t.same(lines.splice(0), [`query[A] ${name} from 192.0.2.9`, line]);
+  }
+  log.served(Buffer.from("no message"), client);
+  log.reload({ form: "", sample: 1, linesPerSecond: 0, domains: [] });
+  log.served(
+    packet.encode({ type: "response", questions: [{ name: "x.test", type: "A" }] }),
+    client,
+  );
+  t.same(lines, []);
 });

@@ -1,7 +1,13 @@
 import t from "tap";
 import { COUNTER_CELLS, sumCounters } from "../../src/dns/cells.ts";
 import { createGateMemory, openGate } from "../../src/dns/gate.ts";
-import { createMissMemory, openMissRing, takeMiss } from "../../src/dns/misses.ts";
+import {
+  createMissMemory,
+  openMissRing,
+  setSample,
+  takeMiss,
+  unloggedIn,
+} from "../../src/dns/misses.ts";
 import { createResponder } from "../../src/dns/respond.ts";
 import { createAnswerTable } from "../../src/dns/table-writer.ts";
 import {
@@ -143,3 +149,33 @@ t.test("when the ring is full the worker says SERVFAIL itself", async (t) => {
     "no question to echo",
   );
 });
+
+t.test(
+  "what is drawn for the log is answered as ever, and left for it without a ring",
+  async (t) => {
+    const harness = createHarness(4096);
+    harness.table.publish(answerWith("a.consul", ["10.0.0.1"]));
+    setSample(harness.misses, 1);
+    const { sent, rings } = harness.serve(query("a.consul", "A", { id: 7 }));
+    t.equal(rings, 0);
+    const told = takeMiss(harness.misses)!;
+    t.match(told, { isServed: true, isSampled: false });
+    t.same(told.query, sent[0]!.wire, "the reply, as it was sent");
+    t.same(told.returnAddress.slice(0, 2), Uint8Array.of(0xe8, 3), "and to whom");
+    t.equal(harness.serve(query("b.consul")).rings, 1);
+    t.match(takeMiss(harness.misses), { isServed: false, isSampled: true }, "misses are marked");
+
+    const batch = Array.from({ length: 64 }, (_, id) => query("a.consul", "A", { id }));
+    const full = harness.serve(...batch);
+    t.equal(full.sent.length, 64, "all are answered");
+    t.ok(full.rings > 0, "the main thread is told that much waits");
+    let waiting = 0;
+    while (takeMiss(harness.misses) !== undefined) waiting++;
+    t.ok(waiting > 10 && waiting < 64, `${waiting} wait`);
+    t.equal(unloggedIn(harness.misses), 64 - waiting, "the others are counted");
+
+    setSample(harness.misses, 0);
+    harness.serve(query("a.consul"));
+    t.equal(takeMiss(harness.misses), undefined, "off again");
+  },
+);

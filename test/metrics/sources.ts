@@ -97,7 +97,7 @@ export function sourcesWith(changed: Partial<Sources>): Sources {
       blockedOctets: 0,
       searchDomains: [],
     }),
-    queryLog: () => ({ lines: 0, overRate: 0, lost: 0 }),
+    queryLog: () => ({ lines: 0, overRate: 0, lost: 0, unlogged: 0 }),
     watches: () => ({ followed: 0, running: 0, runs: 0, failedQueries: 0, failedRuns: 0 }),
     external: () => ({
       nodes: 0,

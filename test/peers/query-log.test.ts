@@ -32,6 +32,17 @@ const says: Says = (got) => {
   return [replyTo(got, { authorities: [soa("test", 300, 100)] })];
 };
 
+const plainDnsmasq = [
+  "--keep-in-foreground",
+  "--conf-file=/dev/null",
+  "--pid-file=",
+  "--user=",
+  "--no-hosts",
+  "--no-resolv",
+  "--listen-address=127.0.0.1",
+  "--bind-interfaces",
+];
+
 const questions: [name: string, type: RecordType][] = [
   ["www.test", "A"],
   ["www.test", "A"],
@@ -61,14 +72,7 @@ t.test("the lines of dnsmasq 2.90", { skip: !hasPeer("dnsmasq") && "no dnsmasq" 
     t,
     "dnsmasq",
     [
-      "--keep-in-foreground",
-      "--conf-file=/dev/null",
-      "--pid-file=",
-      "--user=",
-      "--no-hosts",
-      "--no-resolv",
-      "--listen-address=127.0.0.1",
-      "--bind-interfaces",
+      ...plainDnsmasq,
       `--port=${port}`,
       `--server=127.0.0.1#${upstream.port}`,
       "--log-queries",
@@ -123,12 +127,7 @@ t.test("counters of class CHAOS", { skip: !hasPeer("dnsmasq") && "no dnsmasq" },
   await startDnsPeer(
     t,
     "dnsmasq",
-    [
-      ...["--keep-in-foreground", "--conf-file=/dev/null", "--pid-file=", "--user="],
-      ...["--no-hosts", "--no-resolv", "--listen-address=127.0.0.1", "--bind-interfaces"],
-      `--port=${port}`,
-      `--server=127.0.0.1#${upstream.port}`,
-    ],
+    [...plainDnsmasq, `--port=${port}`, `--server=127.0.0.1#${upstream.port}`],
     { port, name: "www.test" },
   );
   const program = await startProgram(t, { recursors: [upstream.address] });

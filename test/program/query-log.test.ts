@@ -55,7 +55,7 @@ for (const batched of [true, false])
       return linesOf(path).length > 0;
     });
 
-    // Half of the questions: each is logged or answered by a worker, none is lost.
+    // Half of the questions; workers answer them all the same.
     program.configure({ forwarder: { ...settings, query_log_sample: 0.5 } });
     t.equal((await program.http("PUT", "/v1/agent/reload")).status, 200);
     const before = await metric("waypost_query_log_lines_total");
@@ -64,7 +64,7 @@ for (const batched of [true, false])
     const logged = (await metric("waypost_query_log_lines_total")) - before;
     t.ok(logged > 130 && logged < 270, `${logged} of 400 (binomial: 200, ± 7 deviations of 10)`);
     const served = (await metric("waypost_answer_table_hits_total")) - hits;
-    t.ok(served >= 395 - logged, `${served} of the others from the table`);
+    t.ok(served >= 395, `${served} from the table`);
 
     program.configure({ forwarder: {} });
     t.equal((await program.http("PUT", "/v1/agent/reload")).status, 200);

@@ -3,6 +3,9 @@ import { close, open, write } from "node:fs";
 
 /** Octets that may wait for the disk; lines beyond are lost, and counted. */
 const BUFFER_OCTETS = 1 << 20;
+/** So long lines are gathered, or until there are this many octets: a write of each would cost more than all else. */
+const GATHER_MS = 100;
+const GATHER_OCTETS = 1 << 16;
 /** A file that could not be opened or written is tried again after this. */
 const RETRY_MS = 5000;
 
@@ -34,6 +37,14 @@ export function createQueryLogFile(
   let retryAtMs = 0;
   let isBroken = false;
   let onIdle: (() => void) | null = null;
+  let gathering: ReturnType<typeof setTimeout> | null = null;
+
+  /** What waits goes to the disk now. */
+  function stopGathering(): void {
+    if (gathering !== null) clearTimeout(gathering);
+    gathering = null;
+    next();
+  }
 
   function failed(what: string, error: NodeJS.ErrnoException): void {
     retryAtMs = performance.now() + RETRY_MS;
@@ -109,12 +120,13 @@ export function createQueryLogFile(
       }
       waiting.push(`${line}\n`);
       waitingOctets += line.length + 1;
-      next();
+      if (waitingOctets >= GATHER_OCTETS) stopGathering();
+      else gathering ??= setTimeout(stopGathering, GATHER_MS);
     },
     reopen() {
       isToReopen = true;
       retryAtMs = 0;
-      next();
+      stopGathering();
     },
     close: () =>
       new Promise((resolved) => {
@@ -123,7 +135,7 @@ export function createQueryLogFile(
           if (descriptor === null) resolved();
           else close(descriptor, () => resolved());
         };
-        next();
+        stopGathering();
       }),
   };
 }
