@@ -364,11 +364,12 @@ t.test("differences tell what a reload can change", async (t) => {
   t.same(differences(before, after), {
     reloadable: [
       "node_meta",
+      "ports.dns",
       "recursors",
       "dns_config.node_ttl",
       "dns_config.service_ttl",
       "dns_config.only_passing",
     ],
-    needRestart: ["datacenter", "primary_datacenter", "ports.dns"],
+    needRestart: ["datacenter", "primary_datacenter"],
   });
 });
