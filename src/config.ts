@@ -117,7 +117,7 @@ export async function loadConfig(
   sources: Sources,
   machine: Machine,
 ): Promise<Result<LoadedConfig, string[]>> {
-  const { layers, serversFile } = withDnsmasq(readLayers(sources), machine);
+  const { layers, serversFile } = withDnsmasq(readLayers(sources), machine, sources.dev);
   const merged = mergeLayers(layers);
   const { warnings } = merged;
   const config = createConfig(merged, machine);

@@ -7,18 +7,20 @@ import { readDnsmasq, treeOf, type DnsmasqConfig, type Entry } from "./tree.ts";
 
 /**
  * The layers, with that of the last `forwarder.dnsmasq_conf` among them in front, and the file of its
- * `servers-file`. dnsmasq's users know no data_dir: without one the machine's state directory is taken.
+ * `servers-file`. dnsmasq's users know no data_dir: without one the machine's state directory is taken, but for -dev, which keeps nothing.
  */
 export function withDnsmasq(
   layers: readonly Layer[],
   machine: Machine,
+  dev: boolean,
 ): { layers: readonly Layer[]; serversFile: string | undefined } {
   const path = layers.map(({ values }) => values.get(KEY)).findLast((value) => value !== undefined);
   if (typeof path !== "string" || path === "") return { layers, serversFile: undefined };
   const read = readHere(path, machine);
   const layer = toLayer(read);
-  if (!layers.some(({ values }) => values.has("data_dir"))) {
+  if (!dev && !layers.some(({ values }) => values.has("data_dir"))) {
     layer.values.set("data_dir", machine.stateDirectory);
+    layer.origins.set("data_dir", path);
     layer.warnings.push(`data_dir is not given; the catalog is kept in ${machine.stateDirectory}`);
   }
   return { layers: [layer, ...layers], serversFile: read.serversFile };
