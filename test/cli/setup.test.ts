@@ -36,7 +36,7 @@ function host(t: Test, files: Readonly<Record<string, string>>) {
   };
 }
 
-t.test("resolved: shown, made, made again, undone", async (t) => {
+t.test("ask 34: resolved: shown, made, made again, undone", async (t) => {
   const { setup, text, has } = host(t, {});
   const shown = await setup("resolved");
   t.match(shown, { code: 0, err: "" });
@@ -62,25 +62,28 @@ t.test("resolved: some domains only, another port, IPv6", async (t) => {
   t.match(text(DROP_IN), /^DNS=\[::1\]:8600\nDomains=~consul ~10\.in-addr\.arpa\n/m);
 });
 
-t.test("resolv.conf: search and options stay, the servers are kept for the agent", async (t) => {
-  const before =
-    "# by hand\nsearch example.test\nnameserver 192.0.2.2\nnameserver 192.0.2.3\noptions ndots:2\n";
-  const { setup, text, has, root } = host(t, { [RESOLV_CONF]: before });
-  chmodSync(join(root, RESOLV_CONF), 0o640);
-  t.match(await setup("-apply", "resolvconf"), { code: 0, err: "" });
-  t.same(parseResolvConf(text(RESOLV_CONF)).servers, [{ address: "127.0.0.1", port: 53 }]);
-  t.match(text(RESOLV_CONF), /^search example\.test$/m);
-  t.match(text(RESOLV_CONF), /^options ndots:2$/m);
-  t.equal(lstatSync(join(root, RESOLV_CONF)).mode & 0o777, 0o640);
-  t.same(
-    parseResolvConf(text("etc/waypost/upstreams.resolv.conf")).servers.map((at) => at.address),
-    ["192.0.2.2", "192.0.2.3"],
-  );
-  t.match(await setup("-apply", "resolvconf"), { code: 0, out: /^This is done already/ });
-  t.match(await setup("-undo", "resolvconf"), { code: 0 });
-  t.equal(text(RESOLV_CONF), before);
-  t.notOk(has("etc/waypost/upstreams.resolv.conf"));
-});
+t.test(
+  "ask 34: resolv.conf: search and options stay, the servers are kept for the agent",
+  async (t) => {
+    const before =
+      "# by hand\nsearch example.test\nnameserver 192.0.2.2\nnameserver 192.0.2.3\noptions ndots:2\n";
+    const { setup, text, has, root } = host(t, { [RESOLV_CONF]: before });
+    chmodSync(join(root, RESOLV_CONF), 0o640);
+    t.match(await setup("-apply", "resolvconf"), { code: 0, err: "" });
+    t.same(parseResolvConf(text(RESOLV_CONF)).servers, [{ address: "127.0.0.1", port: 53 }]);
+    t.match(text(RESOLV_CONF), /^search example\.test$/m);
+    t.match(text(RESOLV_CONF), /^options ndots:2$/m);
+    t.equal(lstatSync(join(root, RESOLV_CONF)).mode & 0o777, 0o640);
+    t.same(
+      parseResolvConf(text("etc/waypost/upstreams.resolv.conf")).servers.map((at) => at.address),
+      ["192.0.2.2", "192.0.2.3"],
+    );
+    t.match(await setup("-apply", "resolvconf"), { code: 0, out: /^This is done already/ });
+    t.match(await setup("-undo", "resolvconf"), { code: 0 });
+    t.equal(text(RESOLV_CONF), before);
+    t.notOk(has("etc/waypost/upstreams.resolv.conf"));
+  },
+);
 
 t.test("resolv.conf: a symbolic link comes back as one", async (t) => {
   const { setup, root, text } = host(t, { "run/manager/resolv.conf": "nameserver 192.0.2.2\n" });

@@ -47,7 +47,7 @@ t.test("no other file is shipped without a test", async (t) => {
   ]);
 });
 
-t.test("waypost.service", async (t) => {
+t.test("S35: waypost.service", async (t) => {
   const sections = parseUnit(readFileSync("config/waypost.service", "utf8"));
   t.same([...sections.keys()], ["Unit", "Service", "Install"]);
   const service = sections.get("Service")!;
@@ -65,6 +65,13 @@ t.test("waypost.service", async (t) => {
     value: { config: { data_dir: join("/var/lib", service.get("StateDirectory")!) } },
   });
   t.match(service.get("AmbientCapabilities"), "CAP_NET_BIND_SERVICE", "port 53 without root");
+  t.match(service.get("CapabilityBoundingSet"), "CAP_NET_BIND_SERVICE");
+  for (const [key, value] of [
+    ["DynamicUser", "yes"],
+    ["NoNewPrivileges", "yes"],
+    ["ProtectSystem", "strict"],
+  ])
+    t.equal(service.get(key!), value, key);
   t.notOk(service.has("MemoryDenyWriteExecute"), "the engine writes machine code");
   t.equal(service.get("Type"), "notify", "it tells when it answers, and who succeeds it");
 });

@@ -98,22 +98,25 @@ t.test("cookies and other options are dropped, by workers as well", async (t) =>
     t.same(optOf(wire).length, 11, road);
 });
 
-t.test("the version is not checked in our own domain, and BADVERS elsewhere", async (t) => {
-  const world = populated(true);
-  const version1 = (name: string): Uint8Array => {
-    const wire = query(name, "A", { edns: 1232 });
-    wire[wire.length - 5] = 1;
-    return wire;
-  };
-  const roads = everywhere(world, version1("web.service.consul"));
-  for (const { road, wire, reply } of roads) {
-    t.match(reply, { rcode: "NOERROR" }, road);
-    t.same(optOf(wire).slice(5, 7), [0, 0], `${road}: no extended RCODE, version 0`);
-  }
-  const reply = world.compute(version1("www.example.com"))!;
-  t.same(optOf(reply).slice(5, 7), [1, 0], "extended RCODE 1: BADVERS (RFC 6891 6.1.3)");
-  t.equal(reply[3]! & 15, 0);
-});
+t.test(
+  "parser: the EDNS version is not checked in our own domain, and BADVERS elsewhere",
+  async (t) => {
+    const world = populated(true);
+    const version1 = (name: string): Uint8Array => {
+      const wire = query(name, "A", { edns: 1232 });
+      wire[wire.length - 5] = 1;
+      return wire;
+    };
+    const roads = everywhere(world, version1("web.service.consul"));
+    for (const { road, wire, reply } of roads) {
+      t.match(reply, { rcode: "NOERROR" }, road);
+      t.same(optOf(wire).slice(5, 7), [0, 0], `${road}: no extended RCODE, version 0`);
+    }
+    const reply = world.compute(version1("www.example.com"))!;
+    t.same(optOf(reply).slice(5, 7), [1, 0], "extended RCODE 1: BADVERS (RFC 6891 6.1.3)");
+    t.equal(reply[3]! & 15, 0);
+  },
+);
 
 t.test("client subnet: echoed; its scope is the source for prepared queries only", async (t) => {
   const world = populated(true);

@@ -14,68 +14,71 @@ import { createWorld, decode, lines, type World } from "./resolver-world.ts";
 const answers = (world: World, name: string, type = "A"): string[] =>
   lines(decode(world.compute(query(name, type))).answers).sort();
 
-t.test("service_ttl holds for every form that asks for the service, on every road", async (t) => {
-  const world = createWorld({
-    settings: {
-      altDomain: "lab.example.",
-      nodeTtlSeconds: 77,
-      serviceTtlSeconds: new Map([
-        ["*", 5],
-        ["db*", 10.9],
-        ["db-master", 3],
-        ["WEB", 99],
-        ["d*b", 88],
-      ]),
-    },
-  });
-  const instances: [name: string, ttl: number][] = [
-    ["Web", 5],
-    ["db", 10],
-    ["DBX", 10],
-    ["db-master", 3],
-    ["db-master-2", 10],
-    ["d9b", 5],
-  ];
-  const forms: [form: string, types: string[]][] = [
-    ["NAME.service.", ["A", "ANY", "TXT", "SRV"]],
-    ["v1.NAME.service.", ["A", "SRV"]],
-    ["NAME.service.dc1.", ["A", "SRV"]],
-    ["NAME.service.dc1.dc.", ["A", "SRV"]],
-    ["_NAME._tcp.", ["SRV"]],
-    ["_NAME._v1.", ["SRV"]],
-    ["_NAME._tcp.service.", ["A", "SRV"]],
-    ["_NAME._v1.service.dc1.", ["A", "SRV"]],
-    ["of-NAME.query.", ["A", "SRV"]],
-    ["_of-NAME._tcp.query.", ["A", "SRV"]],
-  ];
-  instances.forEach(([name], i) => {
-    world.apply(
-      register(
-        node(`n${i}`, { address: `10.1.0.${i}`, meta: { rack: "r1" } }),
-        service(name, { tags: ["v1"] }),
-      ),
-    );
-    world.apply(
-      preparedQuery(`${i}1111111-1111-1111-1111-111111111111`, `of-${name}`, {
-        service: { service: name },
-      }),
-    );
-  });
-  for (const [name, ttl] of instances)
-    for (const [form, types] of forms)
-      for (const domain of ["consul", "lab.example"])
-        for (const type of types)
-          for (const spelling of [name, name.toUpperCase()]) {
-            const asked = form.replace("NAME", spelling) + domain;
-            for (const { road, reply } of everywhere(world, query(asked, type))) {
-              const found = lines(reply.answers);
-              t.equal(found.length, 1, `${asked} ${type} ${road}`);
-              // Answers, glue and the metadata of the node beside them.
-              for (const line of [...found, ...lines(reply.additionals)])
-                t.equal(line.split(" ")[1], String(ttl), `${asked} ${type} ${road}: ${line}`);
+t.test(
+  "ask 23: service_ttl holds for every form that asks for the service, on every road",
+  async (t) => {
+    const world = createWorld({
+      settings: {
+        altDomain: "lab.example.",
+        nodeTtlSeconds: 77,
+        serviceTtlSeconds: new Map([
+          ["*", 5],
+          ["db*", 10.9],
+          ["db-master", 3],
+          ["WEB", 99],
+          ["d*b", 88],
+        ]),
+      },
+    });
+    const instances: [name: string, ttl: number][] = [
+      ["Web", 5],
+      ["db", 10],
+      ["DBX", 10],
+      ["db-master", 3],
+      ["db-master-2", 10],
+      ["d9b", 5],
+    ];
+    const forms: [form: string, types: string[]][] = [
+      ["NAME.service.", ["A", "ANY", "TXT", "SRV"]],
+      ["v1.NAME.service.", ["A", "SRV"]],
+      ["NAME.service.dc1.", ["A", "SRV"]],
+      ["NAME.service.dc1.dc.", ["A", "SRV"]],
+      ["_NAME._tcp.", ["SRV"]],
+      ["_NAME._v1.", ["SRV"]],
+      ["_NAME._tcp.service.", ["A", "SRV"]],
+      ["_NAME._v1.service.dc1.", ["A", "SRV"]],
+      ["of-NAME.query.", ["A", "SRV"]],
+      ["_of-NAME._tcp.query.", ["A", "SRV"]],
+    ];
+    instances.forEach(([name], i) => {
+      world.apply(
+        register(
+          node(`n${i}`, { address: `10.1.0.${i}`, meta: { rack: "r1" } }),
+          service(name, { tags: ["v1"] }),
+        ),
+      );
+      world.apply(
+        preparedQuery(`${i}1111111-1111-1111-1111-111111111111`, `of-${name}`, {
+          service: { service: name },
+        }),
+      );
+    });
+    for (const [name, ttl] of instances)
+      for (const [form, types] of forms)
+        for (const domain of ["consul", "lab.example"])
+          for (const type of types)
+            for (const spelling of [name, name.toUpperCase()]) {
+              const asked = form.replace("NAME", spelling) + domain;
+              for (const { road, reply } of everywhere(world, query(asked, type))) {
+                const found = lines(reply.answers);
+                t.equal(found.length, 1, `${asked} ${type} ${road}`);
+                // Answers, glue and the metadata of the node beside them.
+                for (const line of [...found, ...lines(reply.additionals)])
+                  t.equal(line.split(" ")[1], String(ttl), `${asked} ${type} ${road}: ${line}`);
+              }
             }
-          }
-});
+  },
+);
 
 t.test("node ids and their prefixes: two characters, unique, and names go first", async (t) => {
   const world = createWorld();

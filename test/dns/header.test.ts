@@ -30,34 +30,37 @@ const questionIn = (wire: Uint8Array): string => {
   return Buffer.from(wire.subarray(12, at + 5)).toString("latin1");
 };
 
-t.test("the question comes back octet for octet, and its spelling owns the answers", async (t) => {
-  const world = populated(true);
-  const rows: [name: string, type: string, owner: string][] = [
-    ["wEb.SERvice.CoNsul", "A", "wEb.SERvice.CoNsul."],
-    ["wEb.SERvice.lAb.eXample", "A", "wEb.SERvice.lAb.eXample."],
-    ["_wEb._TCP.CONSUL", "SRV", "_wEb._TCP.CONSUL."],
-    ["aPP-1.nOde.consul", "ANY", "aPP-1.nOde.consul."],
-    ["0A010001.aDdr.Consul", "A", "0a010001.addr.consul."],
-    ["0A010001.aDdr.Lab.Example", "A", "0a010001.addr.lab.example."],
-    ["1.0.1.10.IN-addr.ARPA", "PTR", "1.0.1.10.IN-addr.ARPA."],
-    ["wWw.ExAmple.com", "A", "wWw.ExAmple.com."],
-  ];
-  for (const [name, type, owner] of rows) {
-    const asked = query(name, type);
-    const other = query(name.toLowerCase(), type);
-    for (const wire of [asked, other]) {
-      const roads = everywhere(world, wire);
-      t.ok(
-        roads.some(({ road }) => road === "table"),
-        `${name} is served by workers`,
-      );
-      for (const { road, wire: reply } of roads)
-        t.equal(questionIn(reply), questionIn(wire), `${name} ${road}: question`);
+t.test(
+  "ask 33: the question comes back octet for octet, and its spelling owns the answers",
+  async (t) => {
+    const world = populated(true);
+    const rows: [name: string, type: string, owner: string][] = [
+      ["wEb.SERvice.CoNsul", "A", "wEb.SERvice.CoNsul."],
+      ["wEb.SERvice.lAb.eXample", "A", "wEb.SERvice.lAb.eXample."],
+      ["_wEb._TCP.CONSUL", "SRV", "_wEb._TCP.CONSUL."],
+      ["aPP-1.nOde.consul", "ANY", "aPP-1.nOde.consul."],
+      ["0A010001.aDdr.Consul", "A", "0a010001.addr.consul."],
+      ["0A010001.aDdr.Lab.Example", "A", "0a010001.addr.lab.example."],
+      ["1.0.1.10.IN-addr.ARPA", "PTR", "1.0.1.10.IN-addr.ARPA."],
+      ["wWw.ExAmple.com", "A", "wWw.ExAmple.com."],
+    ];
+    for (const [name, type, owner] of rows) {
+      const asked = query(name, type);
+      const other = query(name.toLowerCase(), type);
+      for (const wire of [asked, other]) {
+        const roads = everywhere(world, wire);
+        t.ok(
+          roads.some(({ road }) => road === "table"),
+          `${name} is served by workers`,
+        );
+        for (const { road, wire: reply } of roads)
+          t.equal(questionIn(reply), questionIn(wire), `${name} ${road}: question`);
+      }
+      for (const { road, reply } of everywhere(world, asked))
+        t.match(lines(reply.answers)[0], owner, `${name} ${road}: owner`);
     }
-    for (const { road, reply } of everywhere(world, asked))
-      t.match(lines(reply.answers)[0], owner, `${name} ${road}: owner`);
-  }
-});
+  },
+);
 
 t.test("made-up names: stored spelling, but NS in lower case", async (t) => {
   const world = populated();
@@ -97,7 +100,7 @@ t.test("the class is not looked at: the question keeps it, the records are IN", 
     }
 });
 
-t.test("RD and CD are copied, AD and Z never set, RA is the configuration's", async (t) => {
+t.test("ask 20: RD and CD are copied, AD and Z never set, RA is the configuration's", async (t) => {
   for (const recursors of [false, true]) {
     const world = populated(recursors);
     for (const name of ["web.service.consul", "nope.service.consul", "app-1.node.consul"])

@@ -189,7 +189,7 @@ t.test(
   },
 );
 
-t.test("messages that must be refused (RFC 9267)", async (t) => {
+t.test("parser: messages that must be refused (RFC 9267)", async (t) => {
   const header = "0001 8180 0001 0001 0000 0000".replaceAll(" ", "");
   const q = "0161 00 0001 0001".replaceAll(" ", "");
   const rest = (text: string) => Buffer.from(header + q + text.replaceAll(" ", ""), "hex");
@@ -238,7 +238,7 @@ t.test("messages that must be refused (RFC 9267)", async (t) => {
   });
 });
 
-t.test("127 pointers in a row end", async (t) => {
+t.test("parser: 127 pointers in a row end", async (t) => {
   // Names of one label, each followed by a pointer to the one before: legal up to 255 octets.
   const parts = [
     Buffer.from("0001818000010001", "hex"),

@@ -95,7 +95,7 @@ t.test("a change withdraws the answers that it can touch, and no other", async (
   }
 });
 
-t.test("a name that does not exist yet appears with its registration", async (t) => {
+t.test("ask 18: a name that does not exist yet appears with its registration", async (t) => {
   const world = createWorld();
   for (const [name, type] of [
     ["new.service.consul", "A"],

@@ -176,7 +176,7 @@ t.test("dnsmasq: the story of a question", async (t) => {
   }
 });
 
-t.test("names cannot break a line", async (t) => {
+t.test("parser: names cannot break a line", async (t) => {
   // The octets of the first label, as a client may send them.
   const hostile = Buffer.from('a"\n\x00\x1b\xff.b', "latin1");
   const wire = query(1, `${"x".repeat(hostile.length)}.test`);

@@ -9,7 +9,7 @@ const octets = (text: string) => Uint8Array.from(Buffer.from(text.replaceAll(" "
 const parse = (text: string) => parseRequest(octets(text));
 const isRequest = (parsed: ReturnType<typeof parseRequest>): parsed is Request => "qname" in parsed;
 
-t.test("what is refused, and how (spec of the DNS interface, section 1)", async (t) => {
+t.test("parser: what is refused, and how (spec of the DNS interface, section 1)", async (t) => {
   const rows: [when: string, query: string, problem: string, reply: string | null][] = [
     ["11 octets", "1234 0100 0001 0000 0000 00", "short", null],
     ["QR set", `1234 8100 0001 0000 0000 0000 ${question}`, "response", null],

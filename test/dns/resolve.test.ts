@@ -234,7 +234,7 @@ t.test("alternative domain: made-up names are in the domain of the question", as
   t.match(lines(ask(world, "1.0.1.10.in-addr.arpa", "PTR").answers), [/n1\.node\.dc1\.consul$/]);
 });
 
-t.test("routing: reverse, own, foreign; RA and REFUSED", async (t) => {
+t.test("ask 43: routing: reverse, own, foreign; RA and REFUSED", async (t) => {
   const world = createWorld();
   const foreign = ask(world, "example.com", "A", { edns: 1232 });
   t.match(foreign, {
@@ -276,24 +276,27 @@ t.test("routing: reverse, own, foreign; RA and REFUSED", async (t) => {
   t.match(ask(world, "example.com", "AXFR"), { rcode: "NOTIMP", flag_aa: false });
 });
 
-t.test("no leader: SERVFAIL if stale data is not allowed or too old", async (t) => {
-  const world = createWorld({ settings: { maxStaleMs: 60_000 } });
-  world.apply(register(node("n1"), service("web")));
-  world.freshness.leader = false;
-  world.freshness.ageMs = 59_000;
-  t.match(ask(world, "web.service.consul"), { rcode: "NOERROR" });
-  t.equal(world.resolver.counters.stale, 1);
-  world.freshness.ageMs = 61_000;
-  t.match(ask(world, "web.service.consul"), { rcode: "SERVFAIL", flag_aa: true });
-  t.match(ask(world, "1.0.0.10.in-addr.arpa", "PTR"), { rcode: "SERVFAIL" });
-  world.freshness.ageMs = 0;
-  world.reload({ allowStale: false });
-  t.match(ask(world, "web.service.consul"), { rcode: "SERVFAIL", authorities: [] });
-  world.freshness.leader = true;
-  t.match(ask(world, "web.service.consul"), { rcode: "NOERROR" });
-});
+t.test(
+  "ask 16: no leader: the last replica answers; SERVFAIL if stale data is not allowed or too old",
+  async (t) => {
+    const world = createWorld({ settings: { maxStaleMs: 60_000 } });
+    world.apply(register(node("n1"), service("web")));
+    world.freshness.leader = false;
+    world.freshness.ageMs = 59_000;
+    t.match(ask(world, "web.service.consul"), { rcode: "NOERROR" });
+    t.equal(world.resolver.counters.stale, 1);
+    world.freshness.ageMs = 61_000;
+    t.match(ask(world, "web.service.consul"), { rcode: "SERVFAIL", flag_aa: true });
+    t.match(ask(world, "1.0.0.10.in-addr.arpa", "PTR"), { rcode: "SERVFAIL" });
+    world.freshness.ageMs = 0;
+    world.reload({ allowStale: false });
+    t.match(ask(world, "web.service.consul"), { rcode: "SERVFAIL", authorities: [] });
+    world.freshness.leader = true;
+    t.match(ask(world, "web.service.consul"), { rcode: "NOERROR" });
+  },
+);
 
-t.test("ACL: what the DNS token may not read is not there", async (t) => {
+t.test("S32: what the DNS token may not read is not there", async (t) => {
   const rules = 'node "n1" { policy = "read" } service "web" { policy = "read" }';
   const world = createWorld({
     acl: {
@@ -365,7 +368,7 @@ t.test("counters and timings move", async (t) => {
   t.equal(counters.ptrQuery.count, 1);
 });
 
-t.test("a removed instance is gone from the next answer", async (t) => {
+t.test("ask 25: a removed instance is gone from the next answer", async (t) => {
   const world = createWorld();
   world.apply(register(node("n1"), service("web")));
   t.match(ask(world, "web.service.consul"), { rcode: "NOERROR" });

@@ -23,39 +23,42 @@ function fleet(world: World, count: number, long: boolean, meta: boolean): void 
     );
 }
 
-t.test("TCP: at most 64 KiB, readable, SRV with the glue of those that are left", async (t) => {
-  for (const [what, count, long, meta] of [
-    ["1500 short names", 1500, false, false],
-    ["1500 long names", 1500, true, false],
-    ["metadata of 40 KiB per node", 12, false, true],
-    ["one node with it", 1, true, true],
-  ] as const)
-    for (const enableTruncate of [false, true])
-      for (const disableCompression of [false, true]) {
-        const world = createWorld({ settings: { enableTruncate, disableCompression } });
-        fleet(world, count, long, meta);
-        for (const edns of [undefined, 1232])
-          for (const type of ["SRV", "ANY"]) {
-            const asked = query("web.service.consul", type, edns === undefined ? {} : { edns });
-            const wire = world.compute(asked, tcp)!;
-            const label = `${what} ${type} TC ${enableTruncate} plain ${disableCompression}`;
-            t.ok(wire.length <= 65535, `${label}: ${wire.length}`);
-            const reply = decode(wire);
-            const answers = reply.answers!.length;
-            t.ok(answers >= 1 && answers <= count, label);
-            if (type === "ANY" && !disableCompression) t.equal(answers, count, label);
-            const glue = reply.additionals!.filter((record) => record.type === "A").length;
-            if (type === "SRV") t.equal(glue, answers, `${label}: glue`);
-            t.equal(
-              reply.additionals!.some((record) => record.type === "OPT"),
-              edns !== undefined,
-              `${label}: OPT`,
-            );
-          }
-      }
-});
+t.test(
+  "ask 28: TCP: at most 64 KiB, readable, SRV with the glue of those that are left",
+  async (t) => {
+    for (const [what, count, long, meta] of [
+      ["1500 short names", 1500, false, false],
+      ["1500 long names", 1500, true, false],
+      ["metadata of 40 KiB per node", 12, false, true],
+      ["one node with it", 1, true, true],
+    ] as const)
+      for (const enableTruncate of [false, true])
+        for (const disableCompression of [false, true]) {
+          const world = createWorld({ settings: { enableTruncate, disableCompression } });
+          fleet(world, count, long, meta);
+          for (const edns of [undefined, 1232])
+            for (const type of ["SRV", "ANY"]) {
+              const asked = query("web.service.consul", type, edns === undefined ? {} : { edns });
+              const wire = world.compute(asked, tcp)!;
+              const label = `${what} ${type} TC ${enableTruncate} plain ${disableCompression}`;
+              t.ok(wire.length <= 65535, `${label}: ${wire.length}`);
+              const reply = decode(wire);
+              const answers = reply.answers!.length;
+              t.ok(answers >= 1 && answers <= count, label);
+              if (type === "ANY" && !disableCompression) t.equal(answers, count, label);
+              const glue = reply.additionals!.filter((record) => record.type === "A").length;
+              if (type === "SRV") t.equal(glue, answers, `${label}: glue`);
+              t.equal(
+                reply.additionals!.some((record) => record.type === "OPT"),
+                edns !== undefined,
+                `${label}: OPT`,
+              );
+            }
+        }
+  },
+);
 
-t.test("UDP: never more than a datagram holds, whatever payload is claimed", async (t) => {
+t.test("ask 30: UDP: never more than a datagram holds, whatever payload is claimed", async (t) => {
   const world = createWorld({ settings: { enableTruncate: true } });
   fleet(world, 3, true, true);
   for (const [name, type] of [

@@ -257,7 +257,7 @@ t.test("case is ignored in keys and kept in answers", async (t) => {
   ]);
 });
 
-t.test("SERVFAIL is remembered for 1, 2, 4, 5, 5 s (RFC 9520 3.2)", async (t) => {
+t.test("ask 45: SERVFAIL is remembered for 1, 2, 4, 5, 5 s (RFC 9520 3.2)", async (t) => {
   const world = createWorld(1);
   world.server(1, saying({ rcode: 2 }));
   for (const seconds of [1, 2, 4, 5, 5]) {
@@ -285,7 +285,7 @@ t.test("silence is remembered for a second, and forgotten when the server is bac
   t.equal(inWords(ask(world, "a.test").reply), "A 198.51.100.1");
 });
 
-t.test("a failure never hides what is known", async (t) => {
+t.test("ask 14: a failure never hides what is known", async (t) => {
   const world = createWorld(1);
   world.server(1, answering("198.51.100.1", 60));
   ask(world, "www.test", "A");
@@ -382,7 +382,7 @@ t.test("S9: a longer TTL takes hold with a new answer only, and within the limit
   t.same(ttls(next), [0], "2^32 - 1 has the top bit set");
 });
 
-t.test("flush by name and by subtree", async (t) => {
+t.test("ask 25: flush by name and by subtree", async (t) => {
   const world = createWorld(1);
   world.server(
     1,

@@ -212,7 +212,7 @@ t.test("a closed port and a silent server cost little", async (t) => {
   t.equal(second!.counts.timeouts > 0, true);
 });
 
-t.test("a reply from elsewhere never reaches us", async (t) => {
+t.test("S3: a reply from elsewhere never reaches us", async (t) => {
   const other = createSocket("udp4");
   t.teardown(() => other.close());
   const { address } = await startServer(t, ({ wire, port }) => {
@@ -296,7 +296,7 @@ function serialCorrelation(values: number[]): number {
 
 // S1: 4000 questions, 64 at a time. The bounds are five standard deviations, met once in a million
 // runs or so; a generator that counts, repeats or favours misses them by far.
-t.test("ids and ports cannot be foretold", { timeout: 60_000 }, async (t) => {
+t.test("S1: ids and ports cannot be foretold", { timeout: 60_000 }, async (t) => {
   const seen: { id: number; port: number }[] = [];
   const outstanding = new Set<number>();
   let reused = 0;

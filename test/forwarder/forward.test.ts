@@ -71,7 +71,7 @@ t.test("a question has so many waiters and no more; the next is refused", async 
   t.equal(stats(world).refused, 1);
 });
 
-t.test("too many questions: the oldest ends, the newest has its chance (S18)", async (t) => {
+t.test("S18, ask 49: too many questions: the oldest ends, the newest has its chance", async (t) => {
   const world = createWorld(1);
   world.server(1, (question, wire) =>
     question.name.endsWith("silent.test") ? [] : answering()(question, wire),

@@ -108,7 +108,7 @@ t.test("another set of servers is a new chance", async (t) => {
   t.same(world.events, ["loop 1", "loop over 1"]);
 });
 
-t.test("a loop that folds case, asked by many clients: no storm", async (t) => {
+t.test("ask 37: a loop that folds case, asked by many clients: no storm", async (t) => {
   for (const cacheEnabled of [true, false]) {
     const world = createWorld(2, { mixedCase: true, loopDetection: true, cacheEnabled });
     world.server(1, leadsBack(world, true));

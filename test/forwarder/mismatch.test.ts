@@ -18,7 +18,7 @@ const notTheReply = [
   "sends an empty datagram",
 ];
 for (const behaviour of notTheReply)
-  t.test(`ignored: ${behaviour}`, async (t) => {
+  t.test(`S5: ignored: ${behaviour}`, async (t) => {
     const world = createWorld(2, { timeoutMs: 400 });
     world.server(1, behaviours[behaviour]!);
     const reply = world.ask("www.example.test");
@@ -34,7 +34,7 @@ for (const behaviour of [
   "cuts the record",
   "points in a loop",
 ])
-  t.test(`moves on at once: ${behaviour}`, async (t) => {
+  t.test(`S19: moves on at once: ${behaviour}`, async (t) => {
     const world = createWorld(2);
     world.server(1, behaviours[behaviour]!);
     const reply = world.ask("www.example.test");
@@ -45,7 +45,7 @@ for (const behaviour of [
   });
 
 // S19: at most 2 x servers packets per question, whatever all of them do.
-t.test("no behaviour makes us send more than two packets per server", async (t) => {
+t.test("S19: no behaviour makes us send more than two packets per server", async (t) => {
   const rcodes = Array.from({ length: 16 }, (_, rcode) => rcode).filter(
     (rcode) => rcode !== 0 && rcode !== 3,
   );

@@ -59,24 +59,27 @@ const compressed: Behaviour = (question) => {
   return [{ wire: Buffer.concat([head, Buffer.from(link), Buffer.from(address)]) }];
 };
 
-t.test("the client sees its own spelling, also where records point into it", async (t) => {
-  const world = createWorld(1, { mixedCase: true });
-  world.server(1, compressed);
-  const spellings = ["www.Example.test", "WWW.EXAMPLE.TEST", "www.example.test"];
-  for (const name of spellings) {
-    const asked = world.ask(name);
-    world.settle(100);
-    const { answer } = asked;
-    t.equal(answer?.ok && formatName(answer.answers[0]!.owner), `${name}.`);
-    t.equal(
-      answer?.ok && formatName(answer.answers[1]!.owner),
-      "alias.Example.test.",
-      "of what is kept: as the first one spelled it",
-    );
-  }
-  t.equal(world.asked.length, 1);
-  t.not(world.asked[0]!.question.name, spellings[0], "sent in a case of its own");
-});
+t.test(
+  "S2, ask 33: the client sees its own spelling, also where records point into it",
+  async (t) => {
+    const world = createWorld(1, { mixedCase: true });
+    world.server(1, compressed);
+    const spellings = ["www.Example.test", "WWW.EXAMPLE.TEST", "www.example.test"];
+    for (const name of spellings) {
+      const asked = world.ask(name);
+      world.settle(100);
+      const { answer } = asked;
+      t.equal(answer?.ok && formatName(answer.answers[0]!.owner), `${name}.`);
+      t.equal(
+        answer?.ok && formatName(answer.answers[1]!.owner),
+        "alias.Example.test.",
+        "of what is kept: as the first one spelled it",
+      );
+    }
+    t.equal(world.asked.length, 1);
+    t.not(world.asked[0]!.question.name, spellings[0], "sent in a case of its own");
+  },
+);
 
 t.test("case is not mixed where questions go on unchanged, nor over TCP", async (t) => {
   const off = createWorld(1, { mixedCase: true, cacheEnabled: false });
@@ -94,7 +97,7 @@ t.test("case is not mixed where questions go on unchanged, nor over TCP", async 
   );
 });
 
-t.test("a forger that guesses id and port but not the case gets nothing", async (t) => {
+t.test("S2: a forger that guesses id and port but not the case gets nothing", async (t) => {
   const world = createWorld(1, { mixedCase: true });
   world.server(1, (question) => {
     if (question.name === question.name.toLowerCase())
@@ -116,7 +119,7 @@ t.test("a forger that guesses id and port but not the case gets nothing", async 
   t.equal(world.forwarder.stats().servers[0]!.counts.caseMismatches, 1);
 });
 
-t.test("after a while the server gets another chance", async (t) => {
+t.test("S2: after a while the server gets another chance", async (t) => {
   const world = createWorld(1, { mixedCase: true });
   world.server(1, (question) => [
     {

@@ -44,7 +44,7 @@ const anySettings = fc.record<OneGroup>({
   packetsPerSecond: fc.constantFrom(0, 0, 2, 5),
 });
 
-t.test("any behaviour, strategy and setting", { timeout: 120_000 }, async () => {
+t.test("S19: any behaviour, strategy and setting", { timeout: 120_000 }, async () => {
   const property = fc.property(
     fc.array(anyBehaviour, { minLength: 1, maxLength: 5 }),
     anySettings,

@@ -77,7 +77,7 @@ function* damaged(wire: Buffer): Generator<Buffer> {
 
 for (const { type, sections } of originals)
   for (const cacheEnabled of [true, false])
-    t.test(`${type}, cache ${cacheEnabled ? "on" : "off"}`, async (t) => {
+    t.test(`parser: replies, ${type}, cache ${cacheEnabled ? "on" : "off"}`, async (t) => {
       const world = createWorld(2, { cacheEnabled, timeoutMs: 400, cacheOctets: 1_000_000 });
       const problems: string[] = [];
       let count = 0;

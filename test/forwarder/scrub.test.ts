@@ -218,7 +218,7 @@ const cases: {
 ];
 
 for (const { when, sections, kind, answers, authority = [], ...over } of cases)
-  t.test(when, async (t) => {
+  t.test(`S7: ${when}`, async (t) => {
     const got = scrubbed(sections, over);
     t.equal(got.kind, kind);
     t.same(
@@ -234,7 +234,7 @@ for (const { when, sections, kind, answers, authority = [], ...over } of cases)
     t.equal(got.untouched, kept === sent.filter((rr) => rr !== undefined).length);
   });
 
-t.test("nothing that came along is served under its own name", async (t) => {
+t.test("S7: nothing that came along is served under its own name", async (t) => {
   const world = createWorld(1);
   world.server(
     1,
@@ -255,7 +255,7 @@ t.test("nothing that came along is served under its own name", async (t) => {
   }
 });
 
-t.test("a loop is SERVFAIL, from the cache as well", async (t) => {
+t.test("S20: a loop is SERVFAIL, from the cache as well", async (t) => {
   const world = createWorld(1);
   world.server(1, saying({ answers: [cname("a.test", "b.test"), cname("b.test", "a.test")] }));
   for (let i = 0; i < 2; i++) {

@@ -3,7 +3,7 @@ import t from "tap";
 import { formatName } from "../../src/dns/name.ts";
 import { a, createWorld, reply, soa } from "./world.ts";
 
-t.test("names at and above the QNAME come back as the client spells them", async (t) => {
+t.test("ask 33: names at and above the QNAME come back as the client spells them", async (t) => {
   const world = createWorld(1, { mixedCase: true, prefetch: false });
   let sent = "";
   world.server(1, (question) => {

@@ -344,7 +344,7 @@ t.test("off: as if there were no such thing", async (t) => {
   t.equal(inWords(finished(world, world.ask("www.test"))), "failed");
 });
 
-t.test("a hot name during an outage: how often it is asked for", async (t) => {
+t.test("ask 15: a hot name during an outage: how often it is asked for", async (t) => {
   const world = outage();
   const before = world.asked.length;
   for (let ms = 0; ms < 60_000; ms += 100) {

@@ -342,7 +342,7 @@ t.test("reload", async (t) => {
   }
 });
 
-t.test("access control", async (t) => {
+t.test("S32: access control", async (t) => {
   const master = "6f5b1c2e-1111-4222-8333-444455556666";
   const program = await startProgram(t, {
     workers: WORKERS,

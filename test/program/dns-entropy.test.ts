@@ -121,7 +121,7 @@ const scenes: [title: string, config: object, range: () => [number, number]][] =
   ["node:dgram", { batched_system_calls: false }, () => [1024, 65_535]],
 ];
 for (const [title, config, range] of scenes)
-  t.test(`ids and ports: ${title}`, { timeout: 60_000 }, async (t) => {
+  t.test(`S1: ids and ports: ${title}`, { timeout: 60_000 }, async (t) => {
     const upstream = await startUpstream(t);
     const program = await startProgram(t, {
       ...config,

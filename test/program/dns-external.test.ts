@@ -38,7 +38,7 @@ const figure = async ({ program }: Scene, name: string): Promise<number> => {
 };
 
 t.test(
-  "failover: the new address within the TTL and a second, nothing wrong between",
+  "ask 24: failover: the new address within the TTL and a second, nothing wrong between",
   async (t) => {
     const scene = await startScene(t, rds("192.0.2.10"), { external_services: [entry] });
     const { ask, upstream, program } = scene;

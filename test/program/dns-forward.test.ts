@@ -16,7 +16,7 @@ import {
 } from "./scene.ts";
 
 t.test(
-  "identical questions on their way cost one packet, whatever case and transport",
+  "S6, ask 48: identical questions on their way cost one packet, whatever case and transport",
   async (t) => {
     let release = (): void => {};
     const gate = new Promise<void>((open) => (release = open));
@@ -46,7 +46,7 @@ t.test(
   },
 );
 
-t.test("DO, CD and AD: each gets what it asked for", async (t) => {
+t.test("S13: DO, CD and AD: each gets what it asked for", async (t) => {
   const { ask, upstream } = await startScene(
     t,
     saying(({ name, packet }) => {
@@ -82,30 +82,38 @@ t.test("DO, CD and AD: each gets what it asked for", async (t) => {
   }
 });
 
-t.test("truncated: the whole answer over TCP; small clients get TC, then the rest", async (t) => {
-  const many = (name: string) => Array.from({ length: 100 }, (_, i) => a(name, `192.0.2.${i}`));
-  const { ask, upstream, program } = await startScene(t, (got) =>
-    got.transport === "udp"
-      ? [replyTo(got, { flags: dnsPacket.TRUNCATED_RESPONSE, answers: many(got.name).slice(0, 9) })]
-      : [replyTo(got, { answers: many(got.name) })],
-  );
-  for (const round of [1, 2]) {
-    const small = await ask("many.test");
-    t.equal(small.flag_tc, true, `512 octets, round ${round}`);
-    t.ok(small.answers!.length < 100);
-    t.equal((await ask("many.test", { edns: 1232 })).flag_tc, true);
-    const large = await ask("many.test", { edns: 4096 });
-    t.equal(large.answers?.length, 100);
-    t.equal(large.flag_tc, false);
-    const whole = await overTcp(program, "many.test");
-    t.equal(whole.answers?.length, 100);
-    t.equal(whole.flag_tc, false);
-  }
-  t.same(
-    upstream.got.map(({ transport }) => transport),
-    ["udp", "tcp"],
-  );
-});
+t.test(
+  "ask 27: truncated: the whole answer over TCP; small clients get TC, then the rest",
+  async (t) => {
+    const many = (name: string) => Array.from({ length: 100 }, (_, i) => a(name, `192.0.2.${i}`));
+    const { ask, upstream, program } = await startScene(t, (got) =>
+      got.transport === "udp"
+        ? [
+            replyTo(got, {
+              flags: dnsPacket.TRUNCATED_RESPONSE,
+              answers: many(got.name).slice(0, 9),
+            }),
+          ]
+        : [replyTo(got, { answers: many(got.name) })],
+    );
+    for (const round of [1, 2]) {
+      const small = await ask("many.test");
+      t.equal(small.flag_tc, true, `512 octets, round ${round}`);
+      t.ok(small.answers!.length < 100);
+      t.equal((await ask("many.test", { edns: 1232 })).flag_tc, true);
+      const large = await ask("many.test", { edns: 4096 });
+      t.equal(large.answers?.length, 100);
+      t.equal(large.flag_tc, false);
+      const whole = await overTcp(program, "many.test");
+      t.equal(whole.answers?.length, 100);
+      t.equal(whole.flag_tc, false);
+    }
+    t.same(
+      upstream.got.map(({ transport }) => transport),
+      ["udp", "tcp"],
+    );
+  },
+);
 
 t.test("host names as addresses: what the upstream may do to them", async (t) => {
   const { ask, upstream, program } = await startScene(

@@ -20,7 +20,7 @@ function kernelDrops(port: number): number {
     .reduce((sum, columns) => sum + Number(columns.at(-1)), 0);
 }
 
-t.test("50,000 malformed messages a second", { timeout: 60_000 }, async (t) => {
+t.test("S24: 50,000 malformed messages a second", { timeout: 60_000 }, async (t) => {
   const program = await startProgram(t);
   const client = await udpClient(program.dnsPort);
   t.teardown(() => client.close());

@@ -32,7 +32,7 @@ const numbered = (wire: Buffer, number: number): void => {
 };
 
 t.test(
-  "a silent upstream and 1024 descriptors: nothing crashes, own names and TCP are served",
+  "S18, S23: a silent upstream and 1024 descriptors: nothing crashes, own names and TCP are served",
   async (t) => {
     // Inherited by the program, which counts what it may open when it starts.
     execFileSync("prlimit", ["--pid", String(process.pid), "--nofile=1024:1024"]);
@@ -97,7 +97,7 @@ t.test(
   },
 );
 
-t.test("a flood of random names: hot names stay kept and quick (S17)", async (t) => {
+t.test("S17: a flood of random names: hot names stay kept and quick", async (t) => {
   const HOT = 100;
   const PER_SECOND = 5_000;
   const SECONDS = 4;

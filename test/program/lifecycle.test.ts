@@ -27,7 +27,7 @@ t.test("a wrong configuration is refused with file, key and nearest key", async 
   t.match((error as Error).message, /node_name/);
 });
 
-t.test("reload changes answers and drops no question", async (t) => {
+t.test("ask 50: reload changes answers and drops no question", async (t) => {
   const program = await startProgram(t, { dns_config: { node_ttl: "7s" } });
   const client = await udpClient(program.dnsPort);
   t.teardown(() => client.close());

@@ -210,7 +210,7 @@ async function alive(t: Test, client: UdpClient, after: string): Promise<void> {
   t.fail(`no answer after ${after}`);
 }
 
-t.test("malformed messages", async (t) => {
+t.test("parser: malformed messages", async (t) => {
   const program = await startProgram(t);
   const client = await udpClient(program.dnsPort);
   t.teardown(() => client.close());
@@ -261,7 +261,7 @@ t.test("malformed messages", async (t) => {
   await alive(t, client, "odd TCP lengths");
 });
 
-t.test("prefixes, one-octet changes, random mutations", async (t) => {
+t.test("parser: prefixes, one-octet changes, random mutations", async (t) => {
   const program = await startProgram(t);
   const client = await udpClient(program.dnsPort);
   t.teardown(() => client.close());
@@ -300,7 +300,7 @@ t.test("prefixes, one-octet changes, random mutations", async (t) => {
   t.comment(`${sent} packets`);
 });
 
-t.test("one octet a segment over TCP", async (t) => {
+t.test("parser: one octet a segment over TCP", async (t) => {
   const program = await startProgram(t);
   const { connect } = await import("node:net");
   const socket = connect(program.dnsPort, "127.0.0.1");

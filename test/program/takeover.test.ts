@@ -50,7 +50,7 @@ async function instances(program: Program, name: string): Promise<number> {
   return (JSON.parse(text) as unknown[]).length;
 }
 
-t.test("a successor takes over under load", { timeout: 90_000 }, async (t) => {
+t.test("ask 50: a successor takes over under load", { timeout: 90_000 }, async (t) => {
   const { program, upstream } = await startScene(
     t,
     saying(({ name }) => ({ answers: [a(name, "192.0.2.1", 300)] })),
@@ -114,7 +114,7 @@ t.test("a successor takes over under load", { timeout: 90_000 }, async (t) => {
   t.equal(await endOf(third.child), 1);
 });
 
-t.test("a successor that fails changes nothing", { timeout: 90_000 }, async (t) => {
+t.test("ask 50: a successor that fails changes nothing", { timeout: 90_000 }, async (t) => {
   const program = await startProgram(t);
   const answers = async () => {
     const client = await udpClient(program.dnsPort);
