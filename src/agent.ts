@@ -201,6 +201,7 @@ async function build(
   const secureDns = await startSecureDns(loaded, {
     isAnswered: (address) => access.gate.isAnswered(address),
     resolve: dns.resolve,
+    serverOf: dns.meter.serverOf,
     clock,
     timers,
     log,

@@ -1,5 +1,6 @@
 /** The metric families as Prometheus reads them, through prom-client. Consul's JSON form: metrics/consul.ts. */
 import { Registry, type Metric } from "prom-client";
+import { asCoreDns } from "./metrics/coredns.ts";
 import { families } from "./metrics/families.ts";
 import type { Family, Histogram, Sources } from "./metrics/family.ts";
 import type { Clock, Timers } from "./ports.ts";
@@ -9,20 +10,22 @@ const TURN_MS = 1;
 
 /**
  * Text of the Prometheus exposition format 0.0.4, read when it is asked for: family by family, with
- * pauses, since prom-client needs milliseconds for a thousand series.
+ * pauses, since prom-client needs milliseconds for a thousand series. `corednsToo`: what CoreDNS has as
+ * well is shown a second time, as CoreDNS shows it.
  */
 export function createExposition(
   sources: Sources,
-  { clock, timers }: { clock: Clock; timers: Timers },
+  { clock, timers, corednsToo = false }: { clock: Clock; timers: Timers; corednsToo?: boolean },
 ): () => Promise<string> {
   const registry = new Registry();
   const { now, renew } = perScrape(sources);
-  for (const family of families) registry.registerMetric(counted(family, now));
+  const shown = corednsToo ? [...families, ...families.flatMap(asCoreDns)] : families;
+  for (const family of shown) registry.registerMetric(counted(family, now));
   return async () => {
     renew();
     const texts: string[] = [];
     let turnMs = clock.monotonicMs();
-    for (const { name } of families) {
+    for (const { name } of shown) {
       texts.push(await registry.getSingleMetricAsString(name));
       if (clock.monotonicMs() - turnMs < TURN_MS) continue;
       await new Promise<void>((resume) => timers.after(0, resume));
@@ -42,7 +45,8 @@ function perScrape(sources: Sources): { now: Sources; renew: () => void } {
       return kept.value;
     };
   };
-  const { version, workers, dns, table, resolver, tcp, secure, forwarder } = sources;
+  const { version, workers, dns, tallies, servers, table, resolver, tcp, secure, forwarder } =
+    sources;
   const { resolvConf, filters, localData, queryLog } = sources;
   const { catalog, local, external, watches, log, http, blockedQueries, lateness, process } =
     sources;
@@ -51,6 +55,8 @@ function perScrape(sources: Sources): { now: Sources; renew: () => void } {
       version,
       workers,
       dns: once(dns),
+      tallies: once(tallies),
+      servers,
       table: once(table),
       resolver: once(resolver),
       tcp,

@@ -6,6 +6,8 @@ import type { LoadedConfig } from "../config.ts";
 import type { Resolve } from "../dns/answer.ts";
 import { startTcpFront } from "../dns/driver.ts";
 import type { DnsFront } from "../dns/front.ts";
+import { BLOCKS, createMeter, type Meter } from "../dns/meter.ts";
+import { createZones } from "../dns/origins.ts";
 import { withQueryLog, type QueryLog } from "../dns/query-log.ts";
 import { createResolver, type Resolver } from "../dns/resolve.ts";
 import { withChaos } from "../forwarder/chaos.ts";
@@ -23,6 +25,8 @@ export type Dns = {
   resolver: Resolver;
   /** For clients' questions: those that are to be logged are. */
   resolve: Resolve;
+  /** Counts them. */
+  meter: Meter;
   udp: DnsFront;
   tcp: Awaited<ReturnType<typeof startTcpFront>>;
   /** Nothing listens before it is opened. */
@@ -38,7 +42,7 @@ export async function startDns(deps: {
   catalog: CatalogReader;
   acl: Acl;
   engine: Pick<Engine, "leadership">;
-  pipeline: Pick<Pipeline, "forward" | "forwardFirstReply">;
+  pipeline: Pick<Pipeline, "forward" | "forwardFirstReply" | "viewOf">;
   access: DnsAccess;
   queryLog: QueryLog;
   forwarder: Pick<Forwarder, "stats">;
@@ -53,7 +57,10 @@ export async function startDns(deps: {
   // The resolver needs the table of this front: who asks in between is left to ask again.
   const answer: Resolve = (question, reply) =>
     resolver === undefined ? reply(null) : resolver.resolve(question, reply);
-  const resolve = withQueryLog(answer, queryLog);
+  const zones = createZones();
+  let front: DnsFront | undefined;
+  const meter = createMeter({ zones, clock: () => front?.clock() ?? 0, viewOf: pipeline.viewOf });
+  const resolve = meter.counting(withQueryLog(answer, queryLog));
   const { isAnswered } = access.gate;
   const udp = await platform.startDnsFront({
     listen: [],
@@ -64,10 +71,23 @@ export async function startDns(deps: {
     gate: access.gate.memory,
     resolve,
     served: queryLog.served,
+    serverOf: (at) => meter.serverOf("dns", at),
+    blocks: BLOCKS,
     log,
   });
+  front = udp;
+  for (const cells of udp.cells) meter.add(cells);
   udp.sample(queryLog.share());
-  const tcp = await startTcpFront({ listen: [], isAnswered, resolve, clock, timers, log });
+  const { serverOf } = meter;
+  const tcp = await startTcpFront({
+    listen: [],
+    isAnswered,
+    resolve,
+    serverOf,
+    clock,
+    timers,
+    log,
+  });
   resolver = createResolver({
     settings: dnsSettings(loaded),
     catalog,
@@ -84,6 +104,7 @@ export async function startDns(deps: {
       }),
     ),
     resolveTarget: pipeline.forwardFirstReply,
+    zones,
     table: udp.table,
     clock: udp.clock,
     timers,
@@ -96,6 +117,7 @@ export async function startDns(deps: {
   return {
     resolver,
     resolve,
+    meter,
     udp,
     tcp,
     listeners: createDnsListeners({ udp, tcp }, platform.inheritedSockets, log),

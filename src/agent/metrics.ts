@@ -52,13 +52,15 @@ export function startMetrics(deps: {
   const { loaded, platform, state, engine, dns, forwarder, local, external, watches, waiters } =
     deps;
   const { clock, timers, hostname } = platform;
-  const { resolver, udp, tcp } = dns;
+  const { resolver, udp, tcp, meter } = dns;
   const lateness = measureLateness(clock, timers);
   const requests = createRequestCounts();
   const figures: Sources = {
     version,
     workers: () => udp.workerCount,
     dns: () => udp.counters(),
+    tallies: () => meter.tallies(),
+    servers: () => meter.servers(),
     table: () => udp.table.stats(),
     resolver: () => resolverFigures(resolver),
     tcp: () => tcp.counters,
@@ -86,7 +88,11 @@ export function startMetrics(deps: {
     timers,
   });
   return {
-    exposition: createExposition(figures, { clock, timers }),
+    exposition: createExposition(figures, {
+      clock,
+      timers,
+      corednsToo: loaded.config["metrics.coredns_compat"],
+    }),
     consulForm: consulForm.read,
     countRequest: requests.count,
     stop() {

@@ -9,6 +9,7 @@ import type { SingleEngineOptions } from "../cluster/single/driver.ts";
 import type { LoadedConfig } from "../config.ts";
 import { options, usedKeys, type Config } from "../config/options.ts";
 import type { DnsSettings } from "../dns/settings.ts";
+import { formatName } from "../dns/name.ts";
 import { elsewhere, hasForeignNames } from "./local-data.ts";
 import type { HttpSettings } from "../http/call.ts";
 import type { ConsulFormOptions } from "../metrics/consul.ts";
@@ -53,6 +54,11 @@ export function dnsSettings(loaded: LoadedConfig): DnsSettings {
     elsewhere: elsewhere(loaded),
     recursorsConfigured: hasForeignNames(loaded),
     forwardCache: config["forwarder.cache"],
+    foreignZones: loaded.zones.rules.flatMap(({ match, action }) =>
+      action.kind === "forward" && action.group !== "" && "name" in match && match.kind !== "text"
+        ? [formatName(match.name)]
+        : [],
+    ),
     translateWanAddrs: config.translate_wan_addrs,
   };
 }

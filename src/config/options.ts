@@ -367,6 +367,16 @@ const used = {
     ...reload,
   }),
   disable_http_unprintable_char_filter: row("boolean", false, "Accept control octets in paths."),
+  "metrics.address": row(
+    "text",
+    "",
+    "A listener for /metrics, /health and /ready alone, such as 127.0.0.1:9153; empty: none.",
+  ),
+  "metrics.coredns_compat": row(
+    "boolean",
+    false,
+    "Show what CoreDNS has as well a second time, under its names: coredns_…",
+  ),
   "telemetry.prometheus_retention_time": row(
     "durationMs",
     0,

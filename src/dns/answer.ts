@@ -39,6 +39,8 @@ export type PublishedAnswer = {
   countdown: { ttlOffsets: readonly number[]; storedAtMs: number } | null;
   /** Monotonic ms of the shared clock (SharedClock) after which it is a miss; Infinity: until withdrawn. */
   expiresAtMs: number;
+  /** Where it is counted when a worker gives it: tableOrigin of origins.ts. Absent: 0. */
+  origin?: number;
 };
 
 /** Handle of a published answer for withdrawal; 0 means: not published (too large, table full of hotter names). */
@@ -81,10 +83,19 @@ export type Question = {
   client: Client;
   trace?: Trace | undefined;
   isSampled?: boolean | undefined;
+  /** Where it arrived, and when (shared clock): it is counted there. Absent: it is not counted. */
+  server?: ServerNumber | undefined;
+  arrivedMs?: number | undefined;
 };
 
-/** Sends the reply (complete message) or, with null, nothing. To be called exactly once. */
-export type Reply = (wire: Uint8Array | null) => void;
+/** A listener as `Meter` numbers it (meter.ts). */
+export type ServerNumber = number;
+
+/**
+ * Sends the reply (complete message) or, with null, nothing. To be called exactly once. `origin`: zone and
+ * part of the program that the answer is of (origins.ts), for who counts; absent: the server's own.
+ */
+export type Reply = (wire: Uint8Array | null, origin?: number) => void;
 
 /** Answers one question: from the catalog at once, from upstreams later. Never throws. */
 export type Resolve = (question: Question, reply: Reply) => void;

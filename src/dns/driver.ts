@@ -3,11 +3,12 @@
  * replies as they come, and keeps idle, slow and greedy clients from standing in the way of others.
  */
 import type { Socket } from "node:net";
-import type { Cancel, Client, Clock, Log, Timers } from "../ports.ts";
-import type { Resolve } from "./answer.ts";
+import type { Cancel, Client, Clock, Log, SocketAddress, Timers } from "../ports.ts";
+import type { Resolve, ServerNumber } from "./answer.ts";
 import { createCrowd, type CrowdLimits, type TcpCounters } from "./crowd.ts";
 import { createFraming, type Framing } from "./framing.ts";
 import type { ListenPlace, TcpFront } from "./front.ts";
+import type { Meter } from "./meter.ts";
 import { createTcpListeners } from "./listeners/driver.ts";
 
 /** Bounds of the listener; the default of each, and what happens beyond it. */
@@ -50,6 +51,8 @@ export type TcpFrontOptions = {
   /** Whether a client of this address (an IP literal) may ask; absent: everybody may. */
   isAnswered?: (address: string) => boolean;
   resolve: Resolve;
+  /** Numbers the listeners, for who counts what arrives there; absent: nothing is counted. */
+  serverOf?: Meter["serverOf"];
   clock: Clock;
   timers: Timers;
   log: Log;
@@ -74,6 +77,7 @@ const SWEEP_MS = 250;
 type Connection = {
   socket: Socket;
   client: Client;
+  server: ServerNumber | undefined;
   /** Whose share it is of. */
   source: string;
   framing: Framing;
@@ -108,7 +112,7 @@ export async function startTcpFront(
   let sweeping: Cancel | undefined;
   let closing = false;
 
-  function accept(socket: Socket): void {
+  function accept(socket: Socket, at: SocketAddress): void {
     socket.on("error", ignore);
     const admitted = crowd.admit(socket, closing);
     if (admitted === undefined) return;
@@ -117,6 +121,7 @@ export async function startTcpFront(
     const connection: Connection = {
       socket,
       client: { address, port: socket.remotePort ?? 0, transport: secure ? "tls" : "tcp" },
+      server: options.serverOf?.(secure ? "tls" : "dns", at),
       source,
       framing: createFraming(),
       acceptedMs: nowMs,
@@ -185,7 +190,8 @@ export async function startTcpFront(
       counters.questions++;
       connection.inFlight++;
       touch(connection);
-      resolve({ query, client: connection.client }, (wire) => answer(connection, wire));
+      const { client, server } = connection;
+      resolve({ query, client, server }, (wire) => answer(connection, wire));
     }
     socket.uncork();
     connection.isReading = false;

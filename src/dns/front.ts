@@ -1,6 +1,6 @@
 /** The DNS listeners as the agent sees them: types only. src/platform implements UDP, dns/driver.ts TCP. */
 import type { Client, Log, SocketAddress } from "../ports.ts";
-import type { AnswerTable, Resolve, SharedClock } from "./answer.ts";
+import type { AnswerTable, Resolve, ServerNumber, SharedClock } from "./answer.ts";
 
 /** Where to listen; `fd`: a socket that is bound already and was left open for this process. */
 export type ListenPlace = SocketAddress & { readonly fd?: number };
@@ -23,15 +23,18 @@ export type DnsFrontOptions = {
   resolve: Resolve;
   /** Hears, a little later, of sampled questions that were answered without `resolve`. */
   served?: (reply: Uint8Array, client: Client) => void;
+  /** Numbers the listeners, for who counts what arrives there; absent: all are number 0. */
+  serverOf?: ServerOf;
+  /** Blocks of counters of each thread (cells.ts). Absent: one, for everything. */
+  blocks?: number;
   log: Log;
 };
 
+/** The number under which questions are counted that arrive at this address. */
+export type ServerOf = (at: SocketAddress) => ServerNumber;
+
 /** Counters summed over all workers, monotonic since the process started. */
 export type DnsFrontCounters = {
-  /** Questions received per QTYPE (number; all others under "other"). */
-  requests: ReadonlyMap<string, number>;
-  /** Replies per RCODE number, those of the table and those computed. */
-  responses: ReadonlyMap<number, number>;
   tableHits: number;
   tableMisses: number;
   /** Dropped because the miss queue was full (bound named in misses.ts). */
@@ -48,8 +51,6 @@ export type DnsFrontCounters = {
   badCookies: number;
   /** Questions with a server cookie of ours, which no rate holds up. */
   goodCookies: number;
-  /** Replies whose time from receive to send fell into the bucket; upper bounds in seconds beside it. */
-  durations: { boundsSeconds: readonly number[]; counts: readonly number[]; sumSeconds: number };
 };
 
 /** Listeners for DNS over UDP with their worker threads. */
@@ -63,6 +64,8 @@ export type DnsFront = {
   /** Worker threads in force: none on the portable path. */
   workerCount: number;
   counters(): DnsFrontCounters;
+  /** The cells of each thread that answers from the table (cells.ts). */
+  readonly cells: readonly Float64Array[];
   /** Which share of the questions, 0 to 1, goes to `resolve` marked as sampled, or to `served`. */
   sample(share: number): void;
   /** Sampled questions that `served` did not hear of for want of room. */

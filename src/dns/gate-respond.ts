@@ -3,6 +3,7 @@
  * Hot: no allocation, strings, closures, exceptions.
  */
 import {
+  BADCOOKIE,
   COUNTER_BAD_COOKIES,
   COUNTER_GOOD_COOKIES,
   COUNTER_IGNORED,
@@ -11,8 +12,13 @@ import {
   COUNTER_RATE_SLIPPED,
   COUNTER_TABLE_HITS,
   COUNTER_TABLE_MISSES,
-  countRequest,
-  countResponse,
+  countQuestion,
+  countUnanswered,
+  ORIGIN_DROPPED,
+  ORIGIN_PROHIBITED,
+  rcodeOf,
+  SHED_RATE,
+  TALLY_CELLS,
 } from "./cells.ts";
 import {
   COOKIE_GOOD,
@@ -36,7 +42,7 @@ import {
   VIEWED,
 } from "./gate.ts";
 import { take, takeForSize } from "./rate.ts";
-import { MISS, type Responder, serve } from "./respond.ts";
+import { countAnswer, MISS, type Responder, serve } from "./respond.ts";
 import { HEADER_OCTETS, IGNORED, OPT_OCTETS, PLAIN, scanQuery, writeEmpty } from "./wire.ts";
 
 const TYPE_ANY = 255;
@@ -75,7 +81,6 @@ export function respondAtGate(
     counters[COUNTER_IGNORED]!++;
     return IGNORED;
   }
-  countRequest(counters, scan.qtype);
   const rights = rightsOf(gate);
   const isGuest = (rights & LOOPBACK) === 0;
   const payload = words[PAYLOAD]!;
@@ -92,12 +97,13 @@ export function respondAtGate(
   const rate = words[RATE]!;
   const isCounted = rate > 0 && (rights & EXEMPT) === 0 && !isProven;
   if (isCounted && !take(gate.buckets, gate.key, rate, nowMs))
-    return withhold(r, gate, start, out, cookie, option, rights, wallSeconds);
+    return withhold(r, gate, start, length, out, cookie, option, rights, wallSeconds);
   if ((rights & ANSWERED) === 0) {
     counters[COUNTER_PROHIBITED]!++;
-    countResponse(counters, RCODE_REFUSED);
-    const octets = writeEmpty(input, start, scan, output, out, RCODE_REFUSED, false);
-    return scan.hasOpt ? appendProhibited(output, out, octets) : octets;
+    let octets = writeEmpty(input, start, scan, output, out, RCODE_REFUSED, false);
+    if (scan.hasOpt) octets = appendProhibited(output, out, octets);
+    countAnswer(r, ORIGIN_PROHIBITED, length, RCODE_REFUSED, octets);
+    return octets;
   }
   // ANY is for the main thread to keep short.
   const isOwn = (rights & VIEWED) !== 0 || (isGuest && scan.qtype === TYPE_ANY);
@@ -116,7 +122,7 @@ export function respondAtGate(
   }
   if (option > 0) octets = appendCookie(r, gate, option, out, octets, cookie, wallSeconds);
   counters[COUNTER_TABLE_HITS]!++;
-  countResponse(counters, output[out + 3]! & 15);
+  countAnswer(r, r.origin, length, rcodeOf(output, out), octets);
   if (isCounted) takeForSize(gate.buckets, gate.key, rate, octets, nowMs);
   return octets;
 }
@@ -146,6 +152,7 @@ function withhold(
   r: Responder,
   gate: Gate,
   start: number,
+  length: number,
   out: number,
   cookie: number,
   option: number,
@@ -155,19 +162,25 @@ function withhold(
   const { scan, counters, input, output } = r;
   const slip = gate.words[SLIP]!;
   const hasQuestion = scan.questionEnd > HEADER_OCTETS;
+  const dropped = r.block + ORIGIN_DROPPED * TALLY_CELLS;
+  counters[dropped + SHED_RATE]!++;
   if ((rights & ANSWERED) === 0 || slip === 0 || !hasQuestion || !drawOneOf(gate, slip)) {
     counters[COUNTER_RATE_DROPPED]!++;
+    countUnanswered(counters, countQuestion(counters, dropped, scan.qtype, length));
     return IGNORED;
   }
   if (cookie === COOKIE_UNPROVEN) {
     counters[COUNTER_BAD_COOKIES]!++;
     const octets = writeEmpty(input, start, scan, output, out, BADCOOKIE_RCODE, false);
     output[out + octets - OPT_OCTETS + 5] = BADCOOKIE_EXTENDED;
-    return appendCookie(r, gate, option, out, octets, cookie, wallSeconds);
+    const whole = appendCookie(r, gate, option, out, octets, cookie, wallSeconds);
+    countAnswer(r, ORIGIN_DROPPED, length, BADCOOKIE, whole);
+    return whole;
   }
   counters[COUNTER_RATE_SLIPPED]!++;
-  countResponse(counters, RCODE_NOERROR);
-  return writeEmpty(input, start, scan, output, out, RCODE_NOERROR, true);
+  const octets = writeEmpty(input, start, scan, output, out, RCODE_NOERROR, true);
+  countAnswer(r, ORIGIN_DROPPED, length, RCODE_NOERROR, octets);
+  return octets;
 }
 
 /** True once in `many` times (xorshift32, Marsaglia 2003). */

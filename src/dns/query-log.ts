@@ -154,8 +154,8 @@ export function withQueryLog(resolve: Resolve, queryLog: QueryLog): Resolve {
       resolve(question, reply);
       return;
     }
-    resolve({ ...question, trace: logged.trace }, (wire) => {
-      reply(wire);
+    resolve({ ...question, trace: logged.trace }, (wire, origin) => {
+      reply(wire, origin);
       logged.end(wire);
     });
   };

@@ -37,6 +37,16 @@ import {
 } from "./forwarded.ts";
 import type { GateOwner } from "./gate-writer.ts";
 import { ARPA, formatName, isWithin } from "./name.ts";
+import {
+  createZones,
+  originOf,
+  REVERSE,
+  tableOrigin,
+  zoneFinder,
+  type FindZone,
+  type Plugin,
+  type Zones,
+} from "./origins.ts";
 import { noteEnd, noteForwarded, Trace, traced } from "./trace.ts";
 import { prepareAnswer } from "./prepared-answer.ts";
 import { createPublisher, type Publisher } from "./publish.ts";
@@ -61,6 +71,8 @@ export type ResolverDeps = {
   table: AnswerTable | null;
   clock: SharedClock;
   timers: Timers;
+  /** How answers are told apart that are counted; absent: by nobody else. */
+  zones?: Zones;
   /** What clients beyond loopback get otherwise; absent: nothing. */
   gate?: Pick<GateOwner, "receive">;
   wallMs: () => number;
@@ -102,7 +114,9 @@ export function createResolver(deps: ResolverDeps): Resolver {
   const askedLately = createAskedLately();
   const keptTargets = createKeptTargets();
   const world: World = { catalog: deps.catalog, acl: deps.acl, wallMs, answer: domainAnswer };
+  const zones = deps.zones ?? createZones();
   let settings = prepareSettings(deps.settings);
+  let findZone: FindZone = zoneFinder(settings.foreignZones ?? [], zones);
 
   /** One request on its way to its reply. */
   type Work = {
@@ -113,6 +127,8 @@ export function createResolver(deps: ResolverDeps): Resolver {
     startMs: number;
     settings: Prepared;
     trace: Trace | undefined;
+    /** Of whose answer it is (origins.ts), while it is the catalog's. */
+    origin: number;
   };
 
   const resolve: Resolve = ({ query, client, trace }: Question, reply) => {
@@ -124,7 +140,8 @@ export function createResolver(deps: ResolverDeps): Resolver {
       reply(errorReply(query, request));
       return;
     }
-    const work: Work = { request, client, reply, startMs: 0, settings, trace };
+    const origin = 0;
+    const work: Work = { request, client, reply, startMs: 0, settings, origin, trace };
     const zone = zoneOf(request.qname, settings);
     // DS belongs to the parent's side of a zone cut (RFC 4035 3.1.4.1).
     const asksParent = request.qtype === TYPE.DS && settings.recursorsConfigured;
@@ -147,6 +164,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
   function answerDomain(work: Work, zone: Zone): void {
     const { request } = work;
     work.startMs = clock();
+    work.origin = originOf(zones.own(zone.wire), "catalog");
     work.trace?.add({ step: "scope", scope: "domain", zone: formatName(zone.wire) });
     if (!isReadable(work)) {
       finish(work, emptyAnswer(RCODE.SERVFAIL), null);
@@ -195,6 +213,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
   function answerReverse(work: Work): void {
     const { request, trace } = work;
     work.startMs = clock();
+    work.origin = originOf(REVERSE, "catalog");
     trace?.add({ step: "scope", scope: "reverse", zone: "" });
     if (!isReadable(work)) {
       finish(work, emptyAnswer(RCODE.SERVFAIL), null);
@@ -275,7 +294,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
       request.qtype,
       answer.rcode,
     );
-    work.reply(wire);
+    work.reply(wire, work.origin);
     addTiming(isReverse ? counters.ptrQuery : counters.domainQuery, clock() - work.startMs);
     if (reading !== null && client.transport === "udp" && compress)
       publish(work, message, answer, reading);
@@ -316,6 +335,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
     });
     if (prepared === null) return;
     counters.published++;
+    prepared.answer.origin = tableOrigin(work.origin);
     publisher.publish(prepared.answer, reading.topics);
     work.trace?.add({ step: "prepared" });
   }
@@ -324,20 +344,22 @@ export function createResolver(deps: ResolverDeps): Resolver {
   function forwardQuestion(work: Work, own: Own = NOT_OURS): void {
     const { request, client, trace } = work;
     trace?.add({ step: "scope", scope: "foreign", zone: "" });
+    const zone = findZone(request.qname);
+    const from = (plugin: Plugin): number => originOf(zone, plugin);
     const count = (rcode: number): void =>
       counters.countReply("forward", client.transport, request.qtype, rcode);
     if (!work.settings.recursorsConfigured) {
       count(RCODE.REFUSED);
       trace?.add({ step: "refused", problem: "no upstream servers are configured" });
       // Without OPT even if there was one, as Consul.
-      work.reply(emptyReply({ ...request, opt: null }, RCODE.REFUSED, 0));
+      work.reply(emptyReply({ ...request, opt: null }, RCODE.REFUSED, 0), from(""));
       return;
     }
     const refused = refusal(request);
     if (refused !== undefined) {
       count(refused);
       trace?.add({ step: "refused", problem: "this kind of question is not forwarded" });
-      work.reply(emptyReply(request, refused, FLAG.RA));
+      work.reply(emptyReply(request, refused, FLAG.RA), from(""));
       return;
     }
     const send = (answer: ForwardAnswer): void => {
@@ -345,7 +367,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
       if (trace !== undefined) noteForwarded(trace, answer, { rcode, truncated });
       count(rcode);
       if (truncated) counters.truncated++;
-      work.reply(wire);
+      work.reply(wire, from(pluginOf(answer)));
     };
     deps.forward(forwardRequest(request, client, trace), (answer) => {
       if (!answer.ok && answer.reason === "no upstream" && own.otherwise !== null) {
@@ -370,6 +392,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
       const prepared = prepareForwarded(request, answer, clock(), work.settings);
       if (prepared === null) return;
       counters.published++;
+      prepared.origin = tableOrigin(from(answer.constant === true ? "local" : "cache"));
       publisher.publish(prepared, own.topics);
       trace?.add({ step: "prepared" });
     });
@@ -417,6 +440,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
     resolve,
     reload(next) {
       settings = prepareSettings(next);
+      findZone = zoneFinder(settings.foreignZones ?? [], zones);
       publisher?.withdrawAll();
     },
     touch(topics) {
@@ -433,6 +457,13 @@ export function createResolver(deps: ResolverDeps): Resolver {
     counters,
     publishStats: () => publisher?.stats() ?? { watched: 0, topics: 0, withdrawn: 0 },
   };
+}
+
+/** The part that gave an answer to what is not ours. */
+function pluginOf(answer: ForwardAnswer): Plugin {
+  if (!answer.ok) return "forward";
+  if (answer.constant === true) return "local";
+  return answer.fromCache ? "cache" : "forward";
 }
 
 /** For these types a CNAME is the answer itself, and nothing follows it. */

@@ -27,11 +27,15 @@ import {
   viewTable,
 } from "./table.ts";
 import {
-  countRequest,
-  countResponse,
+  countQuestion,
+  countReply,
   COUNTER_IGNORED,
   COUNTER_TABLE_HITS,
   COUNTER_TABLE_MISSES,
+  DNSSEC_OK,
+  FIRST_BLOCK,
+  rcodeOf,
+  TALLY_CELLS,
 } from "./cells.ts";
 import {
   appendOpt,
@@ -56,6 +60,9 @@ export const MISS = -1;
  */
 export const REPLY_ROOM_OCTETS = 65536 + OPT_OCTETS + 5;
 
+/** Replies whose times can wait to be counted: those of one batch. */
+const TIMED_MAX = 64;
+
 /** What one thread needs to answer; made once, so that a packet allocates nothing. */
 export type Responder = {
   table: TableView;
@@ -66,6 +73,13 @@ export type Responder = {
   output: Uint8Array;
   outputWords: Int32Array;
   counters: Float64Array;
+  /** Where in them the block of this listener and address family begins. */
+  block: number;
+  /** Rows of the times of what was answered since the count was set to 0; TIMED_MAX at a time. */
+  timed: Int32Array;
+  timedCount: number;
+  /** Origin of the last answer that was copied (cells.ts). */
+  origin: number;
   /** Description of the last query, for whoever handles the miss. */
   scan: Scan;
   folded: Int32Array;
@@ -87,7 +101,7 @@ export type ResponderOptions = {
   memory: SharedArrayBuffer;
   input: ArrayBuffer;
   output: ArrayBuffer;
-  /** Cells of this thread alone, COUNTER_CELLS of them. */
+  /** Cells of this thread alone, with one block at least. */
   counters: Float64Array;
   /** Four integers from a cryptographic source; shuffling only spreads load, it protects nothing. */
   seed: Int32Array;
@@ -106,6 +120,10 @@ export function createResponder(options: ResponderOptions): Responder {
     output: new Uint8Array(options.output),
     outputWords: new Int32Array(options.output),
     counters: options.counters,
+    block: FIRST_BLOCK,
+    timed: new Int32Array(TIMED_MAX),
+    timedCount: 0,
+    origin: 0,
     scan: createScan(),
     folded: new Int32Array(QNAME_WORDS_MAX),
     fence: new Int32Array(new SharedArrayBuffer(4)),
@@ -133,15 +151,30 @@ export function respond(
     r.counters[COUNTER_IGNORED]!++;
     return IGNORED;
   }
-  countRequest(r.counters, r.scan.qtype);
   const octets = kind === PLAIN ? serve(r, start, out, nowMs) : MISS;
   if (octets === MISS) {
     r.counters[COUNTER_TABLE_MISSES]!++;
     return MISS;
   }
   r.counters[COUNTER_TABLE_HITS]!++;
-  countResponse(r.counters, r.output[out + 3]! & 15);
+  countAnswer(r, r.origin, length, rcodeOf(r.output, out), octets);
   return octets;
+}
+
+/** Counts the question just scanned with its reply; how long it took is counted later. */
+export function countAnswer(
+  r: Responder,
+  origin: number,
+  questionOctets: number,
+  rcode: number,
+  replyOctets: number,
+): void {
+  const { counters, scan } = r;
+  const tally = r.block + origin * TALLY_CELLS;
+  const row = countQuestion(counters, tally, scan.qtype, questionOctets);
+  countReply(counters, tally, rcode, replyOctets);
+  if (scan.isDnssecOk) counters[tally + DNSSEC_OK]!++;
+  r.timed[r.timedCount++ & (TIMED_MAX - 1)] = row;
 }
 
 /** The table's part, for a query that was scanned and found PLAIN: octets of the reply, or MISS. */
@@ -205,7 +238,9 @@ function copyAnswer(
 ): number {
   const { table, scan, output, outputWords, input, inputWords } = r;
   const { words } = table;
-  const variants = words[record + RECORD_QNAME_VARIANTS]! >>> 16;
+  const described = words[record + RECORD_QNAME_VARIANTS]!;
+  r.origin = (described >>> 8) & 31;
+  const variants = described >>> 16;
   const variant = variants > 1 ? draw(r.random, variants) : 0;
   const place = record + RECORD_FIXED_WORDS + 2 * variant;
   const message = record + words[place]!;

@@ -41,6 +41,8 @@ export type DnsSettings = {
   /** The forwarder answers from its cache; false: replies of upstreams pass unchanged, OPT included. */
   forwardCache: boolean;
   translateWanAddrs: boolean;
+  /** Zones with servers of their own, in presentation form: answers are counted by them. Absent: none. */
+  foreignZones?: readonly string[];
 };
 
 /** Consul's defaults. */

@@ -231,7 +231,8 @@ function createWriter(view: TableView, clock: SharedClock): AnswerTable {
     const ttlOffsets = countdown?.ttlOffsets ?? [];
     words[record + RECORD_WORDS] = size;
     words[record + RECORD_SLOT] = slot;
-    words[record + RECORD_QNAME_VARIANTS] = (question.length - 4) | (variants.length << 16);
+    words[record + RECORD_QNAME_VARIANTS] =
+      (question.length - 4) | ((answer.origin ?? 0) << 8) | (variants.length << 16);
     words[record + RECORD_TYPE_CLASS] = typeClassOf(question);
     words[record + RECORD_PAYLOAD] = answer.minPayload | (answer.maxPayload << 16);
     words[record + RECORD_FLAGS_TTLS] = flagsOf(answer) | (ttlOffsets.length << 16);

@@ -45,7 +45,7 @@ export const HITS_COUNTED = 3;
 /** Words of a record. The 16-bit halves are written low | high << 16. */
 export const RECORD_WORDS = 0; // all of it
 export const RECORD_SLOT = 1; // -1: nobody's
-export const RECORD_QNAME_VARIANTS = 2; // QNAME octets | variants
+export const RECORD_QNAME_VARIANTS = 2; // QNAME octets | origin << 8 (cells.ts), variants
 export const RECORD_TYPE_CLASS = 3; // QTYPE << 16 | QCLASS
 export const RECORD_PAYLOAD = 4; // minPayload | maxPayload
 export const RECORD_FLAGS_TTLS = 5; // FLAG_* | number of TTL offsets
@@ -100,7 +100,7 @@ export function holdsQuestion(
   folded: Int32Array,
 ): boolean {
   if (words[record + RECORD_TYPE_CLASS] !== typeClass) return false;
-  if ((words[record + RECORD_QNAME_VARIANTS]! & 0xffff) !== qnameOctets) return false;
+  if ((words[record + RECORD_QNAME_VARIANTS]! & 0xff) !== qnameOctets) return false;
   // The question stands in every variant, so the record does not hold it once more.
   const question = record + words[record + RECORD_FIXED_WORDS]! + (HEADER_OCTETS >> 2);
   const last = ((qnameOctets + 3) >> 2) - 1;

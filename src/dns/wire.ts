@@ -41,6 +41,7 @@ export type Scan = {
   askedPayload: number;
   /** 512..65467, as PublishedAnswer defines it. */
   payload: number;
+  isDnssecOk: boolean;
   /** CD, AD, DO or another EDNS flag is set: not for answers that count down. */
   hasSecurityBits: boolean;
 };
@@ -55,6 +56,7 @@ export function createScan(): Scan {
     hasOpt: false,
     askedPayload: 0,
     payload: MIN_PAYLOAD,
+    isDnssecOk: false,
     hasSecurityBits: false,
   };
 }
@@ -72,6 +74,7 @@ export function scanQuery(octets: Uint8Array, start: number, length: number, sca
   scan.hasOpt = false;
   scan.askedPayload = 0;
   scan.payload = MIN_PAYLOAD;
+  scan.isDnssecOk = false;
   if (length < HEADER_OCTETS || (octets[start + 2]! & 0x80) !== 0) return IGNORED;
   scan.hasSecurityBits = (octets[start + 3]! & 0x30) !== 0;
   if ((octets[start + 2]! & 0x78) !== 0) return UNUSUAL;
@@ -123,6 +126,7 @@ function scanOpt(octets: Uint8Array, start: number, end: number, scan: Scan): nu
   }
   if (at !== end) return UNUSUAL;
   scan.hasOpt = true;
+  scan.isDnssecOk = (octets[start + 7]! & 0x80) !== 0;
   scan.askedPayload = payload;
   scan.payload = Math.min(Math.max(payload, MIN_PAYLOAD), MAX_PAYLOAD);
   return PLAIN;

@@ -1,5 +1,13 @@
 /** The loop of a DNS worker: receive a batch, answer what the table holds, hand over the rest. */
-import { COUNTER_BATCHES, COUNTER_MISSES_DROPPED, countDurations, countResponse } from "./cells.ts";
+import {
+  COUNTER_BATCHES,
+  COUNTER_MISSES_DROPPED,
+  countDuration,
+  durationBucket,
+  ORIGIN_DROPPED,
+  SHED_QUEUE,
+  TALLY_CELLS,
+} from "./cells.ts";
 import type { SharedClock } from "./answer.ts";
 import {
   commitMiss,
@@ -13,7 +21,14 @@ import {
 } from "./misses.ts";
 import { type Gate, LOOKS_AT_LOOPBACK } from "./gate.ts";
 import { respondAtGate } from "./gate-respond.ts";
-import { drawSample, MISS, REPLY_ROOM_OCTETS, type Responder, respond } from "./respond.ts";
+import {
+  countAnswer,
+  drawSample,
+  MISS,
+  REPLY_ROOM_OCTETS,
+  type Responder,
+  respond,
+} from "./respond.ts";
 import { RCODE_SERVFAIL, writeEmpty } from "./wire.ts";
 
 /** Place of one query in the input; what is longer arrives cut, so as malformed. */
@@ -31,6 +46,8 @@ export type DatagramBatch = {
   length(i: number): number;
   /** Was datagram i sent from 127.0.0.0/8 or ::1? */
   isLoopback(i: number): boolean;
+  /** Where in the counters the block begins in which datagram i is counted. */
+  blockOf(i: number): number;
   /** Writes the sender's address, four words as in a packet, IPv4 as ::ffff:a.b.c.d. */
   readSource(i: number, source: Int32Array): void;
   /** Queues octets of the output as reply to datagram i. */
@@ -62,7 +79,6 @@ export function serveBatch(serving: Serving, batch: DatagramBatch): number {
   const nowMs = clock();
   responder.sampleBound = sampleOf(serving.misses);
   let out = 0;
-  let replies = 0;
   let handedOver = 0;
   for (let i = 0; i < count; i++) {
     if (out + REPLY_ROOM_OCTETS > OUTPUT_OCTETS) {
@@ -72,6 +88,7 @@ export function serveBatch(serving: Serving, batch: DatagramBatch): number {
     const start = i * INPUT_SLOT_OCTETS;
     const length = batch.length(i);
     drawSample(responder);
+    responder.block = batch.blockOf(i);
     let octets: number;
     if (batch.isLoopback(i) && gate.words[LOOKS_AT_LOOPBACK] === 0)
       octets = respond(responder, start, length, out, nowMs);
@@ -87,21 +104,30 @@ export function serveBatch(serving: Serving, batch: DatagramBatch): number {
       counters[COUNTER_MISSES_DROPPED]!++;
       const { input, scan, output } = responder;
       octets = writeEmpty(input, start, scan, output, out, RCODE_SERVFAIL, false);
-      countResponse(counters, RCODE_SERVFAIL);
+      counters[responder.block + ORIGIN_DROPPED * TALLY_CELLS + SHED_QUEUE]!++;
+      countAnswer(responder, ORIGIN_DROPPED, length, RCODE_SERVFAIL, octets);
     }
     if (octets === 0) continue;
     batch.reply(i, out, octets);
     if (responder.isSampled) tellServed(serving, batch, i, out, octets, nowMs);
     out += (octets + 3) & ~3;
-    replies++;
   }
-  if (replies > 0) {
+  if (responder.timedCount > 0) {
     batch.flush();
-    countDurations(counters, replies, clock() - nowMs);
+    countTimes(responder, clock() - nowMs);
   }
   counters[COUNTER_BATCHES]!++;
   if (handedOver > 0) serving.ring();
   return count;
+}
+
+/** Counts that everything answered since the last time took so long. */
+export function countTimes(responder: Responder, ms: number): void {
+  const { counters, timed, timedCount } = responder;
+  const seconds = ms / 1000;
+  const bucket = durationBucket(seconds);
+  for (let i = 0; i < timedCount; i++) countDuration(counters, timed[i]!, bucket, seconds);
+  responder.timedCount = 0;
 }
 
 function handOver(serving: Serving, batch: DatagramBatch, i: number, nowMs: number): boolean {

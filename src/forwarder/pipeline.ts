@@ -8,7 +8,7 @@ import { isElsewhere } from "../dns/chain.ts";
 import { EDE } from "../dns/edns.ts";
 import { equalNames, isWithin } from "../dns/name.ts";
 import { CLASS_IN, RCODE, TYPE, type Rr } from "../dns/rr.ts";
-import type { Random } from "../ports.ts";
+import type { Client, Random } from "../ports.ts";
 import type { Forwarder } from "./forward.ts";
 import { ownAnswer, type Good } from "./local/answers.ts";
 import {
@@ -59,6 +59,8 @@ export type Pipeline = {
   replace(sources: LocalSources): void;
   /** What names are hashed with in the sets of `replace`. */
   readonly hashKey: HashKey;
+  /** The name of the view that a client sees; "" for none. */
+  viewOf: (client: Client) => string;
   stats(): PipelineStats;
 };
 
@@ -282,6 +284,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
       decider.use(sources);
     },
     hashKey: key,
+    viewOf: (client) => decider.viewOf(client),
     stats: () => ({
       answers: { ...answers },
       ...counts,

@@ -3,8 +3,6 @@ import type { TcpCounters } from "../dns/crowd.ts";
 import { RCODE_NAMES, TYPE_NAMES } from "../dns/presentation.ts";
 import { counter, gauge, type Family, type ResolverFigures, type Sample } from "./family.ts";
 
-/** Shown also while there are none. */
-const LAST_PLAIN_RCODE = 5;
 const rcodeName = (rcode: number): string => RCODE_NAMES[rcode] ?? String(rcode);
 const typeName = (qtype: number | string): string => TYPE_NAMES[Number(qtype)] ?? "other";
 
@@ -33,35 +31,6 @@ function closedByReason({ firstByte, ...closed }: TcpCounters["closed"]): [strin
 
 export const dnsFamilies: readonly Family[] = [
   {
-    name: "waypost_dns_requests_total",
-    help: "Questions received, by transport and type.",
-    labels: ["proto", "type"],
-    type: "counter",
-    read: (sources) => [
-      ...[...sources.dns().requests].map(([type, value]) => ({
-        labels: { proto: "udp", type: typeName(type) },
-        value,
-      })),
-      ...sums(sources.resolver().replies, ({ transport, qtype }) =>
-        transport === "udp" ? undefined : { proto: transport, type: typeName(qtype) },
-      ),
-    ],
-  },
-  {
-    name: "waypost_dns_responses_total",
-    help: "Replies sent, by transport and RCODE.",
-    labels: ["proto", "rcode"],
-    type: "counter",
-    read: (sources) => [
-      ...[...sources.dns().responses]
-        .filter(([rcode, value]) => value > 0 || rcode <= LAST_PLAIN_RCODE)
-        .map(([rcode, value]) => ({ labels: { proto: "udp", rcode: rcodeName(rcode) }, value })),
-      ...sums(sources.resolver().replies, ({ transport, rcode }) =>
-        transport === "udp" ? undefined : { proto: transport, rcode: rcodeName(rcode) },
-      ),
-    ],
-  },
-  {
     name: "waypost_dns_computed_total",
     help: "Replies of the main thread (TCP, and what the answer table did not hold), by whose name was asked: domain, reverse, forward.",
     labels: ["zone", "type", "rcode"],
@@ -72,16 +41,6 @@ export const dnsFamilies: readonly Family[] = [
         type: typeName(qtype),
         rcode: rcodeName(rcode),
       })),
-  },
-  {
-    name: "waypost_dns_request_duration_seconds",
-    help: "Time from receive to send of UDP questions.",
-    labels: ["proto"],
-    type: "histogram",
-    read: (sources) => {
-      const { boundsSeconds, counts, sumSeconds } = sources.dns().durations;
-      return [{ labels: { proto: "udp" }, bounds: boundsSeconds, counts, sum: sumSeconds }];
-    },
   },
   counter(
     "waypost_dns_ignored_total",

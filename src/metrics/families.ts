@@ -1,4 +1,5 @@
 /** Every metric family in one table: registry, JSON form and README read it. */
+import { cacheUseFamilies, exchangeFamilies } from "./exchange-families.ts";
 import { dnsFamilies, tableFamilies } from "./dns-families.ts";
 import { externalFamilies } from "./external-families.ts";
 import { counter, gauge, type Family } from "./family.ts";
@@ -82,8 +83,10 @@ const process: Family[] = [
 
 /** All families in the order of the README. */
 export const families: readonly Family[] = [
+  ...exchangeFamilies,
   ...dnsFamilies,
   ...tableFamilies,
+  ...cacheUseFamilies,
   ...cacheFamilies,
   ...forwardFamilies,
   ...filterFamilies,

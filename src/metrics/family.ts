@@ -4,6 +4,7 @@ import type { KindFigures } from "../cluster/checks/figures.ts";
 import type { AnswerTable } from "../dns/answer.ts";
 import type { TcpCounters } from "../dns/crowd.ts";
 import type { DnsFrontCounters } from "../dns/front.ts";
+import type { Tally } from "../dns/meter.ts";
 import type { DnsCounters } from "../dns/question-counters.ts";
 import type { Resolver } from "../dns/resolve.ts";
 import type { MonitorFigures } from "../cluster/external/monitor.ts";
@@ -21,6 +22,9 @@ export type Sources = {
   workers: () => number;
   /** UDP: sums over all workers. */
   dns: () => DnsFrontCounters;
+  /** All transports: questions with their replies, and the listeners that there have been. */
+  tallies: () => readonly Tally[];
+  servers: () => readonly string[];
   table: () => ReturnType<AnswerTable["stats"]>;
   /** What the main thread computed. */
   resolver: () => ResolverFigures;
@@ -110,7 +114,24 @@ export type Histogram = {
   sum: number;
 };
 
-type Described = { name: string; help: string; labels: readonly string[] };
+type Described = {
+  name: string;
+  help: string;
+  labels: readonly string[];
+  /** CoreDNS has it too: shown once more under its name with `metrics.coredns_compat`. */
+  coredns?: CoreDns;
+};
+
+/** What CoreDNS shows of a family. */
+export type CoreDns = {
+  /** Its name, if it is not ours with the other first word. */
+  name?: string;
+  /** Its labels, over whose absence is summed; absent: ours. */
+  labels?: readonly string[];
+  /** Which samples are in it; absent: all. */
+  has?: (labels: Sample["labels"]) => boolean;
+};
+
 export type Family =
   | (Described & { type: "counter" | "gauge"; read(sources: Sources): Sample[] })
   | (Described & { type: "histogram"; read(sources: Sources): Histogram[] });

@@ -39,16 +39,6 @@ export const cacheFamilies: readonly Family[] = [
     "Questions answered SERVFAIL because the same one failed a moment before.",
     ({ forwarder }) => forwarder().cache?.failureHits ?? 0,
   ),
-  counter(
-    "waypost_cache_hits_total",
-    "Forwarded questions answered from the cache by the main thread.",
-    ({ forwarder }) => forwarder().cache?.hits ?? 0,
-  ),
-  counter(
-    "waypost_cache_misses_total",
-    "Forwarded questions that were not in the cache.",
-    ({ forwarder }) => forwarder().cache?.misses ?? 0,
-  ),
   {
     name: "waypost_cache_served_stale_total",
     help: "Answers given after their TTL, by what kept a fresh one away.",

@@ -1,5 +1,5 @@
 /** The DNS front over UDP: shared table, worker threads, and what the main thread does for them. */
-import { COUNTER_CELLS, countDurations, countResponse, sumCounters } from "../dns/cells.ts";
+import { cellsFor, sumCounters } from "../dns/cells.ts";
 import type { Resolve, SharedClock } from "../dns/answer.ts";
 import type { DnsFront, DnsFrontOptions, ListenPlace, StartDnsFront } from "../dns/front.ts";
 import { type Gate, openGate } from "../dns/gate.ts";
@@ -58,10 +58,11 @@ async function startBatchedFront(libc: Libc, options: DnsFrontOptions): Promise<
   const listenerTable = writeListenerTable(listenerMemory);
   const wakes = Array.from({ length: workerCount }, () => libc.eventfd(0, EFD_CLOEXEC));
   const stop = new SharedArrayBuffer(64);
-  const blocks = Array.from(
-    { length: workerCount + 1 },
-    () => new SharedArrayBuffer(COUNTER_CELLS * 8),
+  const counters = Array.from(
+    { length: workerCount },
+    () => new SharedArrayBuffer(cellsFor(options.blocks ?? 1) * 8),
   );
+  const cells = counters.map((memory) => new Float64Array(memory));
   const misses = Array.from({ length: workerCount }, () => createMissMemory());
   let restarts = 0;
 
@@ -82,7 +83,7 @@ async function startBatchedFront(libc: Libc, options: DnsFrontOptions): Promise<
         table: memory,
         misses: ring,
         gate: options.gate,
-        counters: blocks[worker]!,
+        counters: counters[worker]!,
         bell: bell.memory,
         stop,
         clockOriginMs: originMs,
@@ -98,7 +99,13 @@ async function startBatchedFront(libc: Libc, options: DnsFrontOptions): Promise<
     });
   }
 
-  const groups = createListenerGroups(libc, { workerCount, table: listenerTable, listeners, wake });
+  const groups = createListenerGroups(libc, {
+    workerCount,
+    table: listenerTable,
+    listeners,
+    serverOf: options.serverOf ?? (() => 0),
+    wake,
+  });
   const rings = misses.map(openMissRing);
   let collecting: ReturnType<typeof setInterval> | undefined;
   const desk = createDesk({
@@ -106,7 +113,6 @@ async function startBatchedFront(libc: Libc, options: DnsFrontOptions): Promise<
     listeners,
     rings,
     gate: openGate(options.gate, 1),
-    counters: new Float64Array(blocks[workerCount]!),
     clock,
     resolve: options.resolve,
     served: options.served,
@@ -149,11 +155,8 @@ async function startBatchedFront(libc: Libc, options: DnsFrontOptions): Promise<
     get workerCount() {
       return threads.length;
     },
-    counters: () =>
-      sumCounters(
-        blocks.map((block) => new Float64Array(block)),
-        restarts,
-      ),
+    counters: () => sumCounters(cells, restarts),
+    cells,
     sample(share) {
       for (const ring of rings) setSample(ring, share);
       clearInterval(collecting);
@@ -172,7 +175,6 @@ type DeskOptions = {
   listeners: readonly (Listener | undefined)[];
   rings: readonly MissRing[];
   gate: Gate;
-  counters: Float64Array;
   clock: SharedClock;
   resolve: Resolve;
   served: DnsFrontOptions["served"];
@@ -180,24 +182,21 @@ type DeskOptions = {
 
 /** The main thread's part: takes misses, has them resolved, sends the replies. */
 function createDesk(options: DeskOptions) {
-  const { libc, listeners, rings, gate, counters, clock, resolve, served } = options;
+  const { libc, listeners, rings, gate, clock, resolve, served } = options;
   const bell = mainDoorbell();
   const sender = createReplySender(libc, listeners);
   let underWay = 0;
   let flushScheduled = false;
   let onIdle: (() => void) | undefined;
 
-  function reply({ returnAddress, arrivedMs }: Miss, wire: Uint8Array | null): void {
+  function reply({ returnAddress }: Miss, wire: Uint8Array | null): void {
     underWay--;
     if (wire !== null) {
       sender.send(returnAddress, wire);
-      countResponse(counters, wire[3]! & 15);
-      const nowMs = clock();
       if (wire.length > TOKEN_OCTETS) {
         sender.readSource(returnAddress, gate.source);
-        countReplySize(gate, wire.length, nowMs);
+        countReplySize(gate, wire.length, clock());
       }
-      countDurations(counters, 1, nowMs - arrivedMs);
       if (!bell.inTurn()) scheduleFlush();
     }
     if (underWay === 0) onIdle?.();
@@ -228,7 +227,9 @@ function createDesk(options: DeskOptions) {
           continue;
         }
         underWay++;
-        resolve({ query, client, isSampled }, (wire) => reply(miss, wire));
+        const server = sender.serverOf(miss.returnAddress);
+        const { arrivedMs } = miss;
+        resolve({ query, client, isSampled, server, arrivedMs }, (wire) => reply(miss, wire));
       }
     }
     return taken;

@@ -8,11 +8,20 @@ export const SLOTS_MAX = 256;
 
 const VERSION = 0;
 const HEADER_WORDS = 1;
-// Words of an entry: descriptor + 1 (0: free), address family, 1 if the address is unspecified.
-const ENTRY_WORDS = 3;
+// Words of an entry: descriptor + 1 (0: free), address family, 1 if the address is unspecified, number.
+const ENTRY_WORDS = 4;
 
-/** One socket as a worker needs it; `index` is its place among all sockets of all workers. */
-export type ServedSocket = { fd: number; family: number; isWildcard: boolean; index: number };
+/**
+ * One socket as a worker needs it; `index` is its place among all sockets of all workers, `server` the
+ * number under which its questions are counted.
+ */
+export type ServedSocket = {
+  fd: number;
+  family: number;
+  isWildcard: boolean;
+  index: number;
+  server: number;
+};
 
 /** The socket of a slot for a worker has this index, which travels in return addresses. */
 export function socketIndex(slot: number, worker: number, workerCount: number): number {
@@ -37,8 +46,8 @@ export type ListenerTable = {
 export function writeListenerTable(memory: SharedArrayBuffer): ListenerTable {
   const words = new Int32Array(memory);
   return {
-    put({ fd, family, isWildcard, index }) {
-      words.set([fd + 1, family, isWildcard ? 1 : 0], HEADER_WORDS + index * ENTRY_WORDS);
+    put({ fd, family, isWildcard, index, server }) {
+      words.set([fd + 1, family, isWildcard ? 1 : 0, server], HEADER_WORDS + index * ENTRY_WORDS);
     },
     remove(index) {
       words[HEADER_WORDS + index * ENTRY_WORDS] = 0;
@@ -72,7 +81,13 @@ export function readListenerTable(
         const at = HEADER_WORDS + index * ENTRY_WORDS;
         const fd = words[at]! - 1;
         if (fd < 0) continue;
-        own.push({ fd, family: words[at + 1]!, isWildcard: words[at + 2] === 1, index });
+        own.push({
+          fd,
+          family: words[at + 1]!,
+          isWildcard: words[at + 2] === 1,
+          index,
+          server: words[at + 3]!,
+        });
       }
       return own;
     },

@@ -45,6 +45,8 @@ export type Listener = {
   /** Bound to 0.0.0.0 or ::, so every reply names the address that was asked. */
   isWildcard: boolean;
   address: SocketAddress;
+  /** Under which its questions are counted (DnsFrontOptions.serverOf). */
+  server: number;
 };
 
 /** `reusePort`: others of this user may bind the same address. `dualStack`: :: takes IPv4 as well. */
@@ -55,13 +57,13 @@ export function openListener(
   libc: Libc,
   address: SocketAddress,
   { reusePort, dualStack }: ListenerOptions,
-): Result<Listener, string> {
+): Result<Omit<Listener, "server">, string> {
   const sockaddr = toSockaddr(address);
   if (sockaddr === null) return fail(`${address.address} is not an IP address`);
   const family = sockaddr[0]!;
   const isWildcard = isUnspecified(sockaddr);
   const fd = libc.socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  const failure = (): Result<Listener, string> => {
+  const failure = (): Result<never, string> => {
     const word = errorName(errnoOf(libc));
     if (fd >= 0) libc.close(fd);
     return fail(cannotListen("DNS over UDP", address, word));
@@ -80,7 +82,10 @@ export function openListener(
 }
 
 /** Sets what every listener needs; false: it cannot answer from the address that was asked. */
-function prepare(libc: Libc, { fd, family, isWildcard }: Omit<Listener, "address">): boolean {
+function prepare(
+  libc: Libc,
+  { fd, family, isWildcard }: Pick<Listener, "fd" | "family" | "isWildcard">,
+): boolean {
   const set = (level: number, option: number, value: number): boolean =>
     libc.setsockopt(fd, level, option, ptr(new Int32Array([value])), 4) === 0;
   if (isWildcard && family === AF_INET && !set(IPPROTO_IP, IP_PKTINFO, 1)) return false;
@@ -101,7 +106,7 @@ function isUnspecified(sockaddr: Uint8Array): boolean {
 }
 
 /** A UDP socket that somebody else has bound and left open for us. The error is one line for the operator. */
-export function adoptListener(libc: Libc, fd: number): Result<Listener, string> {
+export function adoptListener(libc: Libc, fd: number): Result<Omit<Listener, "server">, string> {
   const type = new Int32Array(1);
   const octets = new Int32Array([4]);
   const isDatagram =

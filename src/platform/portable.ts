@@ -2,19 +2,14 @@
 import { createSocket, type Socket } from "node:dgram";
 import { isIPv6 } from "node:net";
 import type { SharedClock } from "../dns/answer.ts";
-import {
-  COUNTER_BATCHES,
-  COUNTER_CELLS,
-  countDurations,
-  countResponse,
-  sumCounters,
-} from "../dns/cells.ts";
+import { BLOCK_CELLS, cellsFor, COUNTER_BATCHES, FIRST_BLOCK, sumCounters } from "../dns/cells.ts";
 import type { DnsFront, DnsFrontOptions, ListenPlace } from "../dns/front.ts";
 import { LOOKS_AT_LOOPBACK, openGate } from "../dns/gate.ts";
 import { countReplySize, respondAtGate } from "../dns/gate-respond.ts";
 import { createResponder, drawSample, MISS, REPLY_ROOM_OCTETS, respond } from "../dns/respond.ts";
 import { sampleBound } from "../dns/misses.ts";
 import { createAnswerTable } from "../dns/table-writer.ts";
+import { countTimes } from "../dns/worker.ts";
 import { isLoopback, readSourceText } from "../address.ts";
 import { cannotListen } from "../listening.ts";
 import type { SocketAddress } from "../ports.ts";
@@ -38,7 +33,7 @@ export async function startPortableFront(options: DnsFrontOptions): Promise<DnsF
     clock,
     random: () => crypto.getRandomValues(new Uint32Array(1))[0]!,
   });
-  const counters = new Float64Array(COUNTER_CELLS);
+  const counters = new Float64Array(cellsFor(options.blocks ?? 1));
   const input = new ArrayBuffer(INPUT_OCTETS);
   const output = new ArrayBuffer((REPLY_ROOM_OCTETS + 3) & ~3);
   const responder = createResponder({
@@ -57,28 +52,29 @@ export async function startPortableFront(options: DnsFrontOptions): Promise<DnsF
     if (underWay === 0) onIdle?.();
   };
 
-  function receive(socket: Socket, query: Uint8Array, client: SocketAddress): void {
+  function receive(socket: Socket, query: Uint8Array, client: SocketAddress, server: number): void {
     const arrivedMs = clock();
     const send = (wire: Uint8Array): void => {
       underWay++;
       // An error concerns this client's address only; the answer is lost like any lost datagram.
       socket.send(wire, client.port, client.address, settle);
-      countDurations(counters, 1, clock() - arrivedMs);
     };
     counters[COUNTER_BATCHES]!++;
     responder.input.set(query);
     drawSample(responder);
+    const address = client.address.replace(/^::ffff:(?=\d+\.)/, "");
+    responder.block = FIRST_BLOCK + (2 * server + (address.includes(":") ? 1 : 0)) * BLOCK_CELLS;
     const isPlain = isLoopback(client.address) && gate.words[LOOKS_AT_LOOPBACK] === 0;
     if (!isPlain) readSourceText(client.address, gate.source);
     const wallSeconds = Math.floor(Date.now() / 1000);
     const octets = isPlain
       ? respond(responder, 0, query.length, 0, arrivedMs)
       : respondAtGate(responder, gate, 0, query.length, 0, arrivedMs, wallSeconds);
-    const address = client.address.replace(/^::ffff:(?=\d+\.)/, "");
     const { port } = client;
     if (octets > 0) {
       const wire = new Uint8Array(output.slice(0, octets));
       send(wire);
+      countTimes(responder, clock() - arrivedMs);
       if (responder.isSampled) options.served?.(wire, { address, port, transport: "udp" });
     }
     if (octets !== MISS) return;
@@ -88,10 +84,11 @@ export async function startPortableFront(options: DnsFrontOptions): Promise<DnsF
         query: new Uint8Array(query),
         client: { address, port, transport: "udp" },
         isSampled: responder.isSampled,
+        server,
+        arrivedMs,
       },
       (wire) => {
         if (wire !== null) {
-          countResponse(counters, wire[3]! & 15);
           if (!isPlain && readSourceText(client.address, gate.source))
             countReplySize(gate, wire.length, clock());
           send(wire);
@@ -118,11 +115,12 @@ export async function startPortableFront(options: DnsFrontOptions): Promise<DnsF
         recvBufferSize: SOCKET_BUFFER_OCTETS,
         sendBufferSize: SOCKET_BUFFER_OCTETS,
       });
-      socket.on("message", (query, client) => receive(socket, query, client));
       const bound = await bind(socket, address, port).catch((error: unknown) => {
         for (const open of opened.values()) open.close();
         throw error;
       });
+      const server = options.serverOf?.({ address, port: bound }) ?? 0;
+      socket.on("message", (query, client) => receive(socket, query, client, server));
       opened.set({ address, port: bound }, socket);
       if (address === "0.0.0.0" || address === "::")
         options.log(
@@ -169,6 +167,7 @@ export async function startPortableFront(options: DnsFrontOptions): Promise<DnsF
     },
     workerCount: 0,
     counters: () => sumCounters([counters], 0),
+    cells: [counters],
     sample(share) {
       responder.sampleBound = sampleBound(share);
     },

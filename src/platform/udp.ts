@@ -1,4 +1,5 @@
 /** UDP listeners with batched system calls: recvmmsg and sendmmsg over fixed memory. Linux. */
+import { BLOCK_CELLS, FIRST_BLOCK } from "../dns/cells.ts";
 import { BATCH_DATAGRAMS, type DatagramBatch, INPUT_SLOT_OCTETS } from "../dns/worker.ts";
 import type { SocketAddress } from "../ports.ts";
 import { EAGAIN, EINTR, errnoOf, errorName, type Libc, pinned } from "./libc.ts";
@@ -126,12 +127,14 @@ export type BatchMemory = { input: Pinned; output: Pinned };
  */
 export function createDatagramBatch(
   libc: Libc,
-  listener: Pick<Listener, "fd" | "family" | "isWildcard">,
+  listener: Pick<Listener, "fd" | "family" | "isWildcard" | "server">,
   { input, output }: BatchMemory,
   { waits, index }: { waits: boolean; index: number },
 ): DatagramBatch {
   const { fd, family, isWildcard } = listener;
   const isIpv4 = family === AF_INET;
+  /** Blocks of the counters: IPv4, then IPv6. */
+  const block = FIRST_BLOCK + listener.server * 2 * BLOCK_CELLS;
   const nameOctets = sockaddrLength(family);
   const names = pinned(BATCH_DATAGRAMS * SOCKADDR_OCTETS);
   const controls = pinned(BATCH_DATAGRAMS * CONTROL_OCTETS);
@@ -175,6 +178,12 @@ export function createDatagramBatch(
     isLoopback: isIpv4
       ? (i) => names.octets[i * SOCKADDR_OCTETS + IPV4_ADDRESS] === 127
       : (i) => isLoopback6(names.words, (i * SOCKADDR_OCTETS + IPV6_ADDRESS) >> 2),
+    blockOf: isIpv4
+      ? () => block
+      : (i) =>
+          isMapped(names.words, (i * SOCKADDR_OCTETS + IPV6_ADDRESS) >> 2)
+            ? block
+            : block + BLOCK_CELLS,
     readSource(i, source) {
       readSource(names.words, (i * SOCKADDR_OCTETS) >> 2, isIpv4, source);
     },
@@ -216,6 +225,11 @@ function isLoopback6(words: Int32Array, at: number): boolean {
   return third === 0 ? fourth === 1 << 24 : third === MAPPED && (fourth & 0xff) === 127;
 }
 
+/** An IPv4 address within IPv6 (RFC 4291 section 2.5.5.2). */
+function isMapped(words: Int32Array, at: number): boolean {
+  return (words[at]! | words[at + 1]!) === 0 && words[at + 2] === MAPPED;
+}
+
 /** The address of the sockaddr at word `at`, as the gate knows it. */
 function readSource(words: Int32Array, at: number, isIpv4: boolean, source: Int32Array): void {
   if (isIpv4) {
@@ -242,6 +256,8 @@ export type ReplySender = {
   flush: () => void;
   /** Who stored this address asked from here. */
   clientOf: (returnAddress: Uint8Array) => SocketAddress;
+  /** The number of the listener on which it arrived; undefined: given up since. */
+  serverOf: (returnAddress: Uint8Array) => number | undefined;
   /** The same as the gate knows it. */
   readSource: (returnAddress: Uint8Array, source: Int32Array) => void;
 };
@@ -267,9 +283,12 @@ export function createReplySender(
     out = 0;
   }
 
+  const listenerOf = (returnAddress: Uint8Array): Listener | undefined =>
+    listeners[returnAddress[0]! | (returnAddress[1]! << 8)];
+
   return {
     send(returnAddress, wire) {
-      const listener = listeners[returnAddress[0]! | (returnAddress[1]! << 8)];
+      const listener = listenerOf(returnAddress);
       if (listener === undefined) return; // given up since
       const isFull = sender.queued === BATCH_DATAGRAMS || out + wire.length > REPLY_BUFFER_OCTETS;
       if (isFull || listener.fd !== fd) flush();
@@ -294,6 +313,7 @@ export function createReplySender(
     },
     flush,
     clientOf: createClientReader(),
+    serverOf: (returnAddress) => listenerOf(returnAddress)?.server,
     readSource(from, source) {
       const words = new Int32Array(from.buffer, from.byteOffset, from.length >> 2);
       const isIpv4 = from[RETURN_SOCKADDR] === AF_INET;

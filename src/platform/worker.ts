@@ -1,6 +1,5 @@
 /** Entry of a DNS worker thread: sockets of the main thread, the loop of dns/worker.ts. */
 import { assert } from "../base.ts";
-import { COUNTER_CELLS } from "../dns/cells.ts";
 import { openGate } from "../dns/gate.ts";
 import { openMissRing } from "../dns/misses.ts";
 import { createResponder } from "../dns/respond.ts";
@@ -35,7 +34,7 @@ export type WorkerStart = {
   table: SharedArrayBuffer;
   misses: SharedArrayBuffer;
   gate: SharedArrayBuffer;
-  /** COUNTER_CELLS float64 cells of this worker. */
+  /** The cells of this worker (cells.ts). */
   counters: SharedArrayBuffer;
   /** The main thread's doorbell. */
   bell: SharedArrayBuffer;
@@ -61,7 +60,7 @@ function serve(libc: Libc, start: WorkerStart): void {
       memory: start.table,
       input: input.octets.buffer as ArrayBuffer,
       output: output.octets.buffer as ArrayBuffer,
-      counters: new Float64Array(start.counters, 0, COUNTER_CELLS),
+      counters: new Float64Array(start.counters),
       seed: crypto.getRandomValues(new Int32Array(4)),
     }),
     gate: openGate(start.gate, crypto.getRandomValues(new Int32Array(1))[0]!),

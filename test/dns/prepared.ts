@@ -1,7 +1,13 @@
 /** Queries and prepared answers for the tests of the answer table. */
 import dnsPacket from "dns-packet";
 import type { PublishedAnswer, SharedClock } from "../../src/dns/answer.ts";
-import { COUNTER_CELLS } from "../../src/dns/cells.ts";
+import {
+  COUNTER_CELLS,
+  FIRST_BLOCK,
+  readTally,
+  TALLY_CELLS,
+  type TallyFigures,
+} from "../../src/dns/cells.ts";
 import { createResponder, respond, type Responder } from "../../src/dns/respond.ts";
 import { createAnswerTable } from "../../src/dns/table-writer.ts";
 
@@ -123,6 +129,12 @@ export function createBenchResponder(memory: SharedArrayBuffer, seed = 1): Respo
     counters: new Float64Array(COUNTER_CELLS),
     seed: Int32Array.of(seed, 2, 3, 4),
   });
+}
+
+/** What was counted under an origin by a thread with one block. */
+export function tallyOf({ counters }: Pick<Responder, "counters">, origin = 0): TallyFigures {
+  const at = FIRST_BLOCK + origin * TALLY_CELLS;
+  return readTally(counters.subarray(at, at + TALLY_CELLS));
 }
 
 /** The reply to a query, or what `respond` returned instead: 0 ignored, -1 miss. */

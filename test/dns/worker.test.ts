@@ -1,5 +1,5 @@
 import t from "tap";
-import { COUNTER_CELLS, sumCounters } from "../../src/dns/cells.ts";
+import { COUNTER_CELLS, FIRST_BLOCK, sumCounters } from "../../src/dns/cells.ts";
 import { createGateMemory, openGate } from "../../src/dns/gate.ts";
 import {
   createMissMemory,
@@ -17,7 +17,7 @@ import {
   OUTPUT_OCTETS,
   serveBatch,
 } from "../../src/dns/worker.ts";
-import { addresses, answerWith, decode, query, seeded } from "./prepared.ts";
+import { addresses, answerWith, decode, query, seeded, tallyOf } from "./prepared.ts";
 
 /** A worker whose socket is two arrays: what arrives and what was sent. */
 function createHarness(ringOctets?: number) {
@@ -48,6 +48,7 @@ function createHarness(ringOctets?: number) {
     },
     length: (i) => arriving[i]!.length,
     isLoopback: () => true,
+    blockOf: () => FIRST_BLOCK,
     readSource() {},
     reply: (i, out, octets) => queued.push({ i, out, octets }),
     storeReturn: (i, words, at) => (words[at] = 1000 + i),
@@ -77,6 +78,7 @@ function createHarness(ringOctets?: number) {
       return { sent: [...sent], flushes, rings };
     },
     counters: () => sumCounters([responder.counters], 0),
+    responder,
   };
 }
 
@@ -105,7 +107,9 @@ t.test("a batch is answered, handed over and ignored, each in its place", async 
   t.equal(takeMiss(harness.misses), undefined);
   t.equal(harness.serve(query("a.consul")).rings, 0, "no miss, no ring");
   t.match(harness.counters(), { batches: 2, tableHits: 3, tableMisses: 1, ignored: 1 });
-  t.same(harness.counters().durations.counts[6], 3, "one tick of the clock is 1 ms");
+  const [a] = tallyOf(harness.responder).durations;
+  t.equal(a!.counts[5], 3, "one tick of the clock is 1 ms");
+  t.equal(a!.sum.toFixed(6), "0.003000");
 });
 
 t.test("long replies leave in several calls", async (t) => {
@@ -139,7 +143,9 @@ t.test("when the ring is full the worker says SERVFAIL itself", async (t) => {
     t.equal(reply.additionals!.length, i % 2, "OPT as asked");
   }
   t.equal(harness.counters().missesDropped, sent.length);
-  t.equal(harness.counters().responses.get(2), sent.length);
+  const dropped = tallyOf(harness.responder);
+  t.equal(dropped.rcodes[2], sent.length);
+  t.equal(dropped.shedQueue, sent.length);
   const broken = query("a.b").slice(0, 14);
   const refused = harness.serve(broken).sent;
   t.equal(refused.length, 1);

@@ -9,6 +9,7 @@ import { createWorld, openEngine } from "../cluster/engine-world.ts";
 import { createRecorder } from "../cluster/recorder.ts";
 import { settle, World } from "../http/harness.ts";
 import { sourcesWith } from "./sources.ts";
+import { questionsOf, rcodesOf, tally } from "./tally.ts";
 
 t.test("every figure of the log is one that a real engine gives", async (t) => {
   const engine = await openEngine(createWorld(), createMemoryStore(), createRecorder());
@@ -48,10 +49,18 @@ t.test("each source is read once per scrape, and anew for the next one", async (
 });
 
 t.test("replies by zone, type, RCODE; TCP apart", async (t) => {
+  const here = 'server="dns://127.0.0.1:53"';
   const reply = { zone: "domain", transport: "udp", qtype: 1, rcode: 0, count: 1 } as const;
   const { resolver } = sourcesWith({});
   const text = await createExposition(
     sourcesWith({
+      tallies: () => [
+        tally({ proto: "tcp" }, { questions: questionsOf({ 1: 4 }), rcodes: rcodesOf({ 0: 4 }) }),
+        tally(
+          { zone: "dropped", plugin: "", family: 2 },
+          { questions: questionsOf({}, 5), rcodes: rcodesOf({ 1: 2, 12: 2, 13: 1 }) },
+        ),
+      ],
       resolver: () => ({
         ...resolver(),
         replies: [
@@ -80,9 +89,11 @@ t.test("replies by zone, type, RCODE; TCP apart", async (t) => {
     new World(),
   )();
   for (const line of [
-    'waypost_dns_requests_total{proto="tcp",type="A"} 4',
-    'waypost_dns_requests_total{proto="tcp",type="CAA"} 5',
-    'waypost_dns_responses_total{proto="tcp",rcode="NXDOMAIN"} 5',
+    `waypost_dns_requests_total{${here},zone="consul.",view="",proto="tcp",family="1",type="A"} 4`,
+    `waypost_dns_requests_total{${here},zone="dropped",view="",proto="udp",family="2",type="other"} 5`,
+    `waypost_dns_responses_total{${here},zone="consul.",view="",rcode="NOERROR",plugin="catalog"} 4`,
+    `waypost_dns_responses_total{${here},zone="dropped",view="",rcode="NOERROR",plugin=""} 2`,
+    `waypost_dns_responses_total{${here},zone="dropped",view="",rcode="BADCOOKIE",plugin=""} 1`,
     'waypost_dns_computed_total{zone="domain",type="A",rcode="NOERROR"} 7',
     'waypost_dns_computed_total{zone="forward",type="other",rcode="BADVERS"} 6',
     'waypost_dns_malformed_total{problem="opt"} 2',

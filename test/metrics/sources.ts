@@ -7,9 +7,9 @@ export function sourcesWith(changed: Partial<Sources>): Sources {
   return {
     version: "0.0.0",
     workers: () => 1,
+    tallies: () => [],
+    servers: () => [],
     dns: () => ({
-      requests: new Map(),
-      responses: new Map(),
       tableHits: 0,
       tableMisses: 0,
       missesDropped: 0,
@@ -21,7 +21,6 @@ export function sourcesWith(changed: Partial<Sources>): Sources {
       rateSlipped: 0,
       badCookies: 0,
       goodCookies: 0,
-      durations: distribution,
     }),
     table: () => ({
       entries: 0,

@@ -5,6 +5,7 @@
  */
 import { openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import type { PublishedAnswer, Reply, Resolve } from "../../src/dns/answer.ts";
+import { FIRST_BLOCK, readTally, TALLY_CELLS, type TallyFigures } from "../../src/dns/cells.ts";
 import type { DnsFront, DnsFrontOptions, ListenPlace, StartDnsFront } from "../../src/dns/front.ts";
 import { createGateMemory } from "../../src/dns/gate.ts";
 import type { SocketAddress } from "../../src/ports.ts";
@@ -57,6 +58,11 @@ function publish(front: DnsFront, query: Uint8Array): void {
     expiresAtMs: Infinity,
   };
   front.table.publish(published);
+}
+
+/** Everything that is counted without an origin. */
+function dropped(cells: Float64Array): TallyFigures {
+  return readTally(cells.subarray(FIRST_BLOCK, FIRST_BLOCK + TALLY_CELLS));
 }
 
 const resolveOf =
@@ -122,8 +128,8 @@ serveCalls({
   release: () => late.splice(0).forEach((run) => run()),
   lateCount: () => late.length,
   counters(index: number) {
-    const { requests, responses, ...counters } = fronts[index]!.counters();
-    return { ...counters, requests: [...requests], responses: [...responses] };
+    const front = fronts[index]!;
+    return { ...front.counters(), tallies: front.cells.map((cells) => dropped(cells)) };
   },
   workerCount: () => workers.length,
   terminate: (index: number) => workers[index]!.terminate(),

@@ -4,7 +4,7 @@
  * would make a collection due.
  */
 import { readSourceText } from "../../src/address.ts";
-import { COUNTER_CELLS } from "../../src/dns/cells.ts";
+import { COUNTER_CELLS, FIRST_BLOCK } from "../../src/dns/cells.ts";
 import { openGate } from "../../src/dns/gate.ts";
 import { createGateOwner } from "../../src/dns/gate-writer.ts";
 import { createMissMemory, openMissRing, takeMiss } from "../../src/dns/misses.ts";
@@ -88,6 +88,7 @@ for (const load of JSON.parse(queries) as Load[]) {
     receive: () => BATCH_DATAGRAMS,
     length: () => wire.length,
     isLoopback: () => isLoopback,
+    blockOf: () => FIRST_BLOCK,
     readSource(_, to) {
       for (let i = 0; i < 4; i++) to[i] = source[i]!;
     },

@@ -65,9 +65,14 @@ t.test("figures follow what happens", async (t) => {
   for (const name of onDiskFamilies) t.ok(of(name) >= 0, name);
 
   t.equal(of("waypost_dns_workers"), 1);
-  t.equal(of('waypost_dns_requests_total{proto="udp",type="SRV"}'), 20);
-  t.equal(of('waypost_dns_requests_total{proto="tcp",type="A"}'), 1);
-  t.equal(of('waypost_dns_responses_total{proto="tcp",rcode="NOERROR"}'), 1);
+  const zone = `server="dns://127.0.0.1:${program.dnsPort}",zone="consul.",view=""`;
+  const asked = (proto: string, type: string) =>
+    of(`waypost_dns_requests_total{${zone},proto="${proto}",family="1",type="${type}"}`);
+  t.equal(asked("udp", "SRV"), 20);
+  t.equal(asked("tcp", "A"), 1);
+  const catalog = 'plugin="catalog"';
+  t.equal(of(`waypost_dns_responses_total{${zone},rcode="NOERROR",${catalog}}`), 21);
+  t.equal(of(`waypost_dns_responses_total{${zone},rcode="NXDOMAIN",${catalog}}`), 1);
   t.equal(of('waypost_dns_computed_total{zone="domain",type="A",rcode="NXDOMAIN"}'), 1);
   t.equal(of('waypost_dns_computed_total{zone="forward",type="A",rcode="REFUSED"}'), 1);
   const computed = of('waypost_dns_computed_total{zone="domain",type="SRV",rcode="NOERROR"}');

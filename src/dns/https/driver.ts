@@ -9,8 +9,16 @@ import {
   type SecureServerOptions,
 } from "node:http2";
 import type { Socket } from "node:net";
-import type { Cancel, Client, Clock, HttpsIdentity, Log, Timers } from "../../ports.ts";
-import type { Resolve } from "../answer.ts";
+import type {
+  Cancel,
+  Client,
+  Clock,
+  HttpsIdentity,
+  Log,
+  SocketAddress,
+  Timers,
+} from "../../ports.ts";
+import type { Resolve, ServerNumber } from "../answer.ts";
 import { createCrowd, type TcpCounters } from "../crowd.ts";
 import {
   checkQuestion,
@@ -23,6 +31,7 @@ import {
 import { tcpDefaults, type TcpLimits } from "../driver.ts";
 import type { ListenPlace, TcpFront } from "../front.ts";
 import { createTcpListeners } from "../listeners/driver.ts";
+import type { Meter } from "../meter.ts";
 import { endOf, tlsServerOptions } from "../tls/driver.ts";
 
 /** What the listener needs of the rest. */
@@ -32,6 +41,8 @@ export type HttpsFrontOptions = {
   /** Whether a client of this address (an IP literal) may ask; absent: everybody may. */
   isAnswered?: (address: string) => boolean;
   resolve: Resolve;
+  /** As of TcpFrontOptions. */
+  serverOf?: Meter["serverOf"];
   clock: Clock;
   timers: Timers;
   log: Log;
@@ -55,6 +66,7 @@ type Asking = { dueMs: number; reason: "message" | "write" };
 type Connection = {
   raw: Socket;
   client: Client;
+  server: ServerNumber | undefined;
   source: string;
   acceptedMs: number;
   activeMs: number;
@@ -93,7 +105,7 @@ export async function startHttpsFront(options: HttpsFrontOptions): Promise<Https
   server.on("tlsClientError", () => undefined);
   server.on("sessionError", () => undefined);
 
-  function accept(raw: Socket): void {
+  function accept(raw: Socket, at: SocketAddress): void {
     raw.on("error", () => undefined);
     const admitted = crowd.admit(raw, closing);
     if (admitted === undefined) return;
@@ -101,6 +113,7 @@ export async function startHttpsFront(options: HttpsFrontOptions): Promise<Https
     const connection: Connection = {
       raw,
       client: { address: admitted.address, port: raw.remotePort ?? 0, transport: "https" },
+      server: options.serverOf?.("https", at),
       source: admitted.source,
       acceptedMs: nowMs,
       activeMs: nowMs,
@@ -171,7 +184,8 @@ export async function startHttpsFront(options: HttpsFrontOptions): Promise<Https
       counters.questions++;
       connection!.inFlight++;
       asking.dueMs = Infinity;
-      resolve({ query: checked.value, client: connection!.client }, (wire) => {
+      const { client, server } = connection!;
+      resolve({ query: checked.value, client, server }, (wire) => {
         connection!.inFlight--;
         touch(connection!);
         if (wire === null) return refuse({ status: 400, text: "not a question" });

@@ -21,7 +21,7 @@ type Open = { server: Server; address: SocketAddress };
 /** `who` says in errors what is offered there ("DNS over TCP"). */
 export function createTcpListeners(
   who: string,
-  accept: (socket: Socket) => void,
+  accept: (socket: Socket, at: SocketAddress) => void,
   log: Log,
 ): TcpListeners {
   let open: Open[] = [];
@@ -45,13 +45,14 @@ export function createTcpListeners(
       port = addressOf(probe).port;
       await new Promise<void>((closed) => probe.close(() => closed()));
     }
-    const server = createServer({ allowHalfOpen: true }, accept);
+    const server = createServer({ allowHalfOpen: true }, (socket) => accept(socket, address));
     const at = { host: place.address, port, ipv6Only, reusePort: true };
     await begin(who, server, place.fd === undefined ? at : { fd: place.fd }, place);
     server.on("error", (error) =>
       log("error", `${who}: listener failed`, { error: String(error) }),
     );
-    return { server, address: { ...addressOf(server), address: place.address } };
+    const address = { ...addressOf(server), address: place.address };
+    return { server, address };
   }
 
   function giveUp({ server }: Open): void {

@@ -61,6 +61,8 @@ export type Decider = {
   decide(qname: Uint8Array, qtype: number, client: Client): Decision;
   /** Is there data of our own at the name or below it, of whatever type? Then it exists, though servers deny it. */
   exists(qname: Uint8Array, client: Client): boolean;
+  /** The name of the view that a client sees; "" for none. */
+  viewOf(client: Client): string;
   /** From here on with these files. */
   use(sources: LocalSources): void;
   /** false: of names that do not look special there is nothing to decide. */
@@ -290,6 +292,7 @@ export function createDecider(
       ({ blocklists } = next);
       common = { rules: own.rules, records: [...own.records, ...next.records] };
     },
+    viewOf: (client) => viewOf(client)?.name ?? "",
     get isNeeded() {
       return (
         hasRules ||
