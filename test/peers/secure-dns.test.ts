@@ -175,8 +175,13 @@ t.test("curl resolves by us", { skip: missing("curl") }, async (t) => {
   t.teardown(() => page.close());
   const { port } = page.address() as { port: number };
   const { stdout } = await run("curl", [
-    ...["--silent", "--show-error", "--noproxy", "*", "--doh-insecure"],
-    ...["--doh-url", `https://127.0.0.1:${https}/dns-query`],
+    "--silent",
+    "--show-error",
+    "--noproxy",
+    "*",
+    "--doh-insecure",
+    "--doh-url",
+    `https://127.0.0.1:${https}/dns-query`,
     `http://www.somewhere.test:${port}/`,
   ]);
   t.equal(stdout, "here");
