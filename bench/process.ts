@@ -7,7 +7,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 const CLOCK_TICKS_PER_SECOND = 100;
 const STOP_GRACE_MS = 5_000;
 
-export type Server = { name: string; pid: number; port: number; stop(): Promise<void> };
+export type Server = {
+  name: string;
+  pid: number;
+  port: number;
+  isRunning(): boolean;
+  stop(): Promise<void>;
+};
 
 /** CPU seconds (user + system, all threads) of a process so far; proc(5) fields 14 and 15. */
 export function cpuSeconds(pid: number): number {
@@ -46,7 +52,13 @@ export async function startServer(
     }
     await sleep(20);
   }
-  return { name, pid: child.pid!, port, stop: () => stop(child) };
+  return {
+    name,
+    pid: child.pid!,
+    port,
+    isRunning: () => child.exitCode === null && child.signalCode === null,
+    stop: () => stop(child),
+  };
 }
 
 async function stop(child: ChildProcess): Promise<void> {

@@ -5,6 +5,8 @@ export type Row = {
   unit: string;
   against: string;
   theirs: number | null;
+  /** What peers had in the same run where the bar is not about them; "" for nothing. */
+  peers: string;
   /** ours / theirs, or ours itself where there is no peer. */
   figure: number;
   bar: number;
@@ -22,17 +24,27 @@ export function ratio(
   direction: Row["direction"],
   bar: number,
 ): Row {
-  return { what, ours, unit, against, theirs, figure: ours / theirs, bar, direction };
+  const figure = ours / theirs;
+  return { what, ours, unit, against, theirs, peers: "", figure, bar, direction };
 }
 
-/** A row that stands by itself: memory, start time, cost of one operation. */
-export function absolute(what: string, unit: string, ours: number, bar: number): Row {
+/** A row that stands by itself: memory, start time, cost of one operation. `peers`: by name. */
+export function absolute(
+  what: string,
+  unit: string,
+  ours: number,
+  bar: number,
+  peers: Readonly<Record<string, number>> = {},
+): Row {
   return {
     what,
     ours,
     unit,
     against: "",
     theirs: null,
+    peers: Object.entries(peers)
+      .map(([name, figure]) => `${name} ${round(figure)}`)
+      .join(", "),
     figure: ours,
     bar,
     direction: "at most",
@@ -49,7 +61,7 @@ export function table(rows: readonly Row[]): string {
   const cells = rows.map((row) => [
     row.what,
     `${round(row.ours)} ${row.unit}`,
-    row.theirs === null ? "" : `${row.against} ${round(row.theirs)}`,
+    row.theirs === null ? row.peers : `${row.against} ${round(row.theirs)}`,
     row.theirs === null ? "" : `${round(row.figure)}x`,
     `${row.direction} ${row.bar}${row.theirs === null ? "" : "x"}`,
     holds(row) ? "ok" : "MISSED",
@@ -62,4 +74,7 @@ export function table(rows: readonly Row[]): string {
     .join("\n");
 }
 
-const round = (value: number) => (value >= 100 ? value.toFixed(0) : value.toPrecision(3));
+function round(value: number): string {
+  if (value === Infinity) return "never";
+  return value >= 100 || Number.isInteger(value) ? value.toFixed(0) : value.toPrecision(3);
+}

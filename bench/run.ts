@@ -1,7 +1,8 @@
 /**
  * `npm run bench [-- GROUP...]`: compares waypost with its peers on this machine in one run, prints
- * a table and writes bench/results/<time>.json. Groups: hits, forwarded, flood, afresh, large,
- * registrations, http, waiters, kv-million, checks.
+ * a table and writes bench/results/<time>.json. Groups: hits, forwarded, outages, flood, connections,
+ * memory, reload, afresh, large, registrations, http, waiters, kv-million, checks; long-outage only if
+ * it is named.
  * BENCH_SECONDS (default 5) is the length of one load. Exit 1 when a row misses its bar.
  */
 import { execFileSync } from "node:child_process";
@@ -10,18 +11,30 @@ import { cpus } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { checks } from "./checks.ts";
+import { connections } from "./connections.ts";
 import { catalogHits, computedAfresh, forwarded, large } from "./dns.ts";
 import { flood } from "./flood.ts";
 import { http } from "./http.ts";
 import { kvMillion } from "./kv-million.ts";
+import { memory } from "./memory.ts";
+import { longOutage, outages } from "./outages.ts";
 import { registrations } from "./registrations.ts";
+import { reload } from "./reload.ts";
 import { holds, table, type Row } from "./rows.ts";
 import { waiters } from "./waiters.ts";
 
-const groups: Record<string, { needs: string[]; run: () => Promise<Row[]> }> = {
+/** `onDemand`: left out unless it is named. */
+type Group = { needs: string[]; run: () => Promise<Row[]>; onDemand?: boolean };
+
+const groups: Record<string, Group> = {
   hits: { needs: ["dnsperf", "unbound", "dnsmasq", "cc"], run: catalogHits },
   forwarded: { needs: ["dnsperf", "unbound", "dnsmasq"], run: forwarded },
-  flood: { needs: ["dnsperf", "unbound"], run: flood },
+  outages: { needs: ["unbound", "dnsmasq"], run: outages },
+  "long-outage": { needs: ["unbound", "dnsmasq"], run: longOutage, onDemand: true },
+  flood: { needs: ["dnsperf", "unbound", "dnsmasq"], run: flood },
+  connections: { needs: ["unbound", "dnsmasq"], run: connections },
+  memory: { needs: ["dnsperf", "unbound", "dnsmasq"], run: memory },
+  reload: { needs: ["unbound"], run: reload },
   afresh: { needs: ["dnsperf"], run: computedAfresh },
   large: { needs: ["dnsperf"], run: large },
   registrations: { needs: ["wrk", "etcd"], run: registrations },
@@ -43,7 +56,7 @@ const isInstalled = (program: string): boolean => {
 const asked = process.argv.slice(2);
 const rows: Row[] = [];
 for (const [name, group] of Object.entries(groups)) {
-  if (asked.length > 0 && !asked.includes(name)) continue;
+  if (asked.length > 0 ? !asked.includes(name) : group.onDemand) continue;
   const missing = group.needs.filter((program) => !isInstalled(program));
   if (missing.length > 0) {
     console.log(`${name}: left out, not installed: ${missing.join(", ")}`);

@@ -10,7 +10,12 @@ import { startServer, type Server } from "./process.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 
-export type Waypost = Server & { httpPort: number; dataDir: string; http: Server };
+export type Waypost = Server & {
+  httpPort: number;
+  dataDir: string;
+  http: Server;
+  configFile: string;
+};
 
 const workDirs: string[] = [];
 process.on("exit", () => {
@@ -50,13 +55,32 @@ export async function startWaypost(
     return (await reply.text()).length > 4 && (await answers(dns, "consul.service.consul"));
   };
   const started = await startServer("waypost", command, dns, ready);
-  return { ...started, httpPort: http, dataDir, http: { ...started, port: http } };
+  return {
+    ...started,
+    httpPort: http,
+    dataDir,
+    http: { ...started, port: http },
+    configFile: file,
+  };
 }
 
-/** unbound, one thread, answering `localData` lines itself or forwarding to `upstreamPort`. */
+/** A second waypost that takes over from this one; resolves when the first has ended. */
+export async function takeOver(first: Waypost): Promise<Waypost> {
+  const command = [join(root, "bin/waypost"), "agent", "-config-file", first.configFile];
+  const isOver = async () => {
+    if (first.isRunning()) return false;
+    const reply = await fetch(`http://127.0.0.1:${first.httpPort}/v1/status/leader`);
+    return (await reply.text()).length > 4;
+  };
+  const started = await startServer("waypost", [...command, "-takeover"], first.port, isOver);
+  return { ...first, ...started, http: { ...started, port: first.httpPort } };
+}
+
+/** unbound, one thread, answering `localData` lines itself or forwarding to upstreams. */
 export async function startUnbound(options: {
   localData?: string[];
   upstreamPort?: number;
+  upstreamPorts?: readonly number[];
   extra?: string[];
 }): Promise<Server> {
   const port = await freePort();
@@ -83,21 +107,25 @@ export async function startUnbound(options: {
     ...(options.extra ?? []).map((line) => `  ${line}`),
     ...(options.localData ?? []).map((line) => `  ${line}`),
   ];
-  if (options.upstreamPort)
-    lines.push("forward-zone:", '  name: "."', `  forward-addr: 127.0.0.1@${options.upstreamPort}`);
+  const upstreams = upstreamsOf(options);
+  if (upstreams.length > 0) lines.push("forward-zone:", '  name: "."');
+  for (const upstream of upstreams) lines.push(`  forward-addr: 127.0.0.1@${upstream}`);
   const file = join(dir, "unbound.conf");
   writeFileSync(file, lines.join("\n") + "\n");
-  const name = readyName(options.upstreamPort);
+  const name = readyName(upstreams);
   return startServer("unbound", ["unbound", "-d", "-c", file], port, () => answers(port, name));
 }
 
-/** dnsmasq answering `hostRecords` (name,address) or forwarding to `upstreamPort`. */
+/** dnsmasq answering `hostRecords` (name,address) or forwarding to upstreams. */
 export async function startDnsmasq(options: {
   hostRecords?: string[];
   upstreamPort?: number;
+  upstreamPorts?: readonly number[];
   cacheSize?: number;
+  extra?: string[];
 }): Promise<Server> {
   const port = await freePort();
+  const upstreams = upstreamsOf(options);
   const file = join(workDir(), "dnsmasq.conf");
   const lines = [
     "keep-in-foreground",
@@ -111,10 +139,11 @@ export async function startDnsmasq(options: {
     "dns-forward-max=10000",
     `cache-size=${options.cacheSize ?? 10_000}`,
     ...(options.hostRecords ?? []).map((record) => `host-record=${record}`),
-    ...(options.upstreamPort ? [`server=127.0.0.1#${options.upstreamPort}`] : []),
+    ...upstreams.map((upstream) => `server=127.0.0.1#${upstream}`),
+    ...(options.extra ?? []),
   ];
   writeFileSync(file, lines.join("\n") + "\n");
-  const name = readyName(options.upstreamPort);
+  const name = readyName(upstreams);
   return startServer("dnsmasq", ["dnsmasq", "-C", file], port, () => answers(port, name));
 }
 
@@ -155,9 +184,14 @@ export async function startEcho(): Promise<Server> {
   return startServer("echo", [binary, String(port)], port, () => answers(port, "ready."));
 }
 
+type Forwarding = { upstreamPort?: number; upstreamPorts?: readonly number[] };
+
+const upstreamsOf = ({ upstreamPort, upstreamPorts = [] }: Forwarding): readonly number[] =>
+  upstreamPort === undefined ? upstreamPorts : [upstreamPort];
+
 /** A name that gets an answer: behind an upstream only those below bench.example exist. */
-const readyName = (upstreamPort: number | undefined): string =>
-  upstreamPort === undefined ? "localhost" : "ready.bench.example";
+const readyName = (upstreams: readonly number[]): string =>
+  upstreams.length === 0 ? "localhost" : "ready.bench.example";
 
 /** Whether a DNS question over UDP gets any reply within 200 ms. */
 function answers(port: number, name: string): Promise<boolean> {
