@@ -17,6 +17,7 @@ const lines: Record<UpstreamEvent["type"], [LogLevel, string]> = {
   busy: ["warn", "dns: upstream is near its packets per second"],
   loop: ["error", "dns: upstream sends questions back to this agent; it is not asked any more"],
   "loop over": ["info", "dns: upstream does not send questions back any more; it is asked again"],
+  full: ["warn", "dns: too many questions are under way; the oldest are given up"],
   // The words that Consul has for it.
   "all down": ["warn", "dns: all resolvers failed"],
 };
@@ -57,6 +58,8 @@ function detailsOf(event: UpstreamEvent): Record<string, unknown> {
     case "demoted":
     case "all down":
       return { reason: event.reason };
+    case "full":
+      return { client: event.client, places: event.places };
     case "busy":
       return { per_second: event.perSecond };
     case "restored":

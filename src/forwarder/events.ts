@@ -18,5 +18,7 @@ export type UpstreamEvent =
   | { type: "loop"; server: Server; group: string }
   /** It does not any more. */
   | { type: "loop over"; server: Server; group: string }
+  /** All its places are taken, so that the oldest question was given up for that of `client`. */
+  | { type: "full"; group: string; client: string; places: number }
   /** No server of the group is left that answers. */
   | { type: "all down"; group: string; reason: string };

@@ -71,7 +71,7 @@ export type UnderWay = {
   refresh(wanted: Wanted, nowMs: number): void;
   counts(): Pick<
     ForwarderStats,
-    "coalesced" | "inFlight" | "pools" | "dropped" | "refused" | "failures"
+    "coalesced" | "inFlight" | "pools" | "dropped" | "allDown" | "refused" | "failures"
   >;
   /** Who waits for this server waits in vain. */
   pass(server: Server): void;
@@ -108,7 +108,7 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
   /** Holds also what has been answered but still listens for a dead server. */
   const wheel = createWheel<Pending>();
   let closed = false;
-  const counts = { dropped: 0, refused: 0 };
+  const counts = { dropped: 0, allDown: 0, refused: 0 };
   const failures = { silence: 0, errorReplies: 0, throttled: 0, looping: 0 };
   let disarm: Cancel | null = null;
   let armedForMs = Infinity;
@@ -131,6 +131,12 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
     error(code: string): void {
       const nowMs = clock.monotonicMs();
       run(this.#pending, { type: "error", attempt: this.#attempt, code, nowMs });
+    }
+
+    carried(isReused: boolean): void {
+      const { counts: ofServer } = this.#attempt.server;
+      if (isReused) ofServer.connectionsReused++;
+      else ofServer.connectionsOpened++;
     }
   }
 
@@ -162,8 +168,14 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
   /** `first` null: nobody waits for it. */
   function start(wanted: Wanted, first: Done | null, nowMs: number): void {
     const { request, key, joinKey, upstreams, firstReplyFinal } = wanted;
+    if (first !== null && upstreams.servers.every(({ standing }) => standing === "dead"))
+      counts.allDown++;
     const overdue = pools.overdue(upstreams.settings);
-    if (overdue !== undefined) drop(overdue, nowMs);
+    if (overdue !== undefined) {
+      drop(overdue, nowMs);
+      const { name: group, maxInFlight: places } = upstreams.settings;
+      event({ type: "full", group, client: request.client.address, places });
+    }
     const pending: Pending = {
       wheelSlot: -1,
       wheelNext: null,

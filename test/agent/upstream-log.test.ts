@@ -31,19 +31,21 @@ function world() {
   return { lines, tell, pass: (ms: number) => (nowMs += ms) };
 }
 
-t.test("name, server, time and reason of each change", async (t) => {
+t.test("ask 4, 9: name, server, time and reason of each change", async (t) => {
   const { lines, tell } = world();
   tell(down());
   tell({ type: "all down", group: "", reason: "ECONNREFUSED" });
   tell({ type: "up", server: one!, group: "", downMs: 12_345 });
   tell({ type: "busy", server: one!, group: "", perSecond: 820 });
   tell({ type: "loop", server: two!, group: "" });
+  tell({ type: "full", group: "corp.test", client: "10.0.0.7", places: 4096 });
   t.same(lines, [
     "warn dns: upstream does not answer upstream=192.0.2.1:53 zone=corp.test reason=timeout elapsed=2s",
     "warn dns: all resolvers failed reason=ECONNREFUSED",
     "info dns: upstream answers again upstream=192.0.2.1:53 down=12.345s",
     "warn dns: upstream is near its packets per second upstream=192.0.2.1:53 per_second=820",
     "error dns: upstream sends questions back to this agent; it is not asked any more upstream=192.0.2.2:53",
+    "warn dns: too many questions are under way; the oldest are given up zone=corp.test client=10.0.0.7 places=4096",
   ]);
 });
 

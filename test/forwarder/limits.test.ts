@@ -107,6 +107,16 @@ t.test("ask 9: the places of a group are its own", async (t) => {
   t.equal(pools.stats().length, 1);
 });
 
+t.test("ask 9: 4096 places, and who took the last one of which zone is told", async (t) => {
+  t.ok(groupDefaults.maxInFlight >= 1024);
+  const world = createWorld(1, { name: "corp.test", maxInFlight: 3 });
+  world.server(1, silent);
+  const group = "corp.test";
+  const asked = Array.from({ length: 4 }, (_, i) => world.ask(`n${i}.corp.test`, "A", { group }));
+  t.same(world.told, [{ type: "full", group, client: "127.0.0.1", places: 3 }]);
+  t.same(asked.map(inWords), ["failed", "nothing", "nothing", "nothing"], "the oldest goes");
+});
+
 t.test("S18: a silent zone is flooded, the others do not notice", async (t) => {
   const world = createWorld(2, { timeoutMs: 2000 });
   const [bad, good] = [1, 2].map((number) => ({ address: `192.0.2.${number}`, port: 53 }));

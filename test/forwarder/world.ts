@@ -7,6 +7,7 @@ import type { ForwardAnswer, ForwardRequest } from "../../src/dns/answer.ts";
 import { formatAddress } from "../../src/address.ts";
 import { formatName, parseName } from "../../src/dns/name.ts";
 import { TYPE } from "../../src/dns/rr.ts";
+import type { UpstreamEvent } from "../../src/forwarder/events.ts";
 import { createForwarder, type Forwarder } from "../../src/forwarder/forward.ts";
 import {
   forwarderDefaults,
@@ -49,6 +50,8 @@ export type World = {
   ask(name: string, type?: string, options?: AskOptions): Reply;
   /** "down 1", "all down", ...: what the forwarder told about its servers. */
   readonly events: string[];
+  /** The same whole. */
+  readonly told: UpstreamEvent[];
   later(delayMs: number, run: () => void): void;
   openSockets(): number;
   timersSet(): number;
@@ -90,6 +93,7 @@ export function createWorld(
   const due: { atMs: number; order: number; run: () => void; cancelled: boolean }[] = [];
   const asked: Asked[] = [];
   const events: string[] = [];
+  const told: UpstreamEvent[] = [];
   const servers: SocketAddress[] = [];
   const behaviours: Behaviour[] = [];
   for (let number = 1; number <= serverCount; number++) {
@@ -179,6 +183,7 @@ export function createWorld(
     onEvent: (event) => {
       const number = "server" in event ? ` ${event.server.address.address.split(".")[3]}` : "";
       events.push(`${event.type}${number}`);
+      told.push(event);
     },
     udp: network("udp"),
     tcp: network("tcp"),
@@ -228,6 +233,7 @@ export function createWorld(
       return reply;
     },
     events,
+    told,
     later: after,
     openSockets: () => sockets,
     timersSet: () => timersSet,
@@ -259,6 +265,7 @@ const types: Record<string, number> = {
   NULL: 10,
   HINFO: 13,
   RRSIG: 46,
+  DNSKEY: 48,
   NSEC: 47,
   CAA: 257,
 };
