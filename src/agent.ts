@@ -408,7 +408,7 @@ async function build(
       current: () => configuration.now().addresses,
       async change(now) {
         configuration.moved(now);
-        const missing = await dns.listeners.change(now.dns);
+        const missing = await dns.listeners.change(now.dns, { isFollowing: true });
         await secureDns.reload(configuration.now());
         return missing;
       },

@@ -15,11 +15,20 @@ export type DnsListeners = {
    * that cannot be had is in the log, and is tried again with the next change; the others stay. Resolves
    * with the number of those.
    */
-  change(
-    wanted: readonly SocketAddress[],
-    isShared?: (at: SocketAddress) => boolean,
-  ): Promise<number>;
+  change(wanted: readonly SocketAddress[], options?: ChangeOptions): Promise<number>;
 };
+
+/**
+ * `isShared`: another process of ours listens there, and is about to leave. `isFollowing`: there is a next
+ * change soon, so an address that is not quite there yet is not told of before the LATE_LOOKS-th time.
+ */
+export type ChangeOptions = {
+  isShared?: (at: SocketAddress) => boolean;
+  isFollowing?: boolean;
+};
+
+/** Duplicate address detection of IPv6 takes a second or two (RFC 4862 5.4). */
+const LATE_LOOKS = 5;
 
 type Fronts = { udp: Pick<DnsFront, "listen" | "leave">; tcp: Pick<TcpFront, "listen" | "leave"> };
 
@@ -32,8 +41,8 @@ export function createDnsListeners(
   /** By what was asked for; the address in force differs where the port is the system's choice. */
   const open = new Map<string, SocketAddress>();
   let work: Promise<number> = Promise.resolve(0);
-  /** What was said of each that cannot be had: said once. */
-  const failures = new Map<string, string>();
+  /** Why each cannot be had, and for how many looks: told once. */
+  const failures = new Map<string, { reason: string; looks: number }>();
 
   const own = (transport: "udp" | "tcp"): ListenPlace[] =>
     inherited.filter((socket) => socket.transport === transport);
@@ -74,7 +83,7 @@ export function createDnsListeners(
 
   async function changeTo(
     wanted: readonly SocketAddress[],
-    isShared: (at: SocketAddress) => boolean,
+    { isShared = () => false, isFollowing = false }: ChangeOptions,
   ): Promise<number> {
     const wantedKeys = new Set(wanted.map(keyOf));
     const leaving = [...open].filter(([key]) => !wantedKeys.has(key));
@@ -89,8 +98,11 @@ export function createDnsListeners(
         failures.delete(keyOf(at));
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
-        if (failures.get(keyOf(at)) !== reason) log("error", "dns: cannot listen", { reason });
-        failures.set(keyOf(at), reason);
+        const before = failures.get(keyOf(at));
+        const looks = before?.reason === reason ? before.looks + 1 : 1;
+        const toldAt = isFollowing && reason.includes("EADDRNOTAVAIL") ? LATE_LOOKS : 1;
+        if (looks === toldAt) log("error", "dns: cannot listen", { reason });
+        failures.set(keyOf(at), { reason, looks });
       }
     for (const key of failures.keys()) if (!wantedKeys.has(key)) failures.delete(key);
     for (const [key, at] of leaving) {
@@ -104,8 +116,8 @@ export function createDnsListeners(
 
   return {
     open: (wanted, isShared = () => false) => openAll(wanted, isShared),
-    change(wanted, isShared = () => false) {
-      work = work.then(() => changeTo(wanted, isShared));
+    change(wanted, options = {}) {
+      work = work.then(() => changeTo(wanted, options));
       return work;
     },
   };
@@ -122,7 +134,7 @@ export async function openListeners(
 ): Promise<void> {
   if (!follows) return listeners.open(wanted, isShared);
   await listeners.open([]);
-  const missing = await listeners.change(wanted, isShared);
+  const missing = await listeners.change(wanted, { isShared, isFollowing: true });
   if (missing > 0 && missing === wanted.length)
     throw new Error("DNS cannot listen on any of its addresses");
 }

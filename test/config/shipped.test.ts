@@ -70,8 +70,8 @@ t.test("S35: waypost.service", async (t) => {
     ["DynamicUser", "yes"],
     ["NoNewPrivileges", "yes"],
     ["ProtectSystem", "strict"],
-  ])
-    t.equal(service.get(key!), value, key);
+  ] as const)
+    t.equal(service.get(key), value, key);
   t.notOk(service.has("MemoryDenyWriteExecute"), "the engine writes machine code");
   t.equal(service.get("Type"), "notify", "it tells when it answers, and who succeeds it");
 });
