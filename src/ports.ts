@@ -96,7 +96,12 @@ export type Exchanges = {
    */
   open(
     server: Upstream,
-    on: { datagram(wire: Uint8Array): void; error(code: string): void },
+    on: {
+      datagram(wire: Uint8Array): void;
+      error(code: string): void;
+      /** Over a connection: whether it had carried a question before. */
+      carried?(isReused: boolean): void;
+    },
   ): Exchange;
   /** Sockets open now. */
   readonly openCount: number;

@@ -44,7 +44,14 @@ export type CacheStats = {
   failureHits: number;
   insertions: number;
   evictions: Record<EvictionReason, number>;
+  /** The same by kind, as CoreDNS names them. */
+  evictionsByKind: Record<"success" | "denial", Record<EvictionReason, number>>;
+  /** Ages of what made room for others: AGE_BOUNDS_SECONDS and one more. */
+  evictedAges: { counts: readonly number[]; sum: number };
 };
+
+/** Upper bounds of ages, from a second to a week. */
+export const AGE_BOUNDS_SECONDS = [1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400, 604_800] as const;
 
 /** Part of the budget that denials may fill. */
 const DENIAL_SHARE = 0.25;
@@ -102,7 +109,10 @@ export type Cache = {
 type Store = LRUCache<string, Entry>;
 
 export function createCache({ cacheOctets }: { cacheOctets: number }): Cache {
-  const evictions = { capacity: 0, share: 0, replaced: 0, expired: 0, flushed: 0 };
+  const left = { success: noneLeft(), denial: noneLeft() };
+  const ages = { counts: new Array<number>(AGE_BOUNDS_SECONDS.length + 1).fill(0), sum: 0 };
+  /** Of the call under way, for what it pushes out. */
+  let callMs = 0;
   let hits = 0;
   let misses = 0;
   let insertions = 0;
@@ -113,8 +123,8 @@ export function createCache({ cacheOctets }: { cacheOctets: number }): Cache {
       sizeCalculation: octetsOf,
       dispose: (entry, _key, reason) => {
         if (entry.member !== null) shares.remove(entry.member);
-        if (reason === "evict") evictions.capacity++;
-        else if (reason === "set") evictions.replaced++;
+        if (reason === "evict") pushedOut(entry, "capacity");
+        else if (reason === "set") left[kindOf(entry)].replaced++;
       },
     });
   const answerOctets = cacheOctets * (1 - DENIAL_SHARE);
@@ -126,12 +136,20 @@ export function createCache({ cacheOctets }: { cacheOctets: number }): Cache {
   const shares = createZoneShares(cacheOctets * ZONE_SHARE);
   const failures = createFailures();
 
+  function pushedOut(entry: Entry, reason: "capacity" | "share"): void {
+    left[kindOf(entry)][reason]++;
+    const seconds = Math.max(0, callMs - entry.storedAtMs) / 1000;
+    const bucket = AGE_BOUNDS_SECONDS.findIndex((bound) => seconds <= bound);
+    ages.counts[bucket < 0 ? AGE_BOUNDS_SECONDS.length : bucket]!++;
+    ages.sum += seconds;
+  }
+
   /** The entry if it is not expired for `staleMs` or more; else it is dropped. */
   function usable(store: Store, key: string, nowMs: number, staleMs: number): Entry | undefined {
     const entry = store.get(key);
     if (entry === undefined || nowMs < entry.expiresAtMs + staleMs) return entry;
     store.delete(key);
-    evictions.expired++;
+    left[kindOf(entry)].expired++;
     return undefined;
   }
 
@@ -147,7 +165,7 @@ export function createCache({ cacheOctets }: { cacheOctets: number }): Cache {
   }
 
   function drop(store: Store, key: string): void {
-    if (store.delete(key)) evictions.replaced++;
+    if (store.delete(key)) left[store === denials ? "denial" : "success"].replaced++;
   }
 
   function keepAnswer(key: string, entry: Entry): void {
@@ -170,8 +188,9 @@ export function createCache({ cacheOctets }: { cacheOctets: number }): Cache {
     const member = shares.add(zoneKey(zone), key, octetsOf(entry, key));
     entry.member = member;
     for (let oldest = shares.excess(member); oldest !== undefined; oldest = shares.excess(member)) {
+      const pushed = denials.peek(oldest);
       denials.delete(oldest);
-      evictions.share++;
+      if (pushed !== undefined) pushedOut(pushed, "share");
     }
   }
 
@@ -195,6 +214,7 @@ export function createCache({ cacheOctets }: { cacheOctets: number }): Cache {
     },
     store(key, { message, wire, server }, scrubbed, seconds, nowMs) {
       failures.forget(key.exact);
+      callMs = nowMs;
       if (seconds <= 0) return undefined;
       const denial = scrubbed.kind === "nxdomain" || scrubbed.kind === "nodata";
       const entry: Entry = {
@@ -238,7 +258,7 @@ export function createCache({ cacheOctets }: { cacheOctets: number }): Cache {
           if (found === undefined) yield undefined;
           else if (store.delete(found.key)) {
             count++;
-            evictions.flushed++;
+            left[kindOf(found.entry)].flushed++;
           }
         }
       return count;
@@ -248,7 +268,7 @@ export function createCache({ cacheOctets }: { cacheOctets: number }): Cache {
     },
     clear() {
       for (const store of stores) {
-        evictions.flushed += store.size;
+        left[store === denials ? "denial" : "success"].flushed += store.size;
         store.clear();
       }
       failures.clear();
@@ -264,10 +284,27 @@ export function createCache({ cacheOctets }: { cacheOctets: number }): Cache {
       misses,
       failureHits: failures.hits(),
       insertions,
-      evictions: { ...evictions },
+      evictions: sumOf(left.success, left.denial),
+      evictionsByKind: { success: { ...left.success }, denial: { ...left.denial } },
+      evictedAges: { counts: [...ages.counts], sum: ages.sum },
     }),
   };
 }
+
+type Left = Record<EvictionReason, number>;
+
+const noneLeft = (): Left => ({ capacity: 0, share: 0, replaced: 0, expired: 0, flushed: 0 });
+
+const sumOf = (a: Left, b: Left): Left => ({
+  capacity: a.capacity + b.capacity,
+  share: a.share + b.share,
+  replaced: a.replaced + b.replaced,
+  expired: a.expired + b.expired,
+  flushed: a.flushed + b.flushed,
+});
+
+const kindOf = ({ denialSeconds }: Entry): "success" | "denial" =>
+  denialSeconds < 0 ? "success" : "denial";
 
 /** What an entry counts in the budget. */
 function octetsOf(entry: Entry, key: string): number {

@@ -213,6 +213,7 @@ export function createConnections({ dial, limits, clock, timers }: ConnectionDep
     asked.lane = lane;
     asked.sentAtMs = clock.monotonicMs();
     asked.order = ++lane.given;
+    asked.on.carried?.(lane.given > 1);
     if (lane.served > 0) watch(lane, SILENT_MS);
     asked.cancel = lane.line.ask(asked.wire!, {
       reply(wire) {

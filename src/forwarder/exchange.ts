@@ -26,7 +26,8 @@ import {
 import { abort, advance, begin, finish, schedule } from "./course.ts";
 import { holdsAddress } from "./filter/records.ts";
 import { noteCaseChange, noteError, notePlain, noteReply } from "./health.ts";
-import { matchReply } from "./query.ts";
+import { matchReply, strangerOf } from "./query.ts";
+import { addReplyTime } from "./reply-times.ts";
 import { isStreamOnly } from "./upstream.ts";
 
 /** Messages that look like guesses before the question moves to TCP (PowerDNS gives up after one). */
@@ -93,6 +94,7 @@ function stepMessage(
   const { server, transport } = attempt;
   const match = matchReply(wire, attempt);
   if (match === "other") {
+    server.counts.strangers[strangerOf(wire, attempt)]++;
     stepNearMiss(exchange, attempt, nowMs, outputs);
     return;
   }
@@ -104,6 +106,7 @@ function stepMessage(
   if (match === "reply") wire.set(exchange.query.question, HEADER_OCTETS);
   if (match === "reply" && (wire[2]! & (FLAG.TC >> 8)) !== 0 && transport === "udp") {
     server.counts.truncated++;
+    addReplyTime(server.replyTimes, wire[3]! & 15, nowMs - attempt.sentAtMs);
     if (attempt.plainRetry) notePlain(server, nowMs);
     heard(exchange, attempt, "", nowMs, outputs);
     stepTruncated(exchange, attempt, wire, nowMs, outputs);
@@ -119,6 +122,7 @@ function stepMessage(
   const message = parsed.value;
   const rcode = (message.flags & 15) | ((message.opt?.extendedRcode ?? 0) << 4);
   const usable = rcode === RCODE.NOERROR || rcode === RCODE.NXDOMAIN;
+  addReplyTime(server.replyTimes, rcode, nowMs - attempt.sentAtMs);
   heard(exchange, attempt, usable ? "" : rcodeName(rcode), nowMs, outputs);
   if (!usable) {
     server.counts.errorRcodes++;

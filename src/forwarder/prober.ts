@@ -68,7 +68,10 @@ export function createProber(deps: ProberDeps, name: string): Prober {
     if (qname === null || server.looping) return;
     const perSecond = rateOf(server, group);
     own.ask(server, { qname, qtype: TYPE.NS, perSecond, listenMs: LISTEN_MS }, (heard) => {
-      if ("error" in heard) return;
+      if ("error" in heard) {
+        server.counts.probeFailures++;
+        return;
+      }
       const nowMs = clock.monotonicMs();
       const downMs = nowMs - server.changedAtMs;
       if (noteReply(server, heard.usable, heard.rttMs, nowMs) !== "up") return;

@@ -142,6 +142,15 @@ export function encodeQuery(query: Query, { id, withOpt, question }: WireOptions
  */
 export type Match = "reply" | "case" | "error" | "other";
 
+/** What is wrong with a message that does not match what was asked. */
+export type Stranger = "id" | "question" | "no reply";
+
+/** The first thing that is wrong with a message of which `matchReply` says "other". */
+export function strangerOf(wire: Uint8Array, { id }: Pick<WireOptions, "id">): Stranger {
+  if (wire.length < HEADER_OCTETS || (wire[2]! & 0xf8) !== 0x80) return "no reply";
+  return readUint16(wire, 0) === id ? "question" : "id";
+}
+
 /** Judges a message by its first octets; the records are not looked at. */
 export function matchReply(wire: Uint8Array, sent: Pick<WireOptions, "id" | "question">): Match {
   if (wire.length < HEADER_OCTETS || readUint16(wire, 0) !== sent.id) return "other";

@@ -16,6 +16,8 @@ export type ForwarderStats = {
   pools: readonly PoolStats[];
   /** The same in all. */
   dropped: number;
+  /** Questions that found every server of their group down. */
+  allDown: number;
   /** Refused because too many waited, or no socket could be opened. */
   refused: number;
   /** Ended without a usable reply, by reason. */

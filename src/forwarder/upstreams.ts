@@ -1,6 +1,8 @@
 /** The upstream servers, what is known about each, and in which order one question tries them. */
 import { isLoopback } from "../address.ts";
 import type { Random } from "../ports.ts";
+import type { Stranger } from "./query.ts";
+import type { ReplyTimes } from "./reply-times.ts";
 import { createBucket, type Bucket } from "./bucket.ts";
 import { createRoundTrips, type RoundTrips } from "./rtt.ts";
 import {
@@ -33,6 +35,8 @@ export type ServerCounts = {
   malformed: number;
   /** Datagrams that were not the reply to what was asked: wrong id, wrong question, no reply at all. */
   nearMisses: number;
+  /** The same by what is wrong with them. */
+  strangers: Record<Stranger, number>;
   /** Replies that changed the case of the question. */
   caseMismatches: number;
   truncated: number;
@@ -40,6 +44,11 @@ export type ServerCounts = {
   ignored: number;
   /** Times that it was passed over because its rate was used up. */
   throttled: number;
+  /** Questions of our own to a server that is down without a reply. */
+  probeFailures: number;
+  /** Connections opened for a question, and questions that found one open. */
+  connectionsOpened: number;
+  connectionsReused: number;
 };
 
 export type Server = {
@@ -80,6 +89,8 @@ export type Server = {
   listeners: number;
   readonly bucket: Bucket;
   readonly counts: ServerCounts;
+  /** By RCODE. */
+  readonly replyTimes: Map<number, ReplyTimes>;
 };
 
 /** Questions that may be spent on a server that is down when it goes down (health.ts). */
@@ -155,11 +166,16 @@ function createServer(address: Upstream, label: string): Server {
       errorRcodes: 0,
       malformed: 0,
       nearMisses: 0,
+      strangers: { id: 0, question: 0, "no reply": 0 },
       caseMismatches: 0,
       truncated: 0,
       ignored: 0,
       throttled: 0,
+      probeFailures: 0,
+      connectionsOpened: 0,
+      connectionsReused: 0,
     },
+    replyTimes: new Map(),
   };
 }
 

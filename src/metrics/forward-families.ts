@@ -1,6 +1,10 @@
 /** Families of names outside the domain: cache, questions under way, upstream servers. */
+import { AGE_BOUNDS_SECONDS } from "../forwarder/cache.ts";
+import { rcodeName } from "../dns/presentation.ts";
+import { REPLY_TIME_BOUNDS_SECONDS } from "../forwarder/reply-times.ts";
 import type { ForwarderStats } from "../forwarder/stats.ts";
-import { counter, gauge, type Family, type Sample, type Sources } from "./family.ts";
+import type { ServerCounts } from "../forwarder/upstreams.ts";
+import { counter, gauge, only, type Family, type Sample, type Sources } from "./family.ts";
 
 const perServer = (read: (server: ForwarderStats["servers"][number]) => number) => {
   return (sources: Sources): Sample[] =>
@@ -12,10 +16,11 @@ const perServer = (read: (server: ForwarderStats["servers"][number]) => number) 
 export const cacheFamilies: readonly Family[] = [
   {
     name: "waypost_cache_entries",
-    help: "Forwarded answers that are kept, by kind.",
-    labels: ["type"],
+    help: "Forwarded answers that are kept, by kind. There is one cache, so no server is named.",
+    labels: ["server", "type", "zones", "view"],
     type: "gauge",
-    read: (sources) => byKind(sources, "entries"),
+    coredns: {},
+    read: (sources) => byKind(sources, "entries").map(inTheCache),
   },
   {
     name: "waypost_cache_bytes",
@@ -42,16 +47,33 @@ export const cacheFamilies: readonly Family[] = [
   {
     name: "waypost_cache_served_stale_total",
     help: "Answers given after their TTL, by what kept a fresh one away.",
-    labels: ["reason"],
+    labels: ["server", "zones", "view", "reason"],
     type: "counter",
+    coredns: { labels: ["server", "zones", "view"] },
     read: ({ forwarder }) =>
-      Object.entries(forwarder().stale).map(([reason, value]) => ({ labels: { reason }, value })),
+      Object.entries(forwarder().stale)
+        .map(([reason, value]) => ({ labels: { reason }, value }))
+        .map(inTheCache),
   },
-  counter(
-    "waypost_cache_prefetch_total",
-    "Questions asked again before their answers ran out.",
-    ({ forwarder }) => forwarder().prefetches.sent,
-  ),
+  {
+    name: "waypost_cache_prefetch_total",
+    help: "Questions asked again before their answers ran out.",
+    labels: ["server", "zones", "view"],
+    type: "counter",
+    coredns: {},
+    read: ({ forwarder }) => only(forwarder().prefetches.sent).map(inTheCache),
+  },
+  {
+    name: "waypost_cache_drops_total",
+    help: "Replies of upstream servers that were not kept because they are malformed.",
+    labels: ["server", "zones", "view"],
+    type: "counter",
+    coredns: {},
+    read: ({ forwarder }) =>
+      only(forwarder().servers.reduce((sum, { counts }) => sum + counts.malformed, 0)).map(
+        inTheCache,
+      ),
+  },
   counter(
     "waypost_cache_prefetch_skipped_total",
     "Questions not asked again early, so that all of that stays below a twentieth of the packets.",
@@ -59,16 +81,56 @@ export const cacheFamilies: readonly Family[] = [
   ),
   {
     name: "waypost_cache_evictions_total",
-    help: "Entries that left the cache, by reason.",
-    labels: ["reason"],
+    help: "Entries that left the cache, by kind and reason.",
+    labels: ["server", "type", "zones", "view", "reason"],
     type: "counter",
+    // There an entry that is too old stays until its room is needed.
+    coredns: {
+      labels: ["server", "type", "zones", "view"],
+      has: ({ reason }) => reason === "capacity" || reason === "share",
+    },
     read: ({ forwarder }) =>
-      Object.entries(forwarder().cache?.evictions ?? {}).map(([reason, value]) => ({
-        labels: { reason },
-        value,
-      })),
+      Object.entries(forwarder().cache?.evictionsByKind ?? {}).flatMap(([type, reasons]) =>
+        Object.entries(reasons).map(([reason, value]) =>
+          inTheCache({ labels: { type, reason }, value }),
+        ),
+      ),
+  },
+  {
+    name: "waypost_cache_evicted_age_seconds",
+    help: "Age at which entries left the cache for want of room.",
+    labels: [],
+    type: "histogram",
+    read: ({ forwarder }) => {
+      const { cache } = forwarder();
+      return cache === null
+        ? []
+        : [{ labels: {}, bounds: AGE_BOUNDS_SECONDS, ...cache.evictedAges }];
+    },
   },
 ];
+
+/** One cache serves every listener, zone and view. */
+function inTheCache({ labels, value }: Sample): Sample {
+  const { type, ...others } = labels;
+  const place = { zones: ".", view: "" };
+  return type === undefined
+    ? { labels: { server: "", ...place, ...others }, value }
+    : { labels: { server: "", type, ...place, ...others }, value };
+}
+
+/** CoreDNS's words for the transports that have connections. */
+const protoNames = { udp: "tcp", tcp: "tcp", tls: "tcp-tls", https: "https" } as const;
+
+function connections(
+  { forwarder }: Sources,
+  read: (counts: Readonly<ServerCounts>) => number,
+): Sample[] {
+  return forwarder().servers.map(({ label, address, counts }) => ({
+    labels: { proxy_name: "forward", to: label, proto: protoNames[address.transport ?? "udp"] },
+    value: read(counts),
+  }));
+}
 
 function byKind({ forwarder }: Sources, figure: "entries" | "octets"): Sample[] {
   const stats = forwarder().cache;
@@ -126,11 +188,22 @@ export const forwardFamilies: readonly Family[] = [
     read: ({ forwarder }) =>
       forwarder().pools.map(({ group, dropped }) => ({ labels: { group }, value: dropped })),
   },
-  counter(
-    "waypost_forward_max_concurrent_rejects_total",
-    "Questions refused or given up because of a limit.",
-    ({ forwarder }) => forwarder().refused + forwarder().dropped,
-  ),
+  {
+    ...counter(
+      "waypost_forward_max_concurrent_rejects_total",
+      "Questions refused or given up because of a limit.",
+      ({ forwarder }) => forwarder().refused + forwarder().dropped,
+    ),
+    coredns: {},
+  },
+  {
+    ...counter(
+      "waypost_forward_healthcheck_broken_total",
+      "Questions that found every server of their group down.",
+      ({ forwarder }) => forwarder().allDown,
+    ),
+    coredns: {},
+  },
   {
     name: "waypost_forward_failures_total",
     help: "Questions that no upstream server answered usably, by reason.",
@@ -172,11 +245,61 @@ export const forwardFamilies: readonly Family[] = [
       ]),
   },
   {
-    name: "waypost_proxy_spoof_suspects_total",
-    help: "Datagrams from an upstream address that did not match what was asked.",
-    labels: ["to"],
+    name: "waypost_proxy_request_duration_seconds",
+    help: "Time from a question to an upstream server to its reply, by RCODE.",
+    labels: ["proxy_name", "to", "rcode"],
+    type: "histogram",
+    coredns: {},
+    read: ({ forwarder }) =>
+      forwarder().servers.flatMap(({ label, replyTimes }) =>
+        [...replyTimes].map(([rcode, { counts, sum }]) => ({
+          labels: { proxy_name: "forward", to: label, rcode: rcodeName(rcode) },
+          bounds: REPLY_TIME_BOUNDS_SECONDS,
+          counts,
+          sum,
+        })),
+      ),
+  },
+  {
+    name: "waypost_proxy_healthcheck_failures_total",
+    help: "Questions of our own to an upstream server that is down without a reply in time.",
+    labels: ["proxy_name", "to"],
     type: "counter",
-    read: perServer(({ counts }) => counts.nearMisses),
+    coredns: {},
+    read: ({ forwarder }) =>
+      forwarder().servers.map(({ label, counts }) => ({
+        labels: { proxy_name: "forward", to: label },
+        value: counts.probeFailures,
+      })),
+  },
+  {
+    name: "waypost_proxy_conn_cache_hits_total",
+    help: "Questions to an upstream server on a connection that stood already.",
+    labels: ["proxy_name", "to", "proto"],
+    type: "counter",
+    coredns: {},
+    read: (sources) => connections(sources, ({ connectionsReused }) => connectionsReused),
+  },
+  {
+    name: "waypost_proxy_conn_cache_misses_total",
+    help: "Connections opened to an upstream server. Questions over UDP have a socket each, on purpose: their ports are random.",
+    labels: ["proxy_name", "to", "proto"],
+    type: "counter",
+    coredns: {},
+    read: (sources) => connections(sources, ({ connectionsOpened }) => connectionsOpened),
+  },
+  {
+    name: "waypost_proxy_spoof_suspects_total",
+    help: "Messages from an upstream address that are not the reply, by what is wrong: id, question, or no reply at all. What comes from another address the kernel drops.",
+    labels: ["to", "reason"],
+    type: "counter",
+    read: ({ forwarder }) =>
+      forwarder().servers.flatMap(({ label, counts }) =>
+        Object.entries(counts.strangers).map(([reason, value]) => ({
+          labels: { to: label, reason: reason.replace(" ", "_") },
+          value,
+        })),
+      ),
   },
   {
     name: "waypost_proxy_case_mismatches_total",

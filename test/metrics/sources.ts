@@ -63,6 +63,7 @@ export function sourcesWith(changed: Partial<Sources>): Sources {
       generation: 0,
       refused: 0,
       dropped: 0,
+      allDown: 0,
       failures: { silence: 0, errorReplies: 0, brokenChain: 0, throttled: 0, looping: 0 },
       stale: { timeout: 0, servfail: 0, nxdomain: 0, nodata: 0 },
       prefetches: { sent: 0, unpaid: 0 },
