@@ -25,6 +25,7 @@ import {
   readLocalData,
   type LoadedLocal,
 } from "./config/forwarder/local.ts";
+import { withoutFormerAgent } from "./config/forwarder/own-domain.ts";
 import {
   readAllZones,
   readRcodes,
@@ -158,11 +159,12 @@ export async function loadConfig(
   if (!addresses.ok || !checkTls.ok || !authorities.ok || merged.errors.length + errors.length > 0)
     return fail(all());
   const surroundings = { local, machine, warnings, errors };
-  const recursors = await resolveServers(config.recursors, "recursors", surroundings);
+  const resolve = (texts: readonly string[], key: string) =>
+    resolveServers(texts, key, surroundings);
+  const recursors = await resolve(config.recursors, "recursors");
   const upstreams = findUpstreams(config, recursors, surroundings, addresses.value);
-  const zones = await withServers(declaredZones, (texts, key) =>
-    resolveServers(texts, key, surroundings),
-  );
+  const found = await withServers(declaredZones, resolve);
+  const zones = withoutFormerAgent(found, { config, local, warnings });
   if (errors.length > 0) return fail(all());
   return ok(
     Object.freeze({

@@ -190,3 +190,45 @@ for (const [zones, error] of mistakes)
       errors.join("\n"),
     );
   });
+
+t.test("the Consul agent whose place this one takes is not asked", async (t) => {
+  const folder = writeFiles(t, {
+    "dnsmasq.conf": [
+      "server=/consul/127.0.0.1#8600",
+      "server=/dc2.consul/127.0.0.1#8600",
+      "server=/both.example/127.0.0.1#8600",
+      "server=/both.example/192.0.2.7",
+      "rev-server=10.0.0.0/8,127.0.0.1#8600",
+      "server=/corp.example/127.0.0.1#5353",
+      "no-resolv",
+    ].join("\n"),
+  });
+  const dnsmasq = await loaded(t, { forwarder: { dnsmasq_conf: `${folder}/dnsmasq.conf` } });
+  t.same(dnsmasq.zones.rules.map(ruleText), [
+    "reverse /8 deny",
+    "suffix both.example. forward both.example",
+    "suffix corp.example. forward corp.example",
+  ]);
+  t.same(
+    dnsmasq.zones.groups.map(({ name, servers }) => [name, servers?.map(({ port }) => port)]),
+    [
+      ["both.example", [53]],
+      ["corp.example", [5353]],
+    ],
+  );
+  t.same(
+    dnsmasq.warnings.filter((each) => each.includes("itself")),
+    [
+      "forwarder.zones: 127.0.0.1:8600 is not asked, for this agent answers consul. itself, and all that 127.0.0.1:8600 was asked for; if another agent goes on there, give this one a domain of its own",
+    ],
+  );
+
+  const zones = [{ names: ["consul", "10.0.0.0/8"], servers: ["10.1.2.3:8600"] }];
+  const own = await loaded(t, { forwarder: { zones } });
+  t.same(own.zones.rules.map(ruleText), ["reverse /8 deny"], "also by an address of this host");
+  const apart = await loaded(t, { domain: "edge", forwarder: { zones } });
+  t.equal(apart.zones.groups.length, 1, "an agent with another domain asks it");
+  const elsewhere = [{ names: ["consul", "10.0.0.0/8"], servers: ["10.1.2.4:8600"] }];
+  const remote = await loaded(t, { forwarder: { zones: elsewhere } });
+  t.equal(remote.zones.groups.length, 1, "an agent of another host goes on");
+});

@@ -7,6 +7,7 @@ import type { Rule } from "../../forwarder/rules.ts";
 import type { Config } from "../options.ts";
 import { readAddresses } from "./addresses.ts";
 import type { Problems } from "./members.ts";
+import { ownDomains } from "./own-domain.ts";
 import { readRecords } from "./records.ts";
 import { readViews } from "./views.ts";
 
@@ -97,10 +98,7 @@ export function namesWithoutEffect(
   zones: readonly Rule[],
   config: Config,
 ): string[] {
-  const domains = [config.domain, config.alt_domain].flatMap((text) => {
-    const name = parseName(text);
-    return text !== "" && name.ok ? [name.value] : [];
-  });
+  const domains = ownDomains(config);
   const elsewhere = zones.flatMap(({ match }) =>
     "name" in match && domains.some((domain) => suffixOffset(match.name, domain) > 0)
       ? [match.name]
