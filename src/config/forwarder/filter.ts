@@ -7,6 +7,7 @@ import { PREFIX_LENGTHS } from "../../forwarder/filter/dns64-address.ts";
 import type { Alias, FilterSettings } from "../../forwarder/filter/settings.ts";
 import { parseNetwork } from "../network.ts";
 import type { Config } from "../options.ts";
+import { ownDomains } from "./own-domain.ts";
 
 /** What the options about filters say. */
 export type LoadedFilter = FilterSettings & {
@@ -18,26 +19,15 @@ export type LoadedFilter = FilterSettings & {
 export function readFilter(config: Config): { filter: LoadedFilter; errors: string[] } {
   const errors: string[] = [];
   /** Values that can be read; the others are errors. */
-  function each<T>(
-    key: keyof Config,
-    texts: readonly string[],
-    parse: (text: string) => Result<T, string>,
-  ): T[] {
-    return texts.flatMap((text) => {
+  function listed<T>(key: ListKey, parse: (text: string) => Result<T, string>): T[] {
+    return config[key].flatMap((text) => {
       const parsed = parse(text);
       if (!parsed.ok) errors.push(`${key}: ${parsed.error}`);
       return parsed.ok ? [parsed.value] : [];
     });
   }
-  const listed = <T>(key: ListKey, parse: (text: string) => Result<T, string>): T[] =>
-    each(key, config[key], parse);
   const prefixes = listed("forwarder.dns64_prefix", parsePrefix);
   const domainsOk = listed("forwarder.rebind_domains_ok", parseDomain);
-  const ownDomains = each(
-    "domain",
-    [config.domain, config.alt_domain].filter(Boolean),
-    parseDomain,
-  );
   const dns64 = {
     prefixes,
     clients: listed("forwarder.dns64_clients", parseAddressOrNetwork),
@@ -50,7 +40,11 @@ export function readFilter(config: Config): { filter: LoadedFilter; errors: stri
     bogusNxdomain: listed("forwarder.bogus_nxdomain", parseAddressOrNetwork),
     alias: listed("forwarder.alias", parseAlias),
     rebind: config["forwarder.rebind_protection"]
-      ? { localhostOk: config["forwarder.rebind_localhost_ok"], domainsOk, ownDomains }
+      ? {
+          localhostOk: config["forwarder.rebind_localhost_ok"],
+          domainsOk,
+          ownDomains: ownDomains(config).map(foldName),
+        }
       : null,
     types: listed("forwarder.filter_types", parseTypeName),
     dns64: prefixes.length > 0 ? dns64 : null,
