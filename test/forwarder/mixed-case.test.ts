@@ -81,21 +81,24 @@ t.test(
   },
 );
 
-t.test("case is not mixed where questions go on unchanged, nor over TCP", async (t) => {
-  const off = createWorld(1, { mixedCase: true, cacheEnabled: false });
-  off.ask("www.Example.test");
-  t.equal(off.asked[0]!.question.name, "www.Example.test");
-  const world = createWorld(1, { mixedCase: true });
-  world.server(1, (question) => [
-    { wire: reply(question, { flags: question.transport === "udp" ? 0x0200 : 0 }) },
-  ]);
-  world.ask("www.Example.test");
-  world.settle(100);
-  t.same(
-    world.asked.map(({ transport, question }) => transport === "tcp" && question.name),
-    [false, "www.Example.test"],
-  );
-});
+t.test(
+  "0x20 and TCP: case is not mixed over connections, nor where questions go on unchanged",
+  async (t) => {
+    const off = createWorld(1, { mixedCase: true, cacheEnabled: false });
+    off.ask("www.Example.test");
+    t.equal(off.asked[0]!.question.name, "www.Example.test");
+    const world = createWorld(1, { mixedCase: true });
+    world.server(1, (question) => [
+      { wire: reply(question, { flags: question.transport === "udp" ? 0x0200 : 0 }) },
+    ]);
+    world.ask("www.Example.test");
+    world.settle(100);
+    t.same(
+      world.asked.map(({ transport, question }) => transport === "tcp" && question.name),
+      [false, "www.Example.test"],
+    );
+  },
+);
 
 t.test("S2: a forger that guesses id and port but not the case gets nothing", async (t) => {
   const world = createWorld(1, { mixedCase: true });

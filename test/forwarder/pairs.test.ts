@@ -250,23 +250,39 @@ t.test("TCP: who asks over it is not told to ask over it", async (t) => {
   t.equal(world.asked.length, 2 * 5);
 });
 
-t.test("client subnets: kept answers are for everybody, so none is told to servers", async (t) => {
-  const world = createWorld(1);
-  world.server(1, answering());
-  for (const [i, pauseMs] of [0, 0, 55_000, 20_000].entries()) {
-    world.pass(pauseMs);
-    const asked = world.ask("www.test", "A", { edns: edns(subnet(i)) });
+t.test(
+  "subnets, stale and coalescing: what is kept is for everybody, so no server hears of them",
+  async (t) => {
+    const world = createWorld(1);
+    world.server(1, answering());
+    const ask = (last: number, pauseMs: number): Reply => {
+      world.pass(pauseMs);
+      return world.ask("www.test", "A", { edns: edns(subnet(last)) });
+    };
+    ask(1, 0);
+    ask(2, 0);
     world.settle(100);
-    t.equal(inWords(asked), "A 198.51.100.1");
+    t.equal(inWords(ask(3, 50_000)), "A 198.51.100.1");
+    t.equal(world.asked.length, 1, "one key, whatever the subnet");
+    world.pass(70_000);
+    world.server(1, silent);
+    const replies = [ask(7, 0), ask(8, 100)];
+    world.settle();
+    t.same(replies.map(inWords), ["stale A 198.51.100.1", "stale A 198.51.100.1"]);
+    for (const { question } of world.asked) t.same(optOf(question)!.options, []);
+  },
+);
+
+t.test("prefetch and subnets: whoever asks counts, and no server hears of them", async (t) => {
+  const world = createWorld(1);
+  world.server(1, answering("198.51.100.1", 100));
+  for (const [last, pauseMs] of [20_000, 20_000, 20_000, 32_000, 10].entries()) {
+    world.ask("www.test", "A", { edns: edns(subnet(last)) });
+    world.pass(pauseMs);
   }
-  t.equal(world.asked.length, 2, "one key, whatever the subnet");
+  t.equal(world.asked.length, 2);
+  t.equal(world.forwarder.stats().prefetches.sent, 1);
   for (const { question } of world.asked) t.same(optOf(question)!.options, []);
-  // Stale: the same for all of them.
-  world.pass(70_000);
-  world.server(1, silent);
-  const stale = [7, 8].map((last) => world.ask("www.test", "A", { edns: edns(subnet(last)) }));
-  world.settle();
-  t.same(stale.map(inWords), ["stale A 198.51.100.1", "stale A 198.51.100.1"]);
 });
 
 t.test("client subnets with the cache off: passed on, and not joined with others", async (t) => {
@@ -316,7 +332,7 @@ t.test("CD, DO and TCP: repeated as they were", async (t) => {
   t.equal(answer?.ok && answer.answers[0]!.data[1], 3);
 });
 
-t.test("0x20, CD and DO: the retry in lower case asks for the same", async (t) => {
+t.test("0x20, CD, DO and subnets: the retry in lower case asks for the same", async (t) => {
   const world = createWorld(1, { mixedCase: true });
   world.server(1, behave(world, "folds case"));
   world.ask("www.example.test", "A", { cd: true, do: true, edns: edns(subnet(1)) });

@@ -20,7 +20,7 @@ function judge(request: Request, over: Partial<GuardOptions> = {}): number | und
   return createGuard({ ...options, ...over })(guarded)?.status;
 }
 
-t.test("Host, from a client on this machine", async (t) => {
+t.test("S27: Host, from a client on this machine", async (t) => {
   const hosts: [string, number | undefined][] = [
     ["127.0.0.1:8500", undefined],
     ["10.1.2.3", undefined],
@@ -75,7 +75,7 @@ t.test("allowed_hosts", async (t) => {
   t.equal(judge({ headers: { Host: "evil.example" } }, { allowedHosts: ["*"] }), undefined);
 });
 
-t.test("writes of pages", async (t) => {
+t.test("S26: writes of pages", async (t) => {
   const Host = "localhost:8500";
   const rows: [headers: Record<string, string>, status: number | undefined][] = [
     [{}, undefined],

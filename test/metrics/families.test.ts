@@ -48,7 +48,7 @@ t.test("each source is read once per scrape, and anew for the next one", async (
   t.equal(tables, 2);
 });
 
-t.test("replies by zone, type, RCODE; TCP apart", async (t) => {
+t.test("ask 51: replies by zone, type, RCODE; TCP apart", async (t) => {
   const here = 'server="dns://127.0.0.1:53"';
   const reply = { zone: "domain", transport: "udp", qtype: 1, rcode: 0, count: 1 } as const;
   const { resolver } = sourcesWith({});

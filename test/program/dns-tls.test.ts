@@ -28,11 +28,11 @@ async function overTls(): Promise<Carried & { port: number }> {
   };
 }
 
-t.test("deadlines, order, pipelining and clients that do not read", { skip }, async (t) =>
+t.test("S22: deadlines, order, pipelining and clients that do not read", { skip }, async (t) =>
   holdOn(t, await overTls()),
 );
 
-t.test("idle connections, from one address and from several", { skip }, async (t) =>
+t.test("S22: idle connections, from one address and from several", { skip }, async (t) =>
   crowdIn(t, await overTls()),
 );
 

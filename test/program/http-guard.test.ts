@@ -181,7 +181,7 @@ const script = { Name: "s", Args: ["/bin/true"], Interval: "10s" };
 const remote =
   "Scripts are disabled on this agent from remote calls; to enable, configure 'enable_script_checks' to true";
 
-t.test("script checks from afar", async (t) => {
+t.test("S25, ask 55: script checks from afar", async (t) => {
   for (const flags of [{}, { enable_local_script_checks: true }]) {
     const program = await startProgram(t, flags);
     const refused = async (path: string, body: object, text: string) => {
@@ -222,7 +222,7 @@ t.test("script checks from afar", async (t) => {
   }
 });
 
-t.test("script checks for everybody need more than one word", async (t) => {
+t.test("S25, ask 55: script checks for everybody need more than one word", async (t) => {
   const start = (config: Record<string, unknown>) =>
     startProgram(t, { enable_script_checks: true, client_addr: "0.0.0.0", ...config });
   await t.rejects(
