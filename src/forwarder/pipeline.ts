@@ -3,7 +3,7 @@
  * servers that its rule names, then what is to be done with their answers. CNAMEs that lead into other
  * zones are followed there, so that no server speaks for names of another one's.
  */
-import type { Forward, ForwardAnswer, ForwardRequest } from "../dns/answer.ts";
+import type { ExtendedError, Forward, ForwardAnswer, ForwardRequest } from "../dns/answer.ts";
 import { isElsewhere } from "../dns/chain.ts";
 import { EDE } from "../dns/edns.ts";
 import { equalNames, isWithin } from "../dns/name.ts";
@@ -26,8 +26,13 @@ import type { HashKey } from "./local/suffix-hash.ts";
 /** CNAMEs that are followed for one question, and questions that may come of it; beyond, SERVFAIL. */
 const MAX_LINKS = 10;
 
-/** Puts something around the asking of servers: changes their answers, or answers instead of them. */
-export type Wrap = (ask: Forward) => Forward;
+/**
+ * Puts something around the asking of servers: changes their answers, or answers instead of them.
+ * `afterChain`: what is told of a name that a server's CNAME has led on to other data.
+ */
+export type Wrap = ((ask: Forward) => Forward) & {
+  readonly afterChain?: (request: ForwardRequest, answer: Good) => Good;
+};
 
 export type PipelineDeps = {
   forwarder: Pick<Forwarder, "forwardTo">;
@@ -95,7 +100,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
       (firstReplyFinal: boolean): Forward =>
       (request, done) =>
         forwarder.forwardTo(group, request, done, firstReplyFinal);
-    const wrap: Wrap = filter ?? ((plain) => plain);
+    const wrap = filter ?? ((plain: Forward): Forward => plain);
     // The second is for hosts of the catalog, which may lead anywhere.
     const way = { usual: wrap(ask(false)), firstReply: ask(true) };
     ways.set(group, way);
@@ -117,6 +122,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
         decider,
         generation,
         links: [],
+        isOwn: true,
         asked: 0,
         general: true,
       });
@@ -133,6 +139,10 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     readonly decider: Decider;
     readonly generation: number;
     readonly links: Rr[];
+    /** No server has said any of the links. */
+    isOwn: boolean;
+    /** What is to be said of the answers that the links are from. */
+    ede?: readonly ExtendedError[] | undefined;
     asked: number;
     general: boolean;
   };
@@ -155,6 +165,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
       }
       if (found.kind === "answer") {
         answers[found.source]++;
+        if (found.source === "search list") work.decider.searchList?.noteDenied(name);
         request.trace?.add({ step: "local", source: found.source });
         finish(work, found.answer);
       } else ask(work, found);
@@ -183,6 +194,8 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
       if (crossing === undefined) finish(work, withoutDenial(work, name, answer));
       else if (addLinks(work, crossing)) {
         counts.followed++;
+        work.isOwn = false;
+        work.ede ??= answer.ede;
         follow(work);
       }
     });
@@ -245,21 +258,25 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   }
 
   function finish(work: Work, answer: Good): void {
-    const { links, done, general } = work;
+    const { request, links, done, general, isOwn, ede } = work;
     // What one view is told is nothing for the clients of another.
     const kept = general && generation === work.generation;
     if (links.length === 0) {
       done(kept ? answer : { ...answer, cacheableSeconds: 0, constant: false });
       return;
     }
-    done({
+    // Links that a server gave have a TTL, and are its word.
+    const isOurs = isOwn && answer.constant === true;
+    const whole = {
       ...answer,
-      aa: answer.aa && answer.constant === true,
+      aa: answer.aa && isOurs,
       ad: false,
       answers: [...links, ...answer.answers],
       cacheableSeconds: 0,
-      constant: kept && answer.constant === true,
-    });
+      constant: kept && isOurs,
+      ede: answer.ede ?? ede,
+    };
+    done(isOwn ? whole : (filter?.afterChain?.(request, whole) ?? whole));
   }
 
   function isOurs(name: Uint8Array): boolean {

@@ -10,7 +10,7 @@ import type { Answered } from "../reply.ts";
 import { madeHere, withDns64 } from "./dns64.ts";
 import { leadsInside } from "./rebind.ts";
 import { emptied, withAliases, withoutBogus, withoutTypes } from "./records.ts";
-import type { FilterCounts, FilterSettings } from "./settings.ts";
+import type { FilterCounts, FilterSettings, RebindSettings } from "./settings.ts";
 
 const HINFO = 13;
 const UNDERSCORE = 0x5f;
@@ -26,16 +26,17 @@ export type FilterDeps = {
   counts: FilterCounts;
 };
 
+/** `afterChain`: what a name leads to by way of other zones, or of data of our own, is seen once more as a whole. */
+export type Filter = ((ask: Forward) => Forward) & { readonly afterChain: Change };
+
 /** The filters of these settings, to be put around the asking of servers. */
-export function createFilter(
-  settings: FilterSettings,
-  deps: FilterDeps,
-): (ask: Forward) => Forward {
+export function createFilter(settings: FilterSettings, deps: FilterDeps): Filter {
   const { counts } = deps;
   const { types, dns64, minimalAny, win2k } = settings;
-  const change = createChange(settings, deps);
+  const protect = settings.rebind === null ? null : createProtection(settings.rebind, deps);
+  const change = createChange(settings, deps, protect);
   const filteredTypes = new Set(types);
-  return (ask) => {
+  const wrap = (ask: Forward): Forward => {
     const changed = change === null ? ask : withChange(ask, change);
     const typed = types.length === 0 ? changed : withTypes(changed, filteredTypes, counts);
     const forward =
@@ -55,7 +56,10 @@ export function createFilter(
       } else forward(request, done);
     };
   };
+  return Object.assign(wrap, { afterChain: protect ?? asItIs });
 }
+
+const asItIs: Change = (_request, answer) => answer;
 
 type Change = (request: ForwardRequest, answer: Answered) => Answered;
 
@@ -65,11 +69,13 @@ function withChange(ask: Forward, change: Change): Forward {
 }
 
 /** null: nothing is configured. */
-function createChange(settings: FilterSettings, deps: FilterDeps): Change | null {
-  const { bogusNxdomain, alias, rebind } = settings;
-  if (bogusNxdomain.length === 0 && alias.length === 0 && rebind === null) return null;
-  const { counts } = deps;
-  const warn = createWarning(deps);
+function createChange(
+  settings: FilterSettings,
+  { counts }: FilterDeps,
+  protect: Change | null,
+): Change | null {
+  const { bogusNxdomain, alias } = settings;
+  if (bogusNxdomain.length === 0 && alias.length === 0 && protect === null) return null;
   return (request, before) => {
     const allowed = withoutBogus(before, bogusNxdomain);
     if (allowed !== before) {
@@ -79,7 +85,15 @@ function createChange(settings: FilterSettings, deps: FilterDeps): Change | null
     }
     const answer = withAliases(before, alias);
     if (answer !== before) counts.alias++;
-    if (rebind === null) return answer;
+    return protect === null ? answer : protect(request, answer);
+  };
+}
+
+/** Takes away what leads inside. */
+function createProtection(rebind: RebindSettings, deps: FilterDeps): Change {
+  const { counts } = deps;
+  const warn = createWarning(deps);
+  return (request, answer) => {
     const owner = leadsInside(request, [...answer.answers, ...answer.additional], rebind);
     if (owner === undefined) return answer;
     counts.rebind++;

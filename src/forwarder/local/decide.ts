@@ -133,12 +133,13 @@ export function createDecider(
       answer,
       general,
     });
+    const hasName = (): boolean => hasLocalName(qname, view);
     if (blocklists.length > 0) {
       let longest = -1;
       for (const list of blocklists) longest = Math.max(longest, list.match(qname));
-      if (longest > (rule?.octets ?? -1)) return answer("blocklist", blocked(qname, qtype));
+      if (longest > (rule?.octets ?? -1))
+        return answer("blocklist", blocked(qname, qtype, hasName));
     }
-    const hasName = (): boolean => hasLocalName(qname, view);
     if (rule !== undefined && rule.kind !== "forward")
       return answer(
         rule.kind === "addresses" ? "addresses" : "local zone",
@@ -147,7 +148,7 @@ export function createDecider(
     const isBare = isSingleLabel(qname);
     // A zone of its own goes before what a name is by itself.
     if (rule === undefined || rule.octets === 0) {
-      const special = mayBeSpecial(qname) ? bySpecial(qname, qtype) : undefined;
+      const special = mayBeSpecial(qname) ? bySpecial(qname, qtype, hasName) : undefined;
       if (special !== undefined) return { ...special, general };
     }
     const hasAddress = qtype === TYPE.A || qtype === TYPE.AAAA || qtype === TYPE.ANY;
@@ -156,8 +157,7 @@ export function createDecider(
     if (searchList !== null) {
       const zone = searchList.deniedBy(qname);
       if (zone !== undefined && zone.length - 1 >= (rule?.octets ?? 0)) {
-        searchList.noteDenied(zone);
-        return answer("search list", denial(zone, RCODE.NXDOMAIN, DENIAL_TTL_SECONDS));
+        return answer("search list", denial(zone, denialRcode(hasName()), DENIAL_TTL_SECONDS));
       }
     }
     return { kind: "forward", group: rule?.group ?? "", general };
@@ -230,7 +230,7 @@ export function createDecider(
     return denial(rule.zone, denialRcode(rule.hasData || hasName()), ttlSeconds);
   }
 
-  function blocked(qname: Uint8Array, qtype: number): Good {
+  function blocked(qname: Uint8Array, qtype: number, hasName: () => boolean): Good {
     const error = { code: EDE.BLOCKED, text: "" };
     switch (settings.blocklistAnswer) {
       case "refused":
@@ -243,11 +243,15 @@ export function createDecider(
           : blockedAnswer(ownAnswer(records, RCODE.NOERROR), error);
       }
       case "nxdomain":
-        return blockedAnswer(denial(qname, RCODE.NXDOMAIN, ttlSeconds), error);
+        return blockedAnswer(denial(qname, denialRcode(hasName()), ttlSeconds), error);
     }
   }
 
-  function bySpecial(qname: Uint8Array, qtype: number): Decision | undefined {
+  function bySpecial(
+    qname: Uint8Array,
+    qtype: number,
+    hasName: () => boolean,
+  ): Decision | undefined {
     const here = (source: Source, answer: Good): Decision => ({
       kind: "answer",
       source,
@@ -256,7 +260,8 @@ export function createDecider(
     });
     if (settings.specialNames) {
       const kind = specialName(qname);
-      if (kind !== undefined) return here("special name", specialAnswer(qname, qtype, kind));
+      if (kind !== undefined)
+        return here("special name", specialAnswer(qname, qtype, kind, hasName));
       if (qtype === TYPE.PTR && isLoopbackReverse(qname)) {
         const data = LOCALHOST_NAME;
         const record = { owner: qname, type: TYPE.PTR, class: CLASS_IN, ttl: ttlSeconds, data };
@@ -270,13 +275,18 @@ export function createDecider(
     if (privateReverse !== "local")
       return { kind: "forward", group: privateReverse.group, general: true };
     const zone = qname.subarray(at);
-    const rcode = at === 0 ? RCODE.NOERROR : RCODE.NXDOMAIN;
+    const rcode = denialRcode(at === 0 || hasName());
     return here("private reverse", denial(zone, rcode, DENIAL_TTL_SECONDS));
   }
 
-  function specialAnswer(qname: Uint8Array, qtype: number, kind: "loopback" | "none"): Good {
+  function specialAnswer(
+    qname: Uint8Array,
+    qtype: number,
+    kind: "loopback" | "none",
+    hasName: () => boolean,
+  ): Good {
     const zone = lastLabel(qname);
-    if (kind === "none") return denial(zone, RCODE.NXDOMAIN, DENIAL_TTL_SECONDS);
+    if (kind === "none") return denial(zone, denialRcode(hasName()), DENIAL_TTL_SECONDS);
     const addresses = [Uint8Array.of(127, 0, 0, 1), loopback6].filter(
       ({ length }) => qtype === TYPE.ANY || qtype === (length === 4 ? TYPE.A : TYPE.AAAA),
     );

@@ -3,7 +3,7 @@ import { parseReverseName } from "../../dns/name.ts";
 import { CLASS_IN, TYPE, type Rr } from "../../dns/rr.ts";
 import { createNameIndex } from "./name-index.ts";
 import { addWithParents, type RecordSet } from "./records.ts";
-import type { HashKey } from "./suffix-hash.ts";
+import { hashSuffixes, type HashKey } from "./suffix-hash.ts";
 
 /** A set that is being filled. */
 export type HostsSet = RecordSet & {
@@ -54,6 +54,16 @@ export function createHostsSet(key: HashKey, ttl: number): HostsSet {
     return octets;
   }
 
+  /** Number + 1 of the name that the address of this reverse name has; 0 for none. */
+  function pointerOf(qname: Uint8Array): number {
+    const address = parseReverseName(qname);
+    if (address === undefined) return 0;
+    const pointed = addresses.get(labelOf(address));
+    // Who comes next looks for the QNAME.
+    hashSuffixes(qname, key);
+    return pointed < 0 ? 0 : pointers.get(pointed);
+  }
+
   return {
     get nameCount() {
       return nameCount;
@@ -94,9 +104,7 @@ export function createHostsSet(key: HashKey, ttl: number): HostsSet {
       // In the order of the file.
       into.push(...records.reverse());
       if (qtype !== TYPE.PTR && qtype !== TYPE.ANY) return;
-      const address = parseReverseName(qname);
-      const pointed = address === undefined ? -1 : addresses.get(labelOf(address));
-      const target = pointed < 0 ? 0 : pointers.get(pointed);
+      const target = pointerOf(qname);
       if (target > 0)
         into.push({
           owner: qname,
@@ -106,7 +114,7 @@ export function createHostsSet(key: HashKey, ttl: number): HostsSet {
           data: index.nameOf(target - 1),
         });
     },
-    hasName: (qname) => index.findSuffix(qname, 0) >= 0,
+    hasName: (qname) => index.findSuffix(qname, 0) >= 0 || pointerOf(qname) > 0,
   };
 }
 

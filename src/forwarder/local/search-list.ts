@@ -24,7 +24,8 @@ export type SearchCounts = {
 export type SearchList = {
   /** The search domain that the name was put in front of; undefined if the name may be meant so. */
   deniedBy(qname: Uint8Array): Uint8Array | undefined;
-  noteDenied(domain: Uint8Array): void;
+  /** A name that was answered so. */
+  noteDenied(qname: Uint8Array): void;
   /** A name below a search domain that does not exist. */
   noteMissed(qname: Uint8Array): void;
   readonly counts: readonly SearchCounts[];
@@ -64,8 +65,8 @@ export function createSearchList(
       }
       return undefined;
     },
-    noteDenied(domain) {
-      const found = counts.find((each) => each.domain === domain);
+    noteDenied(qname) {
+      const found = below(qname);
       if (found !== undefined) found.denied++;
     },
     noteMissed(qname) {

@@ -10,6 +10,8 @@ import type { LoadedConfig } from "../../../src/config.ts";
 import type { ForwardAnswer, ForwardRequest } from "../../../src/dns/answer.ts";
 import { formatName } from "../../../src/dns/name.ts";
 import { formatData, parseType, rcodeName, typeName } from "../../../src/dns/presentation.ts";
+import { createFilter } from "../../../src/forwarder/filter/filter.ts";
+import { createFilterCounts } from "../../../src/forwarder/filter/settings.ts";
 import { createPipeline, type Pipeline } from "../../../src/forwarder/pipeline.ts";
 import { load, writeFiles } from "../../config/world.ts";
 import {
@@ -64,7 +66,7 @@ export async function createScene(
   const pipeline = createPipeline({
     forwarder: world.forwarder,
     settings: localDataSettings(loaded),
-    filter: null,
+    filter: loaded.filter.rebind === null ? null : protection(loaded, world),
     random: seededRandom(7),
   });
   const scene: Scene = {
@@ -82,6 +84,11 @@ export async function createScene(
     ask: (question, client) => inWords(scene.answer(question, client)),
   };
   return scene;
+}
+
+function protection({ filter }: LoadedConfig, { nowMs }: World) {
+  const clock = { monotonicMs: nowMs };
+  return createFilter(filter, { log: () => {}, clock, counts: createFilterCounts() });
 }
 
 /** `name type` */
