@@ -1,7 +1,8 @@
 // Files that a configuration of dnsmasq's includes, and lines that are refused or have no effect.
 import t from "tap";
 import { treeOf } from "../../src/config/dnsmasq/tree.ts";
-import { read } from "./dnsmasq.ts";
+import { readStatements } from "../../src/config/dnsmasq/statements.ts";
+import { filesOf, read } from "./dnsmasq.ts";
 
 const portOf = (files: Record<string, string>) => {
   const { entries, errors } = read(files);
@@ -154,7 +155,7 @@ t.test("what dnsmasq refuses is refused, with file and line", async (t) => {
 
 t.test("what has no effect is told with file and line", async (t) => {
   const { notes, errors } = read(
-    "dhcp-range=10.0.0.2,10.0.0.9\nenable-tftp\ndnssec\nipset=/x/y\nuser=nobody\nkeep-in-foreground\ninterface=lo",
+    "dhcp-range=10.0.0.2,10.0.0.9\nenable-tftp\ndnssec\nipset=/x/y\nuser=nobody\nkeep-in-foreground\ninterface=lo\nlog-queries=extra",
   );
   t.same(errors, []);
   t.match(notes, [
@@ -163,8 +164,9 @@ t.test("what has no effect is told with file and line", async (t) => {
     /^main.conf:3: dnssec: no effect: answers are not validated/,
     /^main.conf:4: ipset: no effect: /,
     /^main.conf:5: user: no effect: /,
+    /^main.conf:8: log-queries: lines are as without extra; /,
   ]);
-  t.equal(notes.length, 5);
+  t.equal(notes.length, 6);
   t.match(read("local-service").notes, []);
   t.match(read("").notes, [/^main.conf:1: clients of connected networks alone are answered/]);
 });
@@ -202,6 +204,9 @@ t.test("a long file that only denies names is a blocklist", async (t) => {
 });
 
 t.test("more lines than a configuration has are refused", async (t) => {
-  const text = "txt-record=a.test,x\n".repeat(200_001);
-  t.match(read(text).errors, [/^main.conf: more than 200000 lines in all files; /]);
+  const files = filesOf({ "main.conf": "conf-file=a", a: "txt-record=a.test,x\n".repeat(11) });
+  t.same(readStatements("main.conf", files, 11).errors, []);
+  const { errors, statements } = readStatements("main.conf", files, 10);
+  t.match(errors, [/^main.conf:1: a: more than 10 lines in all files; /]);
+  t.equal(statements.length, 10);
 });

@@ -200,7 +200,12 @@ export const handlers: Readonly<Record<string, Handler>> = {
     else later(draft, statement);
   },
   "dns-loop-detect": flag("forwarder.loop_detection", true),
-  "log-queries": flag("forwarder.query_log", "dnsmasq"),
+  "log-queries": (draft, statement) => {
+    put(draft, statement, "forwarder.query_log", "dnsmasq");
+    const form = shown(statement.value);
+    if (form !== "")
+      note(draft, statement, `lines are as without ${form}; forwarder.query_log json says more`);
+  },
   "log-facility": readLogFacility,
   "log-async": (draft, statement) => void numberOf(draft, statement),
   "do-0x20-encode": flag("forwarder.mixed_case", true),

@@ -44,7 +44,7 @@ export type Blocklist = {
 };
 
 /** Lines of all files together; those beyond are an error. A list of names to deny is a file of its own. */
-const MAX_STATEMENTS = 200_000;
+const MAX_STATEMENTS = 1_000_000;
 /** More files than this are an error, as are files nested deeper than MAX_DEPTH. */
 const MAX_FILES = 10_000;
 const MAX_DEPTH = 32;
@@ -63,6 +63,7 @@ type Walk = {
   };
   readonly seen: Set<string>;
   readonly once: Map<string, string>;
+  readonly maxStatements: number;
   octets: number;
 };
 
@@ -70,9 +71,13 @@ type Walk = {
  * Reads `path` and what it includes. A file that was read already is not read again, as in dnsmasq: so
  * circles end. Every mistake is told, not only the first.
  */
-export function readStatements(path: string, files: ConfFiles): Statements {
+export function readStatements(
+  path: string,
+  files: ConfFiles,
+  maxStatements = MAX_STATEMENTS,
+): Statements {
   const out = { statements: [], errors: [], notes: [], blocklists: [] };
-  const walk: Walk = { files, out, seen: new Set(), once: new Map(), octets: 0 };
+  const walk: Walk = { files, out, seen: new Set(), once: new Map(), maxStatements, octets: 0 };
   readFile(walk, path, undefined, 0);
   const named = walk.out.statements.find(({ keyword }) => keyword === "servers-file");
   const serversFile = named === undefined ? undefined : shown(named.value) || undefined;
@@ -95,9 +100,9 @@ function readFile(walk: Walk, path: string, from: string | undefined, depth: num
   for (const [i, line] of linesOf(text)) {
     const statement = readLine(walk, line, `${path}:${i + 1}`, "error");
     if (statement === undefined) continue;
-    if (statements.length >= MAX_STATEMENTS)
+    if (statements.length >= walk.maxStatements)
       return error(
-        `more than ${MAX_STATEMENTS} lines in all files; names to deny may be more, as address=/name/ lines in a file of their own`,
+        `more than ${walk.maxStatements} lines in all files; names to deny may be more, as address=/name/ lines in a file of their own`,
       );
     const { keyword, value, place } = statement;
     if (keyword === "conf-file") {
