@@ -6,6 +6,7 @@ import type { Socket } from "node:net";
 import type { Cancel, Client, Clock, Log, SocketAddress, Timers } from "../ports.ts";
 import type { Resolve, ServerNumber } from "./answer.ts";
 import { createCrowd, type CrowdLimits, type TcpCounters } from "./crowd.ts";
+import { createFaults, unfailing, type Fault } from "./faults.ts";
 import { createFraming, type Framing } from "./framing.ts";
 import type { ListenPlace, TcpFront } from "./front.ts";
 import type { Meter } from "./meter.ts";
@@ -56,6 +57,8 @@ export type TcpFrontOptions = {
   clock: Clock;
   timers: Timers;
   log: Log;
+  /** Hears what `resolve` throws, beside the SERVFAIL; absent: the log does. */
+  fault?: Fault;
   limits?: Partial<TcpLimits>;
   /** TLS in every connection (RFC 7858); absent: clear text. */
   secure?: Securing;
@@ -100,7 +103,11 @@ type Connection = {
 export async function startTcpFront(
   options: TcpFrontOptions,
 ): Promise<TcpFront & { counters: TcpCounters }> {
-  const { resolve, clock, timers, log, secure } = options;
+  const { clock, timers, log, secure } = options;
+  const resolve = unfailing(
+    options.resolve,
+    options.fault ?? createFaults(log, () => clock.monotonicMs()).note,
+  );
   const limits = { ...tcpDefaults, ...options.limits };
   const crowd = createCrowd<Connection>({
     limits,
@@ -187,6 +194,7 @@ export async function startTcpFront(
       const query = framing.take();
       if (query === undefined) break;
       left--;
+      connection.messageMs = NEVER;
       counters.questions++;
       connection.inFlight++;
       touch(connection);
@@ -255,7 +263,8 @@ export async function startTcpFront(
   /** The client has closed its side, or we are closing: nothing owed, nothing more. */
   function endIfDone(connection: Connection): void {
     const { socket, inFlight, isYielding } = connection;
-    if (isYielding) return;
+    // There may be questions that were read and not taken; "drain" comes by here.
+    if (isYielding || !isWelcome(connection)) return;
     if ((connection.hasEnded || closing) && inFlight === 0 && !socket.destroyed) socket.end();
   }
 

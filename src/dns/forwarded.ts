@@ -4,6 +4,7 @@ import { EDE, replyOpt, withCookie, withErrors, withoutCookie } from "./edns.ts"
 import { encodeMessage, MAX_MESSAGE_OCTETS, ttlOffsets } from "./encode.ts";
 import { DO, type Opt } from "./message.ts";
 import { equalNames, foldName } from "./name.ts";
+import type { Plugin } from "./origins.ts";
 import { OPCODE_QUERY, type Request } from "./request.ts";
 import { FLAG, RCODE, TYPE, type Message, type Rr } from "./rr.ts";
 import type { Prepared } from "./settings.ts";
@@ -184,4 +185,16 @@ function ownedBy(qname: Uint8Array, records: Rr[]): Rr[] {
       ? { ...record, owner: qname }
       : record,
   );
+}
+
+/** The part that gave an answer to what is not ours. */
+export function pluginOf(answer: ForwardAnswer): Plugin {
+  if (!answer.ok) return "forward";
+  if (answer.constant === true) return "local";
+  return answer.fromCache ? "cache" : "forward";
+}
+
+/** For these types a CNAME is the answer itself, and nothing follows it. */
+export function mayHoldChain({ qtype }: Pick<Request, "qtype">): boolean {
+  return qtype !== TYPE.CNAME && qtype !== TYPE.ANY;
 }

@@ -1,6 +1,7 @@
 /** The DNS listeners as the agent sees them: types only. src/platform implements UDP, dns/driver.ts TCP. */
 import type { Client, Log, SocketAddress } from "../ports.ts";
 import type { AnswerTable, Resolve, ServerNumber, SharedClock } from "./answer.ts";
+import type { Fault } from "./faults.ts";
 
 /** Where to listen; `fd`: a socket that is bound already and was left open for this process. */
 export type ListenPlace = SocketAddress & { readonly fd?: number };
@@ -27,6 +28,8 @@ export type DnsFrontOptions = {
   serverOf?: ServerOf;
   /** Blocks of counters of each thread (cells.ts). Absent: one, for everything. */
   blocks?: number;
+  /** Hears what `resolve` throws, beside the SERVFAIL; absent: the log does. */
+  fault?: Fault;
   log: Log;
 };
 

@@ -15,6 +15,7 @@ import type {
   SharedClock,
 } from "./answer.ts";
 import { createAskedLately } from "./asked-lately.ts";
+import { catalogReply } from "./catalog-reply.ts";
 import {
   CHAIN_LEVELS,
   inwardChain,
@@ -26,12 +27,13 @@ import {
 } from "./chain.ts";
 import { addTiming, createDnsCounters, type DnsCounters } from "./question-counters.ts";
 import { createKeptTargets } from "./kept-targets.ts";
-import { EDE, replyOpt, withErrors } from "./edns.ts";
-import { encodeMessage } from "./encode.ts";
+import { rethrow, servfail, unfailing, type Fault } from "./faults.ts";
 import {
   emptyReply,
   forwardedReply,
   forwardRequest,
+  mayHoldChain,
+  pluginOf,
   prepareForwarded,
   refusal,
 } from "./forwarded.ts";
@@ -56,7 +58,7 @@ import { askerAddress, errorReply, OPCODE_QUERY, parseRequest, type Request } fr
 import { reverseAnswer } from "./reverse.ts";
 import { FLAG, RCODE, TYPE, type Message } from "./rr.ts";
 import { prepareSettings, type DnsSettings, type Prepared, type Zone } from "./settings.ts";
-import { effectivePayload, fitTcp, fitUdp, mostOctets } from "./size.ts";
+import { effectivePayload } from "./size.ts";
 import { negativeAnswer } from "./soa.ts";
 
 export type ResolverDeps = {
@@ -80,6 +82,8 @@ export type ResolverDeps = {
   random: () => number;
   /** Whether a leader is known, and how old the data here may be (0 on the leader). */
   freshness: () => { leader: boolean; ageMs: number };
+  /** Hears what was thrown by mistake, beside the SERVFAIL that it costs; absent: it is thrown on. */
+  fault?: Fault;
 };
 
 export type Resolver = {
@@ -108,7 +112,7 @@ const NOT_OURS: Own = { topics: [], isCurrent: () => true, otherwise: null };
 const STALE_MS = 5000;
 
 export function createResolver(deps: ResolverDeps): Resolver {
-  const { clock, wallMs, random, table } = deps;
+  const { clock, wallMs, random, table, fault = rethrow } = deps;
   const publisher = table && createPublisher(table);
   const counters = createDnsCounters();
   const askedLately = createAskedLately();
@@ -120,6 +124,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
 
   /** One request on its way to its reply. */
   type Work = {
+    query: Uint8Array;
     request: Request;
     client: Client;
     reply: Reply;
@@ -141,7 +146,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
       return;
     }
     const origin = 0;
-    const work: Work = { request, client, reply, startMs: 0, settings, origin, trace };
+    const work: Work = { query, request, client, reply, startMs: 0, settings, origin, trace };
     const zone = zoneOf(request.qname, settings);
     // DS belongs to the parent's side of a zone cut (RFC 4035 3.1.4.1).
     const asksParent = request.qtype === TYPE.DS && settings.recursorsConfigured;
@@ -149,6 +154,12 @@ export function createResolver(deps: ResolverDeps): Resolver {
     else if (zone === undefined && isWithin(request.qname, ARPA)) answerReverse(work);
     else forwardQuestion(work);
   };
+
+  /** For what throws after `resolve` has returned; who has its reply gets no other. */
+  function failed(work: Work, error: unknown): void {
+    fault(error);
+    work.reply(servfail(work.query), work.origin);
+  }
 
   /** false: there is no leader to vouch for the data, and the settings want one. */
   function isReadable({ settings: { allowStale, maxStaleMs }, trace }: Work): boolean {
@@ -189,6 +200,13 @@ export function createResolver(deps: ResolverDeps): Resolver {
     const seed = random();
     const { client, trace: outer } = work;
     const tracedFrom = outer?.notes.length ?? 0;
+    const again = (): void => {
+      try {
+        compute();
+      } catch (error) {
+        failed(work, error);
+      }
+    };
     const compute = (): void => {
       const trace = outer && new Trace();
       const reading = readingOf(work, { foreign, seed, trace });
@@ -204,7 +222,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
           kept: work.settings.forwardCache ? keptTargets : null,
           clock,
           timers: deps.timers,
-          whenAll: compute,
+          whenAll: again,
         })
       : noForeignNames;
     compute();
@@ -245,49 +263,13 @@ export function createResolver(deps: ResolverDeps): Resolver {
   /** Cuts to size, replies, and prepares the answer for workers. `reading`: null for what failed. */
   function finish(work: Work, answer: Answer, reading: Reading | null, isReverse = false): void {
     const { request, client, trace } = work;
-    const { disableCompression, enableTruncate, recursorsConfigured, udpAnswerLimit } =
-      work.settings;
-    const message: Message = {
-      id: request.id,
-      flags:
-        FLAG.QR |
-        FLAG.AA |
-        (request.opcode << 11) |
-        request.flags |
-        (recursorsConfigured ? FLAG.RA : 0) |
-        answer.rcode,
-      question: request.question,
-      answers: answer.answers,
-      authority: answer.authority,
-      additional: answer.additional,
-    };
-    const scoped = answer.dependsOnClient && answer.rcode === RCODE.NOERROR;
+    const isStream = client.transport !== "udp";
     const isStale = reading?.foreign.isStale === true;
     if (isStale) counters.staleTargets++;
-    const opt = replyOpt(request, scoped);
-    if (isStale && opt !== null)
-      opt.options = withErrors(opt.options, [{ code: EDE.STALE_ANSWER, text: "" }]);
-    const compress = !disableCompression;
-    const payload = effectivePayload(request.opt);
-    const limited =
-      answer.answerLimit > 0 && answer.answers.length > answer.answerLimit
-        ? { ...message, answers: answer.answers.slice(0, answer.answerLimit) }
-        : message;
-    const fitted =
-      client.transport !== "udp"
-        ? fitTcp(limited, opt, request.qtype, compress)
-        : fitUdp(limited, opt, payload, {
-            udpAnswerLimit,
-            compress,
-            mostOctets: mostOctets(request, payload),
-          });
-    if (fitted.cut) {
-      counters.truncated++;
-      if (enableTruncate || !fitted.isLeft)
-        fitted.message = { ...fitted.message, flags: message.flags | FLAG.TC };
-    }
-    const wire = encodeMessage(fitted.message, { compress, opt: fitted.opt });
-    if (trace !== undefined) noteEnd(trace, answer, { isStale, sent: fitted.message });
+    const about = { settings: work.settings, isStream, isStale };
+    const { wire, whole, sent, isCut } = catalogReply(request, answer, about);
+    if (isCut) counters.truncated++;
+    if (trace !== undefined) noteEnd(trace, answer, { isStale, sent });
     counters.countReply(
       isReverse ? "reverse" : "domain",
       client.transport,
@@ -296,8 +278,8 @@ export function createResolver(deps: ResolverDeps): Resolver {
     );
     work.reply(wire, work.origin);
     addTiming(isReverse ? counters.ptrQuery : counters.domainQuery, clock() - work.startMs);
-    if (reading !== null && client.transport === "udp" && compress)
-      publish(work, message, answer, reading);
+    if (reading !== null && !isStream && !work.settings.disableCompression)
+      publish(work, whole, answer, reading);
   }
 
   function publish(work: Work, message: Message, answer: Answer, reading: Reading): void {
@@ -369,7 +351,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
       if (truncated) counters.truncated++;
       work.reply(wire, from(pluginOf(answer)));
     };
-    deps.forward(forwardRequest(request, client, trace), (answer) => {
+    const take = (answer: ForwardAnswer): void => {
       if (!answer.ok && answer.reason === "no upstream" && own.otherwise !== null) {
         own.otherwise();
         return;
@@ -395,6 +377,13 @@ export function createResolver(deps: ResolverDeps): Resolver {
       prepared.origin = tableOrigin(from(answer.constant === true ? "local" : "cache"));
       publisher.publish(prepared, own.topics);
       trace?.add({ step: "prepared" });
+    };
+    deps.forward(forwardRequest(request, client, trace), (answer) => {
+      try {
+        take(answer);
+      } catch (error) {
+        failed(work, error);
+      }
     });
   }
 
@@ -437,7 +426,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
   }
 
   return {
-    resolve,
+    resolve: unfailing(resolve, fault),
     reload(next) {
       settings = prepareSettings(next);
       findZone = zoneFinder(settings.foreignZones ?? [], zones);
@@ -457,16 +446,4 @@ export function createResolver(deps: ResolverDeps): Resolver {
     counters,
     publishStats: () => publisher?.stats() ?? { watched: 0, topics: 0, withdrawn: 0 },
   };
-}
-
-/** The part that gave an answer to what is not ours. */
-function pluginOf(answer: ForwardAnswer): Plugin {
-  if (!answer.ok) return "forward";
-  if (answer.constant === true) return "local";
-  return answer.fromCache ? "cache" : "forward";
-}
-
-/** For these types a CNAME is the answer itself, and nothing follows it. */
-function mayHoldChain({ qtype }: Request): boolean {
-  return qtype !== TYPE.CNAME && qtype !== TYPE.ANY;
 }

@@ -5,6 +5,7 @@
 import type { Result } from "../base.ts";
 import type { Forward, ForwardAnswer, ForwardRequest } from "../dns/answer.ts";
 import { EDE } from "../dns/edns.ts";
+import { rethrow, unfailingExchanges, unfailingTimers, type Fault } from "../dns/faults.ts";
 import { CLASS_IN } from "../dns/rr.ts";
 import type { Clock, Exchanges, Random, Timers } from "../ports.ts";
 import { packetsLastSecond } from "./bucket.ts";
@@ -73,6 +74,8 @@ export type ForwarderDeps = {
   workerHits?: (question: Uint8Array) => number;
   /** Hears what becomes of the servers; not given: nobody does. */
   onEvent?: (event: UpstreamEvent) => void;
+  /** Hears what was thrown by mistake, beside the SERVFAIL that it costs; not given: it is thrown on. */
+  fault?: Fault;
 };
 
 const NO_UPSTREAM: ForwardAnswer = { ok: false, reason: "no upstream" };
@@ -86,7 +89,8 @@ const FAILED_BEFORE: ForwardAnswer = {
 };
 
 export function createForwarder(deps: ForwarderDeps): Forwarder {
-  const { clock, udp, tcp } = deps;
+  const { clock, udp, tcp, fault = rethrow } = deps;
+  const timers = unfailingTimers(deps.timers, fault);
   let settings = deps.settings;
   const groups = createGroups(settings);
   let cache = cacheFor(settings);
@@ -94,6 +98,8 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
   const prefetch = createPrefetch();
   const underWay = createUnderWay({
     ...deps,
+    timers,
+    fault,
     outcomes,
     asked: () => prefetch.earn(),
     revived,
@@ -104,8 +110,13 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     },
     joined: (exchange, qname) => loops.joined(exchange, qname),
   });
-  const own = createOwnQuestions(deps);
-  const ownDeps = { ...deps, own, rateOf: rateIn, event };
+  const own = createOwnQuestions({
+    ...deps,
+    timers,
+    udp: unfailingExchanges(udp, fault),
+    tcp: unfailingExchanges(tcp, fault),
+  });
+  const ownDeps = { ...deps, timers, own, rateOf: rateIn, event };
   const prober = createProber({ ...ownDeps, revived }, settings.probeName);
   const loops = createLoops(ownDeps, settings.loopDetection);
   const { workerHits = noHits } = deps;

@@ -5,6 +5,7 @@
 import { unreachable } from "../base.ts";
 import type { ForwardAnswer, ForwardRequest } from "../dns/answer.ts";
 import { EDE } from "../dns/edns.ts";
+import type { Fault } from "../dns/faults.ts";
 import type { Trace } from "../dns/trace.ts";
 import type { Cancel, Clock, Exchanges, Random, Timers } from "../ports.ts";
 import type { Attempt, Exchange, Failure, Output } from "./attempts.ts";
@@ -98,11 +99,14 @@ export type UnderWayDeps = {
   down: (server: Server, group: string, qname: Uint8Array | null) => void;
   /** A question joins this one. */
   joined: (exchange: Exchange, qname: Uint8Array) => void;
+  /** Hears what was thrown by mistake: the question ends, and the program goes on. */
+  fault: Fault;
 };
 
 export function createUnderWay(deps: UnderWayDeps): UnderWay {
-  const { clock, timers, random, udp, tcp, outcomes, asked, revived, event, down, joined } = deps;
-  const waiting = createWaiting();
+  const { clock, timers, random, udp, tcp, outcomes, asked, revived, event, down, joined, fault } =
+    deps;
+  const waiting = createWaiting(fault);
   const inFlight = new Map<string, Pending>();
   const pools = createPools<Pending>();
   /** Holds also what has been answered but still listens for a dead server. */
@@ -112,6 +116,8 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
   const failures = { silence: 0, errorReplies: 0, throttled: 0, looping: 0 };
   let disarm: Cancel | null = null;
   let armedForMs = Infinity;
+  /** The group that gives up a question at this moment; null: none. */
+  let dropping: string | null = null;
 
   /** What comes to the socket of one attempt; a class because one is made per datagram. */
   class Replies {
@@ -149,12 +155,12 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
       return;
     }
     if (stale !== null && same.staleAtMs === -Infinity) {
-      done(outcomes.stale(request, wanted.upstreams, stale, "timeout"));
+      done(staleOf(wanted, stale));
       return;
     }
     if (!waiting.join(same, { request, done })) {
       counts.refused++;
-      done(stale === null ? REFUSED : outcomes.stale(request, wanted.upstreams, stale, "timeout"));
+      done(stale === null ? REFUSED : staleOf(wanted, stale));
       return;
     }
     same.wasJoined = true;
@@ -170,6 +176,12 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
     const { request, key, joinKey, upstreams, firstReplyFinal } = wanted;
     if (first !== null && upstreams.servers.every(({ standing }) => standing === "dead"))
       counts.allDown++;
+    if (dropping === upstreams.settings.name) {
+      // Who was dropped asks something else instead (DNS64): that is no way to a place.
+      counts.dropped++;
+      first?.(wanted.stale === null ? OVERLOAD : staleOf(wanted, wanted.stale));
+      return;
+    }
     const overdue = pools.overdue(upstreams.settings);
     if (overdue !== undefined) {
       drop(overdue, nowMs);
@@ -232,12 +244,41 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
   /** The places of its group are all taken, and it has had the most time. */
   function drop(oldest: Pending, nowMs: number): void {
     counts.dropped++;
+    const before = dropping;
+    dropping = oldest.upstreams.settings.name;
     run(oldest, { type: "abort", nowMs });
     finish(oldest, outcomes.failed(oldest, null, OVERLOAD, nowMs), false);
+    dropping = before;
+  }
+
+  function staleOf({ request, upstreams }: Wanted, stale: Entry): ForwardAnswer {
+    return outcomes.stale(request, upstreams, stale, "timeout");
+  }
+
+  /** One step; a question whose step throws has failed. */
+  function run(pending: Pending, input: Input): void {
+    try {
+      step(pending, input);
+    } catch (error) {
+      fault(error);
+      giveUp(pending);
+    }
+  }
+
+  /** Nothing is relied on but what every question has. */
+  function giveUp(pending: Pending): void {
+    for (const attempt of pending.exchange.attempts) {
+      attempt.open = false;
+      attempt.socket?.close();
+      attempt.socket = null;
+    }
+    pending.exchange.settled = true;
+    wheel.clear(pending);
+    finish(pending, FAILED, false);
   }
 
   /** One step of an exchange, and everything that follows from it. */
-  function run(pending: Pending, input: Input): void {
+  function step(pending: Pending, input: Input): void {
     const { exchange, trace } = pending;
     const outputs =
       trace === undefined ? stepExchange(exchange, input) : stepTraced(trace, exchange, input);
@@ -254,7 +295,11 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
   }
 
   function wake(pending: Pending, nowMs: number): void {
-    if (pending.staleAtMs !== -Infinity && nowMs >= pending.staleAtMs) giveStale(pending);
+    try {
+      if (pending.staleAtMs !== -Infinity && nowMs >= pending.staleAtMs) giveStale(pending);
+    } catch (error) {
+      fault(error);
+    }
     if (nowMs >= pending.exchange.wakeAtMs) run(pending, { type: "tick", nowMs });
     else schedule(pending, nowMs);
   }

@@ -1,6 +1,7 @@
 /** The clients who wait for one and the same question under way. */
 import type { ForwardAnswer, ForwardRequest } from "../dns/answer.ts";
 import { EDE } from "../dns/edns.ts";
+import type { Fault } from "../dns/faults.ts";
 import { equalOctets } from "../dns/name.ts";
 import type { Key } from "./key.ts";
 import { respelled } from "./reply.ts";
@@ -38,6 +39,7 @@ export type Waiting = {
   joinedCount(): number;
 };
 
+const FAILED: ForwardAnswer = { ok: false, reason: "failed" };
 const CUT_SHORT: ForwardAnswer = {
   ok: false,
   reason: "failed",
@@ -49,9 +51,20 @@ function toldTo({ client }: ForwardRequest, answer: ForwardAnswer): ForwardAnswe
   return answer.ok && answer.tc && client.transport !== "udp" ? CUT_SHORT : answer;
 }
 
-export function createWaiting(): Waiting {
+/** `fault`: hears what was thrown by who waited; they are told once more, that it failed. */
+export function createWaiting(fault: Fault): Waiting {
   let waiterCount = 0;
   let joinedCount = 0;
+
+  function give(done: Done, answer: ForwardAnswer): void {
+    try {
+      done(answer);
+    } catch (error) {
+      fault(error);
+      if (answer !== FAILED) give(done, FAILED);
+    }
+  }
+
   return {
     join(pending, waiter) {
       pending.joined ??= [];
@@ -66,16 +79,13 @@ export function createWaiting(): Waiting {
       const { first, joined, key, request: asked } = pending;
       pending.first = null;
       pending.joined = null;
-      first?.(key === null ? answer : toldTo(asked, answer));
+      if (first !== null) give(first, key === null ? answer : toldTo(asked, answer));
       if (joined === null) return;
       waiterCount -= joined.length;
       for (const { request, done } of joined) {
         const told = key === null ? answer : toldTo(request, answer);
-        done(
-          told.ok && key !== null && !equalOctets(request.qname, asked.qname)
-            ? respelled(told, request)
-            : told,
-        );
+        const isOther = told.ok && key !== null && !equalOctets(request.qname, asked.qname);
+        give(done, isOther ? respelled(told, request) : told);
       }
     },
     joinedCount: () => joinedCount,

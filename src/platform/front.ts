@@ -1,6 +1,7 @@
 /** The DNS front over UDP: shared table, worker threads, and what the main thread does for them. */
 import { cellsFor, sumCounters } from "../dns/cells.ts";
 import type { Resolve, SharedClock } from "../dns/answer.ts";
+import { createFaults, unfailing } from "../dns/faults.ts";
 import type { DnsFront, DnsFrontOptions, ListenPlace, StartDnsFront } from "../dns/front.ts";
 import { type Gate, openGate } from "../dns/gate.ts";
 import { countReplySize } from "../dns/gate-respond.ts";
@@ -93,7 +94,11 @@ async function startBatchedFront(libc: Libc, options: DnsFrontOptions): Promise<
         entry: new URL("./worker.ts", import.meta.url),
         start,
         onMessage: bell.rung,
-        onRestart: () => restarts++,
+        onRestart() {
+          restarts++;
+          // It may have been about to ring.
+          bell.rung();
+        },
         log: options.log,
       });
     });
@@ -114,7 +119,7 @@ async function startBatchedFront(libc: Libc, options: DnsFrontOptions): Promise<
     rings,
     gate: openGate(options.gate, 1),
     clock,
-    resolve: options.resolve,
+    resolve: unfailing(options.resolve, options.fault ?? createFaults(options.log, clock).note),
     served: options.served,
   });
 

@@ -3,6 +3,7 @@ import { createSocket, type Socket } from "node:dgram";
 import { isIPv6 } from "node:net";
 import type { SharedClock } from "../dns/answer.ts";
 import { BLOCK_CELLS, cellsFor, COUNTER_BATCHES, FIRST_BLOCK, sumCounters } from "../dns/cells.ts";
+import { createFaults, unfailing } from "../dns/faults.ts";
 import type { DnsFront, DnsFrontOptions, ListenPlace } from "../dns/front.ts";
 import { LOOKS_AT_LOOPBACK, openGate } from "../dns/gate.ts";
 import { countReplySize, respondAtGate } from "../dns/gate-respond.ts";
@@ -44,6 +45,10 @@ export async function startPortableFront(options: DnsFrontOptions): Promise<DnsF
     seed: crypto.getRandomValues(new Int32Array(4)),
   });
   const gate = openGate(options.gate, crypto.getRandomValues(new Int32Array(1))[0]!);
+  const resolve = unfailing(
+    options.resolve,
+    options.fault ?? createFaults(options.log, clock).note,
+  );
   /** Questions without reply and replies without end of their sending. */
   let underWay = 0;
   let onIdle: (() => void) | undefined;
@@ -79,7 +84,7 @@ export async function startPortableFront(options: DnsFrontOptions): Promise<DnsF
     }
     if (octets !== MISS) return;
     underWay++;
-    options.resolve(
+    resolve(
       {
         query: new Uint8Array(query),
         client: { address, port, transport: "udp" },

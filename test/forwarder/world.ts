@@ -52,6 +52,8 @@ export type World = {
   readonly events: string[];
   /** The same whole. */
   readonly told: UpstreamEvent[];
+  /** What was thrown by mistake. */
+  readonly thrown: unknown[];
   later(delayMs: number, run: () => void): void;
   openSockets(): number;
   timersSet(): number;
@@ -76,6 +78,8 @@ export type AskOptions = Partial<Omit<ForwardRequest, "client">> & {
   firstReply?: boolean;
   /** Not given: the one of names without a zone. */
   group?: string;
+  /** Hears the answer too. */
+  done?: (answer: ForwardAnswer) => void;
 };
 
 /** Fills in when the answer comes. */
@@ -94,6 +98,7 @@ export function createWorld(
   const asked: Asked[] = [];
   const events: string[] = [];
   const told: UpstreamEvent[] = [];
+  const thrown: unknown[] = [];
   const servers: SocketAddress[] = [];
   const behaviours: Behaviour[] = [];
   for (let number = 1; number <= serverCount; number++) {
@@ -185,6 +190,7 @@ export function createWorld(
       events.push(`${event.type}${number}`);
       told.push(event);
     },
+    fault: (error) => void thrown.push(error),
     udp: network("udp"),
     tcp: network("tcp"),
   });
@@ -211,7 +217,7 @@ export function createWorld(
     ask(name, type = "A", options = {}) {
       const reply: Reply = { answer: null, afterMs: NaN, calls: 0 };
       const startedMs = nowMs;
-      const { transport = "udp", firstReply = false, group = "", ...over } = options;
+      const { transport = "udp", firstReply = false, group = "", done: hear, ...over } = options;
       const request: ForwardRequest = {
         qname: wireName(name),
         qtype: typeNumber(type),
@@ -228,12 +234,14 @@ export function createWorld(
         reply.answer = answer;
         reply.afterMs = nowMs - startedMs;
         reply.calls++;
+        hear?.(answer);
       };
       forwarder.forwardTo(group, request, done, firstReply);
       return reply;
     },
     events,
     told,
+    thrown,
     later: after,
     openSockets: () => sockets,
     timersSet: () => timersSet,

@@ -1,7 +1,7 @@
 /**
  * A DNS front with a made-up resolver, for front.test.ts. The first label of the name decides:
  * `hit` is published, `silent` gets no reply, `late` gets it when told, `client` tells who asked,
- * anything else gets 10.0.0.1.
+ * `throws` is a mistake, anything else gets 10.0.0.1.
  */
 import { openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import type { PublishedAnswer, Reply, Resolve } from "../../src/dns/answer.ts";
@@ -69,6 +69,7 @@ const resolveOf =
   (index: number): Resolve =>
   ({ query, client }, reply: Reply) => {
     const label = new TextDecoder().decode(query.subarray(13, 13 + query[12]!)).toLowerCase();
+    if (label === "throws") throw new Error("a mistake");
     if (label === "silent") reply(null);
     else if (label === "late") late.push(() => reply(answer(query, [10, 0, 0, 3])));
     else if (label === "client") {

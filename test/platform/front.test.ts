@@ -105,6 +105,22 @@ t.test("both paths give the same answers", { skip: process.platform !== "linux" 
   t.equal(decode(replies[0]![3]!).questions![0]!.name, "HIT.exAmple");
 });
 
+t.test("a mistake of ours is SERVFAIL, and the next question is answered", async (t) => {
+  for (const batchedSystemCalls of [true, false])
+    await withHost(async (host) => {
+      const [address] = await host.call<SocketAddress[]>("start", options({ batchedSystemCalls }));
+      for (let id = 1; id <= 3; id++) {
+        const failed = await exchange(address!, query("throws.example", "A", { id }));
+        const { flags = 0, questions } = decode(failed!.wire);
+        t.same([flags & 15, questions![0]!.name], [2, "throws.example"]);
+        t.equal(dataOf(await exchange(address!, query("other.example", "A", { id }))), "10.0.0.1");
+      }
+      const lines = host.log.filter(({ level }) => level === "error");
+      t.equal(lines.length, 1, "one line for several in a row");
+      t.match(lines[0]!.fields, { stack: /a mistake/ });
+    });
+});
+
 t.test("several addresses, IPv4 and IPv6, over all workers", { skip: !hasIpv6 }, async (t) => {
   await withHost(async (host) => {
     const listen = ["127.0.0.1", "::1", "127.0.0.2"].map((address) => ({ address, port: 0 }));

@@ -29,6 +29,7 @@ import {
   type Refusal,
 } from "../doh.ts";
 import { tcpDefaults, type TcpLimits } from "../driver.ts";
+import { createFaults, unfailing, type Fault } from "../faults.ts";
 import type { ListenPlace, TcpFront } from "../front.ts";
 import { createTcpListeners } from "../listeners/driver.ts";
 import type { Meter } from "../meter.ts";
@@ -46,6 +47,8 @@ export type HttpsFrontOptions = {
   clock: Clock;
   timers: Timers;
   log: Log;
+  /** Hears what `resolve` throws, beside the SERVFAIL; absent: the log does. */
+  fault?: Fault;
   limits?: Partial<TcpLimits>;
 };
 
@@ -79,7 +82,11 @@ type Connection = {
 
 /** Rejects if an address cannot be listened on. */
 export async function startHttpsFront(options: HttpsFrontOptions): Promise<HttpsFront> {
-  const { resolve, clock, timers, log } = options;
+  const { clock, timers, log } = options;
+  const resolve = unfailing(
+    options.resolve,
+    options.fault ?? createFaults(log, () => clock.monotonicMs()).note,
+  );
   const limits = { ...tcpDefaults, maxInFlight: MAX_STREAMS, ...options.limits };
   const crowd = createCrowd<Connection>({
     limits,
