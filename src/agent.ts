@@ -16,6 +16,7 @@ import { createDnsInspection } from "./agent/dns-inspection.ts";
 import { createExternal, type External } from "./agent/external.ts";
 import { followInterfaces } from "./agent/follow-interfaces.ts";
 import { createForwarding } from "./agent/forwarding.ts";
+import { startHealth, type Health } from "./agent/health.ts";
 import { startKvReaper } from "./agent/kv-reaper.ts";
 import { createLocal } from "./agent/local.ts";
 import { followLocalFiles } from "./agent/local-files.ts";
@@ -38,6 +39,7 @@ import { createWatches } from "./agent/watches.ts";
 import type { LocalAgent } from "./cluster/local-agent.ts";
 import { loadNodeId } from "./cluster/local/driver.ts";
 import type { AnswerTable } from "./dns/answer.ts";
+import { createFaults } from "./dns/faults.ts";
 import { createHostAddresses } from "./dns/host-addresses.ts";
 import type { Resolver } from "./dns/resolve.ts";
 import { agentRoutes } from "./http/agent.ts";
@@ -48,6 +50,7 @@ import { createWaiters } from "./http/blocking.ts";
 import { collectHostInfo } from "./http/host/driver.ts";
 import type { HttpListeners } from "./http/listen.ts";
 import { operatorRoutes } from "./http/operator.ts";
+import { readyRoutes } from "./http/ready.ts";
 import { snapshotRoutes } from "./http/snapshot.ts";
 import type { SocketAddress } from "./ports.ts";
 import { consulVersion } from "./version.ts";
@@ -69,6 +72,12 @@ type Parts = {
   reload?: () => Promise<Result<void, string>>;
   reopen?: () => void;
   http?: HttpListeners;
+  health?: Health;
+  hasLeader?: () => boolean;
+  /** Another agent has everything: there is nothing to wait for. */
+  isHandedOver?: boolean;
+  /** A signal has come, maybe while the start is still under way. */
+  isStopping?: boolean;
 };
 
 /** Runs until a signal, a leave or a failed store; resolves with the exit code. Rejects if it cannot start. */
@@ -79,7 +88,10 @@ export async function runAgent(start: AgentStart, platform: Platform): Promise<n
     const parts: Parts = {};
     closers.push(
       listenToSignals(platform, start.log, {
-        stop: (signal) => end(leavesOn(signal, start.loaded.config) ? LEFT : STOPPED),
+        stop(signal) {
+          parts.isStopping = true;
+          end(leavesOn(signal, start.loaded.config) ? LEFT : STOPPED);
+        },
         atOnce: () => platform.exit(STOPPED),
         reload: () => void parts.reload?.(),
         reopen: () => parts.reopen?.(),
@@ -87,7 +99,12 @@ export async function runAgent(start: AgentStart, platform: Platform): Promise<n
       }),
     );
     await build(start, platform, parts, closers, end);
-    return await ended;
+    const code = await ended;
+    parts.health?.leave();
+    const lameduckMs = start.loaded.config["metrics.lameduck"];
+    if (lameduckMs > 0 && parts.isHandedOver !== true)
+      await new Promise<void>((over) => platform.timers.after(lameduckMs, over));
+    return code;
   } finally {
     for (const close of closers.toReversed()) await close();
     start.log("info", "stopped");
@@ -120,6 +137,18 @@ async function build(
   });
   closers.push(succession.close);
   const { lending, isShared } = succession;
+  const health = await startHealth({
+    at: loaded.metricsAddress,
+    platform,
+    maxHeaderOctets: httpListenerSettings(loaded).maxHeaderOctets,
+    isShared,
+    hasLeader: () => parts.hasLeader?.() ?? false,
+    clock,
+    timers,
+    log,
+  });
+  parts.health = health;
+  closers.push(health.stop);
   const nodeId = await loadNodeId(dataDir, config.node_id, random);
   const serverAddress = `${bracketed(addresses.advertise)}:${config["ports.server"]}`;
   const waiters = createWaiters({ clock, timers });
@@ -153,6 +182,7 @@ async function build(
   const { state, machine, engine, logTime, propose } = catalogLog;
   const { reader } = state;
   closers.push(() => engine.close());
+  parts.hasLeader = () => engine.leadership().leader !== undefined;
 
   // Rights, and what the leader removes when its time is over.
   const tokensChanged = () => parts.resolver?.withdrawAll();
@@ -166,12 +196,11 @@ async function build(
   closers.push(startKvReaper({ kv: reader.kv, propose, logTime, timers }));
 
   // DNS, and names outside the domain.
-  const forwarding = createForwarding(
-    loaded,
-    platform,
-    log,
-    (question) => parts.table?.hitsOf(question) ?? 0,
-  );
+  const faults = createFaults(log, () => clock.monotonicMs());
+  const forwarding = createForwarding(loaded, platform, log, {
+    workerHits: (question) => parts.table?.hitsOf(question) ?? 0,
+    fault: faults.note,
+  });
   closers.push(forwarding.close);
   const { forwarder, pipeline } = forwarding;
   const localFiles = followLocalFiles(loaded, {
@@ -191,7 +220,8 @@ async function build(
   closers.push(queries.stop);
   parts.reopen = queries.reopen;
   const { queryLog } = queries;
-  const around = { pipeline, access, queryLog, forwarder, now: configuration.now };
+  const fault = faults.note;
+  const around = { pipeline, access, queryLog, forwarder, fault, now: configuration.now };
   const dns = await startDns({ loaded, platform, log, catalog, acl, engine, ...around });
   closers.push(dns.close);
   parts.resolver = dns.resolver;
@@ -202,6 +232,7 @@ async function build(
     isAnswered: (address) => access.gate.isAnswered(address),
     resolve: dns.resolve,
     serverOf: dns.meter.serverOf,
+    fault,
     clock,
     timers,
     log,
@@ -261,6 +292,7 @@ async function build(
   const {
     reload,
     resolvConf,
+    reloads,
     stop: stopFollowing,
   } = configuration.follow({
     changed(next) {
@@ -295,6 +327,10 @@ async function build(
     localData: localFiles.figures,
     queryLog: () => ({ ...queries.figures(), unlogged: dns.udp.unlogged() }),
     secureDns: () => secureDns.counters(),
+    faults: faults.count,
+    reloads,
+    health,
+    now: configuration.now,
   });
   closers.push(metrics.stop);
 
@@ -359,6 +395,7 @@ async function build(
       ...operatorRoutes(operator),
       ...tokenRoutes(acls),
       ...dnsRoutes(inspection),
+      ...readyRoutes(health),
       ...agent,
     ],
   );
@@ -375,6 +412,7 @@ async function build(
     log,
   });
   parts.http = http;
+  health.serve((request, env) => app.fetch(request, env));
   closers.push(() => {
     waiters.close();
     return http.stop();
@@ -394,14 +432,21 @@ async function build(
         log,
       }).stop,
     );
+  const handedOver = (): void => {
+    parts.isHandedOver = true;
+    end(LEFT);
+  };
   const listening = () => [
     ...dns.tcp.addresses,
     ...Object.values(secureDns.addresses()).flat(),
     ...http.http,
     ...http.https,
+    ...health.addresses,
   ];
   const given = { engine, journal, forwarder, dns, http, listening };
-  await succession.complete({ ...given, end: () => end(LEFT) });
+  const isStopping = (): boolean => parts.isStopping === true;
+  await succession.complete({ ...given, isStopping, end: handedOver });
+  if (start.takeOver) start.takenOver();
   closers.push(
     followInterfaces({
       addresses: () => start.followedDnsAddresses(configuration.now().config),

@@ -43,6 +43,7 @@ import { expandTemplate } from "./config/sockaddr.ts";
 import { inheritedKeys, loadCheckTls, loadUpstreamAuthorities } from "./config/tls.ts";
 import { findIdentities, withoutBareHttps } from "./config/identities.ts";
 import { resolveUpstreams, withoutDuplicates } from "./config/upstream.ts";
+import { readMetricsAddress } from "./config/metrics-address.ts";
 import { parseWatches } from "./config/watches.ts";
 import { parseResolvConf, withoutOwn, type ResolvConf } from "./forwarder/resolvconf.ts";
 import { newestFile } from "./forwarder/resolvconf/driver.ts";
@@ -98,6 +99,8 @@ export type LoadedConfig = {
   readonly external: readonly ExternalEntry[];
   /** `watches`, in the order of loading. */
   readonly watches: readonly WatchDefinition[];
+  /** Where metrics and health have a listener of their own. */
+  readonly metricsAddress: SocketAddress | undefined;
   /** `servers-file` of `forwarder.dnsmasq_conf`, which is watched. */
   readonly serversFile: string | undefined;
   /** Nothing is kept on disk. */
@@ -149,6 +152,8 @@ export async function loadConfig(
   const declaredZones = readAllZones(config["forwarder.zones"], localData.local.views, errors);
   warnings.push(...namesWithoutEffect(localData.local, declaredZones.rules, config));
   warnings.push(...conflictingZones(declaredZones.rules));
+  const problems = { warnings, errors };
+  const metricsAddress = readMetricsAddress(config["metrics.address"], problems);
   const nextOn = readRcodes(config["forwarder.next_on"], "forwarder.next_on", errors);
   const { access, errors: accessErrors } = readAccess(config, localData.local.views);
   errors.push(...accessErrors);
@@ -185,6 +190,7 @@ export async function loadConfig(
       checks: Object.freeze(checks),
       external: Object.freeze(external.entries),
       watches: Object.freeze(watches.watches),
+      metricsAddress,
       serversFile,
       dev: sources.dev,
       warnings: Object.freeze([...new Set(warnings)]),

@@ -45,14 +45,20 @@ function perScrape(sources: Sources): { now: Sources; renew: () => void } {
       return kept.value;
     };
   };
-  const { version, workers, dns, tallies, servers, table, resolver, tcp, secure, forwarder } =
-    sources;
+  const { version, runtime, parts, faults, reloads, health, ready } = sources;
+  const { workers, dns, tallies, servers, table, resolver, tcp, secure, forwarder } = sources;
   const { resolvConf, filters, localData, queryLog } = sources;
   const { catalog, local, external, watches, log, http, blockedQueries, lateness, process } =
     sources;
   return {
     now: {
       version,
+      runtime,
+      parts,
+      faults,
+      reloads,
+      health,
+      ready,
       workers,
       dns: once(dns),
       tallies: once(tallies),

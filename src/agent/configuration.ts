@@ -1,4 +1,5 @@
 /** The configuration in force: read again on demand, its upstream servers taken from a file that changes. */
+import { createHash } from "node:crypto";
 import { fail, ok, type Result } from "../base.ts";
 import { differences, resolvConfFiles, type LoadedConfig } from "../config.ts";
 import { systemFiles } from "../config/dnsmasq/files.ts";
@@ -11,6 +12,7 @@ import type { ResolvConfFigures } from "../metrics/family.ts";
 import { followServersFile } from "./follow-servers-file.ts";
 import { followUpstreams } from "./follow-upstreams.ts";
 import { createReload } from "./reload.ts";
+import { shownConfig } from "./settings.ts";
 import type { AgentStart } from "./start.ts";
 
 /** What is in force now, and how it comes to be another. */
@@ -34,6 +36,8 @@ export type ConfigurationEvents = {
 export type Following = {
   reload: () => Promise<Result<void, string>>;
   resolvConf: () => ResolvConfFigures;
+  /** Reloads that were refused, and the digest of what is in force, without its secrets. */
+  reloads: () => { failed: number; digest: () => string };
   stop: Cancel;
 };
 
@@ -41,6 +45,11 @@ export type Following = {
 export function createConfiguration(start: AgentStart): Configuration {
   const { log } = start;
   let loaded = start.loaded;
+  let failed = 0;
+  const digest = (): string =>
+    createHash("sha512")
+      .update(JSON.stringify(shownConfig(loaded.config)))
+      .digest("hex");
   return {
     now: () => loaded,
     moved(addresses) {
@@ -72,6 +81,7 @@ export function createConfiguration(start: AgentStart): Configuration {
       const reload = createReload(async () => {
         const next = await start.reload();
         if (!next.ok) {
+          failed++;
           log("error", "reload refused; the old configuration stays", {
             errors: next.error.join("; "),
           });
@@ -102,6 +112,7 @@ export function createConfiguration(start: AgentStart): Configuration {
       return {
         reload,
         resolvConf: upstreams.figures,
+        reloads: () => ({ failed, digest }),
         stop() {
           upstreams.stop();
           serversFile.stop();

@@ -1,10 +1,37 @@
 /** Counters of the parts in the form that metrics read. */
+import process from "node:process";
 import { kindOfCheck } from "../cluster/definition.ts";
 import type { LocalAgent } from "../cluster/local-agent.ts";
 import type { State } from "../cluster/state.ts";
+import type { LoadedConfig } from "../config.ts";
 import type { Resolver } from "../dns/resolve.ts";
 import type { DnsTimings } from "../metrics/consul.ts";
 import type { LocalFigures, ResolverFigures, Sources } from "../metrics/family.ts";
+
+/** Name and version of what runs this program. */
+export function runtimeName(): string {
+  const { bun, node } = process.versions;
+  return bun === undefined ? `node${node}` : `bun${bun}`;
+}
+
+/** The parts that answer questions under this configuration, with their zones. */
+export function answeringParts({ config, upstreams, zones }: LoadedConfig): {
+  zone: string;
+  name: string;
+}[] {
+  const dotted = (domain: string): string => (domain.endsWith(".") ? domain : `${domain}.`);
+  const domains = [config.domain, config.alt_domain].filter((domain) => domain !== "");
+  const forwards = upstreams.length + zones.groups.length > 0;
+  return [
+    ...domains.map((domain) => ({ zone: dotted(domain), name: "catalog" })),
+    ...(forwards ? [{ zone: ".", name: "forward" }] : []),
+    ...(forwards && config["forwarder.cache"] ? [{ zone: ".", name: "cache" }] : []),
+    { zone: ".", name: "local" },
+    { zone: ".", name: "acl" },
+    { zone: ".", name: "prometheus" },
+    ...(config["forwarder.query_log"] === "" ? [] : [{ zone: ".", name: "log" }]),
+  ];
+}
 
 /** What the main thread computed. */
 export function resolverFigures(resolver: Resolver): ResolverFigures {

@@ -13,8 +13,16 @@ import { processFigures } from "../metrics/process.ts";
 import type { Cancel } from "../ports.ts";
 import { version } from "../version.ts";
 import type { Dns } from "./dns.ts";
+import type { Health } from "./health.ts";
 import type { External } from "./external.ts";
-import { catalogFigures, dnsTimings, localFigures, resolverFigures } from "./figures.ts";
+import {
+  answeringParts,
+  catalogFigures,
+  dnsTimings,
+  localFigures,
+  resolverFigures,
+  runtimeName,
+} from "./figures.ts";
 import { createRequestCounts, type RequestCounts } from "./request-counts.ts";
 import { consulFormSettings } from "./settings.ts";
 import type { Platform } from "./start.ts";
@@ -48,6 +56,10 @@ export function startMetrics(deps: {
   filters: Sources["filters"];
   localData: Sources["localData"];
   queryLog: Sources["queryLog"];
+  reloads: Sources["reloads"];
+  faults: Sources["faults"];
+  health: Pick<Health, "figures" | "whyNotReady">;
+  now: () => LoadedConfig;
 }): Metrics {
   const { loaded, platform, state, engine, dns, forwarder, local, external, watches, waiters } =
     deps;
@@ -57,6 +69,12 @@ export function startMetrics(deps: {
   const requests = createRequestCounts();
   const figures: Sources = {
     version,
+    runtime: runtimeName(),
+    parts: () => answeringParts(deps.now()),
+    reloads: deps.reloads,
+    faults: deps.faults,
+    health: () => deps.health.figures(),
+    ready: () => deps.health.whyNotReady() === "",
     workers: () => udp.workerCount,
     dns: () => udp.counters(),
     tallies: () => meter.tallies(),

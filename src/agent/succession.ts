@@ -27,7 +27,7 @@ export type SuccessionPlatform = {
   exit(code: number): never;
 };
 
-type Fetch = (request: Request, env: RequestEnv) => Response | Promise<Response>;
+export type Fetch = (request: Request, env: RequestEnv) => Response | Promise<Response>;
 
 /** This agent's place between the one before and the one after. */
 export type Succession = {
@@ -59,11 +59,14 @@ export type SuccessionParts = {
   http: Pick<HttpListeners, "succeed">;
   /** All listeners over TCP, those of HTTP on Unix sockets too. */
   listening: () => readonly HttpAddress[];
+  /** This agent was told to stop: it must not take the place of one that runs. */
+  isStopping: () => boolean;
   /** Ends this agent: its successor answers. */
   end: () => void;
 };
 
 const reading: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
+/** Exit code without a store. */
 const STORE_FAILED = 1;
 
 /**
@@ -88,8 +91,13 @@ export async function beginSuccession(options: {
   const isShared = (at: HttpAddress): boolean => predecessor?.listening.has(wordOf(at)) ?? false;
   let isDone = predecessor === undefined;
   let isLeaving = false;
+  void predecessor?.refused.then((reason) => {
+    if (isDone) return;
+    // At once: it waits for the store.
+    log("error", "the agent before goes on; this one ends", { pid: predecessor.pid, reason });
+    platform.exit(STORE_FAILED);
+  });
   let stopOffering: Cancel = () => {};
-  let parts: SuccessionParts | undefined;
 
   /** A socket that the service manager holds is one and the same in both processes. */
   function portsOf(listening: readonly HttpAddress[]): ReadonlySet<number> {
@@ -99,7 +107,9 @@ export async function beginSuccession(options: {
     );
   }
 
-  async function take(from: Predecessor, { http, listening }: SuccessionParts): Promise<void> {
+  async function take(from: Predecessor, all: SuccessionParts): Promise<void> {
+    const { http, listening, isStopping } = all;
+    if (isStopping()) throw new Error("not taking over: told to stop");
     const stopSteering = platform.steerToUs(portsOf(listening().filter(isShared)));
     const answer = await from.ready();
     if (!answer.ok) {
@@ -115,7 +125,12 @@ export async function beginSuccession(options: {
     });
   }
 
-  function offer(all: SuccessionParts): void {
+  /** It is for the successor alone; one that was killed has left it. */
+  function forgetCache(): void {
+    if (options.cacheFile === "" && cachePath !== "") rmSync(cachePath, { force: true });
+  }
+
+  function offer(dataDir: string, all: SuccessionParts): void {
     const { engine, journal, forwarder, dns, listening, end } = all;
     async function takeBack(): Promise<void> {
       try {
@@ -127,9 +142,10 @@ export async function beginSuccession(options: {
       }
       lending.takeBack();
       admission.takeBack();
+      forgetCache();
     }
     stopOffering = offerHandover(
-      dataDir!,
+      dataDir,
       {
         async give() {
           admission.lend();
@@ -139,8 +155,13 @@ export async function beginSuccession(options: {
           } catch (error) {
             log("warn", "dns: the cache is not handed over", { error: String(error) });
           }
-          await journal.lend();
-          await engine.lend();
+          try {
+            await journal.lend();
+            await engine.lend();
+          } catch (error) {
+            await takeBack();
+            throw error;
+          }
         },
         takeBack,
         listening: () => listening().map(wordOf),
@@ -177,18 +198,19 @@ export async function beginSuccession(options: {
       } catch (error) {
         log("warn", "dns: cache not taken over", { error: String(error) });
       }
-      if (options.cacheFile === "") rmSync(cachePath, { force: true });
     },
     async complete(all) {
-      parts = all;
       if (predecessor !== undefined) await take(predecessor, all);
       platform.notify("READY=1");
-      if (dataDir !== undefined) offer(parts);
+      if (dataDir === undefined) return;
+      forgetCache();
+      offer(dataDir, all);
     },
     close() {
       stopOffering();
       if (!isDone) predecessor?.abandon();
-      if (!isLeaving) platform.notify("STOPPING=1");
+      // While another agent answers, the service does not stop.
+      if (isDone && !isLeaving) platform.notify("STOPPING=1");
       return Promise.resolve();
     },
   };

@@ -372,6 +372,12 @@ const used = {
     "",
     "A listener for /metrics, /health and /ready alone, such as 127.0.0.1:9153; empty: none.",
   ),
+  "metrics.lameduck": row(
+    "durationMs",
+    0,
+    "How long, at the end, /ready says 503 and everything else still answers.",
+    { min: 0, max: 600_000 },
+  ),
   "metrics.coredns_compat": row(
     "boolean",
     false,

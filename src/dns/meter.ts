@@ -49,7 +49,7 @@ export type Tally = {
 
 export type Meter = {
   /** The number of a listener; the same for the same address. */
-  serverOf(scheme: "dns" | "tls" | "https", at: SocketAddress): ServerNumber;
+  serverOf: (scheme: "dns" | "tls" | "https", at: SocketAddress) => ServerNumber;
   /** Where the cells of a thread are in which it counts for itself, BLOCKS blocks. */
   add(cells: Float64Array): void;
   /** The same resolver; what clients ask of it is counted. */

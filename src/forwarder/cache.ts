@@ -110,7 +110,10 @@ type Store = LRUCache<string, Entry>;
 
 export function createCache({ cacheOctets }: { cacheOctets: number }): Cache {
   const left = { success: noneLeft(), denial: noneLeft() };
-  const ages = { counts: new Array<number>(AGE_BOUNDS_SECONDS.length + 1).fill(0), sum: 0 };
+  const ages: { counts: number[]; sum: number } = {
+    counts: [...AGE_BOUNDS_SECONDS.map(() => 0), 0],
+    sum: 0,
+  };
   /** Of the call under way, for what it pushes out. */
   let callMs = 0;
   let hits = 0;

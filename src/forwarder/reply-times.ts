@@ -14,7 +14,7 @@ export function addReplyTime(times: Map<number, ReplyTimes>, rcode: number, ms: 
   const known = Math.min(rcode, RCODES_MAX);
   let of = times.get(known);
   if (of === undefined) {
-    of = { counts: new Array<number>(REPLY_TIME_BOUNDS_SECONDS.length + 1).fill(0), sum: 0 };
+    of = { counts: [...REPLY_TIME_BOUNDS_SECONDS.map(() => 0), 0], sum: 0 };
     times.set(known, of);
   }
   const seconds = ms / 1000;

@@ -96,11 +96,6 @@ export const dnsFamilies: readonly Family[] = [
     "Answers with the last known addresses of a host name that no upstream answers for.",
     ({ resolver }) => resolver().staleTargets,
   ),
-  counter(
-    "waypost_dns_worker_restarts_total",
-    "DNS worker threads that ended and were replaced.",
-    ({ dns }) => dns().workerRestarts,
-  ),
   gauge("waypost_dns_workers", "DNS worker threads.", ({ workers }) => workers()),
   gauge(
     "waypost_dns_tcp_connections",

@@ -1,4 +1,5 @@
 /** Every metric family in one table: registry, JSON form and README read it. */
+import { agentFamilies } from "./agent-families.ts";
 import { cacheUseFamilies, exchangeFamilies } from "./exchange-families.ts";
 import { dnsFamilies, tableFamilies } from "./dns-families.ts";
 import { externalFamilies } from "./external-families.ts";
@@ -56,13 +57,6 @@ const process: Family[] = [
       return [{ labels: {}, bounds: boundsSeconds, counts, sum: sumSeconds }];
     },
   },
-  {
-    name: "waypost_build_info",
-    help: "Always 1; the version is in the label.",
-    labels: ["version"],
-    type: "gauge",
-    read: ({ version }) => [{ labels: { version }, value: 1 }],
-  },
   counter(
     "process_cpu_seconds_total",
     "CPU time of the process, user and system.",
@@ -97,5 +91,6 @@ export const families: readonly Family[] = [
   ...externalFamilies,
   ...watchFamilies,
   ...hostFamilies,
+  ...agentFamilies,
   ...process,
 ];

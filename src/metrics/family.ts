@@ -18,6 +18,16 @@ import type { ProcessFigures } from "./process.ts";
 /** What the families read when somebody scrapes, each at most once per scrape; no call has a side effect. */
 export type Sources = {
   version: string;
+  /** Name and version of what runs the program. */
+  runtime: string;
+  /** Parts of the program that answer, with the zones that they answer for. */
+  parts: () => readonly { zone: string; name: string }[];
+  /** Questions that failed by a mistake of ours. */
+  faults: () => number;
+  /** Refused reloads, and the digest of the configuration in force. */
+  reloads: () => { failed: number; digest: () => string };
+  health: () => HealthFigures | null;
+  ready: () => boolean;
   /** DNS worker threads. */
   workers: () => number;
   /** UDP: sums over all workers. */
@@ -103,6 +113,12 @@ export type QueryLogFigures = { lines: number; overRate: number; lost: number; u
 
 /** `forwarder.resolv_conf`: how often it named other servers, and how many of the last ones are this agent. */
 export type ResolvConfFigures = { generation: number; ownServers: number };
+
+/** How our own questions to /health of `metrics.address` went; times as of HEALTH_BOUNDS_SECONDS. */
+export type HealthFigures = {
+  durations: { counts: readonly number[]; sum: number };
+  failures: number;
+};
 
 export type Sample = { labels: Readonly<Record<string, string>>; value: number };
 

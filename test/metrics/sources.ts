@@ -6,6 +6,12 @@ export function sourcesWith(changed: Partial<Sources>): Sources {
   const distribution = { boundsSeconds: [0.1, 1], counts: [0, 0, 0], sumSeconds: 0 };
   return {
     version: "0.0.0",
+    runtime: "bun0.0.0",
+    parts: () => [{ zone: ".", name: "cache" }],
+    faults: () => 0,
+    reloads: () => ({ failed: 0, digest: () => "0123" }),
+    health: () => null,
+    ready: () => true,
     workers: () => 1,
     tallies: () => [],
     servers: () => [],

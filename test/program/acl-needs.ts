@@ -55,6 +55,8 @@ const serviceCause = "Missing service:write on m-web";
 /** `METHOD path` → need. A path that ends in "/" is a subtree. */
 export const needs: Record<string, Need> = {
   "GET /metrics": nothing,
+  "GET /health": nothing,
+  "GET /ready": nothing,
   "GET /v1/status/leader": nothing,
   "GET /v1/status/peers": nothing,
   "GET /v1/catalog/datacenters": nothing,

@@ -1,0 +1,25 @@
+/** `metrics.address`: where metrics and health have a listener of their own. */
+import { isIP } from "node:net";
+import { isLoopback } from "../address.ts";
+import type { SocketAddress } from "../ports.ts";
+
+/** Where to listen, undefined for nowhere; mistakes and warnings are whole sentences. */
+export function readMetricsAddress(
+  text: string,
+  { warnings, errors }: { warnings: string[]; errors: string[] },
+): SocketAddress | undefined {
+  if (text === "") return undefined;
+  const [, bracketed, plain, digits = ""] =
+    /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text) ?? [];
+  const address = bracketed ?? plain ?? "";
+  const port = Number(digits);
+  if (isIP(address) !== (bracketed === undefined ? 4 : 6) || port < 1 || port > 65_535) {
+    errors.push(`metrics.address: "${text}" is no address and port such as 127.0.0.1:9153`);
+    return undefined;
+  }
+  if (!isLoopback(address))
+    warnings.push(
+      `metrics.address: whoever reaches ${text} reads which servers, zones and services there are`,
+    );
+  return { address, port };
+}
