@@ -5,6 +5,7 @@ import type { CatalogReader } from "../cluster/model.ts";
 import type { LoadedConfig } from "../config.ts";
 import type { Resolve } from "../dns/answer.ts";
 import { startTcpFront } from "../dns/driver.ts";
+import type { Fault } from "../dns/faults.ts";
 import type { DnsFront } from "../dns/front.ts";
 import { BLOCKS, createMeter, type Meter } from "../dns/meter.ts";
 import { createZones } from "../dns/origins.ts";
@@ -46,10 +47,12 @@ export async function startDns(deps: {
   access: DnsAccess;
   queryLog: QueryLog;
   forwarder: Pick<Forwarder, "stats">;
+  /** Hears what is thrown by mistake. */
+  fault: Fault;
   /** The configuration in force. */
   now: () => LoadedConfig;
 }): Promise<Dns> {
-  const { loaded, platform, log, catalog, acl, engine, pipeline, access, queryLog } = deps;
+  const { loaded, platform, log, catalog, acl, engine, pipeline, access, queryLog, fault } = deps;
   const { config, addresses } = loaded;
   const { clock, timers, random } = platform;
   const workerCount = config.workers || Math.max(1, Math.floor(platform.processorCount / 2));
@@ -70,9 +73,16 @@ export async function startDns(deps: {
     batchedSystemCalls: config.batched_system_calls,
     gate: access.gate.memory,
     resolve,
-    served: queryLog.served,
+    served(reply, client) {
+      try {
+        queryLog.served(reply, client);
+      } catch (error) {
+        fault(error);
+      }
+    },
     serverOf: (at) => meter.serverOf("dns", at),
     blocks: BLOCKS,
+    fault,
     log,
   });
   front = udp;
@@ -86,6 +96,7 @@ export async function startDns(deps: {
     serverOf,
     clock,
     timers,
+    fault,
     log,
   });
   resolver = createResolver({
@@ -112,6 +123,7 @@ export async function startDns(deps: {
     wallMs: () => clock.wallMs(),
     random: () => random.uint32(),
     freshness: () => ({ leader: engine.leadership().self, ageMs: 0 }),
+    fault,
   });
   access.watchRefusals(() => udp.counters().prohibited);
   return {

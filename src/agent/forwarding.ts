@@ -1,6 +1,6 @@
 /** Names outside the domain: the forwarder and the sockets to its upstream servers. */
 import type { LoadedConfig } from "../config.ts";
-import { createForwarder, type Forwarder } from "../forwarder/forward.ts";
+import { createForwarder, type Forwarder, type ForwarderDeps } from "../forwarder/forward.ts";
 import { createFilter } from "../forwarder/filter/filter.ts";
 import { createFilterCounts, type FilterCounts } from "../forwarder/filter/settings.ts";
 import { createPipeline, type Pipeline } from "../forwarder/pipeline.ts";
@@ -22,13 +22,13 @@ export type Forwarding = {
 
 /**
  * The forwarder on this platform's fastest sockets; `close` ends what is under way. `workerHits`: how
- * often workers answered a question of late (AnswerTable.hitsOf).
+ * often workers answered a question of late (AnswerTable.hitsOf); `fault` hears what is thrown by mistake.
  */
 export function createForwarding(
   loaded: LoadedConfig,
   platform: Parameters<typeof createUpstreamSockets>[1],
   log: Log,
-  workerHits: (question: Uint8Array) => number,
+  { workerHits, fault }: Pick<Required<ForwarderDeps>, "workerHits" | "fault">,
 ): Forwarding {
   const { clock, timers, random } = platform;
   let now = loaded;
@@ -44,6 +44,7 @@ export function createForwarding(
     tcp,
     workerHits,
     onEvent,
+    fault,
   });
   const counts = createFilterCounts();
   const filter = ({ filter: settings }: LoadedConfig) =>
