@@ -118,7 +118,12 @@ class Parser {
       if (c === "=") {
         if (names.length > 1) throw this.#error("a block cannot be assigned");
         this.#at++;
-        object[names[0]!] = this.#value();
+        const value = this.#value();
+        const before = object[names[0]!];
+        // Blocks of the same name go on in the list, as they do behind it.
+        const joins =
+          Array.isArray(value) && Array.isArray(before) && typeof before[0] === "object";
+        object[names[0]!] = joins ? [...before, ...value] : value;
         return;
       }
       if (c === "{") break;
