@@ -8,11 +8,16 @@ const BURST_SECONDS = 1;
 /** From this share of the rate on somebody should know. */
 const BUSY_SHARE = 0.8;
 
+/** What may go out at a rate; Infinity: nothing was taken yet. */
+type Level = { tokens: number; atMs: number };
+
 /** Full at the start. Only this file changes it. */
 export type Bucket = {
-  /** Infinity: nothing was taken yet. */
-  tokens: number;
-  atMs: number;
+  /**
+   * By packets per second. Groups of the same rate share what it allows; one of a low rate takes nothing
+   * away from the others. As many as the configurations so far have had for one server.
+   */
+  readonly levels: Map<number, Level>;
   /** The second that is being counted, and how many it has had. */
   second: number;
   count: number;
@@ -23,7 +28,7 @@ export type Bucket = {
 };
 
 export function createBucket(): Bucket {
-  return { tokens: Infinity, atMs: 0, second: -1, count: 0, before: 0, empty: 0 };
+  return { levels: new Map(), second: -1, count: 0, before: 0, empty: 0 };
 }
 
 /**
@@ -36,14 +41,16 @@ export function takePacket(
   nowMs: number,
 ): "taken" | "busy" | "empty" {
   if (perSecond > 0) {
-    const gained = ((nowMs - bucket.atMs) * perSecond) / 1000;
-    bucket.tokens = Math.min(perSecond * BURST_SECONDS, bucket.tokens + gained);
-    bucket.atMs = nowMs;
-    if (bucket.tokens < 1) {
+    let level = bucket.levels.get(perSecond);
+    if (level === undefined) bucket.levels.set(perSecond, (level = { tokens: Infinity, atMs: 0 }));
+    const gained = ((nowMs - level.atMs) * perSecond) / 1000;
+    level.tokens = Math.min(perSecond * BURST_SECONDS, level.tokens + gained);
+    level.atMs = nowMs;
+    if (level.tokens < 1) {
       bucket.empty++;
       return "empty";
     }
-    bucket.tokens--;
+    level.tokens--;
   }
   turn(bucket, nowMs);
   bucket.count++;
@@ -52,7 +59,8 @@ export function takePacket(
 
 /** Milliseconds until there is one more. */
 export function untilNextMs(bucket: Bucket, perSecond: number): number {
-  return bucket.tokens >= 1 ? 0 : ((1 - bucket.tokens) * 1000) / perSecond;
+  const tokens = bucket.levels.get(perSecond)?.tokens ?? Infinity;
+  return tokens >= 1 ? 0 : ((1 - tokens) * 1000) / perSecond;
 }
 
 /** Packets of the last whole second. */

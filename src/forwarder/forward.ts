@@ -105,6 +105,8 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     revived,
     event,
     down(server, group, qname) {
+      // A question that was under way at a reload may have been to a server that is no more.
+      if (!groups.servers().includes(server)) return;
       prober.down(server, group);
       if (qname !== null) loops.suspect(server, group, qname);
     },

@@ -5,8 +5,8 @@ import { createUpstreams, sameServers, type Server, type Upstreams } from "./ups
 export type Groups = {
   get(name: string): Upstreams | undefined;
   /**
-   * Takes other settings. A group with the same servers as before keeps its id, so what is kept of it;
-   * a server that stays keeps what is known of it, in whichever group. `otherLimits`: what was kept of
+   * Takes other settings. A group with the same servers and limits as before keeps its id, so what is
+   * kept of it; a server that stays keeps what is known of it, in whichever group. `otherLimits`: what was kept of
    * some group is wrong by its new settings.
    */
   use(settings: ForwarderSettings): { otherServers: boolean; otherLimits: boolean };
@@ -33,12 +33,14 @@ export function createGroups(settings: ForwarderSettings): Groups {
       const built = createUpstreams(group, groupCount + 1, (label) => servers.get(label));
       for (const server of built.servers) servers.set(server.label, server);
       const before = groups.get(group.name);
-      if (before !== undefined) otherLimits ||= keepsOtherwise(before.settings, group);
-      if (before !== undefined && sameServers(before, built))
-        next.set(group.name, { ...built, groupId: before.groupId });
+      const isOther = before !== undefined && keepsOtherwise(before.settings, group);
+      const isSame = before !== undefined && sameServers(before, built);
+      otherLimits ||= isOther;
+      otherServers ||= before !== undefined && !isSame;
+      // What is under way by other limits is not kept by these.
+      if (isSame && !isOther) next.set(group.name, { ...built, groupId: before.groupId });
       else {
         groupCount++;
-        otherServers ||= before !== undefined;
         next.set(group.name, built);
       }
     }
@@ -63,8 +65,16 @@ function keepsOtherwise(a: GroupSettings, b: GroupSettings): boolean {
     a.maxTtlSeconds !== b.maxTtlSeconds ||
     a.negativeTtlCapSeconds !== b.negativeTtlCapSeconds ||
     a.bareDenialSeconds !== b.bareDenialSeconds ||
-    a.trustAd !== b.trustAd
+    a.trustAd !== b.trustAd ||
+    ignoredBy(a) !== ignoredBy(b)
   );
+}
+
+/** Addresses with which a reply is none, as text. */
+function ignoredBy({ ignoredAddresses }: GroupSettings): string {
+  return ignoredAddresses
+    .map(({ octets, prefixLength }) => `${octets.join(".")}/${prefixLength}`)
+    .join();
 }
 
 function printOf({ groupId, settings, servers }: Upstreams): { id: number; print: string } {
@@ -79,6 +89,7 @@ function printOf({ groupId, settings, servers }: Upstreams): { id: number; print
     negativeTtlCapSeconds,
     trustAd,
     bareDenialSeconds,
+    ignoredBy(settings),
   ];
   return { id: groupId, print: JSON.stringify(print) };
 }

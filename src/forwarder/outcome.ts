@@ -8,7 +8,8 @@ import type { Groups } from "./groups.ts";
 import type { Key } from "./key.ts";
 import { lifetimeSeconds } from "./lifetime.ts";
 import { cachedAnswer, passedAnswer, sharedAnswer, staleAnswer } from "./reply.ts";
-import { scrub, type Scrubbed } from "./scrub.ts";
+import { scrub, withoutStrangers, type Scrubbed } from "./scrub.ts";
+import type { GroupSettings } from "./settings.ts";
 import type { Upstreams } from "./upstreams.ts";
 import { clientCount, type Awaited } from "./waiting.ts";
 
@@ -42,6 +43,12 @@ export type Outcomes = {
   ): ForwardAnswer;
   readonly counts: { brokenChain: number; stale: Record<FailureReason, number> };
 };
+
+/** Where what was known goes before a denial, that of one type must not hide what is known of another. */
+function asKept(scrubbed: Scrubbed, { stale }: GroupSettings): Scrubbed {
+  const isOfType = scrubbed.kind === "nxdomain" && stale.enabled && stale.lastKnownGood;
+  return isOfType ? { ...scrubbed, kind: "nodata" } : scrubbed;
+}
 
 const FAILED: ForwardAnswer = { ok: false, reason: "failed" };
 
@@ -106,9 +113,16 @@ export function createOutcomes(cache: () => Cache | null, groups: Groups): Outco
     failed,
     received(ended, { message, wire, server }, nowMs) {
       const { request, key, upstreams, earlyForMs } = ended;
-      if (key === null) return passedAnswer(message);
       const limits = upstreams.settings;
+      if (key === null) {
+        // Where nothing is kept at all everything is as it came, AD too.
+        if (cache() === null) return passedAnswer(message);
+        const passed = passedAnswer(withoutStrangers(message, request));
+        return limits.trustAd ? passed : { ...passed, ad: false };
+      }
       const rcode = message.flags & 15;
+      // Without an OPT of its own a client would read an extended RCODE as another one.
+      if ((message.opt?.extendedRcode ?? 0) > 0) return failed(ended, "servfail", FAILED, nowMs);
       const tc = (message.flags & FLAG.TC) !== 0;
       if (tc || (rcode !== RCODE.NOERROR && rcode !== RCODE.NXDOMAIN)) {
         const told = sharedAnswer(request, limits, {
@@ -136,7 +150,7 @@ export function createOutcomes(cache: () => Cache | null, groups: Groups): Outco
       const entry = store?.store(
         key,
         { message, wire, server: server.label },
-        scrubbed,
+        asKept(scrubbed, limits),
         seconds,
         nowMs,
       );

@@ -10,7 +10,7 @@ import { createForwarder } from "../../src/forwarder/forward.ts";
 import { createPools } from "../../src/forwarder/pools.ts";
 import { createRoundTrips, hedgeMs, noteRoundTrip, retryMs } from "../../src/forwarder/rtt.ts";
 import { groupDefaults } from "../../src/forwarder/settings.ts";
-import { createWorld, inWords, oneGroup, seededRandom, silent } from "./world.ts";
+import { createWorld, inWords, oneGroup, seededRandom, silent, wireName } from "./world.ts";
 
 t.test("ask 45: the bucket against a list of all packets", async (t) => {
   const random = seededRandom(3);
@@ -46,6 +46,20 @@ t.test("ask 45: the bucket against a list of all packets", async (t) => {
   t.equal(packetsLastSecond(bucket, nowMs + 1000), bySecond.get(last) ?? 0);
   t.equal(packetsLastSecond(bucket, nowMs + 5000), 0);
 });
+
+t.test(
+  "ask 45: a zone with a low rate takes nothing from others with the same server",
+  async (t) => {
+    const bucket = createBucket();
+    let taken = 0;
+    for (let ms = 0; ms < 10_000; ms++) {
+      takePacket(bucket, 10, ms);
+      if (takePacket(bucket, 1000, ms) !== "empty") taken++;
+    }
+    t.equal(taken, 10_000);
+    t.equal(untilNextMs(bucket, 1000), 0);
+  },
+);
 
 t.test("without a limit every packet goes, and is counted", async (t) => {
   const bucket = createBucket();
@@ -116,6 +130,35 @@ t.test("ask 9: 4096 places, and who took the last one of which zone is told", as
   t.same(world.told, [{ type: "full", group, client: "127.0.0.1", places: 3 }]);
   t.same(asked.map(inWords), ["failed", "nothing", "nothing", "nothing"], "the oldest goes");
 });
+
+t.test(
+  "S18: a full group has no more places for what its dropped questions ask instead",
+  async (t) => {
+    const world = createWorld(1, { maxInFlight: 20 });
+    world.server(1, silent);
+    let most = 0;
+    const asked = Array.from({ length: 500 }, (_, i) => {
+      const name = `n${i}.test`;
+      const [qname, client] = [wireName(name), { address: "127.0.0.1", port: 1 }];
+      const flags = { rd: true, cd: false, ad: false, do: false, edns: null };
+      const request = { qname, qtype: 28, qclass: 1, ...flags };
+      const from = { ...request, client: { ...client, transport: "udp" as const } };
+      const told: string[] = [];
+      // As DNS64 does: after a failure the A records are asked for.
+      world.forwarder.forward(from, () =>
+        world.forwarder.forward({ ...from, qtype: 1 }, ({ ok }) => told.push(String(ok))),
+      );
+      most = Math.max(most, world.forwarder.stats().inFlight);
+      return told;
+    });
+    t.ok(most <= 20, `${most} under way`);
+    world.settle();
+    t.ok(
+      asked.every((told) => told.length === 1),
+      "everybody is told, once",
+    );
+  },
+);
 
 t.test("S18: a silent zone is flooded, the others do not notice", async (t) => {
   const world = createWorld(2, { timeoutMs: 2000 });

@@ -208,6 +208,22 @@ const scenarios: [string, string][] = [
      expect NXDOMAIN`,
   ],
   [
+    "ask 12: a denial of one type does not hide what was known of another",
+    `servers 1 last known good
+     upstream 1 answers 198.51.100.1 for 10 s
+     ask www.test
+     expect A 198.51.100.1
+     11000 ms pass
+     upstream 1 denies the name for 60 s
+     ask www.test TXT
+     expect NXDOMAIN
+     ask www.test
+     expect stale A 198.51.100.1
+     ask www.test TXT
+     expect NXDOMAIN
+     sent 1 1 1`,
+  ],
+  [
     "stale and TCP: what was truncated over UDP",
     `servers 1
      upstream 1 truncates

@@ -46,6 +46,7 @@ export function followFiles<T>(
   let running: Promise<void> | null = null;
   let again = false;
   let stopped = false;
+  let isFirst = true;
 
   async function readAll(): Promise<void> {
     const problems: string[] = [];
@@ -72,6 +73,9 @@ export function followFiles<T>(
     if (stopped) return;
     differs ||=
       next.size !== known.size || [...next.keys()].join("\n") !== [...known.keys()].join("\n");
+    // What was there before these paths is to be forgotten even if they hold nothing.
+    differs ||= isFirst;
+    isFirst = false;
     known = next;
     for (const problem of problems) if (!told.has(problem)) on.problem(problem);
     told = new Set(problems);

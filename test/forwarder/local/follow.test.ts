@@ -81,6 +81,15 @@ t.test("a file and a directory are followed", limit, async (t) => {
   t.equal(await next(), "hosts=six a=five c=four", "there again");
 });
 
+t.test("paths that hold nothing say so, for what others held before", limit, async (t) => {
+  const directory = temporaryDirectory(t);
+  const { next } = follow(t, directory, join(directory, "hosts"));
+  t.equal(await next(), "cannot read DIR/hosts: ENOENT");
+  t.equal(await next(), "");
+  writeFileSync(join(directory, "hosts"), "one");
+  t.equal(await next(), "hosts=one");
+});
+
 t.test("links that are swapped, as Kubernetes swaps its volumes", limit, async (t) => {
   const directory = temporaryDirectory(t);
   for (const [version, text] of [
