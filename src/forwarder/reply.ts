@@ -20,7 +20,7 @@ export function passedAnswer({
   authority,
   additional,
   opt,
-}: ParsedMessage): Answered {
+}: Pick<ParsedMessage, "flags" | "answers" | "authority" | "additional" | "opt">): Answered {
   return {
     ok: true,
     rcode: (flags & 15) | ((opt?.extendedRcode ?? 0) << 4),

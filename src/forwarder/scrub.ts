@@ -5,7 +5,7 @@
  */
 import type { ParsedMessage } from "../dns/message.ts";
 import { equalNames, isWithin } from "../dns/name.ts";
-import { RCODE, TYPE, type Rr } from "../dns/rr.ts";
+import { CLASS_IN, RCODE, TYPE, type Rr } from "../dns/rr.ts";
 
 /** CNAME records followed in one answer (unbound 11, dnsmasq 10). */
 export const MAX_CHAIN_LINKS = 10;
@@ -100,6 +100,38 @@ export function scrub(message: ParsedMessage, asked: Asked): Scrubbed {
       answers.length === all.length &&
       authority.length === message.authority.length &&
       message.additional.length === 0,
+  };
+}
+
+/**
+ * The same for a reply that is passed on and not kept (ANY, other classes, without RD), of any RCODE:
+ * what it says of QNAME, for ordinary questions of its chain as well, and of the zones around it. The
+ * additional section is left out, so that nobody behind us takes addresses of strangers from it.
+ */
+export function withoutStrangers(
+  message: ParsedMessage,
+  { qname, qtype, qclass }: Pick<Asked, "qname" | "qtype" | "qclass">,
+): Pick<ParsedMessage, "flags" | "answers" | "authority" | "additional" | "opt"> {
+  const names = [qname];
+  const isOrdinary = qclass === CLASS_IN && qtype !== TYPE.ANY && qtype !== TYPE.CNAME;
+  for (let links = 0; isOrdinary && links < MAX_CHAIN_LINKS; links++) {
+    const link = message.answers.find(
+      ({ type, owner }) => type === TYPE.CNAME && equalNames(owner, names.at(-1)!),
+    );
+    if (link === undefined) break;
+    names.push(link.data);
+  }
+  const isAbove = ({ owner }: Rr): boolean => names.some((name) => isWithin(name, owner));
+  const isProof = ({ type }: Rr): boolean => type === RRSIG || type === NSEC || type === NSEC3;
+  return {
+    flags: message.flags,
+    answers: message.answers.filter(
+      (rr) =>
+        names.some((name) => equalNames(name, rr.owner)) || (rr.type === TYPE.DNAME && isAbove(rr)),
+    ),
+    authority: message.authority.filter((rr) => isAbove(rr) || isProof(rr)),
+    additional: [],
+    opt: message.opt,
   };
 }
 

@@ -4,7 +4,17 @@ import { parseMessage } from "../../src/dns/message.ts";
 import { formatName } from "../../src/dns/name.ts";
 import { TYPE } from "../../src/dns/rr.ts";
 import { MAX_CHAIN_LINKS, scrub } from "../../src/forwarder/scrub.ts";
-import { a, cname, createWorld, inWords, saying, soa, wireName } from "./world.ts";
+import {
+  a,
+  cname,
+  createWorld,
+  inWords,
+  saying,
+  soa,
+  wireName,
+  type AskOptions,
+  type OneGroup,
+} from "./world.ts";
 
 type Sections = {
   rcode?: number;
@@ -264,4 +274,39 @@ t.test("S20: a loop is SERVFAIL, from the cache as well", async (t) => {
     t.equal(inWords(reply), "failed");
   }
   t.equal(world.asked.length, 1);
+});
+
+t.test("S7: what is passed on and not kept holds no strangers either", async (t) => {
+  const ours = [
+    a("www.test", "192.0.2.1"),
+    cname("www.test", "end.test"),
+    a("end.test", "192.0.2.2"),
+  ];
+  const strangers = [a("web.service.consul", "6.6.6.6"), a("bank.test", "6.6.6.6")];
+  const parts = {
+    answers: [...strangers, ...ours],
+    authorities: [ns, soa("other", 60, 60), a("bank.test", "6.6.6.6")],
+    additionals: [a("ns.test", "6.6.6.6")],
+  };
+  const rows: [when: string, type: string, over: AskOptions, change: OneGroup, answers: number][] =
+    [
+      ["without RD", "A", { rd: false }, {}, 3],
+      ["class CH", "A", { qclass: 3 }, {}, 2],
+      ["any class", "A", { qclass: 255 }, {}, 2],
+      ["any type", "ANY", { transport: "tcp" }, {}, 2],
+      ["a zone that is not kept", "A", {}, { keep: false }, 3],
+      ["as Consul forwards: unchanged", "A", {}, { cacheEnabled: false }, 5],
+    ];
+  for (const [when, type, over, change, count] of rows) {
+    const world = createWorld(1, change);
+    world.server(1, saying(parts));
+    const asked = world.ask("www.test", type, over);
+    world.settle();
+    const { answer } = asked;
+    if (!answer?.ok) throw new Error(`${when}: ${inWords(asked)}`);
+    t.equal(answer.answers.length, count, when);
+    const isUnchanged = change.cacheEnabled === false;
+    t.equal(answer.authority.length, isUnchanged ? 3 : 1, `${when}: the zone around it`);
+    t.equal(answer.additional.length, isUnchanged ? 1 : 0, `${when}: nothing beside`);
+  }
 });
