@@ -16,7 +16,10 @@ const skip = missing.length > 0 ? `not installed: ${missing.join(", ")}` : false
 const SCRAPE_LIMIT_MS = 20_000;
 
 t.test("promtool finds nothing to complain about", { skip }, async (t) => {
-  const program = await startProgram(t, { telemetry: { prometheus_retention_time: "60s" } });
+  const program = await startProgram(t, {
+    telemetry: { prometheus_retention_time: "60s" },
+    metrics: { coredns_compat: true },
+  });
   for (const path of ["/metrics", "/v1/agent/metrics?format=prometheus"]) {
     const { status, text } = await program.http("GET", path);
     t.equal(status, 200, path);
