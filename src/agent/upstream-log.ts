@@ -1,5 +1,6 @@
 /** Lines of the log about upstream servers: what becomes of each, and how often it may be said. */
 import { formatDuration } from "../duration.ts";
+import { formatName } from "../dns/name.ts";
 import type { UpstreamEvent } from "../forwarder/events.ts";
 import type { Clock, Log, LogLevel } from "../ports.ts";
 
@@ -18,6 +19,10 @@ const lines: Record<UpstreamEvent["type"], [LogLevel, string]> = {
   loop: ["error", "dns: upstream sends questions back to this agent; it is not asked any more"],
   "loop over": ["info", "dns: upstream does not send questions back any more; it is asked again"],
   full: ["warn", "dns: too many questions are under way; the oldest are given up"],
+  disagree: [
+    "warn",
+    "dns: upstreams disagree about a name: give the one that knows better a zone of its own (forwarder.zones), or ask on after a denial (forwarder.next_on NXDOMAIN)",
+  ],
   // The words that Consul has for it.
   "all down": ["warn", "dns: all resolvers failed"],
 };
@@ -28,7 +33,15 @@ export function createUpstreamLog(
   clock: Pick<Clock, "monotonicMs">,
 ): (event: UpstreamEvent) => void {
   const said = new Map<string, { atMs: number; left: number }>();
+  /** Said once: it does not pass by itself. */
+  const disagreeing = new Set<string>();
   return (event) => {
+    if (event.type === "disagree") {
+      const pair = [event.denying.label, event.knowing.label].toSorted().join(" ");
+      if (disagreeing.has(`${event.group} ${pair}`)) return;
+      if (disagreeing.size >= MAX_REMEMBERED) disagreeing.clear();
+      disagreeing.add(`${event.group} ${pair}`);
+    }
     const nowMs = clock.monotonicMs();
     const upstream = "server" in event ? event.server.label : "";
     const key = `${event.type} ${upstream} ${upstream === "" ? event.group : ""}`;
@@ -60,6 +73,12 @@ function detailsOf(event: UpstreamEvent): Record<string, unknown> {
       return { reason: event.reason };
     case "full":
       return { client: event.client, places: event.places };
+    case "disagree":
+      return {
+        name: formatName(event.qname),
+        denied_by: event.denying.label,
+        known_to: event.knowing.label,
+      };
     case "busy":
       return { per_second: event.perSecond };
     case "restored":

@@ -85,6 +85,9 @@ export type Exchange = {
   truncated: Received | null;
   /** A reply that another server may know better. */
   passedOn: Received | null;
+  /** The first that has said that the name does not exist, and the first that has given records of it. */
+  denying: Server | null;
+  knowing: Server | null;
   /** An error RCODE was received, so the failure is the servers' word and not mere silence. */
   errorReplied: boolean;
   settled: boolean;

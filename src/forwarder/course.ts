@@ -53,6 +53,8 @@ export function createExchange({ query, upstreams, random, nowMs }: ExchangeOpti
     nearMisses: 0,
     truncated: null,
     passedOn: null,
+    denying: null,
+    knowing: null,
     errorReplied: false,
     settled: false,
     wakeAtMs: Infinity,

@@ -20,5 +20,7 @@ export type UpstreamEvent =
   | { type: "loop over"; server: Server; group: string }
   /** All its places are taken, so that the oldest question was given up for that of `client`. */
   | { type: "full"; group: string; client: string; places: number }
+  /** About one question: the first says that the name does not exist, the second has records of it. */
+  | { type: "disagree"; denying: Server; knowing: Server; group: string; qname: Uint8Array }
   /** No server of the group is left that answers. */
   | { type: "all down"; group: string; reason: string };

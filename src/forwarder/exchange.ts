@@ -29,6 +29,7 @@ import { noteCaseChange, noteError, notePlain, noteReply } from "./health.ts";
 import { matchReply, strangerOf } from "./query.ts";
 import { addReplyTime } from "./reply-times.ts";
 import { isStreamOnly } from "./upstream.ts";
+import type { Server } from "./upstreams.ts";
 
 /** Messages that look like guesses before the question moves to TCP (PowerDNS gives up after one). */
 const MAX_NEAR_MISSES = 5;
@@ -128,6 +129,7 @@ function stepMessage(
     server.counts.errorRcodes++;
     attempt.options = message.opt?.options ?? null;
   }
+  if (usable && match === "reply") compareWord(exchange, server, message, outputs);
   if (exchange.settled) {
     close(attempt, outputs);
     return;
@@ -151,6 +153,27 @@ function stepMessage(
     exchange.passedOn ??= received;
   } else exchange.errorReplied = true;
   fail(exchange, attempt, nowMs, outputs);
+}
+
+/**
+ * Notices when one server denies the name that another one has records of. Who asks them in turns gets
+ * now this, now that; which of them knows better only people can say.
+ */
+function compareWord(
+  exchange: Exchange,
+  server: Server,
+  { flags, answers }: ParsedMessage,
+  outputs: Output[],
+): void {
+  const hadBoth = exchange.denying !== null && exchange.knowing !== null;
+  if ((flags & 15) === RCODE.NXDOMAIN) exchange.denying ??= server;
+  else if (answers.length > 0) exchange.knowing ??= server;
+  const { denying, knowing, query, settings } = exchange;
+  if (hadBoth || denying === null || knowing === null || denying === knowing) return;
+  denying.counts.disagreements++;
+  const qname = query.question.subarray(0, query.question.length - 4);
+  const group = settings.name;
+  outputs.push({ type: "event", event: { type: "disagree", denying, knowing, group, qname } });
 }
 
 /** Does it hold an address that no true reply has? Then another one is waited for (dnsmasq `ignore-address`). */

@@ -42,6 +42,8 @@ export type ServerCounts = {
   truncated: number;
   /** Replies with an address that is to be ignored. */
   ignored: number;
+  /** Times that it denied a name which another server of its group had records of. */
+  disagreements: number;
   /** Times that it was passed over because its rate was used up. */
   throttled: number;
   /** Questions of our own to a server that is down without a reply. */
@@ -171,6 +173,7 @@ function createServer(address: Upstream, label: string): Server {
       truncated: 0,
       ignored: 0,
       throttled: 0,
+      disagreements: 0,
       probeFailures: 0,
       connectionsOpened: 0,
       connectionsReused: 0,

@@ -330,6 +330,13 @@ export const forwardFamilies: readonly Family[] = [
     read: perServer(({ counts }) => counts.probes),
   },
   {
+    name: "waypost_proxy_disagreements_total",
+    help: "Names that the server denied while another one of its group had records of them.",
+    labels: ["to"],
+    type: "counter",
+    read: perServer(({ counts }) => counts.disagreements),
+  },
+  {
     name: "waypost_proxy_throttled_total",
     help: "Times an upstream server was not asked because its packets per second were used up.",
     labels: ["to"],

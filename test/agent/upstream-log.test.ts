@@ -60,3 +60,19 @@ t.test("S24: one that flaps is told once in ten seconds, with what was left out"
   t.match(lines[1], /elapsed=2s not_told=9999$/);
   t.match(lines[3], /upstream=192\.0\.2\.2:53/);
 });
+
+t.test("ask 10: that two servers disagree is said once, whichever denies what", async (t) => {
+  const { lines, tell, pass } = world();
+  const disagree = (name: string, denying = one!, knowing = two!): void => {
+    const qname = Uint8Array.of(name.length, ...Buffer.from(name), 0);
+    tell({ type: "disagree", denying, knowing, group: "", qname });
+  };
+  for (const name of ["intern", "other"]) {
+    disagree(name);
+    disagree(name, two!, one!);
+    pass(60_000);
+  }
+  t.equal(lines.length, 1);
+  t.match(lines[0], /^warn dns: upstreams disagree about a name: .*forwarder.next_on NXDOMAIN/);
+  t.match(lines[0], / name=intern\. denied_by=192\.0\.2\.1:53 known_to=192\.0\.2\.2:53$/);
+});
