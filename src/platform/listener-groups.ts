@@ -132,7 +132,11 @@ export function createListenerGroups(
         for (const place of places) {
           // One that was given up a moment ago still holds its port, and nobody else does.
           const holds = ({ address }: Group): boolean => isSame(address, place);
-          const isOurs = [...lingering.keys()].some(holds) && !groups.some(holds);
+          const before = [...lingering.keys()].filter(holds);
+          const isOurs = before.length > 0 && !groups.some(holds);
+          // While its interface was without the address it could not be turned away.
+          for (const { members, isInherited } of before)
+            if (!isInherited) for (const member of members) turnAway(libc, member);
           const options = { dualStack, isSharing: isSharing || isOurs };
           opened.push(openGroup(place, freeSlot(opened), options));
         }

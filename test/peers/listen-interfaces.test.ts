@@ -70,6 +70,18 @@ t.test("ask 38: interfaces that appear later", { timeout: 120_000 }, async (t) =
   await until("it answers with its interface", () => answers(`${scoped}%docker0`));
   t.ok(answers(`${scoped}%docker0`, "+tcp"), "over TCP too");
 
+  // Sockets of a moment ago are still open for late replies: they must not take the questions.
+  for (let i = 0; i < 2; i++) {
+    const left = () => output.split("no longer listening: address=172.17.0.1").length;
+    const before = left();
+    ip("addr", "del", "172.17.0.1/16", "dev", "docker0");
+    await until("an address goes", () => left() > before);
+    ip("addr", "add", "172.17.0.1/16", "dev", "docker0");
+    await until("and comes back", () => answers("172.17.0.1"));
+    const lost = Array.from({ length: 30 }, () => answers("172.17.0.1")).filter((is) => !is);
+    t.equal(lost.length, 0, "every question is answered");
+  }
+
   ip("addr", "del", "169.254.20.10/32", "dev", "docker0");
   await until("an address that goes is left", () =>
     /no longer listening: address=169\.254\.20\.10/.test(output),
