@@ -87,8 +87,9 @@ export function createDnsAccess(loaded: LoadedConfig, options: AccessOptions): D
     reload(next) {
       now = next;
       known = "";
-      write([]);
+      // In one go: without their networks the neighbours would be refused for a moment.
       refresh();
+      if (known === "") write([]);
     },
     watchRefusals(prohibited) {
       countRefused = prohibited;

@@ -27,6 +27,7 @@ function createScene(first: Interfaces) {
   let present = first;
   let prohibited = 0;
   let reads = 0;
+  let onRead = (): void => {};
   let planned: { atMs: number; run: () => void } | undefined;
   const lines: string[] = [];
   const kept = createDnsAccess(loadedWith(), {
@@ -41,6 +42,7 @@ function createScene(first: Interfaces) {
     log: (level, message, fields) => lines.push(`${level} ${message} ${JSON.stringify(fields)}`),
     interfaces: () => {
       reads++;
+      onRead();
       return present;
     },
   });
@@ -51,6 +53,7 @@ function createScene(first: Interfaces) {
     reads: () => reads,
     plug: (next: Interfaces) => (present = next),
     refuse: () => prohibited++,
+    whileReading: (run: () => void) => (onRead = run),
     pass(ms: number) {
       const end = nowMs + ms;
       while (planned !== undefined && planned.atMs <= end) {
@@ -127,6 +130,15 @@ t.test("reload", async (t) => {
   t.ok(gate.isAnswered("172.17.0.9"));
   scene.reload(loadedWith({ localService: false, othersAnswered: true }));
   t.ok(gate.isAnswered("198.51.100.1"));
+});
+
+t.test("neighbours are answered all through a reload", async (t) => {
+  const scene = createScene(interfaces);
+  const seen: boolean[] = [];
+  scene.whileReading(() => seen.push(scene.gate.isAnswered("172.17.0.9")));
+  scene.reload(loadedWith());
+  t.same(seen, [true]);
+  t.ok(scene.gate.isAnswered("172.17.0.9"));
 });
 
 t.test("more connected networks than there is room for are told once", async (t) => {
