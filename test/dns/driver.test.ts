@@ -188,6 +188,43 @@ t.test("one octet a second does not keep a connection", async (t) => {
   t.equal(counters.closed.message, 1);
 });
 
+t.test("a stream that is never between two messages goes on", async (t) => {
+  const { dial, advance, counters } = await listen(t);
+  const socket = await dial();
+  const got = messagesOf(socket);
+  const half = "the other half of the one before".length;
+  const octets = frame("x".repeat(2 * half - 2));
+  socket.write(octets.subarray(0, half));
+  for (let i = 1; i <= 5; i++) {
+    await until(() => got.length === i - 1);
+    advance(3000);
+    socket.write(Buffer.concat([octets.subarray(half), octets.subarray(0, half)]));
+  }
+  await until(() => got.length === 5);
+  t.equal(counters.closed.message, 0);
+  t.notOk(isOver(socket));
+});
+
+t.test("who asks much, closes his side and reads late gets every answer", async (t) => {
+  const held: (() => void)[] = [];
+  const { dial } = await listen(t, {
+    answer: (_, reply) => held.push(() => reply(Buffer.alloc(65_000))),
+    limits: { maxInFlight: 256 },
+  });
+  const socket = await dial();
+  socket.pause();
+  socket.end(Buffer.concat(Array.from({ length: 600 }, () => frame("q"))));
+  await until(() => held.length === 256);
+  for (const release of held.splice(0)) release();
+  const got = messagesOf(socket);
+  socket.resume();
+  await until(() => {
+    for (const release of held.splice(0)) release();
+    return got.length === 600 || isOver(socket);
+  });
+  t.equal(got.length, 600);
+});
+
 t.test("above half of the places an idle connection has two seconds", async (t) => {
   const { dial, advance, counters } = await listen(t, {
     limits: { maxConnections: 4, maxShare: 1 },

@@ -40,7 +40,7 @@ export function createTcpListeners(
     let { port } = place;
     if (place.fd === undefined && !isSharing && port !== 0) {
       // Ports are shared with a successor, but not with another program: so first see whether it is free.
-      const probe = createServer();
+      const probe = createServer((socket) => socket.destroy());
       await begin(who, probe, { host: place.address, port, ipv6Only }, place);
       port = addressOf(probe).port;
       await new Promise<void>((closed) => probe.close(() => closed()));
