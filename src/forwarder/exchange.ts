@@ -143,14 +143,13 @@ function stepMessage(
   if (refusesEdns && attempt.withOpt && exchange.query.ownOpt)
     if (sendAgain(exchange, attempt, { transport, plainRetry: true }, nowMs, outputs)) return;
   if (usable && attempt.plainRetry) notePlain(server, nowMs);
-  const received = { message, wire, server };
   if (match === "reply" && !leadsOn(exchange, rcode)) {
-    settle(exchange, { type: "answer", ...received }, nowMs, outputs);
+    settle(exchange, { type: "answer", message, wire, server }, nowMs, outputs);
     return;
   }
   if (usable) {
     attempt.passedOn = true;
-    exchange.passedOn ??= received;
+    exchange.passedOn ??= { message, wire, server };
   } else exchange.errorReplied = true;
   fail(exchange, attempt, nowMs, outputs);
 }
