@@ -129,7 +129,15 @@ async function runConfigured(
     clock: terminal.clock,
   });
   for (const warning of loaded.warnings) log("warn", warning);
-  const pidFile = writePidFile(config.pid_file, terminal.processId);
+  let removePidFile = (): void => {};
+  function claimPidFile(): Result<void, string> {
+    const written = writePidFile(config.pid_file, terminal.processId);
+    if (!written.ok) return written;
+    removePidFile = written.value;
+    return ok(undefined);
+  }
+  // Until it has taken over, the file is that of the agent that runs.
+  const pidFile = takeOver ? ok(undefined) : claimPidFile();
   if (!pidFile.ok) return refuse(terminal, [pidFile.error]);
   try {
     return await runAgent({
@@ -137,13 +145,17 @@ async function runConfigured(
       log,
       setLogLevel: setLevel,
       takeOver,
+      takenOver() {
+        const claimed = claimPidFile();
+        if (!claimed.ok) log("error", claimed.error);
+      },
       followLog: follow,
       reload: () => loadConfig(sources, readMachine()),
       followedDnsAddresses: (config) => followedDnsAddresses(config, readMachine()),
       serversOf: (conf, addresses) => resolvConfServers(conf, addresses, readMachine()),
     });
   } finally {
-    pidFile.value();
+    removePidFile();
   }
 }
 

@@ -14,7 +14,7 @@ import { engineSettings } from "./settings.ts";
 import type { Platform } from "./start.ts";
 
 const STORE_FAILED = 1;
-/** Tries to open a store that was lent, and the pause between them: 5 s together. */
+/** Tries to open a store that was lent, and the pause between them, 5 s together; longer if it is in use. */
 const REOPEN_MAX = 100;
 const REOPEN_MS = 50;
 
@@ -73,7 +73,11 @@ export async function openCatalogLog(deps: {
         // oxlint-disable-next-line no-await-in-loop -- the next try begins when this one has failed
         return await createSingleEngine({ ...options, store: openStore(), machine: missed });
       } catch (error) {
-        if (left === 0) throw error;
+        const reason = String(error);
+        // A successor that hangs still has it: meanwhile all is answered from memory, and writes wait.
+        if (left <= 0 && !reason.includes("in use by another process")) throw error;
+        if (left <= 0 && left % REOPEN_MAX === 0)
+          log("error", "the successor does not let go of the store: end it", { reason });
         // oxlint-disable-next-line no-await-in-loop
         await new Promise<void>((resume) => timers.after(REOPEN_MS, resume));
       }

@@ -8,7 +8,7 @@
  *
  * A connection that ends before "ready" was heard gives the store back. `{"refused": "why"}` ends it.
  */
-import { chmodSync, rmSync } from "node:fs";
+import { chmodSync, rmSync, statSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -18,6 +18,8 @@ import type { Cancel, Log, Timers } from "../ports.ts";
 
 /** A successor that is not ready by then is told to end: writes have waited long enough. */
 const READY_MS = 60_000;
+/** One that does not end then is left alone; the store is taken back as soon as it lets go of it. */
+const END_MS = 5000;
 /** Octets of a path that a Unix socket may have (sun_path of Linux, with its final zero). */
 const PATH_OCTETS_MAX = 107;
 
@@ -97,10 +99,11 @@ function serve(
 ): void {
   let stage: "new" | "giving" | "given" | "left" = "new";
   let isClosed = false;
-  const late = timers.after(READY_MS, () => {
+  let late = timers.after(READY_MS, () => {
     if (stage === "left") return;
     say({ refused: `not ready after ${READY_MS / 1000} s` });
     socket.end();
+    late = timers.after(END_MS, () => socket.destroy());
   });
 
   /** Once only, and never while it is being given. */
@@ -152,6 +155,8 @@ export type Predecessor = {
   listening: ReadonlySet<string>;
   /** We listen. Resolves when it leaves or is gone; an error if it wants us to end. */
   ready(): Promise<Result<void, string>>;
+  /** It has waited too long and wants the store back; resolves with its words. */
+  readonly refused: Promise<string>;
   /** Resolves when its process has ended, or at least its end of the line. */
   readonly ended: Promise<void>;
   /** We do not take over: it goes on. */
@@ -163,9 +168,19 @@ export type Predecessor = {
  * `undefined` if none runs there. The error says why it cannot be had.
  */
 export async function takeOver(dataDir: string): Promise<Result<Predecessor | undefined, string>> {
-  const socket = await reach(socketPath(dataDir));
+  const path = socketPath(dataDir);
+  const reached = await reach(path);
+  if (!reached.ok) return reached;
+  const socket = reached.value;
   if (socket === undefined) return ok(undefined);
+  // The kernel shares ports between processes of one user alone, and files would change their owner.
+  const owner = statSync(path, { throwIfNoEntry: false })?.uid;
+  if (owner !== undefined && owner !== process.geteuid?.()) {
+    socket.destroy();
+    return fail(`it is of user ${owner}, who has to start its successor`);
+  }
   const lines: Line[] = [];
+  const { promise: refused, resolve: refuse } = Promise.withResolvers<string>();
   let wake = (): void => {};
   let isOver = false;
   const ended = new Promise<void>((resolve) =>
@@ -179,6 +194,7 @@ export async function takeOver(dataDir: string): Promise<Result<Predecessor | un
   createInterface({ input: socket }).on("line", (text) => {
     const line = parseLine(text);
     if (line !== undefined) lines.push(line);
+    if (line?.refused !== undefined) refuse(line.refused);
     wake();
   });
   const say = (line: Line): void => void socket.write(`${JSON.stringify(line)}\n`);
@@ -200,6 +216,7 @@ export async function takeOver(dataDir: string): Promise<Result<Predecessor | un
     pid: answer.given.pid,
     listening: new Set(answer.given.listening),
     ended,
+    refused,
     async ready() {
       say({ ready: { pid: process.pid } });
       const heard = await next();
@@ -209,12 +226,15 @@ export async function takeOver(dataDir: string): Promise<Result<Predecessor | un
   });
 }
 
-/** A connection; undefined if nobody listens there. */
-function reach(path: string): Promise<Socket | undefined> {
+/** A connection; undefined if nobody listens there. The error: somebody may. */
+function reach(path: string): Promise<Result<Socket | undefined, string>> {
   return new Promise((resolve) => {
     const socket = connect(path);
-    socket.once("connect", () => resolve(socket));
-    socket.once("error", () => resolve(undefined));
+    socket.once("connect", () => resolve(ok(socket)));
+    socket.once("error", (error: NodeJS.ErrnoException) => {
+      const isNobody = error.code !== "EACCES" && error.code !== "EPERM";
+      resolve(isNobody ? ok(undefined) : fail(`${path}: ${fileReason(error)}`));
+    });
   });
 }
 

@@ -95,6 +95,8 @@ export function lendableEngine(
       await current.close();
     },
     async takeBack() {
+      // Where giving it failed, it may be open still.
+      await current.close().catch(() => {});
       current = await reopen();
       current.onLeadership(tell);
       tell();

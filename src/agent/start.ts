@@ -61,6 +61,8 @@ export type AgentStart = {
   setLogLevel(level: LogLevel): void;
   /** `-takeover`: another agent may run on the data directory, and this one takes its place. */
   takeOver: boolean;
+  /** To be called once if `takeOver`: this agent is the one that runs from here on. */
+  takenOver(): void;
   /** For agent/monitor. */
   followLog: (follower: Follower) => Cancel;
   /** Reads the same files and flags again; the error side has one sentence per mistake. */

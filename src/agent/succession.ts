@@ -3,7 +3,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Dns } from "./dns.ts";
 import type { Forwarder } from "../forwarder/forward.ts";
-import { readSnapshot, writeSnapshot } from "../forwarder/snapshot/driver.ts";
+import { readSnapshot, removePartial, writeSnapshot } from "../forwarder/snapshot/driver.ts";
 import type { RequestEnv } from "../http/call.ts";
 import type { HttpListeners } from "../http/listen.ts";
 import type { Cancel, HttpAddress, InheritedSocket, Log, Timers } from "../ports.ts";
@@ -126,8 +126,10 @@ export async function beginSuccession(options: {
   }
 
   /** It is for the successor alone; one that was killed has left it. */
-  function forgetCache(): void {
-    if (options.cacheFile === "" && cachePath !== "") rmSync(cachePath, { force: true });
+  async function forgetCache(): Promise<void> {
+    if (options.cacheFile !== "" || cachePath === "") return;
+    rmSync(cachePath, { force: true });
+    await removePartial(cachePath);
   }
 
   function offer(dataDir: string, all: SuccessionParts): void {
@@ -142,7 +144,7 @@ export async function beginSuccession(options: {
       }
       lending.takeBack();
       admission.takeBack();
-      forgetCache();
+      await forgetCache();
     }
     stopOffering = offerHandover(
       dataDir,
@@ -203,7 +205,7 @@ export async function beginSuccession(options: {
       if (predecessor !== undefined) await take(predecessor, all);
       platform.notify("READY=1");
       if (dataDir === undefined) return;
-      forgetCache();
+      await forgetCache();
       offer(dataDir, all);
     },
     close() {

@@ -1,6 +1,6 @@
 /** The forwarder's cache over a restart: read at the start, written every few minutes and at the stop. */
 import type { Forwarder } from "../forwarder/forward.ts";
-import { readSnapshot, writeSnapshot } from "../forwarder/snapshot/driver.ts";
+import { readSnapshot, removePartial, writeSnapshot } from "../forwarder/snapshot/driver.ts";
 import type { Log, Timers } from "../ports.ts";
 
 const WRITE_EVERY_MS = 5 * 60_000;
@@ -22,6 +22,7 @@ export function startWarmStart(deps: {
   let work = read();
 
   async function read(): Promise<void> {
+    await removePartial(path);
     try {
       const restored = await readSnapshot(path, forwarder);
       if (restored.ok) log("info", "dns: cache restored", { path, ...restored.value });

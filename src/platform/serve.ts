@@ -95,7 +95,11 @@ export async function startHttp(options: HttpStart): Promise<HttpListeners> {
   try {
     // What takes a while comes first: nobody is served until all can listen.
     for (const at of [...options.http, ...options.https])
-      if ("path" in at) await removeStale(own(at));
+      if ("path" in at) {
+        await removeStale(own(at));
+        // One that was killed before the path was its own has left this.
+        if (!isShared(at)) await removeStale({ path: `${at.path}${SUCCESSOR}` });
+      }
     const claim = (at: HttpAddress, who: "HTTP" | "HTTPS", among: readonly HttpAddress[]) =>
       isShared(at) ? at : claimed(at, who, among);
     const clear: HttpAddress[] = [];

@@ -1,11 +1,13 @@
 /** A new process takes over from the old one: nothing that was asked or registered is lost. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync } from "node:fs";
+import { chownSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import t, { type Test } from "tap";
 import { decode, framed, query, tcpExchange, udpClient } from "../dns-client.ts";
 import { startProgram, waypostPath, type Program } from "../program.ts";
+import { temporaryDirectory } from "../temporary-directory.ts";
 import { a } from "../upstream.ts";
 import { startLoad } from "./load.ts";
 import { saying, startScene } from "./scene.ts";
@@ -13,9 +15,14 @@ import { saying, startScene } from "./scene.ts";
 type Successor = { child: ChildProcess; output(): string; saysSoon(what: RegExp): Promise<void> };
 
 /** A second process on the configuration of the first. */
-function startSuccessor(t: Test, { configFile }: Pick<Program, "configFile">): Successor {
+function startSuccessor(
+  t: Test,
+  { configFile }: Pick<Program, "configFile">,
+  as: { uid?: number } = {},
+): Successor {
   const child = spawn(waypostPath, ["agent", "-config-file", configFile, "-takeover"], {
     stdio: ["ignore", "pipe", "pipe"],
+    ...as,
   });
   let output = "";
   for (const stream of [child.stdout, child.stderr])
@@ -166,6 +173,63 @@ t.test("ask 50: a successor that fails changes nothing", { timeout: 90_000 }, as
     },
   ).catch((error: Error) => error.message);
   t.match(stranger, /another program uses it/, "others are kept out as before");
+});
+
+t.test("who does not take over leaves no trace", { timeout: 90_000 }, async (t) => {
+  const directory = temporaryDirectory(t);
+  const pidFile = join(directory, "pid");
+  const unix = join(directory, "http.sock");
+  const program = await startProgram(t, {
+    pid_file: pidFile,
+    addresses: { http: `127.0.0.1 unix://${unix}` },
+  });
+  const hasGiven = /has given the store/;
+  const isAsBefore = async (how: string) => {
+    t.equal((await register(program, "web")).status, 200, `${how}: the store is back`);
+    t.equal(readFileSync(pidFile, "utf8"), String(program.pid), `${how}: pid_file`);
+    const names = readdirSync(program.dataDir).filter((name) => name.startsWith("handover-cache"));
+    t.same(names, [], `${how}: no cache is left`);
+  };
+  const [first, second] = [startSuccessor(t, program), startSuccessor(t, program)];
+  const ended = await Promise.race([endOf(first.child), endOf(second.child)]);
+  t.equal(ended, 1, "one of two at a time is refused");
+  const [refused, last] = first.child.exitCode === 1 ? [first, second] : [second, first];
+  t.match(refused.output(), /stays: another successor is starting/);
+  t.equal(await endOf(program.child), 0, "the other one takes over");
+  await last.saysSoon(/ ready: /);
+  t.equal(readFileSync(pidFile, "utf8"), String(last.child.pid), "and then writes its pid");
+  program.pid = last.child.pid!;
+
+  const stopped = startSuccessor(t, program);
+  await stopped.saysSoon(hasGiven);
+  stopped.child.kill("SIGTERM");
+  t.equal(await endOf(stopped.child), 1);
+  t.match(stopped.output(), /not taking over: told to stop/);
+  await isAsBefore("SIGTERM");
+
+  const killed = startSuccessor(t, program);
+  await killed.saysSoon(hasGiven);
+  killed.child.kill("SIGKILL");
+  await isAsBefore("SIGKILL");
+
+  if (process.getuid?.() === 0) {
+    const stranger = startSuccessor(t, program, { uid: 65_534 });
+    t.equal(await endOf(stranger.child), 1);
+    t.match(stranger.output(), /EACCES|permission denied|configuration/i);
+    chownSync(join(program.dataDir, "handover.sock"), 65_534, 65_534);
+    const other = startSuccessor(t, program);
+    t.equal(await endOf(other.child), 1);
+    t.match(other.output(), /of user 65534, who has to start its successor/);
+    await isAsBefore("another user's");
+  }
+  last.child.kill("SIGKILL");
+  await endOf(last.child);
+  writeFileSync(join(program.dataDir, "handover-cache.1"), "");
+  const alone = startSuccessor(t, program);
+  await alone.saysSoon(/ ready: /);
+  program.pid = alone.child.pid!;
+  t.notOk(readdirSync(directory).includes("http.sock.next"), "the next one clears up");
+  await isAsBefore("after all were killed");
 });
 
 t.test("SIGUSR1 starts the successor", { timeout: 60_000 }, async (t) => {

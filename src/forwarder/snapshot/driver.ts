@@ -1,5 +1,6 @@
 /** A snapshot of the cache in a file. */
-import { open, readFile, rename, rm, stat } from "node:fs/promises";
+import { open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { fail, type Result } from "../../base.ts";
 import type { Forwarder } from "../forward.ts";
 import type { Restored } from "./decode.ts";
@@ -42,6 +43,15 @@ export async function writeSnapshot(
     throw error;
   }
   return octets;
+}
+
+/** Removes what writers that were killed have left beside `path`. */
+export async function removePartial(path: string): Promise<void> {
+  const folder = dirname(path);
+  const beginning = `${basename(path)}.`;
+  for (const name of await readdir(folder).catch(() => []))
+    if (name.startsWith(beginning) && /^\d+$/.test(name.slice(beginning.length)))
+      await rm(join(folder, name), { force: true }).catch(() => {}); // of somebody else
 }
 
 /**
