@@ -8,7 +8,7 @@ import { LRUCache } from "lru-cache";
 import { encodeMessage } from "../dns/encode.ts";
 import type { ParsedMessage } from "../dns/message.ts";
 import { createFailures, type Failures } from "./failures.ts";
-import { selector, zoneKey, type Key, type Selection } from "./key.ts";
+import { groupIdOf, selector, zoneKey, type Key, type Selection } from "./key.ts";
 import type { Scrubbed } from "./scrub.ts";
 import { createZoneShares, type ZoneMember } from "./zone-share.ts";
 
@@ -100,9 +100,10 @@ export type Cache = {
    * the caller may pause, in the end how many entries went.
    */
   flush(wanted: Selection): Generator<undefined, number>;
+  /** Drops what groups with these ids have said, with the same pauses. */
+  flushGroups(isWanted: (groupId: number) => boolean): Generator<undefined, number>;
   /** What is selected, one by one, with the same pauses. Counts no hits and changes no order. */
   list(wanted: Selection): Iterable<{ key: string; entry: Entry } | undefined>;
-  clear(): void;
   stats(): CacheStats;
 };
 
@@ -197,6 +198,20 @@ export function createCache({ cacheOctets }: { cacheOctets: number }): Cache {
     }
   }
 
+  function* flushed(isWanted: (key: string) => boolean): Generator<undefined, number> {
+    yield* failures.flush(isWanted);
+    let count = 0;
+    for (const store of stores)
+      for (const found of selected(isWanted, store)) {
+        if (found === undefined) yield undefined;
+        else if (store.delete(found.key)) {
+          count++;
+          left[kindOf(found.entry)].flushed++;
+        }
+      }
+    return count;
+  }
+
   return {
     failures,
     findAnswer,
@@ -253,28 +268,10 @@ export function createCache({ cacheOctets }: { cacheOctets: number }): Cache {
       if (kept.denialSeconds >= 0) keepDenial(key, entry, zone);
       else keepAnswer(key, entry);
     },
-    *flush(selection) {
-      yield* failures.flush(selector(selection));
-      let count = 0;
-      for (const store of stores)
-        for (const found of selected(selection, store)) {
-          if (found === undefined) yield undefined;
-          else if (store.delete(found.key)) {
-            count++;
-            left[kindOf(found.entry)].flushed++;
-          }
-        }
-      return count;
-    },
+    flush: (selection) => flushed(selector(selection)),
+    flushGroups: (isWanted) => flushed((key) => isWanted(groupIdOf(key))),
     *list(selection) {
-      for (const store of stores) yield* selected(selection, store);
-    },
-    clear() {
-      for (const store of stores) {
-        left[store === denials ? "denial" : "success"].flushed += store.size;
-        store.clear();
-      }
-      failures.clear();
+      for (const store of stores) yield* selected(selector(selection), store);
     },
     stats: () => ({
       answers: {
@@ -317,10 +314,9 @@ function octetsOf(entry: Entry, key: string): number {
 
 /** undefined after every SLICE entries looked at. What comes or goes meanwhile disturbs nothing. */
 function* selected(
-  wanted: Selection,
+  isWanted: (key: string) => boolean,
   store: Store,
 ): Generator<{ key: string; entry: Entry } | undefined, void> {
-  const isWanted = selector(wanted);
   // The order of the store changes with every hit, so its own iterators cannot be paused, and a copy of
   // a million keys takes 0.4 s. The Map below it has a fixed order.
   const { keyMap } = LRUCache.unsafeExposeInternals(store);

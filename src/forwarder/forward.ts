@@ -45,7 +45,7 @@ export type Forwarder = {
     done: (answer: ForwardAnswer) => void,
     firstReplyFinal: boolean,
   ): void;
-  /** Takes effect with the next question. What is kept stays, unless the set of servers is another one. */
+  /** Takes effect with the next question. What is kept of a group stays, unless its servers or limits are others. */
   reload(settings: ForwarderSettings): void;
   /** Drops entries of the cache, in slices: see Cache. */
   flush(wanted: Selection): Iterator<undefined, number>;
@@ -252,6 +252,11 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     return true;
   }
 
+  /** Between two slices questions are answered; nobody finds what is still there, by its key. */
+  function sweep(slices: Iterator<undefined>): void {
+    if (slices.next().done !== true && !closed) timers.after(0, () => sweep(slices));
+  }
+
   const wallOffsetMs = (): number => clock.wallMs() - clock.monotonicMs();
 
   return {
@@ -263,12 +268,12 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
         changed.cacheEnabled !== settings.cacheEnabled ||
         changed.cacheOctets !== settings.cacheOctets;
       settings = changed;
-      const { otherServers, otherLimits } = groups.use(changed);
+      const { hasLeft, isRenumbered } = groups.use(changed);
       underWay.keepGroups(changed.groups);
       prober.use(changed.probeName, groups.servers());
       loops.use(changed.loopDetection, groups.servers());
-      if (otherCache || otherLimits) cache = cacheFor(changed);
-      else if (otherServers) cache?.clear();
+      if (otherCache || isRenumbered) cache = cacheFor(changed);
+      else if (cache !== null && hasLeft) sweep(cache.flushGroups((id) => !groups.isId(id)));
     },
     flush: (wanted) => cache?.flush(wanted) ?? nothingToFlush,
     list: (wanted) => cache?.list(wanted) ?? [],

@@ -6,10 +6,12 @@ export type Groups = {
   get(name: string): Upstreams | undefined;
   /**
    * Takes other settings. A group with the same servers and limits as before keeps its id, so what is
-   * kept of it; a server that stays keeps what is known of it, in whichever group. `otherLimits`: what was kept of
-   * some group is wrong by its new settings.
+   * kept of it; a server that stays keeps what is known of it, in whichever group. `hasLeft`: there are
+   * ids that nobody has any more. `isRenumbered`: ids have run out, and have other meanings now.
    */
-  use(settings: ForwarderSettings): { otherServers: boolean; otherLimits: boolean };
+  use(settings: ForwarderSettings): { hasLeft: boolean; isRenumbered: boolean };
+  /** Is it the id of a group? */
+  isId(groupId: number): boolean;
   /** Are these still the servers of their group? */
   isCurrent(upstreams: Upstreams): boolean;
   /** Each with all that makes its answers what they are, in words: the same after a restart. */
@@ -18,40 +20,47 @@ export type Groups = {
   servers(): readonly Server[];
 };
 
+/** Keys of the cache have 16 bits for the id. */
+const MAX_ID = 0xffff;
+
 export function createGroups(settings: ForwarderSettings): Groups {
   let groupCount = 0;
   let groups = new Map<string, Upstreams>();
+  let ids: ReadonlySet<number> = new Set();
 
   function use({ groups: wanted }: ForwarderSettings): ReturnType<Groups["use"]> {
     const servers = new Map<string, Server>();
     for (const { servers: known } of groups.values())
       for (const server of known) servers.set(server.label, server);
     const next = new Map<string, Upstreams>();
-    let otherServers = false;
-    let otherLimits = false;
+    const isRenumbered = groupCount + wanted.length > MAX_ID;
+    if (isRenumbered) groupCount = 0;
     for (const group of wanted) {
       const built = createUpstreams(group, groupCount + 1, (label) => servers.get(label));
       for (const server of built.servers) servers.set(server.label, server);
-      const before = groups.get(group.name);
-      const isOther = before !== undefined && keepsOtherwise(before.settings, group);
-      const isSame = before !== undefined && sameServers(before, built);
-      otherLimits ||= isOther;
-      otherServers ||= before !== undefined && !isSame;
+      const before = isRenumbered ? undefined : groups.get(group.name);
+      const isSame =
+        before !== undefined &&
+        sameServers(before, built) &&
+        !keepsOtherwise(before.settings, group);
       // What is under way by other limits is not kept by these.
-      if (isSame && !isOther) next.set(group.name, { ...built, groupId: before.groupId });
+      if (isSame) next.set(group.name, { ...built, groupId: before.groupId });
       else {
         groupCount++;
         next.set(group.name, built);
       }
     }
+    const former = ids;
     groups = next;
-    return { otherServers, otherLimits };
+    ids = new Set([...groups.values()].map(({ groupId }) => groupId));
+    return { hasLeft: [...former].some((id) => !ids.has(id)), isRenumbered };
   }
 
   use(settings);
   return {
     get: (name) => groups.get(name),
     use,
+    isId: (groupId) => ids.has(groupId),
     isCurrent: ({ settings: { name }, groupId }) => groups.get(name)?.groupId === groupId,
     prints: () => [...groups.values()].map(printOf),
     servers: () => [...new Set([...groups.values()].flatMap(({ servers }) => servers))],

@@ -1,6 +1,7 @@
 // Other settings while questions are under way, and what replies that are not kept may say.
 import t from "tap";
-import { a, createWorld, inWords, reply, saying, silent } from "./world.ts";
+import { createGroups } from "../../src/forwarder/groups.ts";
+import { a, createWorld, inWords, oneGroup, reply, saying, silent } from "./world.ts";
 
 t.test("a reply by limits that hold no more is given, not kept", async (t) => {
   const world = createWorld(1, { maxTtlSeconds: 86_400 });
@@ -87,4 +88,53 @@ t.test("an extended RCODE is no NOERROR", async (t) => {
     t.equal(inWords(asked), "failed", `RCODE ${16 + rcode}`);
     t.match(world.forwarder.stats().cache, { insertions: 0 });
   }
+});
+
+t.test("other servers of one zone: what is kept of the others stays", async (t) => {
+  const at = (number: number) => ({ address: `192.0.2.${number}`, port: 53 });
+  const world = createWorld(3);
+  const base = oneGroup({ servers: [at(1)] });
+  const corp = { ...base.groups[0], name: "corp.test" };
+  const withCorp = (number: number) =>
+    world.forwarder.reload({
+      ...base,
+      groups: [base.groups[0], { ...corp, servers: [at(number)] }],
+    });
+  withCorp(2);
+  for (let i = 0; i < 600; i++) {
+    world.ask(`n${i}.test`);
+    world.ask(`n${i}.corp.test`, "A", { group: "corp.test" });
+  }
+  world.settle();
+  t.match(world.forwarder.stats().cache, { answers: { entries: 1200 } });
+  const before = world.asked.length;
+
+  withCorp(3);
+  world.ask("n0.corp.test", "A", { group: "corp.test" });
+  t.ok(world.forwarder.stats().cache!.evictions.flushed < 256, "not all in one go");
+  world.settle();
+  t.equal(world.asked.at(-1)!.server, 3, "asked anew at once");
+  t.match(world.forwarder.stats().cache, {
+    answers: { entries: 601 },
+    evictions: { flushed: 600 },
+  });
+  for (let i = 0; i < 600; i++) world.ask(`n${i}.test`);
+  t.equal(world.asked.length - before, 1, "the others are as they were");
+});
+
+t.test("ids of groups that have run out begin anew, and so does what is kept", async (t) => {
+  const at = (number: number) => ({ address: `192.0.2.${number}`, port: 53 });
+  const settings = [1, 2].map((number) => oneGroup({ servers: [at(number)] }));
+  const groups = createGroups(settings[0]!);
+  const seen = new Set([groups.get("")!.groupId]);
+  let isRenumbered = false;
+  for (let i = 1; !isRenumbered && i < 70_000; i++) {
+    ({ isRenumbered } = groups.use(settings[i % 2]!));
+    const { groupId } = groups.get("")!;
+    if (!isRenumbered && seen.has(groupId)) t.fail(`${groupId} means two things`);
+    if (groupId > 0xffff) t.fail(`${groupId} has more than 16 bits`);
+    seen.add(groupId);
+  }
+  t.ok(isRenumbered);
+  t.equal(groups.get("")!.groupId, 1);
 });
