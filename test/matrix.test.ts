@@ -3,7 +3,9 @@
  * the files that have a test of that name or the reason why there is none. The lists are numbered for good:
  * a number that goes out of use stays, with its reason.
  */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import t from "tap";
 
 type Row = [about: string, ...files: string[]];
@@ -61,7 +63,7 @@ const threats: Record<number, Row | Reason> = {
   ],
   20: ["chains, loops, DNAMEs", "forwarder/asks", "forwarder/scrub", "forwarder/local/pipeline"],
   21: ["many keys and signatures", "forwarder/asks"],
-  22: ["slow and idle TCP clients", "program/dns-tcp", "program/dns-tls"],
+  22: ["slow and idle TCP clients", "dns/driver", "program/dns-tcp", "program/dns-tls"],
   23: ["no more sockets", "forwarder/limits", "forwarder/forward", "program/dns-overload"],
   24: ["floods of the log", "program/dns-malformed-flood", "agent/upstream-log"],
   25: ["checks that run commands", "program/http-guard"],
@@ -92,7 +94,7 @@ const asks: Record<number, Row | Reason> = {
     "forwarder/zones-apart",
     "agent/upstream-log",
   ],
-  10: ["servers that differ: on to the next", "forwarder/upstreams"],
+  10: ["servers that differ: on to the next", "forwarder/upstreams", "forwarder/disagreements"],
   11: ["the last answer when servers fail", "forwarder/stale", "program/dns-stale"],
   12: ["... also when they suddenly deny", "forwarder/stale"],
   13: ["denials do not outlive themselves", "forwarder/stale"],
@@ -233,6 +235,21 @@ t.test("pairs: each of what interacts with each other", async (t) => {
       .map(([other]) => `${one} and ${other}`),
   );
   t.same(missing, [], "named together in the title of a test");
+});
+
+t.test("S1: random numbers are those of the system's generator, everywhere", async (t) => {
+  const source = fileURLToPath(new URL("../src", import.meta.url));
+  const files = readdirSync(source, { recursive: true, encoding: "utf8" });
+  const code = files
+    .filter((file) => file.endsWith(".ts"))
+    .map((file) => ({ file, text: readFileSync(join(source, file), "utf8") }));
+  t.ok(code.length > 100);
+  t.same(
+    code.filter(({ text }) => text.includes("Math.random")).map(({ file }) => file),
+    [],
+  );
+  const run = code.find(({ file }) => file === join("platform", "run.ts"));
+  t.match(run?.text, /uint32[^}]*crypto\.getRandomValues/, "ids are drawn from it");
 });
 
 t.test("no number of a test is unknown", async (t) => {

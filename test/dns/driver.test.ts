@@ -92,7 +92,7 @@ const isOver = (socket: Socket): boolean => socket.destroyed || socket.readableE
 /** Notices the end of a connection that is not read otherwise. */
 const watchEnd = (socket: Socket): Socket => socket.resume();
 
-t.test("split, coalesced and pipelined; replies in the order they are ready", async (t) => {
+t.test("S22: split, coalesced and pipelined; replies in the order they are ready", async (t) => {
   const held: Reply[] = [];
   const { dial, counters } = await listen(t, {
     answer({ query, client }, reply) {
@@ -118,7 +118,7 @@ t.test("split, coalesced and pipelined; replies in the order they are ready", as
   t.equal(counters.questions, 5);
 });
 
-t.test("lengths 0, 1, 11 and 65535 are messages like others", async (t) => {
+t.test("parser: lengths 0, 1, 11 and 65535 are messages like others", async (t) => {
   const lengths: number[] = [];
   const { dial } = await listen(t, {
     answer({ query }, reply) {
@@ -149,7 +149,7 @@ t.test("a client that has closed its side still gets its answer, and then the en
   t.same(got.map(String), ["last words"]);
 });
 
-t.test("deadlines: first octet, whole message, idle", async (t) => {
+t.test("S22: deadlines: first octet, whole message, idle", async (t) => {
   const { dial, advance, counters } = await listen(t);
   const silent = watchEnd(await dial());
   const partial = watchEnd(await dial());
@@ -175,7 +175,7 @@ t.test("deadlines: first octet, whole message, idle", async (t) => {
   t.equal(counters.connections, 0);
 });
 
-t.test("one octet a second does not keep a connection", async (t) => {
+t.test("S22: one octet a second does not keep a connection", async (t) => {
   const { dial, advance, counters } = await listen(t);
   const slow = watchEnd(await dial());
   const octets = frame("a question of thirty octets....");
@@ -225,7 +225,7 @@ t.test("who asks much, closes his side and reads late gets every answer", async 
   t.equal(got.length, 600);
 });
 
-t.test("above half of the places an idle connection has two seconds", async (t) => {
+t.test("S22: above half of the places an idle connection has two seconds", async (t) => {
   const { dial, advance, counters } = await listen(t, {
     limits: { maxConnections: 4, maxShare: 1 },
   });
@@ -242,7 +242,7 @@ t.test("above half of the places an idle connection has two seconds", async (t) 
   t.equal(counters.closed.idle, 3);
 });
 
-t.test("a thousand idle connections do not keep a new client waiting", async (t) => {
+t.test("S22: a thousand idle connections do not keep a new client waiting", async (t) => {
   const { dial, counters } = await listen(t);
   for (let i = 0; i < 1000; i++) watchEnd(await dial());
   const share = tcpDefaults.maxConnections * tcpDefaults.maxShare;
@@ -273,7 +273,7 @@ t.test("when everybody is being answered a further connection is refused", async
   t.equal(counters.closed.evicted, 1, "the answered one makes room");
 });
 
-t.test("ten thousand pipelined questions: 64 at a time, all answered", async (t) => {
+t.test("S22: ten thousand pipelined questions: 64 at a time, all answered", async (t) => {
   const waiting: (() => void)[] = [];
   let most = 0;
   const { dial } = await listen(t, {
