@@ -134,15 +134,16 @@ export function durationBucket(seconds: number): number {
   return bucketOf(DURATION_BOUNDS_SECONDS, seconds);
 }
 
-/** Counts that the reply took so long, in the row that `countQuestion` gave. */
-export function countDuration(
+/** Counts that `times` replies took so long each, in the row that `countQuestion` gave. */
+export function countDurations(
   cells: Float64Array,
   row: number,
   bucket: number,
+  times: number,
   seconds: number,
 ): void {
-  cells[row + bucket]!++;
-  cells[row + ROW_SECONDS]! += seconds;
+  cells[row + bucket]! += times;
+  cells[row + ROW_SECONDS]! += times * seconds;
 }
 
 /** Counts that there is no reply. */

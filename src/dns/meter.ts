@@ -3,7 +3,7 @@ import type { Client, SocketAddress } from "../ports.ts";
 import type { Resolve, ServerNumber, SharedClock } from "./answer.ts";
 import {
   BLOCK_CELLS,
-  countDuration,
+  countDurations,
   countQuestion,
   countReply,
   countUnanswered,
@@ -112,7 +112,7 @@ export function createMeter({
       return;
     }
     countReply(cells, 0, rcodeOf(wire, 0), wire.length);
-    countDuration(cells, row, durationBucket(ms / 1000), ms / 1000);
+    countDurations(cells, row, durationBucket(ms / 1000), 1, ms / 1000);
   }
 
   function fromThread(cells: Float64Array): Tally[] {

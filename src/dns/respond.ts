@@ -75,9 +75,11 @@ export type Responder = {
   counters: Float64Array;
   /** Where in them the block of this listener and address family begins. */
   block: number;
-  /** Rows of the times of what was answered since the count was set to 0; TIMED_MAX at a time. */
+  /** Rows of what was answered since the count was set to 0, with how often in a row; the last run apart. */
   timed: Int32Array;
   timedCount: number;
+  timedRow: number;
+  timedTimes: number;
   /** Origin of the last answer that was copied (cells.ts). */
   origin: number;
   /** Description of the last query, for whoever handles the miss. */
@@ -121,8 +123,10 @@ export function createResponder(options: ResponderOptions): Responder {
     outputWords: new Int32Array(options.output),
     counters: options.counters,
     block: FIRST_BLOCK,
-    timed: new Int32Array(TIMED_MAX),
+    timed: new Int32Array(2 * TIMED_MAX),
     timedCount: 0,
+    timedRow: 0,
+    timedTimes: 0,
     origin: 0,
     scan: createScan(),
     folded: new Int32Array(QNAME_WORDS_MAX),
@@ -174,7 +178,25 @@ export function countAnswer(
   const row = countQuestion(counters, tally, scan.qtype, questionOctets);
   countReply(counters, tally, rcode, replyOctets);
   if (scan.isDnssecOk) counters[tally + DNSSEC_OK]!++;
-  r.timed[r.timedCount++ & (TIMED_MAX - 1)] = row;
+  // Questions come in runs: of one name, of one type.
+  if (r.timedCount > 0 && row === r.timedRow) r.timedTimes++;
+  else nextRow(r, row);
+}
+
+/** Another row than that of the reply before. */
+function nextRow(r: Responder, row: number): void {
+  if (r.timedCount > 0) endRow(r);
+  r.timedCount++;
+  r.timedRow = row;
+  r.timedTimes = 1;
+}
+
+/** Puts the run under way beside those before it; a row for whose times there is no place loses them. */
+export function endRow({ timed, timedCount, timedRow, timedTimes }: Responder): void {
+  const at = (timedCount - 1) * 2;
+  if (at >= timed.length) return;
+  timed[at] = timedRow;
+  timed[at + 1] = timedTimes;
 }
 
 /** The table's part, for a query that was scanned and found PLAIN: octets of the reply, or MISS. */

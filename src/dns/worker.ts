@@ -2,7 +2,7 @@
 import {
   COUNTER_BATCHES,
   COUNTER_MISSES_DROPPED,
-  countDuration,
+  countDurations,
   durationBucket,
   ORIGIN_DROPPED,
   SHED_QUEUE,
@@ -24,6 +24,7 @@ import { respondAtGate } from "./gate-respond.ts";
 import {
   countAnswer,
   drawSample,
+  endRow,
   MISS,
   REPLY_ROOM_OCTETS,
   type Responder,
@@ -123,10 +124,13 @@ export function serveBatch(serving: Serving, batch: DatagramBatch): number {
 
 /** Counts that everything answered since the last time took so long. */
 export function countTimes(responder: Responder, ms: number): void {
-  const { counters, timed, timedCount } = responder;
+  endRow(responder);
+  const { counters, timed } = responder;
   const seconds = ms / 1000;
   const bucket = durationBucket(seconds);
-  for (let i = 0; i < timedCount; i++) countDuration(counters, timed[i]!, bucket, seconds);
+  const end = Math.min(2 * responder.timedCount, timed.length);
+  for (let i = 0; i < end; i += 2)
+    countDurations(counters, timed[i]!, bucket, timed[i + 1]!, seconds);
   responder.timedCount = 0;
 }
 
