@@ -60,13 +60,15 @@ export function noteText(note: Note): string {
     case "cache":
       return cacheText(note);
     case "local":
-      return `answered here: ${note.source}`;
+      return localText(note);
+    case "link":
+      return `local data: CNAME ${note.target}, which is looked up next`;
     case "zone":
       return `the name belongs to the servers of ${note.group}`;
     case "joined":
       return `the same question has been under way for ${milliseconds(note.ageMs)}, its answer is shared`;
     case "sent":
-      return `upstream ${note.server}: asked over ${note.transport.toUpperCase()}${note.edns ? "" : " without EDNS"}${note.probe ? ", to see whether it is back" : ""}`;
+      return `upstream ${note.server}: asked over ${transportName(note)}${note.edns ? "" : " without EDNS"}${note.probe ? ", to see whether it is back" : ""}`;
     case "heard":
       return heardText(note);
     case "silence":
@@ -86,7 +88,7 @@ function scopeText({ scope, zone }: NoteOf<"scope">): string {
   if (scope === "domain") return `the name lies in ${zone}, so the catalog answers`;
   return scope === "reverse"
     ? "the name is one of an address: the catalog is looked at first"
-    : "the name is not ours: it is forwarded";
+    : "the name is not the catalog's: local data and rules come first, then servers";
 }
 
 function lookupText({ name, kind, subject, problem }: NoteOf<"lookup">): string {
@@ -105,6 +107,11 @@ function serviceText({ service, tag, instances, usable, leftOut }: NoteOf<"servi
   ].filter((reason) => reason !== "");
   const left = reasons.length === 0 ? "" : `; left out: ${reasons.join(", ")}`;
   return `catalog: service "${service}" has ${count(instances, "instance")}, ${usable} usable${left}`;
+}
+
+function localText({ source, detail = "", view = "" }: NoteOf<"local">): string {
+  const which = detail === "" ? "" : `, ${detail}`;
+  return `answered here: ${source}${which}${view === "" ? "" : `, for the view ${view}`}`;
 }
 
 function linkText({ target, leads }: NoteOf<"cname">): string {
@@ -137,7 +144,7 @@ function cacheText({ name, type, found, ageMs, leftMs, server }: NoteOf<"cache">
 }
 
 function heardText(note: NoteOf<"heard">): string {
-  const { server, transport, afterMs, rcode, error, verdicts } = note;
+  const { server, afterMs, rcode, error, verdicts } = note;
   const from = `upstream ${server}:`;
   const after = `after ${milliseconds(afterMs)}`;
   if (error !== "") return `${from} ${error} ${after}`;
@@ -147,7 +154,13 @@ function heardText(note: NoteOf<"heard">): string {
     verdicts.includes("caseMismatches") ? "with another spelling of the name" : "",
     verdicts.includes("malformed") ? "malformed" : "",
   ].filter((remark) => remark !== "");
-  return `${from} ${[rcodeName(rcode), ...remarks].join(", ")} over ${transport.toUpperCase()} ${after}`;
+  return `${from} ${[rcodeName(rcode), ...remarks].join(", ")} over ${transportName(note)} ${after}`;
+}
+
+/** A server's label begins with its transport where that is not UDP or TCP. */
+function transportName({ server, transport }: { server: string; transport: string }): string {
+  const [scheme = "", rest] = server.split("://", 2);
+  return (rest === undefined ? transport : scheme).toUpperCase();
 }
 
 function count(number: number, thing: string): string {

@@ -49,8 +49,10 @@ export type Note =
       leftMs: number;
       server: string;
     }
-  /** Known here, by what ("records", "blocklist", ...): no server is asked. */
-  | { step: "local"; source: string }
+  /** Known here, by what ("records", "blocklist", ...): no server is asked. `detail`: which file or zone. */
+  | { step: "local"; source: string; detail?: string; view?: string }
+  /** A CNAME of local data, which is followed. */
+  | { step: "link"; target: string }
   /** The name has servers of its own. */
   | { step: "zone"; group: string }
   /** The same question was under way. */
@@ -131,7 +133,8 @@ export function noteForwarded(
 ): void {
   const problem = answer.ok ? "" : answer.reason;
   trace.add({ step: "forwarded", rcode, problem, truncated, errors: answer.ede ?? [] });
-  if (answer.ok && rcode === RCODE.NOERROR && answer.answers.length === 0)
+  const isFiltered = trace.notes.some(({ step }) => step === "filtered");
+  if (answer.ok && rcode === RCODE.NOERROR && answer.answers.length === 0 && !isFiltered)
     trace.add({ step: "nodata" });
 }
 

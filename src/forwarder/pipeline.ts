@@ -6,8 +6,9 @@
 import type { ExtendedError, Forward, ForwardAnswer, ForwardRequest } from "../dns/answer.ts";
 import { isElsewhere } from "../dns/chain.ts";
 import { EDE } from "../dns/edns.ts";
-import { equalNames, isWithin } from "../dns/name.ts";
+import { equalNames, formatName, isWithin } from "../dns/name.ts";
 import { CLASS_IN, RCODE, TYPE, type Rr } from "../dns/rr.ts";
+import type { Trace } from "../dns/trace.ts";
 import type { Client, Random } from "../ports.ts";
 import type { Forwarder } from "./forward.ts";
 import { ownAnswer, type Good } from "./local/answers.ts";
@@ -160,17 +161,28 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
       const found = work.decider.decide(name, request.qtype, request.client);
       work.general &&= found.general;
       if (found.kind === "chain") {
+        request.trace?.add({ step: "link", target: formatName(found.link.data) });
         if (!addLinks(work, [found.link])) return;
         continue;
       }
       if (found.kind === "answer") {
         answers[found.source]++;
         if (found.source === "search list") work.decider.searchList?.noteDenied(name);
-        request.trace?.add({ step: "local", source: found.source });
+        if (request.trace !== undefined) noteLocal(request.trace, work, found);
         finish(work, found.answer);
       } else ask(work, found);
       return;
     }
+  }
+
+  function noteLocal(
+    trace: Trace,
+    { request, general, decider: deciding }: Work,
+    { source, by = "" }: Extract<Decision, { kind: "answer" }>,
+  ): void {
+    const detail = typeof by === "string" ? by : formatName(by);
+    const view = general ? "" : deciding.viewOf(request.client);
+    trace.add({ step: "local", source, detail, view });
   }
 
   function ask(work: Work, { group }: Extract<Decision, { kind: "forward" }>): void {

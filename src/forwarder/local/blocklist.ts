@@ -127,6 +127,7 @@ export function createBlocklistReader(
     return false;
   });
   const list: NameList = {
+    path,
     match(qname) {
       const count = hashSuffixes(qname, key);
       for (let label = 0; label < count; label++)

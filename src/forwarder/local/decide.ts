@@ -29,7 +29,10 @@ import {
 import { hashSuffixes, type HashKey } from "./suffix-hash.ts";
 
 /** Sets of names that are not answered; the octets of the longest entry that the name is at or below, -1 for none. */
-export type Blocklist = { match(qname: Uint8Array): number };
+export type Blocklist = {
+  match(qname: Uint8Array): number;
+  readonly path?: string;
+};
 
 /** What changes while the settings stay: files. */
 export type LocalSources = {
@@ -50,7 +53,13 @@ export type Source =
 
 /** `chain`: a CNAME of our own, to be followed. `general`: the answer is the same for every client. */
 export type Decision = { readonly general: boolean } & (
-  | { readonly kind: "answer"; readonly source: Source; readonly answer: Good }
+  | {
+      readonly kind: "answer";
+      readonly source: Source;
+      readonly answer: Good;
+      /** What of the source it was: a file, or the zone of a rule. */
+      readonly by?: string | Uint8Array | undefined;
+    }
   | { readonly kind: "chain"; readonly link: Rr }
   | { readonly kind: "forward"; readonly group: string }
 );
@@ -127,23 +136,31 @@ export function createDecider(
     const rule = hasRules
       ? (view?.layer.rules?.find(qname, qtype) ?? common.rules?.find(qname, qtype))
       : undefined;
-    const answer = (source: Source, answer: Good): Decision => ({
+    const answer = (source: Source, answer: Good, by?: string | Uint8Array): Decision => ({
       kind: "answer",
       source,
       answer,
+      by,
       general,
     });
     const hasName = (): boolean => hasLocalName(qname, view);
     if (blocklists.length > 0) {
       let longest = -1;
-      for (const list of blocklists) longest = Math.max(longest, list.match(qname));
+      let path: string | undefined;
+      for (const list of blocklists) {
+        const octets = list.match(qname);
+        if (octets <= longest) continue;
+        longest = octets;
+        ({ path } = list);
+      }
       if (longest > (rule?.octets ?? -1))
-        return answer("blocklist", blocked(qname, qtype, hasName));
+        return answer("blocklist", blocked(qname, qtype, hasName), path);
     }
     if (rule !== undefined && rule.kind !== "forward")
       return answer(
         rule.kind === "addresses" ? "addresses" : "local zone",
         ruleAnswer(rule, qname, hasName),
+        rule.zone,
       );
     const isBare = isSingleLabel(qname);
     // A zone of its own goes before what a name is by itself.
@@ -157,7 +174,11 @@ export function createDecider(
     if (searchList !== null) {
       const zone = searchList.deniedBy(qname);
       if (zone !== undefined && zone.length - 1 >= (rule?.octets ?? 0)) {
-        return answer("search list", denial(zone, denialRcode(hasName()), DENIAL_TTL_SECONDS));
+        return answer(
+          "search list",
+          denial(zone, denialRcode(hasName()), DENIAL_TTL_SECONDS),
+          zone,
+        );
       }
     }
     return { kind: "forward", group: rule?.group ?? "", general };
@@ -173,8 +194,10 @@ export function createDecider(
     if (sets.length === 0) return undefined;
     hashSuffixes(qname, key);
     let found: Rr[] = [];
+    let by: string | undefined;
     for (const set of sets) {
       set.find(qname, qtype, found);
+      if (found.length > 0) by ??= set.path ?? "forwarder.records";
       // An address has one name: that of the first who gives it one.
       if (qtype === TYPE.PTR && found.length > 0) break;
     }
@@ -192,6 +215,7 @@ export function createDecider(
       kind: "answer",
       source: "records",
       answer: ownAnswer(found, RCODE.NOERROR),
+      by,
       general: isGeneral,
     };
   }

@@ -23,7 +23,7 @@ export function createHostsReader(
   octets: number,
   { key, ttlSeconds, expandWith }: HostsOptions,
 ): TextReader<HostsSet> {
-  const set = createHostsSet(key, ttlSeconds);
+  const set = createHostsSet(key, ttlSeconds, path);
   set.reserve(Math.min(MAX_HOSTS_NAMES, Math.floor(octets / USUAL_LINE_OCTETS)));
   const complaints = createComplaints(path);
   const lines = createLines(complaints, (text, line) => {
@@ -124,7 +124,7 @@ export function leasesAt(
   nowSeconds: number,
   { key, ttlSeconds, expandWith }: HostsOptions,
 ): { set: HostsSet; untilSeconds: number } {
-  const set = createHostsSet(key, ttlSeconds);
+  const set = createHostsSet(key, ttlSeconds, "DHCP leases");
   let first = Infinity;
   for (const { name, address, untilSeconds } of leases) {
     if (untilSeconds <= nowSeconds) continue;

@@ -19,8 +19,8 @@ export type HostsSet = RecordSet & {
 /** Of one name; no message could carry many more. */
 export const MAX_ADDRESSES = 1000;
 
-/** An empty set; all its records have this TTL. */
-export function createHostsSet(key: HashKey, ttl: number): HostsSet {
+/** An empty set; all its records have this TTL. `path`: the file that fills it. */
+export function createHostsSet(key: HashKey, ttl: number, path: string): HostsSet {
   const index = createNameIndex(key);
   /** Addresses as names, which they are by the reverse zones, in a shorter form. */
   const addresses = createNameIndex(key);
@@ -65,6 +65,7 @@ export function createHostsSet(key: HashKey, ttl: number): HostsSet {
   }
 
   return {
+    path,
     get nameCount() {
       return nameCount;
     },

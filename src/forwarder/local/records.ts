@@ -15,6 +15,8 @@ export type RecordSet = {
   hasName(qname: Uint8Array): boolean;
   /** Names, without those that only have names below them. */
   readonly nameCount: number;
+  /** The file that says them; not given: the configuration. */
+  readonly path?: string;
 };
 
 /** A record as it is configured. `wildcard`: for the names below `owner` that are not there (RFC 4592). */

@@ -74,9 +74,9 @@ t.test("what is here for one type is not denied for the others", async (t) => {
     search_domains: ["corp.test"],
   });
   const { hashKey } = scene.pipeline;
-  const hosts = createHostsSet(hashKey, 0);
+  const hosts = createHostsSet(hashKey, 0, "/etc/hosts");
   hosts.add(wireName("five.test"), parseAddress("10.0.0.5")!, true);
-  const empty = createHostsSet(hashKey, 0);
+  const empty = createHostsSet(hashKey, 0, "/etc/hosts");
   const blocked = { match: () => 8 };
   scene.pipeline.replace({ records: [empty, hosts], blocklists: [] });
   expectAll(t, scene, [

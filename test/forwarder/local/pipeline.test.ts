@@ -393,7 +393,7 @@ t.test("localise-queries: of several addresses those in the client's network", a
 
 /** One name with several addresses, as a hosts file would give it. */
 function hostsOf(addresses: string, name: string): HostsSet {
-  const set = createHostsSet(key, 0);
+  const set = createHostsSet(key, 0, "/etc/hosts");
   for (const literal of addresses.split(" "))
     set.add(wireName(name), parseAddress(literal)!, false);
   return set;
