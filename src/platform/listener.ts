@@ -29,6 +29,9 @@ const IPPROTO_IPV6 = 41;
 const IPV6_MTU_DISCOVER = 23;
 const IPV6_V6ONLY = 26;
 const IPV6_RECVPKTINFO = 49;
+const F_GETFL = 3;
+const F_SETFL = 4;
+const O_NONBLOCK = 0o4000;
 const MSG_PEEK = 2;
 const MSG_DONTWAIT = 0x40;
 
@@ -114,6 +117,10 @@ export function adoptListener(libc: Libc, fd: number): Result<Omit<Listener, "se
     type[0] === SOCK_DGRAM;
   const sockaddr = socketName(libc, fd);
   if (!isDatagram || sockaddr === null) return fail(`descriptor ${fd} is no UDP socket`);
+  // Workers sleep in it; where that is not possible they would turn without end.
+  const flags = libc.fcntl(fd, F_GETFL, 0);
+  if (flags < 0 || libc.fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
+    return fail(`descriptor ${fd}: ${errorName(errnoOf(libc))}`);
   const family = sockaddr[0]!;
   const isWildcard = isUnspecified(sockaddr);
   if (!prepare(libc, { fd, family, isWildcard }))

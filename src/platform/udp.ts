@@ -34,6 +34,8 @@ const PKTINFO_LENGTH = 28;
 const PKTINFO6_LENGTH = 36;
 // In words of the control block.
 const PKTINFO_IFINDEX = 4;
+const PKTINFO_FROM = 5;
+const PKTINFO_ADDRESS = 6;
 const PKTINFO6_ADDRESS = 4;
 const PKTINFO6_IFINDEX = 8;
 
@@ -243,7 +245,12 @@ function readSource(words: Int32Array, at: number, isIpv4: boolean, source: Int3
 
 /** Of IP_PKTINFO the reply keeps the address only: the way back is the routing table's choice. */
 function leaveInterfaceOpen(words: Int32Array, control: number, family: number): void {
-  if (family === AF_INET) words[control + PKTINFO_IFINDEX] = 0;
+  if (family === AF_INET) {
+    words[control + PKTINFO_IFINDEX] = 0;
+    // What came to an inherited socket before IP_PKTINFO was asked for says only where it was sent to.
+    if (words[control + PKTINFO_FROM] === 0)
+      words[control + PKTINFO_FROM] = words[control + PKTINFO_ADDRESS]!;
+  }
   // fe80::/10 needs its interface (RFC 4007 section 6).
   else if ((words[control + PKTINFO6_ADDRESS]! & 0xc0ff) !== 0x80fe)
     words[control + PKTINFO6_IFINDEX] = 0;

@@ -24,12 +24,14 @@ const { symbols: libc } = ffi.dlopen("libc.so.6", {
 const AF_INET = 2;
 const [SOCK_STREAM, SOCK_DGRAM] = [1, 2];
 const SOCK_CLOEXEC = 0o2000000;
+/** As some managers leave them. */
+const SOCK_NONBLOCK = 0o4000;
 const address = new Uint8Array(16);
 new DataView(address.buffer).setUint16(0, AF_INET, true);
 new DataView(address.buffer).setUint16(2, Number(port));
 address.set([127, 0, 0, 1], 4);
 const descriptors = [SOCK_DGRAM, SOCK_STREAM].map((type) => {
-  const fd = libc.socket(AF_INET, type! | SOCK_CLOEXEC, 0);
+  const fd = libc.socket(AF_INET, type! | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (libc.bind(fd, ffi.ptr(address), 16) !== 0) throw new Error(`port ${port} is taken`);
   if (type === SOCK_STREAM) libc.listen(fd, 100);
   return fd;

@@ -1,7 +1,7 @@
 /** Sockets that a service manager has bound: ask 39. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -77,6 +77,8 @@ t.test("ask 39: sockets that were left open are served, and stay", limit, async 
   t.equal(await udp(2), 1);
   t.equal(await tcp(), 1);
   t.match(output, /a socket was left open for us/);
+  const flags = /^flags:\t(\d+)$/m.exec(readFileSync(`/proc/${pids()[0]!}/fdinfo/3`, "utf8"))?.[1];
+  t.equal(Number.parseInt(flags!, 8) & 0o4000, 0, "workers sleep in it, they do not ask in a loop");
 
   process.kill(pids()[0]!, "SIGINT");
   await says(/^ended 1$/);
