@@ -22,6 +22,7 @@ import { createLocal } from "./agent/local.ts";
 import { followLocalFiles } from "./agent/local-files.ts";
 import { ownMembers, ownStats } from "./agent/members.ts";
 import { startMetrics } from "./agent/metrics.ts";
+import { tellReady } from "./agent/ready-line.ts";
 import { createOperator } from "./agent/operator.ts";
 import { createAgentQueryLog } from "./agent/query-log.ts";
 import { createOwnEvents } from "./agent/own-events.ts";
@@ -52,7 +53,6 @@ import type { HttpListeners } from "./http/listen.ts";
 import { operatorRoutes } from "./http/operator.ts";
 import { readyRoutes } from "./http/ready.ts";
 import { snapshotRoutes } from "./http/snapshot.ts";
-import type { SocketAddress } from "./ports.ts";
 import { consulVersion } from "./version.ts";
 
 /** Exit codes as Consul's: an agent that is stopped by a signal ends with 1, one that left with 0. */
@@ -74,8 +74,6 @@ type Parts = {
   http?: HttpListeners;
   health?: Health;
   hasLeader?: () => boolean;
-  /** Another agent has everything: there is nothing to wait for. */
-  isHandedOver?: boolean;
   /** A signal has come, maybe while the start is still under way. */
   isStopping?: boolean;
 };
@@ -100,10 +98,7 @@ export async function runAgent(start: AgentStart, platform: Platform): Promise<n
     );
     await build(start, platform, parts, closers, end);
     const code = await ended;
-    parts.health?.leave();
-    const lameduckMs = start.loaded.config["metrics.lameduck"];
-    if (lameduckMs > 0 && parts.isHandedOver !== true)
-      await new Promise<void>((over) => platform.timers.after(lameduckMs, over));
+    await parts.health?.leave();
     return code;
   } finally {
     for (const close of closers.toReversed()) await close();
@@ -137,16 +132,8 @@ async function build(
   });
   closers.push(succession.close);
   const { lending, isShared } = succession;
-  const health = await startHealth({
-    at: loaded.metricsAddress,
-    platform,
-    maxHeaderOctets: httpListenerSettings(loaded).maxHeaderOctets,
-    isShared,
-    hasLeader: () => parts.hasLeader?.() ?? false,
-    clock,
-    timers,
-    log,
-  });
+  const hasLeader = (): boolean => parts.hasLeader?.() ?? false;
+  const health = await startHealth(loaded, platform, { isShared, hasLeader, log });
   parts.health = health;
   closers.push(health.stop);
   const nodeId = await loadNodeId(dataDir, config.node_id, random);
@@ -233,6 +220,7 @@ async function build(
     resolve: dns.resolve,
     serverOf: dns.meter.serverOf,
     fault,
+    limits: { maxConnections: config["dns_listen.tcp_max_connections"] },
     clock,
     timers,
     log,
@@ -432,10 +420,6 @@ async function build(
         log,
       }).stop,
     );
-  const handedOver = (): void => {
-    parts.isHandedOver = true;
-    end(LEFT);
-  };
   const listening = () => [
     ...dns.tcp.addresses,
     ...Object.values(secureDns.addresses()).flat(),
@@ -445,7 +429,7 @@ async function build(
   ];
   const given = { engine, journal, forwarder, dns, http, listening };
   const isStopping = (): boolean => parts.isStopping === true;
-  await succession.complete({ ...given, isStopping, end: handedOver });
+  await succession.complete({ ...given, isStopping, end: () => (health.handedOver(), end(LEFT)) });
   if (start.takeOver) start.takenOver();
   closers.push(
     followInterfaces({
@@ -460,20 +444,7 @@ async function build(
       timers,
     }),
   );
-  log("info", "ready", {
-    dns: dns.udp.addresses.map(printed).join(" "),
-    http: http.http.map(printed).join(" "),
-    ...(http.https.length > 0 ? { https: http.https.map(printed).join(" ") } : {}),
-    ...Object.fromEntries(
-      Object.entries(secureDns.addresses())
-        .filter(([, listening]) => listening.length > 0)
-        .map(([name, listening]) => [name, listening.map(printed).join(" ")]),
-    ),
-    workers: dns.udp.workerCount,
-    index: reader.index,
-  });
+  tellReady(log, { dns, secureDns, http, index: reader.index });
 }
 
 const bracketed = (address: string): string => (address.includes(":") ? `[${address}]` : address);
-const printed = (at: SocketAddress | { path: string }): string =>
-  "path" in at ? `unix://${at.path}` : `${bracketed(at.address)}:${at.port}`;

@@ -43,7 +43,7 @@ import { expandTemplate } from "./config/sockaddr.ts";
 import { inheritedKeys, loadCheckTls, loadUpstreamAuthorities } from "./config/tls.ts";
 import { findIdentities, withoutBareHttps } from "./config/identities.ts";
 import { resolveUpstreams, withoutDuplicates } from "./config/upstream.ts";
-import { readMetricsAddress } from "./config/metrics-address.ts";
+import { readMetricsAddress, warnAboutFilters } from "./config/telemetry.ts";
 import { parseWatches } from "./config/watches.ts";
 import { parseResolvConf, withoutOwn, type ResolvConf } from "./forwarder/resolvconf.ts";
 import { newestFile } from "./forwarder/resolvconf/driver.ts";
@@ -349,14 +349,6 @@ function warnAboutHttp(
     errors.push(
       "enable_script_checks: whoever reaches the HTTP API could run programs here, because it listens beyond loopback and ACLs are off; use enable_local_script_checks, acl.enabled or client_addr 127.0.0.1, or set allow_unprotected_script_checks",
     );
-}
-
-function warnAboutFilters(config: Config, warnings: string[]): void {
-  for (const rule of config["telemetry.prefix_filter"])
-    if (!/^[+-]./.test(rule))
-      warnings.push(
-        `telemetry.prefix_filter: "${rule}" is left out, a rule is "+" or "-" and a prefix`,
-      );
 }
 
 function parseDefinitions(merged: Layer, config: Config) {

@@ -1,9 +1,11 @@
 /** Whether this agent is alive and ready, and the listener that tells it from the start to the end. */
 import { isUnspecified } from "../address.ts";
+import type { LoadedConfig } from "../config.ts";
 import type { HttpListeners } from "../http/listen.ts";
 import { HEALTH_BOUNDS_SECONDS } from "../metrics/agent-families.ts";
 import type { HealthFigures } from "../metrics/family.ts";
 import type { Cancel, Clock, HttpAddress, Log, SocketAddress, Timers } from "../ports.ts";
+import { httpListenerSettings } from "./settings.ts";
 import type { Platform } from "./start.ts";
 import type { Fetch } from "./succession.ts";
 
@@ -20,8 +22,10 @@ export type Health = {
   whyNotReady: () => string;
   /** Everything is read and listens: requests of the listener go here from now on. */
   serve(fetch: Fetch): void;
-  /** The end has begun. */
-  leave(): void;
+  /** The end has begun: from here on it is not ready. Resolves after `metrics.lameduck`. */
+  leave(): Promise<void>;
+  /** Another agent has everything: the end waits for nothing. */
+  handedOver(): void;
   /** How our own questions to the listener went; null without one. */
   figures(): HealthFigures | null;
   /** Where the listener is, if there is one. */
@@ -29,18 +33,16 @@ export type Health = {
   stop: () => Promise<void>;
 };
 
-/** Rejects if the address cannot be had. `at` undefined: no listener. */
-export async function startHealth(deps: {
-  at: SocketAddress | undefined;
-  platform: Pick<Platform, "startHttp">;
-  maxHeaderOctets: number;
-  isShared: (at: HttpAddress) => boolean;
-  hasLeader: () => boolean;
-  clock: Clock;
-  timers: Timers;
-  log: Log;
-}): Promise<Health> {
-  const { at, clock, timers, log } = deps;
+/** Rejects if the address cannot be had. */
+export async function startHealth(
+  loaded: LoadedConfig,
+  platform: Pick<Platform, "startHttp" | "clock" | "timers">,
+  deps: { isShared: (at: HttpAddress) => boolean; hasLeader: () => boolean; log: Log },
+): Promise<Health> {
+  const { metricsAddress: at } = loaded;
+  const { clock, timers } = platform;
+  const { log } = deps;
+  let lameduckMs = loaded.config["metrics.lameduck"];
   let served: Fetch | undefined;
   let isLeaving = false;
   const whyNotReady = (): string => {
@@ -56,12 +58,12 @@ export async function startHealth(deps: {
   };
   const listener: HttpListeners | undefined =
     at &&
-    (await deps.platform.startHttp({
+    (await platform.startHttp({
       http: [at],
       https: [],
       identity: undefined,
       sockets: { mode: "", user: "", group: "" },
-      maxHeaderOctets: deps.maxHeaderOctets,
+      maxHeaderOctets: httpListenerSettings(loaded).maxHeaderOctets,
       maxConnectionsPerClient: () => 0,
       isShared: deps.isShared,
       fetch,
@@ -73,8 +75,12 @@ export async function startHealth(deps: {
     serve(next) {
       served = next;
     },
-    leave() {
+    async leave() {
       isLeaving = true;
+      if (lameduckMs > 0) await new Promise<void>((over) => timers.after(lameduckMs, over));
+    },
+    handedOver() {
+      lameduckMs = 0;
     },
     figures: () => asking?.figures() ?? null,
     addresses: listener?.http ?? [],

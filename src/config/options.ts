@@ -2,6 +2,7 @@ import { accessOptions } from "./forwarder/access.ts";
 import { localOptions } from "./forwarder/local-options.ts";
 import { listenOptions } from "./forwarder/listen.ts";
 import { forwarderOptions } from "./forwarder/options.ts";
+import { telemetryOptions } from "./telemetry-options.ts";
 import { row, type Kinds, type More, type Option } from "./kinds.ts";
 import { withoutEffect } from "./without-effect.ts";
 
@@ -367,36 +368,7 @@ const used = {
     ...reload,
   }),
   disable_http_unprintable_char_filter: row("boolean", false, "Accept control octets in paths."),
-  "metrics.address": row(
-    "text",
-    "",
-    "A listener for /metrics, /health and /ready alone, such as 127.0.0.1:9153; empty: none.",
-  ),
-  "metrics.lameduck": row(
-    "durationMs",
-    0,
-    "How long, at the end, /ready says 503 and everything else still answers.",
-    { min: 0, max: 600_000 },
-  ),
-  "metrics.coredns_compat": row(
-    "boolean",
-    false,
-    "Show what CoreDNS has as well a second time, under its names: coredns_…",
-  ),
-  "telemetry.prometheus_retention_time": row(
-    "durationMs",
-    0,
-    "Above 0: /v1/agent/metrics?format=prometheus answers.",
-    { min: 0 },
-  ),
-  "telemetry.disable_hostname": row("boolean", false, "Gauge names without the host name."),
-  "telemetry.metrics_prefix": row("text", "consul", "First word of the JSON metric names."),
-  "telemetry.prefix_filter": row(
-    "texts",
-    [],
-    "JSON metrics kept (`+prefix`) and left out (`-prefix`); the longest prefix decides.",
-  ),
-  "telemetry.filter_default": row("boolean", true, "Keep JSON metrics without such a prefix."),
+  ...telemetryOptions,
   log_level: row("text", "info", "Least severe lines that are written.", {
     flag: "-log-level",
     words: ["trace", "debug", "info", "warn", "err", "error"],

@@ -1,9 +1,10 @@
-/** `metrics.address`: where metrics and health have a listener of their own. */
+/** What is checked of the options of metrics. */
 import { isIP } from "node:net";
 import { isLoopback } from "../address.ts";
 import type { SocketAddress } from "../ports.ts";
+import type { Config } from "./options.ts";
 
-/** Where to listen, undefined for nowhere; mistakes and warnings are whole sentences. */
+/** `metrics.address`: where to listen, undefined for nowhere; mistakes and warnings are whole sentences. */
 export function readMetricsAddress(
   text: string,
   { warnings, errors }: { warnings: string[]; errors: string[] },
@@ -22,4 +23,13 @@ export function readMetricsAddress(
       `metrics.address: whoever reaches ${text} reads which servers, zones and services there are`,
     );
   return { address, port };
+}
+
+/** Rules of `telemetry.prefix_filter` that are none. */
+export function warnAboutFilters(config: Config, warnings: string[]): void {
+  for (const rule of config["telemetry.prefix_filter"])
+    if (!/^[+-]./.test(rule))
+      warnings.push(
+        `telemetry.prefix_filter: "${rule}" is left out, a rule is "+" or "-" and a prefix`,
+      );
 }
