@@ -117,12 +117,10 @@ export async function beginSuccession(options: {
       throw new Error(`not taking over: ${answer.error}`);
     }
     isDone = true;
+    http.succeed();
     admission.takeBack();
     log("info", "taken over; the agent before answers what it has and ends", { pid: from.pid });
-    void from.ended.then(() => {
-      stopSteering();
-      http.succeed();
-    });
+    void from.ended.then(stopSteering);
   }
 
   /** It is for the successor alone; one that was killed has left it. */

@@ -25,7 +25,7 @@ export type HttpListeners = {
   /** Where they listen; a port 0 has become the real one. */
   readonly http: readonly HttpAddress[];
   readonly https: readonly HttpAddress[];
-  /** The other process has left: Unix sockets take the place of its own. */
+  /** The other process leaves: Unix sockets take the place of its own. */
   succeed(): void;
   /** New connections get this certificate; those that stand keep theirs. */
   renew(identity: HttpsIdentity): void;

@@ -1,7 +1,5 @@
 /** HTTP and HTTPS listeners: Bun.serve around a fetch function, on several addresses and Unix sockets. */
-import { lstatSync, renameSync, rmSync } from "node:fs";
 import http from "node:http";
-import { connect } from "node:net";
 import { assert } from "../base.ts";
 import type { RequestEnv } from "../http/call.ts";
 import type { HttpListeners, HttpStart } from "../http/listen.ts";
@@ -13,6 +11,7 @@ import { descriptorLimit, openLibc } from "./libc.ts";
 import { createOwnSockets } from "./own-sockets.ts";
 import { bindWithRights } from "./socket-rights.ts";
 import { beginTakeover } from "./takeover.ts";
+import { createUnixPath, removeStale, type UnixPath } from "./unix-path.ts";
 import { afterBody } from "./unread-body.ts";
 
 /**
@@ -38,9 +37,6 @@ const maxOlderServers = 8;
 
 /** Segments of a target among which `.` and `..` are seen; further down they are resolved unseen. */
 const maxDotDepth = 16;
-
-/** Ending of a Unix socket that waits for its path. */
-const SUCCESSOR = ".next";
 
 const nobody = { address: "", port: 0 };
 
@@ -80,9 +76,7 @@ class BunRequest implements RequestEnv {
  */
 export async function startHttp(options: HttpStart): Promise<HttpListeners> {
   const { identity, isShared = () => false } = options;
-  /** Until the process that has a path has left, ours has another. */
-  const own = (at: HttpAddress): HttpAddress =>
-    "path" in at && isShared(at) ? { path: `${at.path}${SUCCESSOR}` } : at;
+  const unixPaths: UnixPath[] = [];
   assert(identity !== undefined || options.https.length === 0, "HTTPS has a certificate");
   // Bun has it as a setting of the process, which the types of Node call read-only.
   (http as { maxHeaderSize: number }).maxHeaderSize = options.maxHeaderOctets;
@@ -91,15 +85,11 @@ export async function startHttp(options: HttpStart): Promise<HttpListeners> {
   const ports = (servers: readonly Server[]) => new Set(servers.map(({ port }) => port ?? -1));
   const watch = startWatch(options, { plain: () => ports(plain), tls: () => ports(tls) });
   const start = (at: HttpAddress, among: readonly HttpAddress[], secure?: HttpsIdentity) =>
-    startServer(own(at), { ...options, among, identity: secure, refuses: watch.refuses });
+    startServer(at, { ...options, among, identity: secure, refuses: watch.refuses, unixPaths });
   try {
     // What takes a while comes first: nobody is served until all can listen.
     for (const at of [...options.http, ...options.https])
-      if ("path" in at) {
-        await removeStale(own(at));
-        // One that was killed before the path was its own has left this.
-        if (!isShared(at)) await removeStale({ path: `${at.path}${SUCCESSOR}` });
-      }
+      if ("path" in at) await removeStale(at.path, isShared(at));
     const claim = (at: HttpAddress, who: "HTTP" | "HTTPS", among: readonly HttpAddress[]) =>
       isShared(at) ? at : claimed(at, who, among);
     const clear: HttpAddress[] = [];
@@ -108,6 +98,7 @@ export async function startHttp(options: HttpStart): Promise<HttpListeners> {
     for (const at of options.https) secure.push(await claim(at, "HTTPS", options.https));
     for (const at of clear) plain.push(start(at, options.http));
     for (const at of secure) tls.push(start(at, options.https, identity));
+    for (const { path, take } of unixPaths) if (!isShared({ path })) take();
   } catch (error) {
     for (const server of [...plain, ...tls]) void server.stop(true);
     watch.stop();
@@ -120,8 +111,15 @@ export async function startHttp(options: HttpStart): Promise<HttpListeners> {
     http: options.http.map((at, i) => boundAt(at, plain[i]!)),
     https: options.https.map((at, i) => boundAt(at, tls[i]!)),
     succeed() {
-      for (const at of [...options.http, ...options.https])
-        if ("path" in at && isShared(at)) renameSync(`${at.path}${SUCCESSOR}`, at.path);
+      for (const { path, take } of unixPaths)
+        try {
+          take();
+        } catch (error) {
+          options.log("error", "a Unix socket cannot take its path", {
+            path,
+            error: String(error),
+          });
+        }
     },
     renew(next) {
       if (JSON.stringify(next) === JSON.stringify(current)) return;
@@ -149,6 +147,7 @@ export async function startHttp(options: HttpStart): Promise<HttpListeners> {
     },
     async stop() {
       watch.stop();
+      for (const { release } of unixPaths) release();
       await drain([...plain, ...tls, ...older], options);
     },
   };
@@ -202,19 +201,6 @@ function startWatch(
   };
 }
 
-/** A socket file that nobody listens on is what a killed process leaves behind. */
-async function removeStale(at: HttpAddress): Promise<void> {
-  if (!("path" in at)) return;
-  const { path } = at;
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return;
-  const isAlive = await new Promise<boolean>((resolve) => {
-    const probe = connect(path, () => resolve(true)).on("error", () => resolve(false));
-    probe.on("connect", () => probe.destroy());
-  });
-  if (isAlive) throw new Error(cannotListen("HTTP", { path }, "EADDRINUSE"));
-  rmSync(path);
-}
-
 /** A listener that shares its port with its successor must not share it with another program. */
 async function claimed(
   at: HttpAddress,
@@ -247,6 +233,7 @@ function startServer(
     among: readonly HttpAddress[];
     identity: HttpsIdentity | undefined;
     refuses: ConnectionWatch["refuses"];
+    unixPaths: UnixPath[];
   },
 ): Server {
   const { among, identity, fetch, refuses, log, sockets } = options;
@@ -268,12 +255,16 @@ function startServer(
     ...(identity === undefined ? {} : { tls: tlsOptions(identity) }),
   };
   try {
-    if ("path" in at)
-      return bindWithRights(at.path, sockets, {
+    if ("path" in at) {
+      const unixPath = createUnixPath(at.path);
+      const server = bindWithRights(unixPath.bindTo, sockets, {
         // Its types know idleTimeout for addresses only; it holds here too.
-        bind: () => Bun.serve({ unix: at.path, ...common } as object as UnixOptions),
-        undo: (server) => void server.stop(true),
+        bind: () => Bun.serve({ unix: unixPath.bindTo, ...common } as object as UnixOptions),
+        undo: (bound) => void bound.stop(true),
       });
+      options.unixPaths.push(unixPath);
+      return server;
+    }
     const { address: hostname, port } = at;
     const ipv6Only = isIpv6Only(among);
     return Bun.serve({ hostname, port, ipv6Only, reusePort: true, ...common });

@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { chownSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { get } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import t, { type Test } from "tap";
@@ -228,8 +229,50 @@ t.test("who does not take over leaves no trace", { timeout: 90_000 }, async (t) 
   const alone = startSuccessor(t, program);
   await alone.saysSoon(/ ready: /);
   program.pid = alone.child.pid!;
-  t.notOk(readdirSync(directory).includes("http.sock.next"), "the next one clears up");
+  const sockets = readdirSync(directory).filter((name) => name.startsWith("http.sock"));
+  t.same(sockets, ["http.sock"], "the next one clears up");
   await isAsBefore("after all were killed");
+});
+
+t.test("a Unix socket is there all the time", { timeout: 60_000 }, async (t) => {
+  const directory = temporaryDirectory(t);
+  const unix = join(directory, "http.sock");
+  const program = await startProgram(t, { addresses: { http: `127.0.0.1 unix://${unix}` } });
+  const outcomes = new Map<string, number>();
+  let isAsking = true;
+  const asking = (async () => {
+    while (isAsking) {
+      const outcome = await new Promise<string>((resolve) => {
+        const options = { socketPath: unix, path: "/v1/status/leader", agent: false };
+        const got = get(options, (answer) => {
+          answer.resume();
+          answer.on("end", () => resolve(String(answer.statusCode)));
+        });
+        got.on("error", (error) => resolve(error.message));
+      });
+      outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+    }
+  })();
+  let child = program.child;
+  for (let i = 0; i < 3; i++) {
+    const next = startSuccessor(t, program);
+    t.equal(await endOf(child), 0);
+    await next.saysSoon(/ ready: /);
+    child = next.child;
+  }
+  isAsking = false;
+  await asking;
+  t.same([...outcomes.keys()], ["200"], "every request of three takeovers in a row is answered");
+  t.same(
+    readdirSync(directory).filter((name) => name.startsWith("http.sock")),
+    ["http.sock"],
+  );
+  child.kill("SIGINT");
+  await endOf(child);
+  t.same(
+    readdirSync(directory).filter((name) => name.startsWith("http.sock")),
+    [],
+  );
 });
 
 t.test("SIGUSR1 starts the successor", { timeout: 60_000 }, async (t) => {
