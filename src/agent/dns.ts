@@ -98,6 +98,7 @@ export async function startDns(deps: {
     timers,
     fault,
     log,
+    limits: { maxConnections: config["dns_listen.tcp_max_connections"] },
   });
   resolver = createResolver({
     settings: dnsSettings(loaded),

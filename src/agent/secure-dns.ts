@@ -4,14 +4,17 @@ import type { TcpCounters } from "../dns/crowd.ts";
 import { startTcpFront } from "../dns/driver.ts";
 import type { TcpFront } from "../dns/front.ts";
 import { startHttpsFront, type HttpsFront } from "../dns/https/driver.ts";
+import { createDnsListeners, openListeners, type DnsListeners } from "./dns-listeners.ts";
 import { createTlsSide, type TlsSide } from "../dns/tls/driver.ts";
 import type { Log, SocketAddress, Transport } from "../ports.ts";
 
-/** What both need; see TcpFrontOptions. */
-/** `isShared`: another process of ours listens there, and is about to leave. */
-type Common = { isShared: (at: SocketAddress) => boolean } & Omit<
+/**
+ * What both need; see TcpFrontOptions. `isShared`: another process of ours listens there, and is about to
+ * leave. `follows`: as for openListeners.
+ */
+type Common = { isShared: (at: SocketAddress) => boolean; follows: boolean } & Omit<
   Parameters<typeof startTcpFront>[0],
-  "listen" | "secure" | "limits"
+  "listen" | "secure"
 >;
 
 /** The listeners that are on. */
@@ -20,9 +23,10 @@ export type SecureDns = {
   https: HttpsFront | undefined;
   /**
    * Certificate and addresses of another configuration; what stands goes on as it is. An address that
-   * cannot be had is in the log, the others stay. Switched on or off they are by the next start only.
+   * cannot be had is in the log, the others stay; it is tried again the next time. Resolves with the number
+   * of those. Switched on or off they are by the next start only.
    */
-  reload(next: Secured): Promise<void>;
+  reload(next: Secured): Promise<number>;
   /** Of those that are on. */
   counters(): { proto: Transport; counters: TcpCounters }[];
   /** Addresses in force, for the log. */
@@ -40,6 +44,8 @@ export async function startSecureDns(
   let side: TlsSide | undefined;
   let tls: SecureDns["tls"];
   let https: HttpsFront | undefined;
+  let tlsListeners: DnsListeners | undefined;
+  let httpsListeners: DnsListeners | undefined;
   const close = async (): Promise<void> => {
     await Promise.all([tls?.close(), https?.close()]);
   };
@@ -47,18 +53,20 @@ export async function startSecureDns(
     if (identity !== undefined && addresses.dnsTls.length > 0) {
       side = createTlsSide(identity);
       tls = await startTcpFront({ ...common, listen: [], secure: side });
-      for (const at of addresses.dnsTls) await tls.listen([at], common.isShared(at));
+      tlsListeners = listenersOf(tls, common.log);
+      await openListeners(tlsListeners, addresses.dnsTls, common);
     }
     if (identity !== undefined && addresses.dnsHttps.length > 0) {
       https = await startHttpsFront({ ...common, listen: [], identity });
-      for (const at of addresses.dnsHttps) await https.listen([at], common.isShared(at));
+      httpsListeners = listenersOf(https, common.log);
+      await openListeners(httpsListeners, addresses.dnsHttps, common);
     }
   } catch (error) {
     await close();
     throw error;
   }
   let current = JSON.stringify(identity);
-  let now = addresses;
+  const options = { isFollowing: common.follows };
   return {
     tls,
     https,
@@ -76,34 +84,18 @@ export async function startSecureDns(
         https?.renew(next.dnsTls);
         common.log("info", "dns: new connections over TLS get the new certificate");
       }
-      const before = now;
-      now = next.addresses;
-      if (tls !== undefined) await move(tls, before.dnsTls, now.dnsTls, common.log);
-      if (https !== undefined) await move(https, before.dnsHttps, now.dnsHttps, common.log);
+      const { dnsTls, dnsHttps } = next.addresses;
+      const missing = await Promise.all([
+        tlsListeners?.change(dnsTls, options),
+        httpsListeners?.change(dnsHttps, options),
+      ]);
+      return (missing[0] ?? 0) + (missing[1] ?? 0);
     },
   };
 }
 
-/** Opens what is new, then leaves what is not wanted any more. */
-async function move(
-  front: TcpFront,
-  before: readonly SocketAddress[],
-  wanted: readonly SocketAddress[],
-  log: Log,
-): Promise<void> {
-  const without = (list: readonly SocketAddress[], others: readonly SocketAddress[]) =>
-    list.filter((at) => !others.some((other) => isSame(other, at)));
-  const gone = without(before, wanted);
-  for (const at of without(wanted, before))
-    try {
-      // oxlint-disable-next-line no-await-in-loop -- one after the other, each may fail
-      await front.listen([at], gone.length > 0);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      log("error", "dns: cannot listen", { reason });
-    }
-  await front.leave(gone);
+/** One transport alone: the half of the other one stays empty. */
+function listenersOf(front: TcpFront, log: Log): DnsListeners {
+  const nothing = { listen: () => Promise.resolve([]), leave: () => Promise.resolve() };
+  return createDnsListeners({ udp: front, tcp: nothing }, [], log);
 }
-
-const isSame = (a: SocketAddress, b: SocketAddress): boolean =>
-  a.address === b.address && a.port === b.port;

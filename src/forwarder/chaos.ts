@@ -7,12 +7,11 @@ import type { Forward } from "../dns/answer.ts";
 import { foldName, formatName, isWithin, parseName } from "../dns/name.ts";
 import { RCODE, TYPE, type Rr } from "../dns/rr.ts";
 import { ownAnswer } from "./local/answers.ts";
+import { ENTRY_OCTETS } from "./settings.ts";
 import type { ForwarderStats } from "./stats.ts";
 
 /** RFC 1035 section 3.2.4. */
 const CLASS_CHAOS = 3;
-/** What an answer of usual size takes of the cache's budget: dnsmasq counts entries, not octets. */
-const ENTRY_OCTETS = 512;
 /** Servers that are told: all that a group may have; a text has at most 255 octets. */
 const SERVERS_MAX = 64;
 const TEXT_OCTETS_MAX = 255;

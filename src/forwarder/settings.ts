@@ -78,6 +78,9 @@ export type ForwarderSettings = {
 /** What resolvers of clouds take from one network interface (Amazon VPC: 1,024). */
 export const USUAL_PACKETS_PER_SECOND = 1024;
 
+/** What an entry of the cache is reckoned at where others count entries (dnsmasq). */
+export const ENTRY_OCTETS = 1024;
+
 /** Above this a list of upstream servers is cut. resolv.conf itself allows three. */
 export const MAX_SERVERS = 16;
 

@@ -246,6 +246,7 @@ const cases: [lines: string, json: object][] = [
   ["max-ttl=60;max-cache-ttl=600", forwarder({ cache_max_ttl: "60s" })],
   ["max-cache-ttl=600", forwarder({ cache_max_ttl: "600s" })],
   ["cache-size=10000", forwarder({ cache_size: 10_240_000 })],
+  ["max-tcp-connections=40", { dns_listen: { tcp_max_connections: 40 } }],
   ["cache-size=150", forwarder({ cache_size: 2 ** 20 })],
   ["cache-size=0", forwarder({ cache: false })],
   ["no-negcache", forwarder({ cache_max_negative_ttl: "0s" })],
@@ -357,6 +358,7 @@ t.test("an empty file: what dnsmasq does by itself", async (t) => {
       hosts: ["/etc/hosts"],
       private_reverse: "forward",
       special_names: false,
+      minimal_any: false,
       local_ttl: "0s",
     },
   });

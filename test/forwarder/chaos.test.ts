@@ -4,10 +4,11 @@ import packet from "dns-packet";
 import type { ForwardAnswer } from "../../src/dns/answer.ts";
 import { encodeMessage } from "../../src/dns/encode.ts";
 import { withChaos } from "../../src/forwarder/chaos.ts";
-import { createWorld, silent, wireName } from "./world.ts";
+import { read } from "../config/dnsmasq.ts";
+import { createWorld, silent, wireName, type OneGroup } from "./world.ts";
 
-function startChaos(servers: number) {
-  const world = createWorld(servers);
+function startChaos(servers: number, settings: OneGroup = {}) {
+  const world = createWorld(servers, settings);
   const state = { isOn: true };
   const forward = withChaos(
     world.forwarder.forward,
@@ -71,11 +72,18 @@ t.test("the counters are those of the forwarder", async (t) => {
     ["evictions.bind", ["0"]],
     ["auth.bind", ["7"]],
     ["version.bind", ["waypost-1.2.3"]],
-    ["cachesize.bind", [String(Math.floor(cache!.capacityOctets / 512))]],
+    ["cachesize.bind", [String(Math.floor(cache!.capacityOctets / 1024))]],
     ["Servers.BIND", ["192.0.2.1#53 2 0", "192.0.2.2#53 0 0"]],
   ];
   for (const [name, expected] of rows) t.same(texts(name), expected, name);
   t.same(texts("version.bind", 255), ["waypost-1.2.3"], "ANY as well");
+});
+
+t.test("cachesize.bind is the number that cache-size of a dnsmasq.conf has said", async (t) => {
+  const { entries } = read("cache-size=10000");
+  const size = entries.find(({ key }) => key === "forwarder.cache_size")?.value;
+  const { texts } = startChaos(1, { cacheOctets: Number(size) });
+  t.same(texts("cachesize.bind"), ["10000"]);
 });
 
 t.test("what is not a counter", async (t) => {

@@ -31,6 +31,7 @@ export function finish(draft: Draft, start: string): void {
   // What dnsmasq does unless it is told otherwise, and we do not.
   standard("forwarder.private_reverse", "forward");
   standard("forwarder.special_names", false);
+  standard("forwarder.minimal_any", false);
   standard("forwarder.local_ttl", "0s");
   standard("dns_config.recursor_strategy", strategyOf(draft));
 }

@@ -1,5 +1,6 @@
 /** What each keyword that has a meaning here does to the draft. */
 import { ipVersion, parseAddress } from "../../address.ts";
+import { ENTRY_OCTETS } from "../../forwarder/settings.ts";
 import {
   append,
   note,
@@ -38,8 +39,8 @@ const MIN_CACHE_TTL_MAX = 3600;
 const DAY_SECONDS = 86_400;
 const FOREVER_SECONDS = 366 * DAY_SECONDS;
 const MAX_IN_FLIGHT = 65_536;
-/** Octets per entry of `cache-size`, and the least that is set. */
-const ENTRY_OCTETS = 1024;
+const MAX_CONNECTIONS = 65_536;
+/** The least that is set. */
 const CACHE_OCTETS_MIN = 2 ** 20;
 
 const flag =
@@ -173,7 +174,12 @@ export const handlers: Readonly<Record<string, Handler>> = {
   "min-port": later,
   "max-port": later,
   "port-limit": atLeastOne,
-  "max-tcp-connections": atLeastOne,
+  "max-tcp-connections": (draft, statement) => {
+    const given = numberOf(draft, statement);
+    if (given === 0) refuse(draft, statement, "must be at least 1");
+    else if (given !== undefined)
+      put(draft, statement, "dns_listen.tcp_max_connections", Math.min(given, MAX_CONNECTIONS));
+  },
   port: (draft, statement) => {
     const given = numberOf(draft, statement, statement.value, 65535);
     if (given !== undefined) put(draft, statement, "ports.dns", given === 0 ? -1 : given);

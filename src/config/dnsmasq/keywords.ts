@@ -111,7 +111,7 @@ export const keywords: Readonly<Record<string, Keyword>> = {
   "min-port": becomesOnce("needed", "forwarder.port_range"),
   "max-port": becomesOnce("needed", "forwarder.port_range"),
   "port-limit": ignoredOnce("needed", "every attempt has a port of its own"),
-  "max-tcp-connections": ignoredOnce("needed", "connections of clients are bounded otherwise"),
+  "max-tcp-connections": becomesOnce("needed", "dns_listen.tcp_max_connections"),
   port: becomesOnce("needed", "ports.dns (without the line: 53); 0: -1"),
   "listen-address": becomes("needed", "addresses.dns"),
   interface: becomes("needed", "dns_listen.interfaces, and lo"),

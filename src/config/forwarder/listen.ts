@@ -26,6 +26,12 @@ export const listenOptions = {
     "Interfaces and addresses that appear later are listened on, those that go are left.",
     reload,
   ),
+  "dns_listen.tcp_max_connections": row(
+    "integer",
+    1024,
+    "Connections of clients at a time, over TCP, TLS and HTTPS each; a quarter of them for one client. Beyond, idle ones are closed.",
+    { min: 1, max: 65_536 },
+  ),
 } as const satisfies Record<string, Option>;
 
 /** The values of those options. */
