@@ -225,6 +225,7 @@ async function build(
     timers,
     log,
     isShared,
+    follows,
   });
   closers.push(secureDns.close);
 
@@ -438,8 +439,7 @@ async function build(
       async change(now) {
         configuration.moved(now);
         const missing = await dns.listeners.change(now.dns, { isFollowing: true });
-        await secureDns.reload(configuration.now());
-        return missing;
+        return missing + (await secureDns.reload(configuration.now()));
       },
       timers,
     }),
