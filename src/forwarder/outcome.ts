@@ -112,8 +112,11 @@ export function createOutcomes(cache: () => Cache | null, groups: Groups): Outco
     stale,
     failed,
     received(ended, { message, wire, server }, nowMs) {
-      const { request, key, upstreams, earlyForMs } = ended;
+      const { key, upstreams, earlyForMs } = ended;
       const limits = upstreams.settings;
+      const hasAd = (message.flags & FLAG.AD) !== 0;
+      // One of those who wait may have asked for AD: the others are told without.
+      const request = hasAd && limits.trustAd ? { ...ended.request, ad: true } : ended.request;
       if (key === null) {
         // Where nothing is kept at all everything is as it came, AD too.
         if (cache() === null) return passedAnswer(message);
@@ -158,7 +161,7 @@ export function createOutcomes(cache: () => Cache | null, groups: Groups): Outco
       const { answers, authority, soa } = scrubbed;
       return sharedAnswer(request, limits, {
         rcode,
-        ad: (message.flags & FLAG.AD) !== 0,
+        ad: hasAd,
         tc: false,
         answers,
         authority,

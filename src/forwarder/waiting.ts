@@ -46,9 +46,14 @@ const CUT_SHORT: ForwardAnswer = {
   ede: [{ code: EDE.OTHER, text: "the servers' answer is truncated" }],
 };
 
-/** TC tells clients to ask over TCP. Those who did would take an answer without records for NODATA. */
-function toldTo({ client }: ForwardRequest, answer: ForwardAnswer): ForwardAnswer {
-  return answer.ok && answer.tc && client.transport !== "udp" ? CUT_SHORT : answer;
+/**
+ * The answer for one of them. TC tells clients to ask over TCP: those who did would take an answer without
+ * records for NODATA. AD is for those who asked for it (RFC 6840 5.7).
+ */
+function toldTo(request: ForwardRequest, answer: ForwardAnswer): ForwardAnswer {
+  if (!answer.ok) return answer;
+  if (answer.tc && request.client.transport !== "udp") return CUT_SHORT;
+  return answer.ad && !request.ad && !request.do ? { ...answer, ad: false } : answer;
 }
 
 /** `fault`: hears what was thrown by who waited; they are told once more, that it failed. */

@@ -237,6 +237,30 @@ t.test("coalescing and TCP: what was truncated is asked for again once, for all"
   t.ok(replies.every(({ answer }) => answer?.ok && answer.answers.length === 1 && !answer.tc));
 });
 
+t.test(
+  "S13: coalescing, AD, CD and DO: each of those who wait is told AD as it asked",
+  async (t) => {
+    for (const trustAd of [true, false])
+      for (const order of [
+        [false, true, false],
+        [true, false, true],
+      ]) {
+        const world = createWorld(1, { trustAd });
+        world.server(1, (question) => [{ wire: stamped(world, question), afterMs: 50 }]);
+        const wanted = (over: AskOptions) =>
+          order.map((ad) => world.ask("www.test", "A", { ad, ...over }));
+        const plain = [...wanted({}), ...wanted({ cd: true })];
+        const signed = wanted({ do: true, edns: edns() });
+        world.settle();
+        t.equal(world.asked.length, 3);
+        const ads = (replies: Reply[]) => replies.map(({ answer }) => answer?.ok && answer.ad);
+        t.same(ads(plain), trustAd ? [...order, ...order] : plain.map(() => false));
+        t.same(ads(signed), trustAd ? [true, true, true] : [false, false, false]);
+        t.same(ads(wanted({})), trustAd ? order : [false, false, false], "from the cache as well");
+      }
+  },
+);
+
 t.test("TCP: who asks over it is not told to ask over it", async (t) => {
   const world = createWorld(1);
   world.server(1, (question) => [{ wire: reply(question, { flags: 0x0200 }) }]);
