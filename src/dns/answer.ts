@@ -41,6 +41,8 @@ export type PublishedAnswer = {
   expiresAtMs: number;
   /** Where it is counted when a worker gives it: tableOrigin of origins.ts. Absent: 0. */
   origin?: number;
+  /** The service whose replies it is counted among: service-counts.ts. Absent: 0, none. */
+  service?: number;
 };
 
 /** Handle of a published answer for withdrawal; 0 means: not published (too large, table full of hotter names). */
@@ -114,6 +116,11 @@ export type ForwardRequest = {
   edns: { payload: number; options: Uint8Array } | null;
   client: Client;
   trace?: Trace | undefined;
+  /**
+   * When the forwarder was first asked on the way to this answer (monotonic ms), which it notes itself:
+   * who asks for something else behind that, for the same client, passes it on.
+   */
+  sinceMs?: number | undefined;
 };
 
 /** What an RCODE leaves unsaid (RFC 8914): INFO-CODE 0..65535 (`EDE` in edns.ts) and a text, "" for none. */

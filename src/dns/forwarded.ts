@@ -33,6 +33,7 @@ export function forwardRequest(
     edns: opt === null ? null : { payload: opt.payload, options: onwards(opt.options, request) },
     client,
     trace,
+    sinceMs: undefined,
   };
 }
 

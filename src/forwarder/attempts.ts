@@ -66,6 +66,8 @@ export type Exchange = {
   readonly random: Random;
   readonly startedMs: number;
   readonly deadlineMs: number;
+  /** Then it ends. Before `deadlineMs` if its client has waited for others of the same chain already. */
+  readonly endMs: number;
   /** Servers in the order they are tried; one that is put off comes once more at the end. */
   order: readonly Server[];
   /** Gets a copy that nobody waits for, so that its round trip is known. */

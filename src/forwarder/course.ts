@@ -21,6 +21,8 @@ import { rateOf, serverOrder, type Server, type Upstreams } from "./upstreams.ts
 
 /** A client gives up after 3 to 5 s; all servers together get this long (a longer `timeoutMs` wins). */
 const TOTAL_MS = 3000;
+/** So long at least for a question that others went before, for the same client. */
+const LEAST_MS = 200;
 /** So long a question waits for a server whose rate is used up, if no other can be asked. */
 const THROTTLE_PATIENCE_MS = 100;
 
@@ -28,20 +30,33 @@ export type ExchangeOptions = {
   query: Query;
   upstreams: Upstreams;
   random: Random;
+  /** When its client began to wait. */
+  sinceMs: number;
   nowMs: number;
 };
 
 /** Nothing is sent before the first `start`. */
-export function createExchange({ query, upstreams, random, nowMs }: ExchangeOptions): Exchange {
+export function createExchange({
+  query,
+  upstreams,
+  random,
+  sinceMs,
+  nowMs,
+}: ExchangeOptions): Exchange {
   const { settings } = upstreams;
   const { timeoutMs } = settings;
   const { servers: order, measured } = serverOrder(upstreams, random, nowMs);
+  const deadlineMs = nowMs + Math.max(timeoutMs, Math.min(TOTAL_MS, timeoutMs * order.length));
   return {
     query,
     settings,
     random,
     startedMs: nowMs,
-    deadlineMs: nowMs + Math.max(timeoutMs, Math.min(TOTAL_MS, timeoutMs * order.length)),
+    deadlineMs,
+    endMs: Math.min(
+      deadlineMs,
+      Math.max(sinceMs + Math.max(timeoutMs, TOTAL_MS), nowMs + LEAST_MS),
+    ),
     order,
     measured,
     position: 0,
@@ -188,7 +203,7 @@ export function schedule(exchange: Exchange, nowMs: number, outputs: Output[]): 
     waiting = true;
     wakeAtMs = Math.min(wakeAtMs, endMs, late ? Infinity : lateAtMs);
   }
-  if (waiting) exchange.wakeAtMs = Math.min(wakeAtMs, exchange.deadlineMs);
+  if (waiting) exchange.wakeAtMs = Math.min(wakeAtMs, exchange.endMs);
   else if (!awaitRate(exchange, nowMs)) finish(exchange, nowMs, outputs);
 }
 

@@ -313,6 +313,6 @@ function stepError(
 function stepTick(exchange: Exchange, nowMs: number, outputs: Output[]): void {
   noteTimes(exchange, nowMs, outputs);
   if (exchange.settled) closeExpired(exchange, nowMs, outputs);
-  else if (nowMs >= exchange.deadlineMs) finish(exchange, nowMs, outputs);
+  else if (nowMs >= exchange.endMs) finish(exchange, nowMs, outputs);
   else if (nowMs >= exchange.nextMs) advance(exchange, nowMs, outputs);
 }

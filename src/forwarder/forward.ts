@@ -156,6 +156,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
       return;
     }
     const nowMs = clock.monotonicMs();
+    request.sinceMs ??= nowMs;
     prober.interest(nowMs);
     const { trace } = request;
     if (cache === null || !upstreams.settings.keep || !isShared(request)) {

@@ -197,6 +197,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     const way = group === "" ? usual : wayTo(group);
     const forward = firstReplyFinal ? way.firstReply : way.usual;
     forward(asking, (answer) => {
+      request.sinceMs ??= asking.sinceMs;
       if (!answer.ok) {
         work.done(answer);
         return;

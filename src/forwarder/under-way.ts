@@ -199,6 +199,7 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
             : sharedQuery(request, firstReplyFinal, upstreams.settings),
         upstreams,
         random,
+        sinceMs: request.sinceMs ?? nowMs,
         nowMs,
       }),
       request,
@@ -381,7 +382,10 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
     }
     if (reason === "silence") failures.silence++;
     else failures.errorReplies++;
-    const why = reason === "silence" ? "timeout" : "servfail";
+    const { endMs, deadlineMs } = pending.exchange;
+    // One that was given less time than others says nothing about its servers.
+    const silence = endMs < deadlineMs ? null : "timeout";
+    const why = reason === "silence" ? silence : "servfail";
     const told: ForwardAnswer = {
       ok: false,
       reason: "failed",
