@@ -12,10 +12,10 @@ export type AgentQueryLog = {
   queryLog: QueryLog;
   reload(next: LoadedConfig): void;
   /** After the file was renamed. */
-  reopen(): void;
+  reopen: () => void;
   figures(): Omit<QueryLogFigures, "unlogged">;
   /** Resolves when what waits has been written. */
-  stop(): Promise<void>;
+  stop: () => Promise<void>;
 };
 
 type Deps = { clock: Clock; random: Random; log: Log };

@@ -75,10 +75,10 @@ export function servfail(query: Uint8Array): Uint8Array | null {
 }
 
 /** The same timers; what throws ends nothing but its own call. */
-export function unfailingTimers({ after }: Timers, fault: Fault): Timers {
+export function unfailingTimers(timers: Timers, fault: Fault): Timers {
   return {
     after: (delayMs, run) =>
-      after(delayMs, () => {
+      timers.after(delayMs, () => {
         try {
           run();
         } catch (error) {

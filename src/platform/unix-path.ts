@@ -16,9 +16,9 @@ export type UnixPath = {
   /** Where it is to be bound. Bun removes this one when the listener stops, whoever has it then. */
   readonly bindTo: string;
   /** From here on clients come to us. No effect if it has been done, or bound in place. */
-  take(): void;
+  take: () => void;
   /** Removes the path if it is still ours; no error. */
-  release(): void;
+  release: () => void;
 };
 
 /** Does nothing yet. A path that is too long for another one beside it is bound in place. */

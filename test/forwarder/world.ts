@@ -38,7 +38,7 @@ export type Asked = {
 
 export type World = {
   forwarder: Forwarder;
-  nowMs(): number;
+  nowMs: () => number;
   /** Lets time go on, in the order of what is due. */
   pass(ms: number): void;
   /** Until nothing is due any more, at most this long. */
