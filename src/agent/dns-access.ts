@@ -18,7 +18,7 @@ export type AccessOptions = {
   timers: Timers;
   random: Random;
   log: Log;
-  /** Interfaces of this machine now. */
+  /** Interfaces of this machine now. Throws when the system does not tell: those known before stay. */
   interfaces?: () => Interfaces;
 };
 
@@ -40,6 +40,7 @@ export function createDnsAccess(loaded: LoadedConfig, options: AccessOptions): D
   const drawn = new Uint8Array(new Uint32Array(4).map(() => random.uint32()).buffer);
   let now = loaded;
   let known = "";
+  let latest: readonly Network[] = [];
   let readMs = 0;
   let refused = 0;
   let countRefused = (): number => 0;
@@ -55,12 +56,22 @@ export function createDnsAccess(loaded: LoadedConfig, options: AccessOptions): D
     });
   }
 
+  /** Without a free descriptor nothing can be read (getifaddrs(3)). */
+  function connected(): readonly Network[] {
+    try {
+      return connectedNetworks(interfaces());
+    } catch {
+      return latest;
+    }
+  }
+
   function refresh(): void {
     readMs = clock.monotonicMs();
-    const local = connectedNetworks(interfaces());
+    const local = connected();
     const text = local.map(shownNetwork).join(" ");
     if (text === known) return;
     known = text;
+    latest = local;
     if (local.length > LOCAL_NETWORKS_MAX && !overflowTold) {
       overflowTold = true;
       log("warn", "dns: connected networks beyond the first are not answered", {

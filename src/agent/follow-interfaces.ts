@@ -7,7 +7,10 @@ const LOOK_MS = 1000;
 
 /** What it follows, and whom it tells. */
 export type FollowInterfacesOptions = {
-  /** Where DNS listens now; undefined: the configuration does not follow interfaces. */
+  /**
+   * Where DNS listens now; undefined: the configuration does not follow interfaces. Throws when the system
+   * does not tell, as without a free descriptor: then nothing changes.
+   */
   addresses: () => DnsAddresses | undefined;
   /** Listens there; resolves with the number of addresses that could not be had. */
   change: (addresses: DnsAddresses) => Promise<number>;
@@ -33,8 +36,16 @@ export function followInterfaces(options: FollowInterfacesOptions): Cancel {
     });
   }
 
+  function present(): DnsAddresses | undefined {
+    try {
+      return addresses();
+    } catch {
+      return undefined;
+    }
+  }
+
   async function lookOnce(): Promise<void> {
-    const now = addresses();
+    const now = present();
     if (now === undefined) return;
     if (missing === 0 && listed(now) === listed(current())) return;
     missing = await change(now);

@@ -141,6 +141,21 @@ t.test("neighbours are answered all through a reload", async (t) => {
   t.ok(scene.gate.isAnswered("172.17.0.9"));
 });
 
+t.test("where interfaces cannot be read, what is known stays", async (t) => {
+  const scene = createScene(interfaces);
+  scene.whileReading(() => {
+    throw new Error("getifaddrs returned an error");
+  });
+  scene.pass(31_000);
+  t.ok(scene.gate.isAnswered("172.17.0.9"));
+  scene.reload(loadedWith());
+  t.ok(scene.gate.isAnswered("172.17.0.9"), "through a reload too");
+  scene.whileReading(() => {});
+  scene.plug(bridge("198.51.100.9/24"));
+  scene.pass(31_000);
+  t.ok(scene.gate.isAnswered("198.51.100.1"), "it goes on looking");
+});
+
 t.test("more connected networks than there is room for are told once", async (t) => {
   const many: Interfaces = {
     veth: Array.from({ length: 1030 }, (_, i) => {
