@@ -76,7 +76,7 @@ const threats: Record<number, Row | Reason> = {
   32: ["names that the token may not read", "dns/resolve", "program/dns-changes"],
   33: { about: "metrics and debugging for all", none: "HTTP: http/agent, program/metrics" },
   34: ["imported files", "config/dnsmasq-files", "forwarder/local/follow", "fuzz/dnsmasq"],
-  35: ["privileges", "config/shipped"],
+  35: ["privileges", "config/shipped", "peers/privileges"],
 };
 
 const asks: Record<number, Row | Reason> = {
