@@ -76,6 +76,7 @@ type Parts = {
   hasLeader?: () => boolean;
   /** A signal has come, maybe while the start is still under way. */
   isStopping?: boolean;
+  announceEnd?: () => void;
 };
 
 /** Runs until a signal, a leave or a failed store; resolves with the exit code. Rejects if it cannot start. */
@@ -98,6 +99,7 @@ export async function runAgent(start: AgentStart, platform: Platform): Promise<n
     );
     await build(start, platform, parts, closers, end);
     const code = await ended;
+    parts.announceEnd?.();
     await parts.health?.leave();
     return code;
   } finally {
@@ -132,6 +134,7 @@ async function build(
   });
   closers.push(succession.close);
   const { lending, isShared } = succession;
+  parts.announceEnd = succession.announceEnd;
   const hasLeader = (): boolean => parts.hasLeader?.() ?? false;
   const health = await startHealth(loaded, platform, { isShared, hasLeader, log });
   parts.health = health;
@@ -388,7 +391,7 @@ async function build(
       ...agent,
     ],
   );
-  await local.start(loaded);
+  await local.start(loaded, { takesOver: succession.isSuccessor });
   external.start();
   // Not before this agent's own services are in the catalog: no question meets an empty one.
   await succession.warm(forwarder);

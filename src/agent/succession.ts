@@ -46,6 +46,8 @@ export type Succession = {
    * if this agent is not to take over: it must end.
    */
   complete(parts: SuccessionParts): Promise<void>;
+  /** Tells the service manager that this agent begins to stop. */
+  announceEnd: () => void;
   /** Gives up what was begun and not completed; ends the wait for a successor. */
   close: () => Promise<void>;
 };
@@ -206,11 +208,13 @@ export async function beginSuccession(options: {
       await forgetCache();
       offer(dataDir, all);
     },
+    announceEnd() {
+      // While another agent answers, the service does not stop.
+      if (isDone && !isLeaving) platform.notify("STOPPING=1");
+    },
     close() {
       stopOffering();
       if (!isDone) predecessor?.abandon();
-      // While another agent answers, the service does not stop.
-      if (isDone && !isLeaving) platform.notify("STOPPING=1");
       return Promise.resolve();
     },
   };

@@ -96,8 +96,11 @@ export type LocalAgent = {
   readonly checks: ReadonlyMap<string, LocalCheck>;
   /** undefined once disk and configuration have been loaded; until then resolves when they are. */
   readonly loading: Promise<void> | undefined;
-  /** Loads what was kept on disk, takes the configuration over, writes the catalog. Call once. */
-  start(config: LocalConfig): Promise<void>;
+  /**
+   * Loads what was kept on disk, takes the configuration over, writes the catalog. Call once. `takesOver`: another
+   * agent answered until now, so checks go on with the status that the catalog has of them.
+   */
+  start(config: LocalConfig, options?: { takesOver?: boolean }): Promise<void>;
   /** Entries of the configuration become exactly these; those registered by API stay. */
   reload(config: LocalConfig): Promise<void>;
   /** Resolves when the service is on disk and in the catalog. */
@@ -321,12 +324,13 @@ export function createLocalAgent(deps: LocalAgentDeps): LocalAgent {
     get loading() {
       return loading;
     },
-    async start(config) {
+    async start(config, { takesOver = false } = {}) {
       const entries = await deps.journal.load();
       const outputs = restoreLocal(state, {
         entries,
         configure: () => configure(config),
         refusalOf: (check) => admission.refusal([check], "api"),
+        resultOf: (id) => (takesOver ? deps.reader.check(deps.own().node.node, id) : undefined),
         nowMs: clock.wallMs(),
         log,
       });

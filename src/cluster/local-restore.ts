@@ -24,6 +24,8 @@ export function restoreLocal(
     configure(): LocalOutput[];
     /** Why a check cannot run here; undefined if it can. */
     refusalOf(check: CheckDefinition): string | undefined;
+    /** What a check that is run last found, if that holds still: else its first status counts until it has run. */
+    resultOf(checkId: string): { status: string; output: string } | undefined;
     /** Wall clock. */
     nowMs: number;
     log: Log;
@@ -77,6 +79,14 @@ export function restoreLocal(
       continue;
     }
     const { status, output } = last;
+    state.checks.set(id, { ...check, fields: { ...check.fields, status, output } });
+  }
+
+  for (const [id, check] of state.checks) {
+    if (check.definition === null || kindOfCheck(check.definition) === "ttl") continue;
+    const result = from.resultOf(id);
+    if (result === undefined) continue;
+    const { status, output } = result;
     state.checks.set(id, { ...check, fields: { ...check.fields, status, output } });
   }
   return outputs;

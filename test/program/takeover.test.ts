@@ -234,6 +234,41 @@ t.test("who does not take over leaves no trace", { timeout: 90_000 }, async (t) 
   await isAsBefore("after all were killed");
 });
 
+t.test("what was healthy is so all through it", { timeout: 60_000 }, async (t) => {
+  const directory = temporaryDirectory(t);
+  const sign = join(directory, "sign");
+  const check = (id: string) => ({
+    id,
+    args: ["sh", "-c", `echo ${id} >>${sign}`],
+    interval: "300s",
+  });
+  const starts = ["configured", "registered"];
+  const program = await startProgram(t, {
+    enable_script_checks: true,
+    services: [{ name: "configured", port: 80, check: check("configured") }],
+  });
+  const { id, ...registered } = check("registered");
+  const body = { Name: id, Check: { ...registered, CheckID: id, Status: "passing" } };
+  t.equal((await program.http("PUT", "/v1/agent/service/register", body)).status, 200);
+  // Its first run is somewhere in the interval; until then an operator says what is so.
+  const catalog = { Node: "n1", Address: "127.0.0.1", SkipNodeUpdate: true };
+  const passing = { Name: "configured", CheckID: "configured", ServiceID: "configured" };
+  const said = { ...catalog, Check: { ...passing, Status: "passing" } };
+  t.equal((await program.http("PUT", "/v1/catalog/register", said)).status, 200);
+  const load = await startLoad(t, {
+    port: program.dnsPort,
+    perSecond: 500,
+    names: (i) => `${starts[i % 2]}.service.consul`,
+  });
+  const successor = startSuccessor(t, program);
+  t.equal(await endOf(program.child), 0);
+  await successor.saysSoon(/ ready: /);
+  for (const name of starts) t.equal(await instances(program, name), 1, name);
+  const { asked, answered, rcodes } = await load.stop();
+  t.equal(answered, asked);
+  t.same([...rcodes.keys()], [0], "a check that has not run yet in the successor says nothing new");
+});
+
 t.test("a Unix socket is there all the time", { timeout: 60_000 }, async (t) => {
   const directory = temporaryDirectory(t);
   const unix = join(directory, "http.sock");
