@@ -4,6 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
+import { makeCertificates, noCertificates } from "../program/certificates.ts";
 import { waypostPath } from "../program.ts";
 import { temporaryDirectory } from "../temporary-directory.ts";
 import { hasPeer } from "./peer.ts";
@@ -117,6 +118,60 @@ t.test("ask 38: interfaces that appear later", { timeout: 120_000 }, async (t) =
   t.ok(answers("10.213.8.1"), "at once");
   t.notMatch(output, /cannot listen/);
 });
+
+t.test(
+  "ask 38: over TLS, with an address that is not there yet",
+  { timeout: 60_000 },
+  async (t) => {
+    const isPossible = hasPeer("kdig") && noCertificates === false;
+    const hosts = isPossible ? createTwoHosts(t) : undefined;
+    if (hosts === undefined) {
+      t.pass("skipped: it needs kdig, openssl, and root to make network namespaces");
+      return;
+    }
+    const { server } = hosts;
+    const directory = temporaryDirectory(t);
+    makeCertificates(directory, ["server"]);
+    const configFile = join(directory, "config.json");
+    const [cert, key] = ["pem", "key"].map((end) => join(directory, `server.${end}`));
+    writeFileSync(
+      configFile,
+      JSON.stringify({
+        node_name: "n1",
+        server: true,
+        bootstrap: true,
+        data_dir: join(directory, "data"),
+        bind_addr: "127.0.0.1",
+        ports: { dns: 53, dns_tls: 853, http: 8500, serf_wan: -1 },
+        tls: { dns: { cert_file: cert, key_file: key } },
+        dns_listen: { interfaces: ["lo", "late*"], dynamic: true },
+      }),
+    );
+    const asked = ["+short", "+tls", "+retry=0", "+timeout=1", "@fd00:99::1", "n1.node.consul"];
+    server.run("ip", "link", "add", "late0", "type", "veth", "peer", "name", "inside");
+    for (const device of ["late0", "inside"]) server.run("ip", "link", "set", device, "up");
+    // For a second or two it is nobody's: it may be somebody else's too (RFC 4862 5.4).
+    server.run("sysctl", "-w", "net.ipv6.conf.late0.dad_transmits=4");
+    server.run("ip", "addr", "add", "fd00:99::1/64", "dev", "late0");
+    const program = server.start(waypostPath, "agent", "-config-file", configFile);
+    let output = "";
+    for (const stream of [program.stdout!, program.stderr!])
+      stream.on("data", (octets: Buffer) => (output += octets.toString()));
+    let answer = "";
+    for (const limit = Date.now() + 15_000; answer === "" && Date.now() < limit;) {
+      await sleep(200);
+      if (program.exitCode !== null) break;
+      try {
+        answer = server.run("kdig", ...asked).trim();
+      } catch {
+        // Not yet.
+      }
+    }
+    t.equal(answer, "127.0.0.1", `it answers when it is there\n${answer === "" ? output : ""}`);
+    t.match(output, /ready: dns=.*\[::1\]:853/);
+    t.notMatch(output, /ready: .*\[fd00:99::1\]:853/, "it was not there at the start");
+  },
+);
 
 t.test("a missing interface is an error where it is not waited for", async (t) => {
   const directory = temporaryDirectory(t);
