@@ -9,6 +9,7 @@ import type { Fault } from "../dns/faults.ts";
 import type { DnsFront } from "../dns/front.ts";
 import { BLOCKS, createMeter, type Meter } from "../dns/meter.ts";
 import { createZones } from "../dns/origins.ts";
+import { createServiceCounts, type ServiceCounts } from "../dns/service-counts.ts";
 import { withQueryLog, type QueryLog } from "../dns/query-log.ts";
 import { createResolver, type Resolver } from "../dns/resolve.ts";
 import { withChaos } from "../forwarder/chaos.ts";
@@ -28,6 +29,7 @@ export type Dns = {
   resolve: Resolve;
   /** Counts them. */
   meter: Meter;
+  services: ServiceCounts;
   udp: DnsFront;
   tcp: Awaited<ReturnType<typeof startTcpFront>>;
   /** Nothing listens before it is opened. */
@@ -61,6 +63,7 @@ export async function startDns(deps: {
   const answer: Resolve = (question, reply) =>
     resolver === undefined ? reply(null) : resolver.resolve(question, reply);
   const zones = createZones();
+  const services = createServiceCounts(config["metrics.services"]);
   let front: DnsFront | undefined;
   const meter = createMeter({ zones, clock: () => front?.clock() ?? 0, viewOf: pipeline.viewOf });
   const resolve = meter.counting(withQueryLog(answer, queryLog));
@@ -117,6 +120,7 @@ export async function startDns(deps: {
     ),
     resolveTarget: pipeline.forwardFirstReply,
     zones,
+    services,
     table: udp.table,
     clock: udp.clock,
     timers,
@@ -131,6 +135,7 @@ export async function startDns(deps: {
     resolver,
     resolve,
     meter,
+    services,
     udp,
     tcp,
     listeners: createDnsListeners({ udp, tcp }, platform.inheritedSockets, log),

@@ -79,6 +79,7 @@ export function startMetrics(deps: {
     dns: () => udp.counters(),
     tallies: () => meter.tallies(),
     servers: () => meter.servers(),
+    services: () => dns.services.read(udp.cells),
     table: () => udp.table.stats(),
     resolver: () => resolverFigures(resolver),
     tcp: () => tcp.counters,

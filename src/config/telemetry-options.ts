@@ -14,6 +14,12 @@ export const telemetryOptions = {
     "How long, at the end, /ready says 503 and everything else still answers.",
     { min: 0, max: 600_000 },
   ),
+  "metrics.services": row(
+    "integer",
+    0,
+    "Services of the catalog with a label of their own in waypost_catalog_queries_total, the first that are asked for; the others are one. 0: it is not counted.",
+    { min: 0, max: 254 },
+  ),
   "metrics.coredns_compat": row(
     "boolean",
     false,

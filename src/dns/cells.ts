@@ -23,8 +23,14 @@ export const COUNTER_RATE_DROPPED = 6;
 export const COUNTER_RATE_SLIPPED = 7;
 export const COUNTER_BAD_COOKIES = 8;
 export const COUNTER_GOOD_COOKIES = 9;
-/** Where the blocks begin: a multiple of a cache line. */
-export const FIRST_BLOCK = 16;
+/** Services that are told apart: 0 is none. */
+export const SERVICES = 256;
+/** Of each: NOERROR with answers, NODATA, NXDOMAIN, the others. */
+const SERVICE_RCODES = ["NOERROR", "NODATA", "NXDOMAIN", "other"] as const;
+const FIRST_SERVICE = 16;
+/** Cells of a thread up to the end of the services, and where the blocks begin: a multiple of a cache line. */
+export const SERVICE_CELLS = FIRST_SERVICE + SERVICES * SERVICE_RCODES.length;
+export const FIRST_BLOCK = SERVICE_CELLS;
 
 /** QTYPEs counted by name, those of CoreDNS; every other is "other". */
 export const COUNTED_TYPES = [
@@ -149,6 +155,23 @@ export function countDurations(
 /** Counts that there is no reply. */
 export function countUnanswered(cells: Float64Array, row: number): void {
   cells[row + ROW_UNANSWERED]!++;
+}
+
+/** Counts a reply for a service; `rcode` may be NODATA. */
+export function countService(cells: Float64Array, service: number, rcode: number): void {
+  const kind = rcode === 0 ? 0 : rcode === NODATA ? 1 : rcode === 3 ? 2 : 3;
+  cells[FIRST_SERVICE + (service << 2) + kind]!++;
+}
+
+/** Replies for a service by all these threads. */
+export function serviceReplies(
+  threads: readonly Float64Array[],
+  service: number,
+): { rcode: string; count: number }[] {
+  return SERVICE_RCODES.map((rcode, kind) => ({
+    rcode,
+    count: threads.reduce((sum, cells) => sum + cells[FIRST_SERVICE + (service << 2) + kind]!, 0),
+  }));
 }
 
 /** The RCODE of a reply for a tally: `octets` at `at`. */

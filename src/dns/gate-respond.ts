@@ -16,7 +16,6 @@ import {
   countUnanswered,
   ORIGIN_DROPPED,
   ORIGIN_PROHIBITED,
-  rcodeOf,
   SHED_RATE,
   TALLY_CELLS,
 } from "./cells.ts";
@@ -42,7 +41,7 @@ import {
   VIEWED,
 } from "./gate.ts";
 import { take, takeForSize } from "./rate.ts";
-import { countAnswer, MISS, type Responder, serve } from "./respond.ts";
+import { countAnswer, countHit, MISS, type Responder, serve } from "./respond.ts";
 import { HEADER_OCTETS, IGNORED, OPT_OCTETS, PLAIN, scanQuery, writeEmpty } from "./wire.ts";
 
 const TYPE_ANY = 255;
@@ -122,7 +121,7 @@ export function respondAtGate(
   }
   if (option > 0) octets = appendCookie(r, gate, option, out, octets, cookie, wallSeconds);
   counters[COUNTER_TABLE_HITS]!++;
-  countAnswer(r, r.origin, length, rcodeOf(output, out), octets);
+  countHit(r, length, out, octets);
   if (isCounted) takeForSize(gate.buckets, gate.key, rate, octets, nowMs);
   return octets;
 }

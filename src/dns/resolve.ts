@@ -58,6 +58,7 @@ import { askerAddress, errorReply, OPCODE_QUERY, parseRequest, type Request } fr
 import { reverseAnswer } from "./reverse.ts";
 import { FLAG, RCODE, TYPE, type Message } from "./rr.ts";
 import { prepareSettings, type DnsSettings, type Prepared, type Zone } from "./settings.ts";
+import type { ServiceCounts } from "./service-counts.ts";
 import { effectivePayload } from "./size.ts";
 import { negativeAnswer } from "./soa.ts";
 
@@ -75,6 +76,8 @@ export type ResolverDeps = {
   timers: Timers;
   /** How answers are told apart that are counted; absent: by nobody else. */
   zones?: Zones;
+  /** Counts replies for services; absent: nobody does. */
+  services?: ServiceCounts;
   /** What clients beyond loopback get otherwise; absent: nothing. */
   gate?: Pick<GateOwner, "receive">;
   wallMs: () => number;
@@ -270,13 +273,10 @@ export function createResolver(deps: ResolverDeps): Resolver {
     const { wire, whole, sent, isCut } = catalogReply(request, answer, about);
     if (isCut) counters.truncated++;
     if (trace !== undefined) noteEnd(trace, answer, { isStale, sent });
-    counters.countReply(
-      isReverse ? "reverse" : "domain",
-      client.transport,
-      request.qtype,
-      answer.rcode,
-    );
+    const scope = isReverse ? "reverse" : "domain";
+    counters.countReply(scope, client.transport, request.qtype, answer.rcode);
     work.reply(wire, work.origin);
+    if (reading !== null) deps.services?.count(reading, wire);
     addTiming(isReverse ? counters.ptrQuery : counters.domainQuery, clock() - work.startMs);
     if (reading !== null && !isStream && !work.settings.disableCompression)
       publish(work, whole, answer, reading);
@@ -318,6 +318,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
     if (prepared === null) return;
     counters.published++;
     prepared.answer.origin = tableOrigin(work.origin);
+    prepared.answer.service = deps.services?.numberOf(reading) ?? 0;
     publisher.publish(prepared.answer, reading.topics);
     work.trace?.add({ step: "prepared" });
   }

@@ -17,6 +17,7 @@ import {
   RECORD_SHUFFLE_COUNT,
   RECORD_SHUFFLE_PLACE,
   RECORD_STORED,
+  SERVICE_SHIFT,
   SHUFFLE_COUNT_MAX,
   SLOT_HASH,
   SLOT_RECORD,
@@ -32,6 +33,7 @@ import {
   COUNTER_IGNORED,
   COUNTER_TABLE_HITS,
   COUNTER_TABLE_MISSES,
+  countService,
   DNSSEC_OK,
   FIRST_BLOCK,
   rcodeOf,
@@ -82,6 +84,8 @@ export type Responder = {
   timedTimes: number;
   /** Origin of the last answer that was copied (cells.ts). */
   origin: number;
+  /** Its service, 0 for none. */
+  service: number;
   /** Description of the last query, for whoever handles the miss. */
   scan: Scan;
   folded: Int32Array;
@@ -128,6 +132,7 @@ export function createResponder(options: ResponderOptions): Responder {
     timedRow: 0,
     timedTimes: 0,
     origin: 0,
+    service: 0,
     scan: createScan(),
     folded: new Int32Array(QNAME_WORDS_MAX),
     fence: new Int32Array(new SharedArrayBuffer(4)),
@@ -161,8 +166,15 @@ export function respond(
     return MISS;
   }
   r.counters[COUNTER_TABLE_HITS]!++;
-  countAnswer(r, r.origin, length, rcodeOf(r.output, out), octets);
+  countHit(r, length, out, octets);
   return octets;
+}
+
+/** Counts what `serve` gave to the question just scanned. */
+export function countHit(r: Responder, questionOctets: number, out: number, octets: number): void {
+  const rcode = rcodeOf(r.output, out);
+  countAnswer(r, r.origin, questionOctets, rcode, octets);
+  if (r.service !== 0) countService(r.counters, r.service, rcode);
 }
 
 /** Counts the question just scanned with its reply; how long it took is counted later. */
@@ -268,6 +280,7 @@ function copyAnswer(
   const message = record + words[place]!;
   let octets = words[place + 1]! & 0xffff;
   const flags = words[record + RECORD_FLAGS_TTLS]!;
+  r.service = (flags >>> SERVICE_SHIFT) & 255;
   const shuffled = (flags & FLAG_SHUFFLE) !== 0;
   const whole = shuffled ? words[record + RECORD_SHUFFLE_PLACE]! & 0xffff : octets;
   const outWord = out >> 2;

@@ -23,6 +23,7 @@ import {
   RECORD_STORED,
   RECORD_TYPE_CLASS,
   RECORD_WORDS,
+  SERVICE_SHIFT,
   SHUFFLE_COUNT_MAX,
   SLOT_HASH,
   SLOT_RECORD,
@@ -235,7 +236,8 @@ function createWriter(view: TableView, clock: SharedClock): AnswerTable {
       (question.length - 4) | ((answer.origin ?? 0) << 8) | (variants.length << 16);
     words[record + RECORD_TYPE_CLASS] = typeClassOf(question);
     words[record + RECORD_PAYLOAD] = answer.minPayload | (answer.maxPayload << 16);
-    words[record + RECORD_FLAGS_TTLS] = flagsOf(answer) | (ttlOffsets.length << 16);
+    words[record + RECORD_FLAGS_TTLS] =
+      flagsOf(answer) | ((answer.service ?? 0) << SERVICE_SHIFT) | (ttlOffsets.length << 16);
     floats[(record + RECORD_EXPIRES) >> 1] = answer.expiresAtMs;
     floats[(record + RECORD_STORED) >> 1] = countdown?.storedAtMs ?? 0;
     words[record + RECORD_SHUFFLE_PLACE] = shuffle ? shuffle.offset | (shuffle.stride << 16) : 0;

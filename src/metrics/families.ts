@@ -13,6 +13,14 @@ import { logFamilies } from "./log-families.ts";
 import { watchFamilies } from "./watch-families.ts";
 
 const catalog: Family[] = [
+  {
+    name: "waypost_catalog_queries_total",
+    help: "DNS replies for services of the catalog, by service and RCODE, for the first metrics.services of them.",
+    labels: ["service", "rcode"],
+    type: "counter",
+    read: ({ services }) =>
+      services().map(({ service, rcode, count }) => ({ labels: { service, rcode }, value: count })),
+  },
   gauge("waypost_catalog_nodes", "Nodes in the catalog.", ({ catalog }) => catalog().nodes),
   gauge(
     "waypost_catalog_services",

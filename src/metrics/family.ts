@@ -6,6 +6,7 @@ import type { TcpCounters } from "../dns/crowd.ts";
 import type { DnsFrontCounters } from "../dns/front.ts";
 import type { Tally } from "../dns/meter.ts";
 import type { DnsCounters } from "../dns/question-counters.ts";
+import type { ServiceReplies } from "../dns/service-counts.ts";
 import type { Resolver } from "../dns/resolve.ts";
 import type { MonitorFigures } from "../cluster/external/monitor.ts";
 import type { FilterCounts } from "../forwarder/filter/settings.ts";
@@ -35,6 +36,8 @@ export type Sources = {
   /** All transports: questions with their replies, and the listeners that there have been. */
   tallies: () => readonly Tally[];
   servers: () => readonly string[];
+  /** Questions for services, with `metrics.services`. */
+  services: () => readonly ServiceReplies[];
   table: () => ReturnType<AnswerTable["stats"]>;
   /** What the main thread computed. */
   resolver: () => ResolverFigures;

@@ -15,6 +15,7 @@ export function sourcesWith(changed: Partial<Sources>): Sources {
     workers: () => 1,
     tallies: () => [],
     servers: () => [],
+    services: () => [],
     dns: () => ({
       tableHits: 0,
       tableMisses: 0,

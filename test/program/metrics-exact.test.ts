@@ -62,14 +62,17 @@ t.test("every question is counted once, where it belongs", { skip }, async (t) =
     ports: { dns_tls: tlsPort },
     tls: { dns: { cert_file: file("server.pem"), key_file: file("server.key") } },
     forwarder: { prefetch: false, zones: [{ names: ["corp.test"], servers: ["127.0.0.1:1"] }] },
-    metrics: { coredns_compat: true },
+    metrics: { coredns_compat: true, services: 1 },
   });
   const { program, upstream, ask } = scene;
-  await program.http("PUT", "/v1/agent/service/register", { Name: "web", ID: "w", Port: 80 });
+  for (const Name of ["Web", "api"])
+    await program.http("PUT", "/v1/agent/service/register", { Name, ID: Name, Port: 80 });
   const before = await read(program);
 
   for (let i = 0; i < 5; i++) await ask("web.service.consul", { type: "SRV" });
   await ask("web.service.alt");
+  await ask("api.service.consul");
+  await ask("web.service.consul", { type: "TXT" });
   await ask("nobody.service.consul");
   await ask("1.0.0.127.in-addr.arpa", { type: "PTR" });
   for (let i = 0; i < 4; i++) await ask("a.test");
@@ -90,7 +93,7 @@ t.test("every question is counted once, where it belongs", { skip }, async (t) =
   malformed[5] = 2;
   await scene.client.ask(malformed);
 
-  const done = 5 + 1 + 1 + 1 + 4 + 3 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1;
+  const done = 5 + 2 + 1 + 1 + 1 + 4 + 3 + 8;
   const sum = (counts: Record<string, number>) =>
     Object.values(counts).reduce((all, count) => all + count, 0);
   let after = before;
@@ -102,7 +105,8 @@ t.test("every question is counted once, where it belongs", { skip }, async (t) =
 
   t.same(moved("waypost_dns_requests_total"), {
     "consul. udp 1 SRV": 5,
-    "consul. udp 1 A": 1,
+    "consul. udp 1 A": 2,
+    "consul. udp 1 TXT": 1,
     "consul. tcp 1 A": 1,
     "alt. udp 1 A": 1,
     "arpa. udp 1 PTR": 1,
@@ -114,7 +118,7 @@ t.test("every question is counted once, where it belongs", { skip }, async (t) =
     "dropped udp 1 other": 1,
   });
   t.same(moved("waypost_dns_responses_total"), {
-    "consul. NOERROR catalog": 6,
+    "consul. NOERROR catalog": 8,
     "consul. NXDOMAIN catalog": 1,
     "alt. NOERROR catalog": 1,
     "arpa. NOERROR catalog": 1,
@@ -127,6 +131,12 @@ t.test("every question is counted once, where it belongs", { skip }, async (t) =
     "corp.test. SERVFAIL forward": 1,
     "dropped FORMERR ": 1,
   });
+  const queries = moved("waypost_catalog_queries_total");
+  t.same(
+    queries,
+    { "web NOERROR": 8, "other NOERROR": 1 },
+    "workers and main thread; one service has a label; what is no service has none",
+  );
   t.same(moved("waypost_cache_requests_total"), { ".": 11, "corp.test.": 1 });
   t.same(moved("waypost_cache_hits_total"), { "success .": 4, "denial .": 2 });
   t.same(moved("waypost_cache_misses_total"), { ".": 5, "corp.test.": 1 });
