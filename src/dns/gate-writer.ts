@@ -172,9 +172,15 @@ function prefixSet(prefixes: readonly Prefix[]): PrefixSet {
     .toSorted((a, b) => b.length - a.length);
 }
 
+/** ::ffff:0:0/96, where IPv4 lies; no network of IPv6 around it holds what is in there. */
+const IPV4_FIRST = 0xffffn << 32n;
+const IPV4_LENGTH = 96;
+
 /** Length of the longest prefix that holds the address; -1 if none does. */
 function longestOf(set: PrefixSet, address: bigint): number {
+  const least = address >> 32n === 0xffffn ? IPV4_LENGTH : 0;
   for (const { length, firsts } of set) {
+    if (length < least) return -1;
     const bits = BigInt(128 - length);
     if (firsts.has((address >> bits) << bits)) return length;
   }
@@ -186,7 +192,7 @@ function rangesOf(rules: GateRules): number[] {
   const lists = [rules.allow, rules.deny, rules.local, rules.exempt, rules.views, loopbackNetworks];
   const prefixes = lists.map((list) => list.map(prefixOf));
   const [allow, deny, local, exempt, views, loopback] = prefixes.map(prefixSet);
-  const borders = new Set<bigint>([0n]);
+  const borders = new Set<bigint>([0n, IPV4_FIRST, IPV4_FIRST + (1n << 32n)]);
   for (const { first, length } of prefixes.flat()) {
     borders.add(first);
     const next = first + (1n << BigInt(128 - length));

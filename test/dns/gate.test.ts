@@ -78,10 +78,13 @@ function createGate(over: Over = {}) {
 
 /** Every network looked at, one by one. */
 function slowRights(rules: GateRules, address: Uint8Array): number {
-  const holds = ({ octets, prefixLength }: { octets: Uint8Array; prefixLength: number }) =>
-    octets.length === 4
-      ? covers({ octets: mapped(octets), prefixLength: prefixLength + 96 }, address)
-      : covers({ octets, prefixLength }, address);
+  const holds = ({ octets, prefixLength }: { octets: Uint8Array; prefixLength: number }) => {
+    if (octets.length === 4)
+      return covers({ octets: mapped(octets), prefixLength: prefixLength + 96 }, address);
+    // ::/0 is all of IPv6, and nothing of IPv4.
+    const isIpv4 = unmapped(address).length === 4;
+    return covers({ octets, prefixLength }, address) && (!isIpv4 || prefixLength >= 96);
+  };
   const bits = (list: GateRules["allow"]) =>
     Math.max(
       -1,
@@ -165,6 +168,18 @@ t.test("rights of any address, as a scan of all networks finds them", async (t) 
   );
   fc.assert(check, { numRuns: 300 });
   t.pass("held");
+});
+
+t.test("networks of one family hold nothing of the other", async (t) => {
+  const six = createGate({ allow: ["::/0"], othersAnswered: false });
+  t.equal(six.rights("2001:db8::1") & ANSWERED, ANSWERED);
+  t.equal(six.rights("203.0.113.1") & ANSWERED, 0);
+  const four = createGate({ allow: ["0.0.0.0/0"], othersAnswered: false });
+  t.equal(four.rights("203.0.113.1") & ANSWERED, ANSWERED);
+  t.equal(four.rights("2001:db8::1") & ANSWERED, 0);
+  const without = createGate({ deny: ["::/0"] });
+  t.equal(without.rights("203.0.113.1") & ANSWERED, ANSWERED);
+  t.equal(without.rights("2001:db8::1") & ANSWERED, 0);
 });
 
 t.test("the longer prefix decides, deny of equal ones, loopback always", async (t) => {
