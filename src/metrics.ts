@@ -46,7 +46,8 @@ function perScrape(sources: Sources): { now: Sources; renew: () => void } {
     };
   };
   const { version, runtime, parts, faults, reloads, health, ready } = sources;
-  const { workers, dns, tallies, servers, services, table, resolver, tcp, secure, forwarder } = sources;
+  const { workers, dns, tallies, servers, services, table, resolver, tcp, secure, forwarder } =
+    sources;
   const { resolvConf, filters, localData, queryLog } = sources;
   const { catalog, local, external, watches, log, http, blockedQueries, lateness, process } =
     sources;
