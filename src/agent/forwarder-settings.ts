@@ -43,6 +43,7 @@ export function forwarderSettings(loaded: LoadedConfig): ForwarderSettings {
     groups: [everyName, ...privateReverseGroup(everyName), ...ofZones],
     cacheEnabled: config["forwarder.cache"],
     cacheOctets: config["forwarder.cache_size"],
+    subnet: filter.subnet,
     prefetch: config["forwarder.prefetch"],
     loopDetection: config["forwarder.loop_detection"],
     // Without a cache every client's question shows whether a server is back.

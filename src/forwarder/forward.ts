@@ -25,6 +25,7 @@ import type { ForwarderSettings, StaleSettings } from "./settings.ts";
 import { decodeSnapshot, type Restored } from "./snapshot/decode.ts";
 import { encodeSnapshot } from "./snapshot/encode.ts";
 import type { ForwarderStats } from "./stats.ts";
+import { asPassed, isSameSubnet, subnetFor, subnetKey } from "./subnet.ts";
 import { noteCache } from "./trace.ts";
 import { createUnderWay, type Wanted } from "./under-way.ts";
 import { rateOf, type Server, type Upstreams } from "./upstreams.ts";
@@ -161,9 +162,10 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     const { trace } = request;
     if (cache === null || !upstreams.settings.keep || !isShared(request)) {
       if (trace !== undefined) noteCache(trace, request, "not kept", nowMs);
-      const joinKey = passedKey(request, upstreams.groupId, firstReplyFinal);
-      const wanted = { request, key: null, joinKey, upstreams, firstReplyFinal };
-      underWay.join({ ...wanted, stale: null, earlyForMs: 0 }, done, nowMs);
+      const passed = settings.subnet === null ? request : asPassed(request, settings.subnet);
+      const joinKey = passedKey(passed, upstreams.groupId, firstReplyFinal);
+      const wanted = { request: passed, key: null, joinKey, upstreams, firstReplyFinal };
+      underWay.join({ ...wanted, stale: null, earlyForMs: 0, subnet: null }, done, nowMs);
     } else acceptKept(cache, upstreams, request, done, firstReplyFinal, nowMs);
   }
 
@@ -184,14 +186,17 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
       entry === null && store.failures.isFailing(key.exact, nowMs) && !mayBeBack(upstreams, nowMs);
     if (trace !== undefined)
       noteCache(trace, request, entry ?? (isFailing ? "failing" : "none"), nowMs);
+    const subnet = settings.subnet === null ? null : subnetFor(settings.subnet, request);
+    const joinKey = subnet?.general === false ? key.exact + subnetKey(subnet) : key.exact;
     const wanted: Wanted = {
       request,
       key,
-      joinKey: firstReplyFinal ? `${key.exact}!` : key.exact,
+      joinKey: firstReplyFinal ? `${joinKey}!` : joinKey,
       upstreams,
       firstReplyFinal,
       stale: isFresh ? null : entry,
       earlyForMs: isFresh ? entry.expiresAtMs : 0,
+      subnet,
     };
     if (isFailing) done(FAILED_BEFORE);
     else if (isFresh) giveFresh(store, wanted, entry, done, nowMs);
@@ -267,7 +272,8 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     reload(changed) {
       const otherCache =
         changed.cacheEnabled !== settings.cacheEnabled ||
-        changed.cacheOctets !== settings.cacheOctets;
+        changed.cacheOctets !== settings.cacheOctets ||
+        !isSameSubnet(changed.subnet, settings.subnet);
       settings = changed;
       const { hasLeft, isRenumbered } = groups.use(changed);
       underWay.keepGroups(changed.groups);

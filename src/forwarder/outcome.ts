@@ -10,6 +10,7 @@ import { lifetimeSeconds } from "./lifetime.ts";
 import { cachedAnswer, passedAnswer, sharedAnswer, staleAnswer } from "./reply.ts";
 import { scrub, withoutStrangers, type Scrubbed } from "./scrub.ts";
 import type { GroupSettings } from "./settings.ts";
+import { isForAll, type SentSubnet } from "./subnet.ts";
 import type { Upstreams } from "./upstreams.ts";
 import { clientCount, type Awaited } from "./waiting.ts";
 
@@ -20,6 +21,7 @@ export type Ended = Awaited & {
   readonly stale: Entry | null;
   /** Of a prefetch: when the answer that it replaces would have run out; else 0. */
   readonly earlyForMs: number;
+  readonly subnet: SentSubnet | null;
 };
 
 type Received = Extract<Output, { type: "answer" }>;
@@ -50,6 +52,7 @@ function asKept(scrubbed: Scrubbed, { stale }: GroupSettings): Scrubbed {
   return isOfType ? { ...scrubbed, kind: "nodata" } : scrubbed;
 }
 
+const NONE = new Uint8Array(0);
 const FAILED: ForwardAnswer = { ok: false, reason: "failed" };
 
 /** `cache`: the one in use, null if answers are not kept. */
@@ -79,7 +82,7 @@ export function createOutcomes(cache: () => Cache | null, groups: Groups): Outco
     nowMs: number,
   ): ForwardAnswer {
     const { key, request, upstreams } = ended;
-    if (key !== null && reason !== null) {
+    if (key !== null && reason !== null && ended.subnet?.general !== false) {
       const { recheckMs } = upstreams.settings.stale;
       storeOf(ended)?.failures.store(key.exact, reason, recheckMs, nowMs);
     }
@@ -148,7 +151,9 @@ export function createOutcomes(cache: () => Cache | null, groups: Groups): Outco
       }
       const known = lastKnownGood(ended, key, scrubbed, nowMs);
       if (known !== null) return known;
-      const store = storeOf(ended);
+      const isGeneral =
+        ended.subnet === null || isForAll(message.opt?.options ?? NONE, ended.subnet);
+      const store = isGeneral ? storeOf(ended) : null;
       const seconds = lifetimeSeconds(scrubbed, limits);
       const entry = store?.store(
         key,

@@ -3,6 +3,7 @@ import type { ForwardRequest } from "../dns/answer.ts";
 import { DO, HEADER_OCTETS, readUint16, type Opt } from "../dns/message.ts";
 import { foldOctet } from "../dns/name.ts";
 import { cacheKey } from "./key.ts";
+import type { SentSubnet } from "./subnet.ts";
 import { FLAG, RCODE, TYPE } from "../dns/rr.ts";
 import type { GroupSettings } from "./settings.ts";
 
@@ -42,12 +43,14 @@ export function sharedQuery(
   request: ForwardRequest,
   firstReplyFinal: boolean,
   { trustAd, mixedCase }: Pick<GroupSettings, "trustAd" | "mixedCase">,
+  subnet: SentSubnet | null = null,
 ): Query {
+  const plain = request.do ? doOpt : plainOpt;
   return {
     question: questionOf(request),
     flags: (request.rd ? FLAG.RD : 0) | (request.cd ? FLAG.CD : 0) | (trustAd ? FLAG.AD : 0),
     transport: "udp",
-    opt: request.do ? doOpt : plainOpt,
+    opt: subnet === null ? plain : { ...plain, options: subnet.option },
     ownOpt: true,
     retryTruncated: true,
     mixedCase,

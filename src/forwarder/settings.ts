@@ -2,6 +2,8 @@
 import type { Network } from "../address.ts";
 import type { Upstream } from "../ports.ts";
 
+import type { SubnetSettings } from "./subnet.ts";
+
 export type { Upstream } from "../ports.ts";
 
 /** Answers that outlived their TTL (RFC 8767). */
@@ -67,6 +69,8 @@ export type ForwarderSettings = {
   cacheEnabled: boolean;
   /** Budget for answers, keys and bookkeeping; a quarter of it is for denials. */
   cacheOctets: number;
+  /** The client's network in questions; null: none is sent, but passed on where nothing is kept. */
+  subnet: SubnetSettings | null;
   /** Ask again before a name that is asked often runs out. */
   prefetch: boolean;
   /** Find servers that send the question back to us. */
@@ -114,6 +118,7 @@ export const forwarderDefaults: ForwarderSettings = {
   groups: [groupDefaults],
   cacheEnabled: true,
   cacheOctets: 16 * 1024 * 1024,
+  subnet: null,
   prefetch: true,
   loopDetection: true,
   probeName: ".",

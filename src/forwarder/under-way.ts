@@ -20,6 +20,7 @@ import { createPools } from "./pools.ts";
 import { passedQuery, sharedQuery } from "./query.ts";
 import type { GroupSettings } from "./settings.ts";
 import type { ForwarderStats } from "./stats.ts";
+import type { SentSubnet } from "./subnet.ts";
 import { stepTraced } from "./trace.ts";
 import type { Server, Upstreams } from "./upstreams.ts";
 import { clientCount, createWaiting, type Awaited, type Done } from "./waiting.ts";
@@ -36,6 +37,7 @@ export type Wanted = {
   readonly stale: Entry | null;
   /** Of a prefetch: when the answer that it replaces would have run out; else 0. */
   readonly earlyForMs: number;
+  readonly subnet: SentSubnet | null;
 };
 
 /** A question under way. */
@@ -173,7 +175,7 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
 
   /** `first` null: nobody waits for it. */
   function start(wanted: Wanted, first: Done | null, nowMs: number): void {
-    const { request, key, joinKey, upstreams, firstReplyFinal } = wanted;
+    const { request, key, joinKey, upstreams, firstReplyFinal, subnet } = wanted;
     if (first !== null && upstreams.servers.every(({ standing }) => standing === "dead"))
       counts.allDown++;
     if (dropping === upstreams.settings.name) {
@@ -196,7 +198,7 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
         query:
           key === null
             ? passedQuery(request, firstReplyFinal)
-            : sharedQuery(request, firstReplyFinal, upstreams.settings),
+            : sharedQuery(request, firstReplyFinal, upstreams.settings, subnet),
         upstreams,
         random,
         sinceMs: request.sinceMs ?? nowMs,
@@ -210,6 +212,7 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
       stale: wanted.stale,
       staleAtMs: Infinity,
       earlyForMs: wanted.earlyForMs,
+      subnet,
       first,
       joined: null,
       wasJoined: false,

@@ -246,6 +246,8 @@ const cases: [lines: string, json: object][] = [
   ["max-ttl=60;max-cache-ttl=600", forwarder({ cache_max_ttl: "60s" })],
   ["max-cache-ttl=600", forwarder({ cache_max_ttl: "600s" })],
   ["cache-size=10000", forwarder({ cache_size: 10_240_000 })],
+  ["add-subnet", forwarder({ add_subnet: "0" })],
+  ["add-subnet=24,56;strip-subnet", forwarder({ add_subnet: "24,56", strip_subnet: true })],
   ["max-tcp-connections=40", { dns_listen: { tcp_max_connections: 40 } }],
   ["cache-size=150", forwarder({ cache_size: 2 ** 20 })],
   ["cache-size=0", forwarder({ cache: false })],

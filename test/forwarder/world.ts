@@ -68,9 +68,9 @@ export type OneGroup = Partial<Omit<ForwarderSettings, "groups"> & GroupSettings
  */
 export function oneGroup(change: OneGroup): ForwarderSettings {
   const all = { ...forwarderDefaults, probeName: "", loopDetection: false, ...change };
-  const { cacheEnabled, cacheOctets, prefetch, probeName, loopDetection } = all;
+  const { cacheEnabled, cacheOctets, subnet, prefetch, probeName, loopDetection } = all;
   const group = { ...groupDefaults, mixedCase: false, packetsPerSecond: 0, ...change };
-  return { groups: [group], cacheEnabled, cacheOctets, prefetch, probeName, loopDetection };
+  return { groups: [group], cacheEnabled, cacheOctets, subnet, prefetch, probeName, loopDetection };
 }
 
 export type AskOptions = Partial<Omit<ForwardRequest, "client">> & {
@@ -78,6 +78,8 @@ export type AskOptions = Partial<Omit<ForwardRequest, "client">> & {
   firstReply?: boolean;
   /** Not given: the one of names without a zone. */
   group?: string;
+  /** Not given: 127.0.0.1. */
+  from?: string;
   /** Hears the answer too. */
   done?: (answer: ForwardAnswer) => void;
 };
@@ -217,7 +219,14 @@ export function createWorld(
     ask(name, type = "A", options = {}) {
       const reply: Reply = { answer: null, afterMs: NaN, calls: 0 };
       const startedMs = nowMs;
-      const { transport = "udp", firstReply = false, group = "", done: hear, ...over } = options;
+      const {
+        transport = "udp",
+        firstReply = false,
+        group = "",
+        done: hear,
+        from,
+        ...over
+      } = options;
       const request: ForwardRequest = {
         qname: wireName(name),
         qtype: typeNumber(type),
@@ -228,7 +237,7 @@ export function createWorld(
         do: false,
         edns: null,
         ...over,
-        client: { address: "127.0.0.1", port: 5000, transport },
+        client: { address: from ?? "127.0.0.1", port: 5000, transport },
       };
       const done = (answer: ForwardAnswer): void => {
         reply.answer = answer;

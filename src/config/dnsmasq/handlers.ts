@@ -1,6 +1,7 @@
 /** What each keyword that has a meaning here does to the draft. */
 import { ipVersion, parseAddress } from "../../address.ts";
 import { ENTRY_OCTETS } from "../../forwarder/settings.ts";
+import { parseAddSubnet } from "../../forwarder/subnet.ts";
 import {
   append,
   note,
@@ -119,6 +120,13 @@ export const handlers: Readonly<Record<string, Handler>> = {
   "filter-A": (draft, statement) => append(draft, statement, "forwarder.filter_types", "A"),
   "filter-AAAA": (draft, statement) => append(draft, statement, "forwarder.filter_types", "AAAA"),
   "filter-rr": readTypes,
+  "add-subnet": (draft, statement) => {
+    const given = shown(statement.value) || "0";
+    const parsed = parseAddSubnet(given);
+    if (parsed.ok) put(draft, statement, "forwarder.add_subnet", given);
+    else refuse(draft, statement, parsed.error);
+  },
+  "strip-subnet": flag("forwarder.strip_subnet", true),
   filterwin2k: flag("forwarder.filter_win2k", true),
   "stop-dns-rebind": flag("forwarder.rebind_protection", true),
   "rebind-localhost-ok": flag("forwarder.rebind_localhost_ok", true),

@@ -3,6 +3,7 @@ import { parseAddress, type Network } from "../../address.ts";
 import { fail, ok, type Result } from "../../base.ts";
 import { foldName, parseName } from "../../dns/name.ts";
 import { parseType } from "../../dns/presentation.ts";
+import { parseAddSubnet, type SubnetSettings } from "../../forwarder/subnet.ts";
 import { PREFIX_LENGTHS } from "../../forwarder/filter/dns64-address.ts";
 import type { Alias, FilterSettings } from "../../forwarder/filter/settings.ts";
 import { parseNetwork } from "../network.ts";
@@ -13,6 +14,8 @@ import { ownDomains } from "./own-domain.ts";
 export type LoadedFilter = FilterSettings & {
   /** A reply with one of these addresses is as if it had not come. */
   readonly ignoredAddresses: readonly Network[];
+  /** null: as it is by itself. */
+  readonly subnet: SubnetSettings | null;
 };
 
 /** Filters and the mistakes found: whole sentences that start with the key. */
@@ -49,8 +52,17 @@ export function readFilter(config: Config): { filter: LoadedFilter; errors: stri
     types: listed("forwarder.filter_types", parseTypeName),
     dns64: prefixes.length > 0 ? dns64 : null,
     ignoredAddresses: listed("forwarder.ignore_address", parseAddressOrNetwork),
+    subnet: subnetOf(config, errors),
   };
   return { filter, errors };
+}
+
+function subnetOf(config: Config, errors: string[]): SubnetSettings | null {
+  const { "forwarder.add_subnet": text, "forwarder.strip_subnet": strip } = config;
+  const add = text === "" ? ok(null) : parseAddSubnet(text);
+  if (!add.ok) errors.push(`forwarder.add_subnet: ${add.error}`);
+  else if (strip || add.value !== null) return { add: add.value, strip };
+  return null;
 }
 
 type ListKey =

@@ -197,6 +197,18 @@ export const forwarderOptions = {
     "Types left out of answers; ANY cuts answers to ANY down.",
     reload,
   ),
+  "forwarder.add_subnet": row(
+    "text",
+    "",
+    'Tell upstreams the network of clients (RFC 7871): bits for IPv4 and IPv6, such as "24,56", or what to say instead, "192.0.2.0/24,2001:db8::/48". Answers for one network are not kept.',
+    reload,
+  ),
+  "forwarder.strip_subnet": row(
+    "boolean",
+    false,
+    "Do not pass on networks that clients have put into their questions.",
+    reload,
+  ),
   "forwarder.filter_win2k": row(
     "boolean",
     false,
