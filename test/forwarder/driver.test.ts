@@ -324,8 +324,8 @@ t.test("S1: ids and ports cannot be foretold", { timeout: 60_000 }, async (t) =>
     }
   };
   await Promise.all(Array.from({ length: 64 }, worker));
-  // On a busy machine some are asked twice.
-  t.ok(seen.length >= total && seen.length < 1.2 * total, `${seen.length} packets`);
+  // How many are repeated is up to the machine; a repetition has an id and a port of its own.
+  t.ok(seen.length >= total && seen.length <= 2 * total, `${seen.length} packets`);
   t.equal(reused, 0, "no port is used again while it is outstanding");
   const ids = seen.map(({ id }) => id);
   const ports = seen.map(({ port }) => port);
