@@ -4,19 +4,18 @@
  *   questions → DNS front (workers, answer table) → resolver → catalog, or forwarder → upstreams
  *   requests  → HTTP app → propose → log engine → state machine → touched topics → DNS, waiters
  */
-import type { Result } from "./base.ts";
 import { createAcls } from "./agent/acl.ts";
 import { openCatalogLog } from "./agent/catalog-log.ts";
 import { createConfiguration } from "./agent/configuration.ts";
-import { startCoordinates, type CoordinateUpdates } from "./agent/coordinate-updates.ts";
+import { startCoordinates } from "./agent/coordinate-updates.ts";
 import { startDns } from "./agent/dns.ts";
 import { openListeners } from "./agent/dns-listeners.ts";
 import { createDnsAccess } from "./agent/dns-access.ts";
 import { createDnsInspection } from "./agent/dns-inspection.ts";
-import { createExternal, type External } from "./agent/external.ts";
+import { createExternal } from "./agent/external.ts";
 import { followInterfaces } from "./agent/follow-interfaces.ts";
 import { createForwarding } from "./agent/forwarding.ts";
-import { startHealth, type Health } from "./agent/health.ts";
+import { startHealth } from "./agent/health.ts";
 import { startKvReaper } from "./agent/kv-reaper.ts";
 import { createLocal } from "./agent/local.ts";
 import { followLocalFiles } from "./agent/local-files.ts";
@@ -27,8 +26,9 @@ import { createOperator } from "./agent/operator.ts";
 import { createAgentQueryLog } from "./agent/query-log.ts";
 import { createOwnEvents } from "./agent/own-events.ts";
 import { createAskSelf } from "./agent/own-requests.ts";
+import type { Parts } from "./agent/parts.ts";
 import { startRemoteExec } from "./agent/remote-exec.ts";
-import { startSessionTimer, type SessionTimer } from "./agent/session-timer.ts";
+import { startSessionTimer } from "./agent/session-timer.ts";
 import { dnsSettings, httpListenerSettings, httpSettings, shownConfig } from "./agent/settings.ts";
 import { startSecureDns } from "./agent/secure-dns.ts";
 import { leavesOn, listenToSignals } from "./agent/signals.ts";
@@ -37,19 +37,15 @@ import type { AgentStart, Platform } from "./agent/start.ts";
 import { beginSuccession } from "./agent/succession.ts";
 import { startWarmStart } from "./agent/warm-start.ts";
 import { createWatches } from "./agent/watches.ts";
-import type { LocalAgent } from "./cluster/local-agent.ts";
 import { loadNodeId } from "./cluster/local/driver.ts";
-import type { AnswerTable } from "./dns/answer.ts";
 import { createFaults } from "./dns/faults.ts";
 import { createHostAddresses } from "./dns/host-addresses.ts";
-import type { Resolver } from "./dns/resolve.ts";
 import { agentRoutes } from "./http/agent.ts";
 import { tokenRoutes } from "./http/agent-token.ts";
 import { createHttpApp } from "./http/app.ts";
 import { dnsRoutes } from "./http/dns.ts";
 import { createWaiters } from "./http/blocking.ts";
 import { collectHostInfo } from "./http/host/driver.ts";
-import type { HttpListeners } from "./http/listen.ts";
 import { operatorRoutes } from "./http/operator.ts";
 import { readyRoutes } from "./http/ready.ts";
 import { snapshotRoutes } from "./http/snapshot.ts";
@@ -60,24 +56,6 @@ const STOPPED = 1;
 const LEFT = 0;
 
 type Closer = () => Promise<void> | void;
-
-/** What others call back into; absent until it stands. */
-type Parts = {
-  resolver?: Resolver;
-  table?: Pick<AnswerTable, "hitsOf">;
-  sessions?: SessionTimer;
-  coordinates?: CoordinateUpdates;
-  local?: LocalAgent;
-  external?: External;
-  reload?: () => Promise<Result<void, string>>;
-  reopen?: () => void;
-  http?: HttpListeners;
-  health?: Health;
-  hasLeader?: () => boolean;
-  /** A signal has come, maybe while the start is still under way. */
-  isStopping?: boolean;
-  announceEnd?: () => void;
-};
 
 /** Runs until a signal, a leave or a failed store; resolves with the exit code. Rejects if it cannot start. */
 export async function runAgent(start: AgentStart, platform: Platform): Promise<number> {
