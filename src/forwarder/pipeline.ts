@@ -113,9 +113,9 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     done: (answer: ForwardAnswer) => void,
     firstReplyFinal: boolean,
   ): void {
-    const isDecided =
-      (decider.isNeeded || mayBeSpecial(request.qname)) && request.qclass === CLASS_IN;
-    if (isDecided)
+    const isDecided = decider.isNeeded || mayBeSpecial(request.qname);
+    if (isDecided && request.qclass !== CLASS_IN) acceptOther(request, done, firstReplyFinal);
+    else if (isDecided)
       follow({
         request,
         done,
@@ -129,6 +129,23 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
       });
     else if (firstReplyFinal) usual.firstReply(request, done);
     else usual.usual(request, done);
+  }
+
+  /** Of another class: data of ours says nothing, but where its name may be asked, and whether, is the same. */
+  function acceptOther(
+    request: ForwardRequest,
+    done: (answer: ForwardAnswer) => void,
+    firstReplyFinal: boolean,
+  ): void {
+    // No record has this type.
+    const found = decider.decide(request.qname, 0, request.client);
+    if (found.kind === "answer") {
+      answers[found.source]++;
+      done({ ...ownAnswer([], found.answer.rcode), constant: false });
+      return;
+    }
+    const way = found.kind === "forward" ? wayTo(found.group) : usual;
+    (firstReplyFinal ? way.firstReply : way.usual)(request, done);
   }
 
   /** A question, and the CNAMEs that have led away from its name so far. */
