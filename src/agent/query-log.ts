@@ -52,7 +52,7 @@ export function createAgentQueryLog(
 
   function write(line: string): void {
     if (file === null) log("info", line);
-    else file.write(settings.form === "dnsmasq" ? `${stamp()}${line}` : line);
+    else file.write(settings.form === "json" ? line : `${stamp()}${line}`);
   }
 
   use(config);

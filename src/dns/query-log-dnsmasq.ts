@@ -12,9 +12,12 @@ import {
   type Origin,
 } from "./query-log-story.ts";
 import { RCODE, TYPE, type Rr } from "./rr.ts";
+import type { Note } from "./trace.ts";
 
 /** Records of one answer that get a line; of a long one dnsmasq's reader wants the first. */
 const RECORDS_MAX = 64;
+/** After it numbers begin anew, as in dnsmasq. */
+const MAX_SERIAL = 0xffff_ffff;
 /** "network error" and the like. */
 const errorNames = new Map<number, string>(
   Object.entries(EDE).map(([name, code]) => [code, name.toLowerCase().replaceAll("_", " ")]),
@@ -24,12 +27,14 @@ const errorNames = new Map<number, string>(
 export const dnsmasqLines: Narrate = ({ qname, qtype, client }, _at, line) => {
   const name = shownName(qname);
   let origin: Origin = "reply";
+  let file = "";
   let errors: readonly ExtendedError[] = [];
   line(`query[${TYPE_NAMES[qtype] ?? `type=${qtype}`}] ${name} from ${client.address}`);
   return {
     noted(note) {
       origin = originOf(note) ?? origin;
-      if (note.step === "sent") line(`forwarded ${name} to ${shownServer(note.server)}`);
+      if (note.step === "local") file = fileOf(note);
+      else if (note.step === "sent") line(`forwarded ${name} to ${shownServer(note.server)}`);
       else if (note.step === "forwarded") ({ errors } = note);
     },
     ended(reply) {
@@ -38,17 +43,40 @@ export const dnsmasqLines: Narrate = ({ qname, qtype, client }, _at, line) => {
         ({ code }) => code === EDE.STALE_ANSWER || code === EDE.STALE_NXDOMAIN_ANSWER,
       );
       // Expired data is at hand, and yet the servers were asked and have answered.
-      const source = isStale ? "cached-stale" : origin === "cached-stale" ? "reply" : origin;
+      const source = isStale
+        ? "cached-stale"
+        : origin === "cached-stale"
+          ? "reply"
+          : origin === "config" && file !== ""
+            ? file
+            : origin;
       for (const what of told(qname, qtype, reply, source, errors)) line(`${source} ${what}`);
     },
   };
 };
 
+/** The same, each line behind a number that tells questions apart, and the client's address and port (`extra`). */
+export function createExtraLines(): Narrate {
+  let serial = 0;
+  return (request, at, line) => {
+    serial = serial >= MAX_SERIAL ? 1 : serial + 1;
+    const { address, port } = request.client;
+    const front = `${serial} ${address}/${port} `;
+    return dnsmasqLines(request, at, (text) => line(`${front}${text}`));
+  };
+}
+
+/** Hosts files and blocklists are named, as dnsmasq names its files; "" for what the configuration says. */
+function fileOf({ source, detail = "" }: Extract<Note, { step: "local" }>): string {
+  const isOfFile = source === "records" || source === "blocklist";
+  return isOfFile && detail.includes("/") ? detail : "";
+}
+
 function* told(
   qname: Uint8Array,
   qtype: number,
   { rcode, answers }: NonNullable<LoggedReply>,
-  source: Origin,
+  source: string,
   errors: readonly ExtendedError[],
 ): Generator<string> {
   if (rcode !== RCODE.NOERROR && rcode !== RCODE.NXDOMAIN) {
@@ -79,7 +107,7 @@ function shownOwner({ owner, type }: Rr): string {
 }
 
 /** One line for each text of a TXT record. */
-function shownData({ type, data }: Rr, source: Origin): string[] {
+function shownData({ type, data }: Rr, source: string): string[] {
   if (type === TYPE.A || type === TYPE.AAAA) return [formatAddress(data)];
   if (type === TYPE.PTR && source !== "config") return [shownName(data)];
   if (type === TYPE.TXT && source === "reply") return texts(data);

@@ -6,7 +6,7 @@ import type { Client, Clock } from "../ports.ts";
 import type { Question, Resolve } from "./answer.ts";
 import { parseMessage, readUint16 } from "./message.ts";
 import { ARPA, isWithin } from "./name.ts";
-import { dnsmasqLines } from "./query-log-dnsmasq.ts";
+import { createExtraLines, dnsmasqLines } from "./query-log-dnsmasq.ts";
 import { jsonLines } from "./query-log-json.ts";
 import { parseRequest } from "./request.ts";
 import { FLAG, RCODE } from "./rr.ts";
@@ -15,7 +15,7 @@ import type { Narrate } from "./query-log-story.ts";
 
 export type QueryLogSettings = {
   /** "": nothing is written. */
-  form: "" | "dnsmasq" | "json";
+  form: "" | "dnsmasq" | "dnsmasq-extra" | "json";
   /** Share of the questions, 0 to 1. */
   sample: number;
   /** The catalog's: answers about them come from there. Wire names. */
@@ -58,6 +58,7 @@ export type QueryLog = {
 
 const forms: Record<Exclude<QueryLogSettings["form"], "">, Narrate> = {
   dnsmasq: dnsmasqLines,
+  "dnsmasq-extra": createExtraLines(),
   json: jsonLines,
 };
 

@@ -155,7 +155,7 @@ t.test("what dnsmasq refuses is refused, with file and line", async (t) => {
 
 t.test("what has no effect is told with file and line", async (t) => {
   const { notes, errors } = read(
-    "dhcp-range=10.0.0.2,10.0.0.9\nenable-tftp\ndnssec\nipset=/x/y\nuser=nobody\nkeep-in-foreground\ninterface=lo\nlog-queries=extra",
+    "dhcp-range=10.0.0.2,10.0.0.9\nenable-tftp\ndnssec\nipset=/x/y\nuser=nobody\nkeep-in-foreground\ninterface=lo\nlog-queries=auth",
   );
   t.same(errors, []);
   t.match(notes, [
@@ -164,7 +164,7 @@ t.test("what has no effect is told with file and line", async (t) => {
     /^main.conf:3: dnssec: no effect: answers are not validated/,
     /^main.conf:4: ipset: no effect: /,
     /^main.conf:5: user: no effect: /,
-    /^main.conf:8: log-queries: lines are as without extra; /,
+    /^main.conf:8: log-queries: lines are as without auth; /,
   ]);
   t.equal(notes.length, 6);
   t.match(read("local-service").notes, []);

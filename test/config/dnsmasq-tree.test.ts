@@ -332,7 +332,7 @@ const cases: [lines: string, json: object][] = [
     "dns-loop-detect;log-queries=extra;log-facility=/var/log/q",
     forwarder({
       loop_detection: true,
-      query_log: "dnsmasq",
+      query_log: "dnsmasq-extra",
       query_log_file: "/var/log/q",
     }),
   ],

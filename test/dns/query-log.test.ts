@@ -295,3 +295,46 @@ t.test("what workers have answered", async (t) => {
   );
   t.same(lines, []);
 });
+
+t.test("files are named as dnsmasq names them; log-queries=extra", async (t) => {
+  for (const form of ["dnsmasq", "dnsmasq-extra"] as const) {
+    const { log, lines } = startLog({ form });
+    const resolve = withQueryLog(({ query: wire, trace }, reply) => {
+      const { id, questions = [] } = packet.decode(Buffer.from(wire));
+      const [{ name } = { name: "" }] = questions;
+      trace?.add(foreign);
+      const isBlocked = name === "ads.test";
+      const detail = { "ads.test": "/etc/ads.list", printer: "/etc/hosts" }[name];
+      trace?.add({
+        step: "local",
+        source: isBlocked ? "blocklist" : "records",
+        detail: detail ?? "forwarder.records",
+      });
+      const answers = isBlocked ? [] : [a(name, "10.1.1.1")];
+      const sent = packet.encode({ type: "response", id: id!, questions, answers });
+      if (isBlocked) sent[3] = 3;
+      reply(sent);
+    }, log);
+    for (const name of ["printer", "own.test", "ads.test"]) resolve(asking(name), () => {});
+    const texts = [
+      "query[A] printer from 192.0.2.9",
+      "/etc/hosts printer is 10.1.1.1",
+      "query[A] own.test from 192.0.2.9",
+      "config own.test is 10.1.1.1",
+      "query[A] ads.test from 192.0.2.9",
+      "/etc/ads.list ads.test is NXDOMAIN",
+    ];
+    if (form === "dnsmasq") t.same(lines, texts);
+    else {
+      const numbers = lines.map((line) => Number(/^(\d+) 192\.0\.2\.9\/5353 /.exec(line)?.[1]));
+      t.same(
+        lines.map((line) => line.replace(/^\d+ \S+ /, "")),
+        texts,
+      );
+      t.same(
+        numbers.map((number) => number - numbers[0]!),
+        [0, 0, 1, 1, 2, 2],
+      );
+    }
+  }
+});

@@ -215,9 +215,13 @@ export const handlers: Readonly<Record<string, Handler>> = {
   },
   "dns-loop-detect": flag("forwarder.loop_detection", true),
   "log-queries": (draft, statement) => {
-    put(draft, statement, "forwarder.query_log", "dnsmasq");
     const form = shown(statement.value);
-    if (form !== "")
+    // dnsmasq writes these with the numbers of `extra`.
+    const isExtra = ["extra", "proto"].includes(form);
+    put(draft, statement, "forwarder.query_log", isExtra ? "dnsmasq-extra" : "dnsmasq");
+    if (form === "proto")
+      note(draft, statement, "lines are those of extra; forwarder.query_log json tells transports");
+    else if (form !== "" && !isExtra)
       note(draft, statement, `lines are as without ${form}; forwarder.query_log json says more`);
   },
   "log-facility": readLogFacility,

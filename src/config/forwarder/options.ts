@@ -154,10 +154,15 @@ export const forwarderOptions = {
     "Answer ANY over UDP with one short record (RFC 8482).",
     reload,
   ),
-  "forwarder.query_log": row("text", "", "Log of questions: dnsmasq's lines, or JSON.", {
-    words: ["", "dnsmasq", "json"],
-    ...reload,
-  }),
+  "forwarder.query_log": row(
+    "text",
+    "",
+    "Log of questions: dnsmasq's lines, those of its `log-queries=extra`, or JSON.",
+    {
+      words: ["", "dnsmasq", "dnsmasq-extra", "json"],
+      ...reload,
+    },
+  ),
   "forwarder.query_log_file": row(
     "text",
     "",
