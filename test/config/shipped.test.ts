@@ -38,6 +38,16 @@ t.test("edge.json: in place of dnsmasq", async (t) => {
   });
 });
 
+t.test("examples of the README are taken without a word", async (t) => {
+  const examples = [...readFileSync("README.md", "utf8").matchAll(/```json\n([\s\S]*?)```/g)];
+  t.ok(examples.length > 0);
+  for (const [, text] of examples) {
+    const directory = writeFiles(t, { "example.json": text! });
+    const result = await load([join(directory, "example.json"), "config/waypost.json"]);
+    t.same(result.ok ? result.value.warnings : result.error, []);
+  }
+});
+
 t.test("no other file is shipped without a test", async (t) => {
   t.same(readdirSync("config").toSorted(), [
     "edge.json",
