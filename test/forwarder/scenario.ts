@@ -323,6 +323,7 @@ export function play(t: Test, text: string): void {
     statement[1](state, statement[0].exec(line)!.slice(1));
   }
   world.settle();
+  t.same(world.thrown, [], "nothing was thrown");
   t.equal(world.openSockets(), 0, "no socket stays open");
   t.equal(world.forwarder.stats().inFlight, 0, "nothing stays in flight");
 }
