@@ -97,7 +97,7 @@ export const forwarderOptions = {
   "forwarder.next_on": row(
     "texts",
     [],
-    "RCODEs that lead to the next upstream; empty: all but NOERROR and NXDOMAIN.",
+    "RCODEs that lead to the next upstream, in place of the usual ones: all but NOERROR and NXDOMAIN.",
     reload,
   ),
   "forwarder.mixed_case": row(
