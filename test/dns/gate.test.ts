@@ -8,6 +8,7 @@ import { ANSWERED, EXEMPT, LOOPBACK, openGate, rightsOf, VIEWED } from "../../sr
 import { respondAtGate } from "../../src/dns/gate-respond.ts";
 import { createGateOwner, type GateRules } from "../../src/dns/gate-writer.ts";
 import { MISS } from "../../src/dns/respond.ts";
+import { everybody } from "./gate-rules.ts";
 import { addresses, answerWith, createBench, decode, query, tallyOf } from "./prepared.ts";
 
 const network = (text: string) => {
@@ -15,22 +16,7 @@ const network = (text: string) => {
   if (!parsed.ok) throw new Error(parsed.error);
   return parsed.value;
 };
-const SECRET = Uint8Array.from({ length: 16 }, (_, i) => i);
 const NOW = 1_700_000_000;
-
-const everybody: GateRules = {
-  allow: [],
-  deny: [],
-  local: [],
-  othersAnswered: true,
-  exempt: [],
-  views: [],
-  ratePerSecond: 0,
-  slip: 2,
-  payloadOctets: 1232,
-  cookies: true,
-  secrets: [SECRET],
-};
 
 type Over = Partial<Record<"allow" | "deny" | "local" | "exempt" | "views", string[]>> &
   Partial<Omit<GateRules, "allow" | "deny" | "local" | "exempt" | "views">>;

@@ -3,29 +3,17 @@ import t from "tap";
 import { createGateOwner } from "../../src/dns/gate-writer.ts";
 import type { Client } from "../../src/ports.ts";
 import { register, node, service } from "../cluster/state-fixtures.ts";
+import { everybody } from "./gate-rules.ts";
 import { query } from "./prepared.ts";
 import { createWorld, decode, good, type WorldOptions } from "./resolver-world.ts";
 import { TYPE } from "../../src/dns/rr.ts";
 
 const guest: Client = { address: "192.0.2.7", port: 4000, transport: "udp" };
-const SECRET = Uint8Array.from({ length: 16 }, (_, i) => i);
 
 function createScene(settings: WorldOptions["settings"] = {}) {
   let nowSeconds = 1_700_000_000;
   const gate = createGateOwner(() => nowSeconds, 3);
-  gate.write({
-    allow: [],
-    deny: [],
-    local: [],
-    othersAnswered: true,
-    exempt: [],
-    views: [],
-    ratePerSecond: 0,
-    slip: 2,
-    payloadOctets: 1232,
-    cookies: true,
-    secrets: [SECRET],
-  });
+  gate.write(everybody);
   const text = Uint8Array.of(
     ...Array.from({ length: 8 }, () => [200, ...Buffer.alloc(200, 120)]).flat(),
   );

@@ -29,3 +29,4 @@ for (;;) {
   if (length < 0) break;
   console.log(new TextDecoder().decode(octets.subarray(0, length)));
 }
+export {};
