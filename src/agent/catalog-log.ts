@@ -74,10 +74,11 @@ export async function openCatalogLog(deps: {
         return await createSingleEngine({ ...options, store: openStore(), machine: missed });
       } catch (error) {
         const reason = String(error);
-        // A successor that hangs still has it: meanwhile all is answered from memory, and writes wait.
-        if (left <= 0 && !reason.includes("in use by another process")) throw error;
+        // A successor that hangs still has it, or the disk is full: that passes. Meanwhile all is answered
+        // from memory, and writes wait.
+        if (left <= 0 && !/in use by another process|disk is full/.test(reason)) throw error;
         if (left <= 0 && left % REOPEN_MAX === 0)
-          log("error", "the successor does not let go of the store: end it", { reason });
+          log("error", "the store cannot be taken back yet", { reason });
         // oxlint-disable-next-line no-await-in-loop
         await new Promise<void>((resume) => timers.after(REOPEN_MS, resume));
       }
