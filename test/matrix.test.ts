@@ -135,10 +135,7 @@ const asks: Record<number, Row | Reason> = {
   38: ["interfaces that appear later", "peers/listen-interfaces"],
   39: ["ports in use, missing rights, sockets left open", "listening", "program/activation"],
   40: ["clients that keep failures for minutes", "dns/asks"],
-  41: {
-    about: "short names of services",
-    none: "clients' search lists do it: search service.consul",
-  },
+  41: ["short names of services", "dns/short-names"],
   42: ["names below our domain that others know", "dns/constant"],
   43: ["names of addresses", "forwarder/local/pipeline", "dns/constant", "dns/resolve"],
   44: ["A and AAAA at once", "program/dns-asks"],

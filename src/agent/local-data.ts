@@ -60,7 +60,8 @@ export function hasForeignNames({ config, local, zones, upstreams }: LoadedConfi
     upstreams.length + zones.rules.length > 0 ||
     local.rules.length + local.records.length + local.views.length > 0 ||
     config["forwarder.hosts"].length + config["forwarder.leases"].length > 0 ||
-    config["forwarder.blocklists"].length > 0
+    config["forwarder.blocklists"].length > 0 ||
+    config["forwarder.short_names"]
   );
 }
 

@@ -53,6 +53,7 @@ export function dnsSettings(loaded: LoadedConfig): DnsSettings {
     maxStaleMs: config["dns_config.max_stale"],
     elsewhere: elsewhere(loaded),
     recursorsConfigured: hasForeignNames(loaded),
+    shortNames: config["forwarder.short_names"],
     forwardCache: config["forwarder.cache"],
     foreignZones: loaded.zones.rules.flatMap(({ match, action }) =>
       action.kind === "forward" && action.group !== "" && "name" in match && match.kind !== "text"

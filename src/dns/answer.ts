@@ -121,6 +121,8 @@ export type ForwardRequest = {
    * who asks for something else behind that, for the same client, passes it on.
    */
   sinceMs?: number | undefined;
+  /** The CNAME by which the name, of one label, leads to a service of the catalog, if nothing else is known of it. */
+  short?: import("./rr.ts").Rr | undefined;
 };
 
 /** What an RCODE leaves unsaid (RFC 8914): INFO-CODE 0..65535 (`EDE` in edns.ts) and a text, "" for none. */

@@ -1,4 +1,5 @@
 /** Answers to questions about other people's names: what the client gets, and what workers may keep. */
+import type { Topic } from "../cluster/model.ts";
 import type { ExtendedError, ForwardAnswer, ForwardRequest, PublishedAnswer } from "./answer.ts";
 import { EDE, replyOpt, withCookie, withErrors, withoutCookie } from "./edns.ts";
 import { encodeMessage, MAX_MESSAGE_OCTETS, ttlOffsets } from "./encode.ts";
@@ -11,6 +12,20 @@ import type { Prepared } from "./settings.ts";
 import type { Trace } from "./trace.ts";
 import { effectivePayload, MAX_PAYLOAD, SMALL_PAYLOAD } from "./size.ts";
 import type { Client } from "../ports.ts";
+
+/** What of the catalog an answer about other people's names depends on, or gives way to. */
+export type Own = {
+  readonly topics: readonly Topic[];
+  /** Does what was read of the catalog still hold? */
+  readonly isCurrent: () => boolean;
+  /** Answers where there is no server to ask; null: REFUSED. */
+  readonly otherwise: (() => void) | null;
+  /** See ForwardRequest. */
+  readonly short?: Rr | undefined;
+};
+
+/** Names that the catalog cannot know. */
+export const NOT_OURS: Own = { topics: [], isCurrent: () => true, otherwise: null };
 
 /** RFC 6891 9: extended RCODE 1, RCODE 0. */
 const BADVERS = 16;

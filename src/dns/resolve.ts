@@ -33,9 +33,11 @@ import {
   forwardedReply,
   forwardRequest,
   mayHoldChain,
+  NOT_OURS,
   pluginOf,
   prepareForwarded,
   refusal,
+  type Own,
 } from "./forwarded.ts";
 import type { GateOwner } from "./gate-writer.ts";
 import { ARPA, formatName, isWithin } from "./name.ts";
@@ -59,6 +61,7 @@ import { reverseAnswer } from "./reverse.ts";
 import { FLAG, RCODE, TYPE, type Message } from "./rr.ts";
 import { prepareSettings, type DnsSettings, type Prepared, type Zone } from "./settings.ts";
 import type { ServiceCounts } from "./service-counts.ts";
+import { mayBeShort, shortOwn } from "./short-names.ts";
 import { effectivePayload } from "./size.ts";
 import { negativeAnswer } from "./soa.ts";
 
@@ -103,13 +106,8 @@ export type Resolver = {
   publishStats(): ReturnType<Publisher["stats"]>;
 };
 
-type Own = {
-  topics: readonly Topic[];
-  isCurrent: () => boolean;
-  /** Answers where there is no server to ask; null: REFUSED. */
-  otherwise: (() => void) | null;
-};
-const NOT_OURS: Own = { topics: [], isCurrent: () => true, otherwise: null };
+/** Nothing is asked of others, and nothing is random. */
+const AS_IT_IS = { foreign: noForeignNames, seed: 1, trace: undefined };
 
 /** Data older than this counts as stale (Consul `staleCounterThreshold`). */
 const STALE_MS = 5000;
@@ -155,6 +153,8 @@ export function createResolver(deps: ResolverDeps): Resolver {
     const asksParent = request.qtype === TYPE.DS && settings.recursorsConfigured;
     if (zone !== undefined && !asksParent) answerDomain(work, zone);
     else if (zone === undefined && isWithin(request.qname, ARPA)) answerReverse(work);
+    else if (settings.shortNames === true && mayBeShort(request))
+      forwardQuestion(work, shortOwn(readingOf(work, AS_IT_IS), request));
     else forwardQuestion(work);
   };
 
@@ -240,7 +240,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
       finish(work, emptyAnswer(RCODE.SERVFAIL), null);
       return;
     }
-    const reading = readingOf(work, { foreign: noForeignNames, seed: 1, trace });
+    const reading = readingOf(work, { ...AS_IT_IS, trace });
     const found = reverseAnswer(reading, request.qname, request.qtype);
     const unknown = (): void =>
       finish(work, negativeAnswer(reading, work.settings.zone, RCODE.NXDOMAIN), reading, true);
@@ -379,7 +379,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
       publisher.publish(prepared, own.topics);
       trace?.add({ step: "prepared" });
     };
-    deps.forward(forwardRequest(request, client, trace), (answer) => {
+    deps.forward({ ...forwardRequest(request, client, trace), short: own.short }, (answer) => {
       try {
         take(answer);
       } catch (error) {

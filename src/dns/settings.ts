@@ -38,6 +38,8 @@ export type DnsSettings = {
   elsewhere?: readonly Elsewhere[];
   /** Any upstream server or other source of foreign names configured: RA, forwarding, DS at the parent, chains of host names. */
   recursorsConfigured: boolean;
+  /** Names of one label may be services of the catalog. Absent: no. */
+  shortNames?: boolean;
   /** The forwarder answers from its cache; false: replies of upstreams pass unchanged, OPT included. */
   forwardCache: boolean;
   translateWanAddrs: boolean;

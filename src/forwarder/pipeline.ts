@@ -86,6 +86,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     "special name": 0,
     "private reverse": 0,
     "search list": 0,
+    "short name": 0,
     "domain needed": 0,
   };
   const counts = { followed: 0, brokenChains: 0 };
@@ -113,7 +114,8 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     done: (answer: ForwardAnswer) => void,
     firstReplyFinal: boolean,
   ): void {
-    const isDecided = decider.isNeeded || mayBeSpecial(request.qname);
+    const isDecided =
+      decider.isNeeded || request.short !== undefined || mayBeSpecial(request.qname);
     if (isDecided && request.qclass !== CLASS_IN) acceptOther(request, done, firstReplyFinal);
     else if (isDecided)
       follow({
@@ -175,7 +177,8 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
         finish(work, ownAnswer([], RCODE.NOERROR));
         return;
       }
-      const found = work.decider.decide(name, request.qtype, request.client);
+      const short = links.length === 0 ? request.short : undefined;
+      const found = work.decider.decide(name, request.qtype, request.client, short);
       work.general &&= found.general;
       if (found.kind === "chain") {
         request.trace?.add({ step: "link", target: formatName(found.link.data) });
@@ -202,7 +205,10 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     trace.add({ step: "local", source, detail, view });
   }
 
-  function ask(work: Work, { group }: Extract<Decision, { kind: "forward" }>): void {
+  function ask(
+    work: Work,
+    { group, isKnown = false }: Extract<Decision, { kind: "forward" }>,
+  ): void {
     const { request, firstReplyFinal } = work;
     const name = nameOf(work);
     const asking = work.links.length === 0 ? request : { ...request, qname: name };
@@ -221,7 +227,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
       }
       if (answer.rcode === RCODE.NXDOMAIN) work.decider.searchList?.noteMissed(name);
       const crossing = crossesOver(work, name, group, answer.answers);
-      if (crossing === undefined) finish(work, withoutDenial(work, name, answer));
+      if (crossing === undefined) finish(work, withoutDenial(work, name, answer, isKnown));
       else if (addLinks(work, crossing)) {
         counts.followed++;
         work.isOwn = false;
@@ -232,9 +238,9 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   }
 
   /** What exists here is not denied by servers that do not know it: there is no data of this type (as dnsmasq). */
-  function withoutDenial(work: Work, name: Uint8Array, answer: Good): Good {
+  function withoutDenial(work: Work, name: Uint8Array, answer: Good, isKnown: boolean): Good {
     const isDenied = answer.rcode === RCODE.NXDOMAIN && answer.answers.length === 0;
-    if (!isDenied || !work.decider.exists(name, work.request.client)) return answer;
+    if (!isDenied || !(isKnown || work.decider.exists(name, work.request.client))) return answer;
     return { ...answer, rcode: RCODE.NOERROR };
   }
 

@@ -52,6 +52,12 @@ export const localOptions = {
     "Do not forward A and AAAA of names without a dot.",
     reload,
   ),
+  "forwarder.short_names": row(
+    "boolean",
+    false,
+    "Answer a name without a dot that is a service of the catalog, and nothing else here, with a CNAME to `<name>.service.<domain>`.",
+    reload,
+  ),
   "forwarder.private_reverse": row(
     "text",
     "auto",

@@ -1,7 +1,7 @@
 /**
  * What is known of a name before any server is asked, in this order: records and hosts files, the
- * longest rule or entry of a blocklist, special names, private reverse zones, search lists. Views come
- * before what holds for all.
+ * longest rule or entry of a blocklist, special names, private reverse zones, services by their short
+ * names, search lists. Views come before what holds for all.
  */
 import { covers, parseAddress, unmapped } from "../../address.ts";
 import { EDE } from "../../dns/edns.ts";
@@ -49,6 +49,7 @@ export type Source =
   | "special name"
   | "private reverse"
   | "search list"
+  | "short name"
   | "domain needed";
 
 /** `chain`: a CNAME of our own, to be followed. `general`: the answer is the same for every client. */
@@ -61,13 +62,14 @@ export type Decision = { readonly general: boolean } & (
       readonly by?: string | Uint8Array | undefined;
     }
   | { readonly kind: "chain"; readonly link: Rr }
-  | { readonly kind: "forward"; readonly group: string }
+  /** `isKnown`: the name exists here, though not for what is asked. */
+  | { readonly kind: "forward"; readonly group: string; readonly isKnown?: boolean }
 );
 
 /** See createDecider. */
 export type Decider = {
-  /** Class IN only. */
-  decide(qname: Uint8Array, qtype: number, client: Client): Decision;
+  /** Class IN only. `short`: where the name leads if nothing is known of it here. */
+  decide(qname: Uint8Array, qtype: number, client: Client, short?: Rr): Decision;
   /** Is there data of our own at the name or below it, of whatever type? Then it exists, though servers deny it. */
   exists(qname: Uint8Array, client: Client): boolean;
   /** The name of the view that a client sees; "" for none. */
@@ -123,7 +125,7 @@ export function createDecider(
     return best;
   }
 
-  function decide(qname: Uint8Array, qtype: number, client: Client): Decision {
+  function decide(qname: Uint8Array, qtype: number, client: Client, short?: Rr): Decision {
     const view = viewOf(client);
     const general = view === undefined;
     if (view !== undefined) {
@@ -167,6 +169,13 @@ export function createDecider(
     if (rule === undefined || rule.octets === 0) {
       const special = mayBeSpecial(qname) ? bySpecial(qname, qtype, hasName) : undefined;
       if (special !== undefined) return { ...special, general };
+    }
+    if (short !== undefined && isUnclaimed(rule) && !exists(qname, client)) {
+      if (isOfZone(qtype))
+        return { kind: "forward", group: rule?.group ?? "", general, isKnown: true };
+      return qtype === TYPE.CNAME || qtype === TYPE.ANY
+        ? answer("short name", ownAnswer([short], RCODE.NOERROR))
+        : { kind: "chain", link: short, general };
     }
     const hasAddress = qtype === TYPE.A || qtype === TYPE.AAAA || qtype === TYPE.ANY;
     if (settings.domainNeeded && isBare && hasAddress)
@@ -346,6 +355,17 @@ function createLayer({ rules, records }: LayerSettings, key: HashKey): Layer {
     rules: rules.length > 0 ? createRuleTable(rules, key) : null,
     records: records.length > 0 ? [createRecordSet(records, key)] : [],
   };
+}
+
+/** No zone has the name as its own: not even that for names of one label. */
+function isUnclaimed(rule: Verdict | undefined): boolean {
+  return rule === undefined || rule.zone.length === 1;
+}
+
+/** Asked of a zone, be it a TLD with the name of a service: delegation and keys are for its servers to tell. */
+function isOfZone(qtype: number): boolean {
+  const DNSKEY = 48;
+  return qtype === TYPE.NS || qtype === TYPE.SOA || qtype === TYPE.DS || qtype === DNSKEY;
 }
 
 function isSingleLabel(qname: Uint8Array): boolean {
