@@ -61,13 +61,13 @@ export const localOptions = {
   "forwarder.private_reverse": row(
     "text",
     "auto",
-    "Names of private addresses (RFC 6303) without a zone: of servers with a private address only, of none, of any.",
+    "Names of private addresses (RFC 6303), with `special_names` also home.arpa (RFC 8375), without a zone: of servers with a private address only, of none, of any.",
     { words: ["auto", "local", "forward"], ...reload },
   ),
   "forwarder.special_names": row(
     "boolean",
     true,
-    "Answer localhost, invalid and onion here (RFC 6761, RFC 7686).",
+    "Answer localhost, invalid, onion and resolver.arpa here (RFC 6761, RFC 7686, RFC 9462).",
     reload,
   ),
   "forwarder.search_domains": row(

@@ -20,11 +20,13 @@ import { createRecordSet, type RecordSet } from "./records.ts";
 import { createSearchList, type SearchList } from "./search-list.ts";
 import type { LayerSettings, LocalSettings, ViewSettings } from "./settings.ts";
 import {
-  createPrivateReverse,
+  createPrivateZones,
   isLoopbackReverse,
   LOCALHOST_NAME,
   mayBeSpecial,
+  RESOLVER_ARPA,
   specialName,
+  type SpecialName,
 } from "./special.ts";
 import { hashSuffixes, type HashKey } from "./suffix-hash.ts";
 
@@ -101,7 +103,7 @@ export function createDecider(
     ...view,
     layer: createLayer(view, key),
   }));
-  const privateZone = createPrivateReverse(key);
+  const privateZone = createPrivateZones(key, settings.specialNames);
   const searchList =
     settings.searchDomains.length > 0
       ? createSearchList(settings.searchDomains, settings.domains)
@@ -304,7 +306,8 @@ export function createDecider(
     const { privateReverse } = settings;
     if (privateReverse === "forward") return undefined;
     const at = privateZone(qname);
-    if (at < 0) return undefined;
+    // DS is the parent's, which says that the zone is not signed (RFC 8375 section 4).
+    if (at < 0 || (at === 0 && qtype === TYPE.DS)) return undefined;
     if (privateReverse !== "local")
       return { kind: "forward", group: privateReverse.group, general: true };
     const zone = qname.subarray(at);
@@ -315,9 +318,10 @@ export function createDecider(
   function specialAnswer(
     qname: Uint8Array,
     qtype: number,
-    kind: "loopback" | "none",
+    kind: SpecialName,
     hasName: () => boolean,
   ): Good {
+    if (kind === "empty") return denial(RESOLVER_ARPA, RCODE.NOERROR, DENIAL_TTL_SECONDS);
     const zone = lastLabel(qname);
     if (kind === "none") return denial(zone, denialRcode(hasName()), DENIAL_TTL_SECONDS);
     const addresses = [Uint8Array.of(127, 0, 0, 1), loopback6].filter(

@@ -17,14 +17,14 @@ export type ViewSettings = LayerSettings & {
 };
 
 /**
- * Reverse zones of private addresses (RFC 6303) that nothing else is known of. `forward`: asked like any
+ * Reverse zones of private addresses (RFC 6303), with `specialNames` also home.arpa (RFC 8375), that nothing else is known of. `forward`: asked like any
  * other name. `local`: answered here. A group: asked of these servers, which are private themselves.
  */
 export type PrivateReverse = "forward" | "local" | { readonly group: string };
 
 export type LocalSettings = LayerSettings & {
   readonly views: readonly ViewSettings[];
-  /** RFC 6761 and RFC 7686: localhost, invalid, onion. */
+  /** RFC 6761, RFC 7686, RFC 9462: localhost, invalid, onion, resolver.arpa. */
   readonly specialNames: boolean;
   readonly privateReverse: PrivateReverse;
   /** A and AAAA of names of one label are not forwarded. */

@@ -1,4 +1,4 @@
-/** Names that are never asked of the outside: RFC 6761, RFC 6303, RFC 7686. */
+/** Names that are never asked of the outside: RFC 6761, RFC 6303, RFC 7686, RFC 8375, RFC 9462. */
 import { foldOctet, isWithin, parseReverseName } from "../../dns/name.ts";
 import { createNameIndex } from "./name-index.ts";
 import { reverseNames } from "./reverse-names.ts";
@@ -11,9 +11,16 @@ const wire = (...labels: string[]): Uint8Array =>
 const LOCALHOST = wire("localhost");
 const INVALID = wire("invalid");
 const ONION = wire("onion");
+const HOME = wire("home", "arpa");
 
-/** What a name is by itself. `loopback`: the name of 127.0.0.1 and ::1. `none`: there is no such name. */
-export type SpecialName = "loopback" | "none";
+/** Where clients ask a resolver for its encrypted addresses (RFC 9462 section 4). */
+export const RESOLVER_ARPA: Uint8Array = wire("resolver", "arpa");
+
+/**
+ * What a name is by itself. `loopback`: the name of 127.0.0.1 and ::1. `none`: there is no such name.
+ * `empty`: there is no data, as from a resolver that has no encrypted addresses to tell.
+ */
+export type SpecialName = "loopback" | "none" | "empty";
 
 /** Can the name end in one of the special labels, or in `arpa`? Looks at one octet. */
 export function mayBeSpecial(name: Uint8Array): boolean {
@@ -23,9 +30,10 @@ export function mayBeSpecial(name: Uint8Array): boolean {
   return last === 0x74 || last === 0x64 || last === 0x6e || last === 0x61;
 }
 
-/** RFC 6761 sections 6.3 and 6.4, RFC 7686 section 2; undefined for names that are asked like any other. */
+/** RFC 6761 sections 6.3 and 6.4, RFC 7686 section 2, RFC 9462 section 4; undefined for names that are asked like any other. */
 export function specialName(name: Uint8Array): SpecialName | undefined {
   if (isWithin(name, LOCALHOST)) return "loopback";
+  if (isWithin(name, RESOLVER_ARPA)) return "empty";
   return isWithin(name, INVALID) || isWithin(name, ONION) ? "none" : undefined;
 }
 
@@ -68,9 +76,13 @@ function v6(...first: number[]): number[] {
   return Array.from({ length: 16 }, (_, i) => first[i] ?? 0);
 }
 
-/** Finds the zone of RFC 6303 that a name is in: the offset in the name where it begins, -1 for none. */
-export function createPrivateReverse(key: HashKey): (name: Uint8Array) => number {
+/**
+ * Finds the zone of RFC 6303 (`withHome`: or RFC 8375) that a name is in: the offset in the name where it
+ * begins, -1 for none.
+ */
+export function createPrivateZones(key: HashKey, withHome: boolean): (name: Uint8Array) => number {
   const index = createNameIndex(key);
+  if (withHome) index.add(HOME);
   for (const [address, bits] of NETWORKS)
     for (const name of reverseNames(Uint8Array.from(address), bits)) index.add(name);
   return (name) => {

@@ -206,32 +206,6 @@ t.test("ask 43: names of addresses", async (t) => {
   t.equal(none.ask("8.8.8.8.in-addr.arpa PTR"), "no upstream");
 });
 
-t.test("RFC 6761 names are answered here, unless a zone says otherwise", async (t) => {
-  const scene = await createScene(t, {});
-  expectAll(t, scene, [
-    ["localhost A", "A 127.0.0.1"],
-    ["LocalHost AAAA", "AAAA ::1"],
-    ["x.localhost A", "A 127.0.0.1"],
-    ["localhost MX", "NODATA"],
-    ["x.invalid A", "NXDOMAIN"],
-    ["invalid TXT", "NXDOMAIN"],
-    ["hidden.onion A", "NXDOMAIN"],
-    ["x.test A", "@1"],
-    ["printer.local A", "@1"],
-    ["notlocalhost A", "@1"],
-  ]);
-  const zoned = await createScene(t, { zones: [{ names: ["onion"], servers: ["192.0.2.2"] }] });
-  expectAll(t, zoned, [
-    ["hidden.onion A", "@2"],
-    ["x.invalid A", "NXDOMAIN"],
-  ]);
-  const off = await createScene(t, { special_names: false });
-  expectAll(t, off, [
-    ["localhost A", "@1"],
-    ["x.invalid A", "@1"],
-  ]);
-});
-
 t.test("domain-needed", async (t) => {
   const scene = await createScene(t, {
     domain_needed: true,
