@@ -72,6 +72,12 @@ export function scrub(message: ParsedMessage, asked: Asked): Scrubbed {
       return { kind: "broken", answers: [], authority: [], soa: null, links, untouched: false };
     owner = next;
   }
+  const isDenied = (message.flags & 15) === RCODE.NXDOMAIN;
+  if (isDenied && found && qtype !== TYPE.CNAME) {
+    // What is denied and there at once counts as denied, as clients read it, who look at the RCODE alone.
+    for (const rr of keep) if (equalNames(rr.owner, owner)) keep.delete(rr);
+    found = false;
+  }
   const answers = keep.size === all.length ? all : all.filter((rr) => keep.has(rr));
   const denied = !found;
   const authority: Rr[] = [];
@@ -82,14 +88,13 @@ export function scrub(message: ParsedMessage, asked: Asked): Scrubbed {
     else if (!(asked.do && (rr.type === RRSIG || rr.type === NSEC || rr.type === NSEC3))) continue;
     authority.push(rr);
   }
-  const kind =
-    (message.flags & 15) === RCODE.NXDOMAIN
-      ? "nxdomain"
-      : found
-        ? "answer"
-        : soa !== null || links === 0
-          ? "nodata"
-          : "partial";
+  const kind = isDenied
+    ? "nxdomain"
+    : found
+      ? "answer"
+      : soa !== null || links === 0
+        ? "nodata"
+        : "partial";
   return {
     kind,
     answers,

@@ -167,6 +167,29 @@ const cases: {
     authority: ["test."],
   },
   {
+    when: "a denial that brings what it denies",
+    sections: {
+      rcode: 3,
+      answers: [a("www.test", "192.0.2.1"), rrsig("www.test")],
+      authorities: [soa("test", 60, 60)],
+    },
+    do: true,
+    kind: "nxdomain",
+    answers: [],
+    authority: ["test."],
+  },
+  {
+    when: "the same behind an alias (RFC 6604 3)",
+    sections: {
+      rcode: 3,
+      answers: [cname("www.test", "x.test"), a("x.test", "192.0.2.1")],
+      authorities: [soa("test", 60, 60)],
+    },
+    kind: "nxdomain",
+    answers: ["www.test."],
+    authority: ["test."],
+  },
+  {
     when: "two SOA",
     sections: { rcode: 3, authorities: [soa("test", 60, 60), soa(".", 60, 60)] },
     kind: "nxdomain",
@@ -264,6 +287,34 @@ t.test("S7: nothing that came along is served under its own name", async (t) => 
     t.equal(inWords(reply), "NXDOMAIN", name);
   }
 });
+
+t.test(
+  "S7: a denial with the address asked for is a denial, for as long as its SOA says",
+  async (t) => {
+    const world = createWorld(1);
+    const contradiction = {
+      rcode: 3,
+      answers: [a("www.test", "6.6.6.6", 3600)],
+      authorities: [soa("test", 60, 60)],
+    };
+    world.server(1, saying(contradiction));
+    const ask = (): string => {
+      const reply = world.ask("www.test");
+      world.settle();
+      return inWords(reply);
+    };
+    t.equal(ask(), "NXDOMAIN");
+    t.equal(ask(), "NXDOMAIN");
+    t.equal(world.asked.length, 1, "kept once it is known");
+    world.server(1, saying({ answers: [a("www.test", "192.0.2.1")] }));
+    world.pass(61_000);
+    t.equal(ask(), "A 192.0.2.1");
+    world.server(1, saying({ rcode: 3, answers: [a("bare.test", "6.6.6.6")] }));
+    const bare = world.ask("bare.test");
+    world.settle();
+    t.equal(inWords(bare), "NXDOMAIN", "nor without an SOA");
+  },
+);
 
 t.test("S20: a loop is SERVFAIL, from the cache as well", async (t) => {
   const world = createWorld(1);
