@@ -105,22 +105,26 @@ function linesOf(
   let separator = "[\n";
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
-      // DNS and other requests go first.
-      await new Promise<void>((resolve) => setImmediate(resolve));
       let text = "";
-      for (;;) {
-        const { value, done } = from.next();
-        if (done === true) {
-          controller.enqueue(encoder.encode(`${text}${separator === "[\n" ? "[" : "\n"}]\n`));
-          controller.close();
-          onEnd();
-          return;
+      // A pull that brings nothing is not followed by another one: slices without an entry are passed.
+      while (text === "") {
+        // DNS and other requests go first.
+        // oxlint-disable-next-line no-await-in-loop -- one slice after the other
+        await new Promise<void>((resolve) => setImmediate(resolve));
+        for (;;) {
+          const { value, done } = from.next();
+          if (done === true) {
+            controller.enqueue(encoder.encode(`${text}${separator === "[\n" ? "[" : "\n"}]\n`));
+            controller.close();
+            onEnd();
+            return;
+          }
+          if (value === undefined) break;
+          text += separator + renderJson(value, false);
+          separator = ",\n";
         }
-        if (value === undefined) break;
-        text += separator + renderJson(value, false);
-        separator = ",\n";
       }
-      if (text !== "") controller.enqueue(encoder.encode(text));
+      controller.enqueue(encoder.encode(text));
     },
     cancel: onEnd,
   });
