@@ -314,7 +314,8 @@ function qualified(name: string): string {
 }
 
 function warnAboutServers(config: Config, warnings: string[]): void {
-  if (!config.server)
+  // Who brings a dnsmasq.conf has never heard of it.
+  if (!config.server && config["forwarder.dnsmasq_conf"] === "")
     warnings.push("server is false, but this version has no client mode: it runs as a server");
   if (config.bootstrap_expect > 1)
     warnings.push(
