@@ -9,7 +9,7 @@ import type { LocalSettings, PrivateReverse } from "../forwarder/local/settings.
 import type { GroupSettings } from "../forwarder/settings.ts";
 
 /** Servers that are private themselves may be asked for private addresses; their group is called so. */
-export const PRIVATE_REVERSE_GROUP = "private reverse";
+const PRIVATE_REVERSE_GROUP = "private reverse";
 
 /** What the pipeline is told. */
 export function localDataSettings(loaded: LoadedConfig): LocalSettings {

@@ -6,7 +6,7 @@ import { RCODE, TYPE } from "./rr.ts";
 /** The media type of DNS messages. */
 export const DNS_MESSAGE = "application/dns-message";
 /** Where clients look for DNS unless told otherwise. */
-export const DOH_PATH = "/dns-query";
+const DOH_PATH = "/dns-query";
 /** Longest question that is taken; a DNS message is never longer. */
 export const MAX_QUESTION_OCTETS = 65_535;
 

@@ -35,6 +35,7 @@ export function forwardRequest(
   request: Request,
   client: Client,
   trace: Trace | undefined,
+  short: Rr | undefined,
 ): ForwardRequest {
   const { qname, qtype, qclass, opt, ad } = request;
   return {
@@ -48,6 +49,7 @@ export function forwardRequest(
     edns: opt === null ? null : { payload: opt.payload, options: onwards(opt.options, request) },
     client,
     trace,
+    short,
     sinceMs: undefined,
   };
 }

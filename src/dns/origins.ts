@@ -10,7 +10,7 @@ export const plugins = ["", "acl", "catalog", "cache", "forward", "local"] as co
 export type Plugin = (typeof plugins)[number];
 
 /** Zones with a label of their own; the names of all further ones are under "other". */
-export const ZONES_MAX = 16;
+const ZONES_MAX = 16;
 /** What is in no zone, because nothing was looked for (CoreDNS's word for it, without a dot). */
 export const DROPPED = 0;
 /** Every name that nothing longer is configured for. */

@@ -379,7 +379,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
       publisher.publish(prepared, own.topics);
       trace?.add({ step: "prepared" });
     };
-    deps.forward({ ...forwardRequest(request, client, trace), short: own.short }, (answer) => {
+    deps.forward(forwardRequest(request, client, trace, own.short), (answer) => {
       try {
         take(answer);
       } catch (error) {

@@ -116,7 +116,7 @@ export function mayBeBack({ servers }: Upstreams, nowMs: number): boolean {
 }
 
 /** Questions that may be spent on it now. */
-export function probeTokensAt(server: Server, nowMs: number): number {
+function probeTokensAt(server: Server, nowMs: number): number {
   const gained = ((nowMs - server.probeTokensAtMs) * PROBES_PER_SECOND) / 1000;
   server.probeTokens = Math.min(PROBE_BURST, server.probeTokens + gained);
   server.probeTokensAtMs = nowMs;

@@ -34,7 +34,7 @@ export type DeclaredZones = { rules: Rule[]; groups: DeclaredGroup[] };
 const members = ["names", "servers", "defaults", "local"] as const;
 
 /** Reads a list of zones; `prefix` makes names of groups differ from those of other lists. */
-export function readZones(
+function readZones(
   raw: unknown,
   where: string,
   prefix: string,

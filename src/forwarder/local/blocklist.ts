@@ -9,7 +9,7 @@ import { hashSuffixes, suffixes, type HashKey } from "./suffix-hash.ts";
 import { createComplaints, createOctetLines, type OctetReader } from "./text-lines.ts";
 
 /** Names of one file; the rest of the file is left out. */
-export const MAX_BLOCKED_NAMES = 4_000_000;
+const MAX_BLOCKED_NAMES = 4_000_000;
 /** Octets of a line that room is made for. */
 const USUAL_LINE_OCTETS = 16;
 /** Of ten slots, how many are used before another segment is begun. */

@@ -6,7 +6,7 @@ import type { HashKey } from "./suffix-hash.ts";
 import { createComplaints, createLines, type TextReader } from "./text-lines.ts";
 
 /** Names of one file; the rest of the file is left out. */
-export const MAX_HOSTS_NAMES = 1_000_000;
+const MAX_HOSTS_NAMES = 1_000_000;
 /** Octets per line that room is made for. */
 const USUAL_LINE_OCTETS = 32;
 
