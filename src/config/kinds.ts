@@ -159,9 +159,14 @@ function parseDurations(raw: Record<string, unknown>): Result<Record<string, num
   return ok(Object.fromEntries(durations));
 }
 
+/** Words as a list to read; the empty one is shown as "". */
+export function wordList(words: readonly string[]): string {
+  return words.map((word) => word || '""').join(", ");
+}
+
 function outsideLimits(kind: Kind, { min, max, words }: Limits, value: unknown) {
   if (words !== undefined && !words.includes(String(value).toLowerCase()))
-    return `must be one of ${words.join(", ")}; got ${describe(value)}`;
+    return `must be one of ${wordList(words)}; got ${describe(value)}`;
   if (typeof value !== "number") return undefined;
   const low = min !== undefined && value < min;
   const high = max !== undefined && value > max;

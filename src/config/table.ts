@@ -1,5 +1,5 @@
 import { formatDuration } from "../duration.ts";
-import type { Option } from "./kinds.ts";
+import { wordList, type Option } from "./kinds.ts";
 import { options, usedKeys } from "./options.ts";
 
 const kinds: Record<Option["kind"], string> = {
@@ -37,7 +37,7 @@ function defaultText({ kind, default: value }: Option): string {
 
 function docText({ doc, min, max, words, kind }: Option): string {
   const show = (limit: number) => (kind === "durationMs" ? formatDuration(limit) : String(limit));
-  if (words !== undefined) return `${doc} One of ${words.join(", ")}.`;
+  if (words !== undefined) return `${doc} One of ${wordList(words)}.`;
   if (min !== undefined && max !== undefined) return `${doc} ${show(min)} to ${show(max)}.`;
   return min === undefined || min === 0 ? doc : `${doc} At least ${show(min)}.`;
 }
