@@ -112,6 +112,9 @@ t.test("an explained answer is the answer that clients get", async (t) => {
     answers.map(
       (rr) => `${rr.name}. ${rr.type} ${dataText(rr as { type: string; data: unknown })}`,
     );
+  // The serial is the present second, which may pass between the two questions.
+  const timeless = (records: string[]) =>
+    records.map((record) => record.replace(/( SOA \S+ \S+) \d{10} /, "$1 now ")).toSorted();
   let compared = 0;
   let fromTable = 0;
   for (const [name, types, source, step] of cases)
@@ -132,7 +135,7 @@ t.test("an explained answer is the answer that clients get", async (t) => {
           t.equal(explained.Flags.includes("aa"), seen.flag_aa, `${what}: AA`);
           // A choice of many is another one each time; how many fit is not.
           if (name.startsWith("many.")) t.equal(shown.length, wanted.length, what);
-          else t.same(shown.toSorted(), wanted.toSorted(), what);
+          else t.same(timeless(shown), timeless(wanted), what);
           compared++;
           if (explained.Source !== "table") t.equal(explained.Source, source, what);
           else fromTable++;
