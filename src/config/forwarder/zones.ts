@@ -34,12 +34,7 @@ export type DeclaredZones = { rules: Rule[]; groups: DeclaredGroup[] };
 const members = ["names", "servers", "defaults", "local"] as const;
 
 /** Reads a list of zones; `prefix` makes names of groups differ from those of other lists. */
-function readZones(
-  raw: unknown,
-  where: string,
-  prefix: string,
-  problems: Problems,
-): DeclaredZones {
+function readZones(raw: unknown, where: string, prefix: string, problems: Problems): DeclaredZones {
   const rules: Rule[] = [];
   const groups: DeclaredGroup[] = [];
   const taken = new Set<string>();
