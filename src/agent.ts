@@ -309,6 +309,7 @@ async function build(
     dns,
     forwarder,
     localData: localFiles.figures,
+    now: configuration.now,
     clock,
     random,
   });

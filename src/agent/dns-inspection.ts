@@ -1,5 +1,6 @@
 /** Questions with an explanation, the forwarder's cache and its servers, as JSON for people and programs. */
 import { fail, ok, type Result } from "../base.ts";
+import type { LoadedConfig } from "../config.ts";
 import type { Resolve } from "../dns/answer.ts";
 import type { DnsFront } from "../dns/front.ts";
 import { parseMessage } from "../dns/message.ts";
@@ -16,6 +17,7 @@ import type { Forwarder } from "../forwarder/forward.ts";
 import type { AskedDns, CacheSelection, DnsInspection } from "../http/dns.ts";
 import type { LocalDataFigures } from "../metrics/family.ts";
 import type { Clock, Random } from "../ports.ts";
+import { namesByGroup } from "./zone-names.ts";
 
 /** Header bits in the order in which dig shows them. */
 const FLAG_NAMES = ["qr", "aa", "tc", "rd", "ra", "ad", "cd"] as const;
@@ -27,12 +29,13 @@ export function createDnsInspection(deps: {
     resolver: Pick<Resolver, "flush" | "resolve">;
     udp: Pick<DnsFront, "memory" | "clock">;
   };
-  forwarder: Pick<Forwarder, "flush" | "list" | "stats">;
+  forwarder: Pick<Forwarder, "askedBy" | "flush" | "list" | "stats">;
+  now: () => LoadedConfig;
   localData: () => LocalDataFigures;
   clock: Clock;
   random: Pick<Random, "uint32">;
 }): DnsInspection {
-  const { dns, forwarder, localData, clock, random } = deps;
+  const { dns, forwarder, localData, clock, random, now } = deps;
   const { resolver, udp } = dns;
   const peek = createPeek(udp.memory, udp.clock, () => random.uint32());
   return {
@@ -88,11 +91,16 @@ export function createDnsInspection(deps: {
     },
     upstreams: () => {
       const nowMs = clock.monotonicMs();
+      const groups = forwarder.askedBy();
+      const askedFor = namesByGroup(now());
       const wallOf = (ms: number) => wallText(clock.wallMs() - nowMs + ms);
       return forwarder.stats().servers.map((server) => {
         const { label, standing, srttMs, counts, lastError } = server;
+        const zones = askedFor(groups.get(server) ?? []);
         return {
           Address: label,
+          Zones: zones.names,
+          ZoneCount: zones.count,
           State: standing,
           RttMs: srttMs < 0 ? null : Math.round(srttMs * 1000) / 1000,
           Queries: counts.udp + counts.tcp,

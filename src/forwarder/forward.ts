@@ -59,6 +59,8 @@ export type Forwarder = {
   /** Puts back what a snapshot holds beside what has come since; undefined where the caller may pause. */
   restore(octets: Uint8Array): Iterator<undefined, Result<Restored, string>>;
   stats(): ForwarderStats;
+  /** Names of the groups that ask each of its servers, as settings have them. */
+  askedBy(): ReadonlyMap<Readonly<Server>, readonly string[]>;
   /** Ends every question with `failed` and closes all sockets. */
   close(): void;
 };
@@ -313,6 +315,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
       cache: cache?.stats() ?? null,
       servers: counted(groups.servers(), clock.monotonicMs()),
     }),
+    askedBy: groups.askedBy,
     close() {
       closed = true;
       underWay.close();

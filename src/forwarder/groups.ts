@@ -18,6 +18,8 @@ export type Groups = {
   prints(): { id: number; print: string }[];
   /** Every server once. */
   servers(): readonly Server[];
+  /** Names of the groups that ask each server. */
+  askedBy(): ReadonlyMap<Server, readonly string[]>;
 };
 
 /** Keys of the cache have 16 bits for the id. */
@@ -64,6 +66,16 @@ export function createGroups(settings: ForwarderSettings): Groups {
     isCurrent: ({ settings: { name }, groupId }) => groups.get(name)?.groupId === groupId,
     prints: () => [...groups.values()].map(printOf),
     servers: () => [...new Set([...groups.values()].flatMap(({ servers }) => servers))],
+    askedBy() {
+      const names = new Map<Server, string[]>();
+      for (const [name, { servers }] of groups)
+        for (const server of servers) {
+          const known = names.get(server);
+          if (known === undefined) names.set(server, [name]);
+          else known.push(name);
+        }
+      return names;
+    },
   };
 }
 

@@ -21,14 +21,16 @@ export const isStreamOnly = ({ transport = "udp" }: Upstream): boolean => transp
 
 /**
  * For metrics and logs: "192.0.2.1:53", "[2001:db8::1]:53", "tcp://192.0.2.1:53", "tls://192.0.2.1:853",
- * "https://192.0.2.1:443/dns-query", each with "@address", "@interface" or "@address#port" where its
- * questions come from, if that is given.
+ * "https://192.0.2.1:443/dns-query", those with "#name" if their certificate must hold another name than
+ * the address, each with "@address", "@interface" or "@address#port" where its questions come from, if
+ * that is given. What differs in it is another server.
  */
 export function upstreamLabel(upstream: Upstream): string {
-  const { address, port, transport = "udp", path = USUAL_PATH, source } = upstream;
+  const { address, port, transport = "udp", path = USUAL_PATH, source, tlsName } = upstream;
   const host = address.includes(":") ? `[${address}]` : address;
   const scheme = transport === "udp" ? "" : `${transport}://`;
-  const label = `${scheme}${host}:${port}${transport === "https" ? path : ""}`;
+  const name = tlsName === undefined || tlsName === address ? "" : `#${tlsName}`;
+  const label = `${scheme}${host}:${port}${transport === "https" ? path : ""}${name}`;
   if (source === undefined) return label;
   const from = [source.interface, source.address].filter((each) => each !== undefined).join("@");
   return `${label}@${from}${source.port === undefined ? "" : `#${source.port}`}`;
@@ -36,4 +38,4 @@ export function upstreamLabel(upstream: Upstream): string {
 
 /** Is it the same server, asked in the same manner? */
 export const isSameUpstream = (a: Upstream, b: Upstream): boolean =>
-  upstreamLabel(a) === upstreamLabel(b) && (a.tlsName ?? "") === (b.tlsName ?? "");
+  upstreamLabel(a) === upstreamLabel(b);

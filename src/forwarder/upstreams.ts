@@ -116,12 +116,7 @@ export function createUpstreams(
     const label = upstreamLabel(address);
     if (servers.length === MAX_SERVERS || servers.some((server) => server.label === label))
       continue;
-    const same = known(label);
-    servers.push(
-      same !== undefined && isSameUpstream(same.address, address)
-        ? same
-        : createServer(address, label),
-    );
+    servers.push(known(label) ?? createServer(address, label));
   }
   return { groupId, settings, servers };
 }

@@ -199,18 +199,20 @@ t.test(
     const [head, row] = shown.out.split("\n");
     t.match(
       head,
-      /^Address +State +RTT +Queries +Failures +Last Change +Last Error +Last Error Time$/,
+      /^Address +State +RTT +Queries +Failures +Last Change +Last Error +Last Error Time +Zones$/,
     );
     t.match(
       row,
       new RegExp(
-        `^${upstream.address} +dead +\\d+\\.\\dms +\\d+ +\\d+ +\\d{4}-.* ECONNREFUSED +\\d{4}-`,
+        `^${upstream.address} +dead +\\d+\\.\\dms +\\d+ +\\d+ +\\d{4}-.* ECONNREFUSED +\\d{4}-\\S+ +\\.$`,
       ),
     );
     const json = await runCli(program.httpPort, ["dns", "upstreams", "-format=json"]);
     t.match(JSON.parse(json.out), [
       {
         Address: upstream.address,
+        Zones: ["."],
+        ZoneCount: 1,
         State: "dead",
         QueriesTcp: 1,
         Timeouts: 2,

@@ -3,12 +3,10 @@ import t from "tap";
 import { parseUpstream, resolveUpstreams } from "../../src/config/upstream.ts";
 import { upstreamLabel } from "../../src/forwarder/upstream.ts";
 
-/** The label, then " as NAME" where a certificate is checked against another name than the address. */
+/** The label, with #NAME where a certificate is checked against another name than the address. */
 function told(text: string): string {
   const parsed = parseUpstream(text);
-  if (!parsed.ok) return parsed.error;
-  const { tlsName } = parsed.value;
-  return upstreamLabel(parsed.value) + (tlsName === undefined ? "" : ` as ${tlsName}`);
+  return parsed.ok ? upstreamLabel(parsed.value) : parsed.error;
 }
 
 const good: [text: string, label: string][] = [
@@ -19,16 +17,16 @@ const good: [text: string, label: string][] = [
   ["fe80::1%eth0", "[fe80::1%eth0]:53"],
   ["TCP://[2001:db8::1]", "tcp://[2001:db8::1]:53"],
   ["tls://1.1.1.1", "tls://1.1.1.1:853"],
-  ["tls://1.1.1.1:853#cloudflare-dns.com", "tls://1.1.1.1:853 as cloudflare-dns.com"],
-  ["tls://[2606:4700::1111]#1.1.1.1", "tls://[2606:4700::1111]:853 as 1.1.1.1"],
-  ["tls://dns.example@192.0.2.1", "tls://192.0.2.1:853 as dns.example"],
-  ["tls://dns.example#other.example@192.0.2.1", "tls://192.0.2.1:853 as other.example"],
-  ["tls://dns.example", "tls://dns.example:853 as dns.example"],
+  ["tls://1.1.1.1:853#cloudflare-dns.com", "tls://1.1.1.1:853#cloudflare-dns.com"],
+  ["tls://[2606:4700::1111]#1.1.1.1", "tls://[2606:4700::1111]:853#1.1.1.1"],
+  ["tls://dns.example@192.0.2.1", "tls://192.0.2.1:853#dns.example"],
+  ["tls://dns.example#other.example@192.0.2.1", "tls://192.0.2.1:853#other.example"],
+  ["tls://dns.example", "tls://dns.example:853"],
   ["https://192.0.2.1", "https://192.0.2.1:443/dns-query"],
-  ["https://192.0.2.1:8443/q?a=1#dns.example", "https://192.0.2.1:8443/q?a=1 as dns.example"],
+  ["https://192.0.2.1:8443/q?a=1#dns.example", "https://192.0.2.1:8443/q?a=1#dns.example"],
   [
     "https://dns.example/dns-query@192.0.2.1@eth0",
-    "https://192.0.2.1:443/dns-query@eth0 as dns.example",
+    "https://192.0.2.1:443/dns-query#dns.example@eth0",
   ],
   ["192.0.2.1@eth0", "192.0.2.1:53@eth0"],
   ["192.0.2.1@192.0.2.9", "192.0.2.1:53@192.0.2.9"],
@@ -80,13 +78,23 @@ t.test("host names: every address, each server once, errors with the key", async
       ? Promise.resolve(["192.0.2.1", "2001:db8::1"])
       : Promise.reject(new Error("ENOTFOUND"));
   const servers = await resolveUpstreams(
-    ["tls://dns.example", "192.0.2.1", "tls://192.0.2.1#dns.example", "gone.example", "x:y:z"],
+    [
+      "tls://dns.example",
+      "192.0.2.1",
+      "tls://192.0.2.1#dns.example",
+      "tls://192.0.2.1#other.example",
+      "tls://192.0.2.1",
+      "gone.example",
+      "x:y:z",
+    ],
     { key: "forwarder.zones[0].servers", lookup, errors },
   );
   t.same(servers.map(upstreamLabel), [
-    "tls://192.0.2.1:853",
-    "tls://[2001:db8::1]:853",
+    "tls://192.0.2.1:853#dns.example",
+    "tls://[2001:db8::1]:853#dns.example",
     "192.0.2.1:53",
+    "tls://192.0.2.1:853#other.example",
+    "tls://192.0.2.1:853",
   ]);
   t.same(errors, [
     'forwarder.zones[0].servers: the host name "gone.example" cannot be resolved',

@@ -106,7 +106,7 @@ async function compare(
 t.test("unbound as upstream over TLS and HTTPS", { skip: missing("unbound") }, async (t) => {
   const { tls, https } = await startUnbound(t);
   await compare(t, `tls://127.0.0.1:${tls}#server.dc1.consul`, {
-    label: `tls://127.0.0.1:${tls}`,
+    label: `tls://127.0.0.1:${tls}#server.dc1.consul`,
     most: 8,
   });
   await compare(t, `https://127.0.0.1:${https}`, {

@@ -35,6 +35,7 @@ export const upstreams = httpCommand({
               "Last Change",
               "Last Error",
               "Last Error Time",
+              "Zones",
             ],
             ...servers.map((server) => [
               server.Address,
@@ -45,6 +46,7 @@ export const upstreams = httpCommand({
               server.LastChangeTime === "" ? "-" : timeText(server.LastChangeTime),
               server.LastError || "-",
               server.LastErrorTime === "" ? "-" : timeText(server.LastErrorTime),
+              zonesText(server),
             ]),
           ],
           world,
@@ -60,9 +62,29 @@ const colours: Readonly<Record<string, "green" | "yellow" | "red">> = {
   dead: "red",
 };
 
+/** Names that the table has room for; `-format=json` lists more. */
+const MAX_SHOWN = 3;
+
+/** "-" from an agent that does not say. */
+function zonesText({
+  Zones: names,
+  ZoneCount: count,
+}: {
+  Zones: string[] | null;
+  ZoneCount: number;
+}): string {
+  const shown = (names ?? [])
+    .slice(0, MAX_SHOWN)
+    .map((name) => name.replace(/^$|(?<=: )$/, "(one label)"));
+  const more = count - shown.length;
+  return (shown.join(", ") || "-") + (more > 0 ? ` and ${more} more` : "");
+}
+
 const shape = {
   struct: {
     Address: "string",
+    Zones: { list: "string" },
+    ZoneCount: "int",
     State: "string",
     RttMs: { pointer: "float" },
     Queries: "int",

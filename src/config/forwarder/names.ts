@@ -1,7 +1,7 @@
 /** Names of `forwarder.zones` and `forwarder.addresses`: suffixes, texts, networks. */
 import { formatAddress, parseAddress } from "../../address.ts";
 import { fail, ok, type Result } from "../../base.ts";
-import { foldName, parseName } from "../../dns/name.ts";
+import { foldName, formatName, parseName } from "../../dns/name.ts";
 import type { NameMatch } from "../../forwarder/rules.ts";
 
 /**
@@ -23,6 +23,15 @@ export function parseNameMatch(text: string): Result<NameMatch, string> {
   if (parsed.value.length === 1) return fail(`${JSON.stringify(text)} is no domain name`);
   const kind = below ? "below" : byText ? "text" : "suffix";
   return ok({ kind, name: foldName(parsed.value) });
+}
+
+/** As parseNameMatch reads it. */
+export function formatNameMatch(match: NameMatch): string {
+  if (match.kind === "single label") return "";
+  if (match.kind === "reverse") return `${formatAddress(match.address)}/${match.bits}`;
+  const name = formatName(match.name);
+  const shown = name === "." ? name : name.slice(0, -1);
+  return match.kind === "suffix" ? shown : `${match.kind === "below" ? "*." : "*"}${shown}`;
 }
 
 function parseNetwork(text: string): Result<NameMatch, string> {

@@ -1,0 +1,40 @@
+/** For which names a group of servers is asked, in the words of the configuration. */
+import type { LoadedConfig } from "../config.ts";
+import { formatNameMatch } from "../config/forwarder/names.ts";
+
+/** Names of one group that are listed; beyond, they are only counted. */
+const MAX_LISTED = 100;
+
+/** `names`: those of a view with its name in front, "lab: corp.example". `count`: all of them. */
+export type AskedFor = { names: string[]; count: number };
+
+/** By names of groups: "." is for names without a zone, a group without a zone is called as it is. */
+export function namesByGroup({
+  zones,
+  local,
+}: LoadedConfig): (groups: readonly string[]) => AskedFor {
+  const known = new Map<string, AskedFor>();
+  const note = (group: string, name: string): void => {
+    const found = known.get(group) ?? { names: [], count: 0 };
+    known.set(group, found);
+    found.count++;
+    if (found.names.length < MAX_LISTED) found.names.push(name);
+  };
+  for (const { match, action } of zones.rules)
+    if (action.kind === "forward") note(action.group, formatNameMatch(match));
+  for (const [i, rules] of zones.viewRules.entries())
+    for (const { match, action } of rules)
+      if (action.kind === "forward")
+        note(action.group, `${local.views[i]!.name}: ${formatNameMatch(match)}`);
+  return (groups) => {
+    const all = groups.map((group): AskedFor => {
+      // What `defaults` sends there is among names without a zone.
+      if (group === "") return { names: ["."], count: 1 };
+      return known.get(group) ?? { names: [group], count: 1 };
+    });
+    const names = all.flatMap((each) => each.names);
+    const distinct = [...new Set(names)];
+    const count = all.reduce((sum, each) => sum + each.count, distinct.length - names.length);
+    return { names: distinct.slice(0, MAX_LISTED), count };
+  };
+}
