@@ -27,6 +27,8 @@ export function createDescriptorGate(
   const reserve = Math.min(RESERVE_MAX, Math.max(RESERVE_MIN, Math.floor(limit / 16)));
   const filter = createSynFilter(libc);
   let isClosed = false;
+  /** Why some listener has no filter: what comes there is hung up on at every look instead. */
+  let unfiltered: string | undefined;
 
   const listeners = () => sockets.list().filter(({ listens }) => listens);
   function drain(): void {
@@ -47,10 +49,16 @@ export function createDescriptorGate(
       if (free === -Infinity) return;
       if (free <= reserve && !isClosed) {
         isClosed = true;
-        for (const { fd } of listeners()) filter.attach(fd);
+        const wasUnfiltered = unfiltered !== undefined;
+        unfiltered = undefined;
+        for (const { fd } of listeners()) unfiltered = filter.attach(fd) ?? unfiltered;
         log("warn", "too few descriptors are left: new connections are not taken", { limit });
+        if (unfiltered !== undefined && !wasUnfiltered)
+          log("warn", "the kernel cannot be told to drop new connections: they are hung up on", {
+            error: unfiltered,
+          });
       }
-      if (isClosed && free < 4) drain();
+      if (isClosed && (free < 4 || unfiltered !== undefined)) drain();
       if (isClosed && free > 2 * reserve) {
         isClosed = false;
         for (const { fd } of listeners()) filter.detach(fd);

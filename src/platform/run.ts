@@ -60,8 +60,8 @@ export async function run(
     openStore,
     startHttp,
     inheritedSockets: sockets,
-    steerToUs,
-    passOn,
+    steerToUs: (ports) => steerToUs(ports, start.log),
+    passOn: (ports) => passOn(ports, start.log),
     notify: createNotify(notifySocket),
     startSuccessor: () =>
       startSuccessor({ programPath, args, sockets, notifySocket, log: start.log }),

@@ -124,7 +124,7 @@ export async function startHttp(options: HttpStart): Promise<HttpListeners> {
     renew(next) {
       if (JSON.stringify(next) === JSON.stringify(current)) return;
       // Bun's reload keeps the certificate; a second listener on the port takes over instead.
-      const takeover = beginTakeover(ports(tls));
+      const takeover = beginTakeover(ports(tls), options.log);
       const successors = new Map<number, Server>();
       try {
         for (const [i, at] of options.https.entries())

@@ -1,5 +1,6 @@
 /** New connections at a port that several processes share go to this one. */
-import { openLibc, pinned } from "./libc.ts";
+import type { Log } from "../ports.ts";
+import { errnoOf, errorName, openLibc, pinned } from "./libc.ts";
 import { createOwnSockets } from "./own-sockets.ts";
 
 const SOL_SOCKET = 1;
@@ -12,9 +13,10 @@ const RETURN = 0x06;
 /**
  * Takes all new connections at our TCP listeners on these ports, where one other process has one
  * listener each and had it first. The function returned ends it; to be called when the other one has
- * left, since the numbers change then. Where the system cannot do it the connections are divided.
+ * left, since the numbers change then. Where the system cannot do it the connections are divided between
+ * the two, and the log says so once.
  */
-export function steerToUs(ports: ReadonlySet<number>): () => void {
+export function steerToUs(ports: ReadonlySet<number>, log: Log): () => void {
   const libc = openLibc();
   if (libc === null) return () => {};
   const program = pinned(8);
@@ -28,10 +30,19 @@ export function steerToUs(ports: ReadonlySet<number>): () => void {
   const sockets = createOwnSockets(libc);
   const ours = sockets.list().filter(({ listens, port }) => listens && ports.has(port));
   sockets.close();
+  const steered: number[] = [];
+  let error: string | undefined;
   for (const { fd } of ours)
-    libc.setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, sockFprog.octets, 16);
+    if (libc.setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, sockFprog.octets, 16) === 0)
+      steered.push(fd);
+    else error = errorName(errnoOf(libc));
+  if (error !== undefined)
+    log("warn", "takeover: new connections are divided with the process before", {
+      error,
+      listeners: ours.length - steered.length,
+    });
   return () => {
-    for (const { fd } of ours)
+    for (const fd of steered)
       libc.setsockopt(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, sockFprog.octets, 4);
   };
 }

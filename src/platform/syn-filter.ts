@@ -1,5 +1,5 @@
 /** Tells the kernel to drop new connections at a TCP listener, while those under way are completed. */
-import { pinned, type Libc } from "./libc.ts";
+import { errnoOf, errorName, pinned, type Libc } from "./libc.ts";
 
 const SOL_SOCKET = 1;
 const SO_ATTACH_FILTER = 26;
@@ -19,7 +19,12 @@ const instructions: [code: number, ifTrue: number, ifFalse: number, k: number][]
 const INSTRUCTION_OCTETS = 8;
 
 /** Puts the filter on listeners and takes it off again. */
-export type SynFilter = { attach(fd: number): void; detach(fd: number): void };
+export type SynFilter = {
+  /** The system's word for why it could not (EPERM: the socket's filter is locked), undefined if it did. */
+  attach(fd: number): string | undefined;
+  /** Without effect where there is no filter. */
+  detach(fd: number): void;
+};
 
 /** The filter, in memory of its own; the kernel copies it. */
 export function createSynFilter(libc: Libc): SynFilter {
@@ -38,7 +43,8 @@ export function createSynFilter(libc: Libc): SynFilter {
   view.setBigUint64(8, BigInt(program.address), true);
   return {
     attach(fd) {
-      libc.setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, sockFprog.octets, 16);
+      const failed = libc.setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, sockFprog.octets, 16);
+      return failed === 0 ? undefined : errorName(errnoOf(libc));
     },
     detach(fd) {
       libc.setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, sockFprog.octets, 4);

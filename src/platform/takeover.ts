@@ -1,5 +1,6 @@
 /** A listener hands its port to a successor on the same port, and not one connection is lost. */
 import { closeSync, openSync } from "node:fs";
+import type { Log } from "../ports.ts";
 import { openLibc } from "./libc.ts";
 import { createOwnSockets } from "./own-sockets.ts";
 import { createSynFilter } from "./syn-filter.ts";
@@ -11,8 +12,8 @@ const ARRIVAL_MS = 200;
  * Turns the clients of these TCP listeners to another process that listens there too. Resolves when the
  * connections that were on their way here have arrived.
  */
-export async function passOn(ports: ReadonlySet<number>): Promise<void> {
-  beginTakeover(ports)?.complete();
+export async function passOn(ports: ReadonlySet<number>, log: Log): Promise<void> {
+  beginTakeover(ports, log)?.complete();
   await new Promise((resolve) => setTimeout(resolve, 2 * ARRIVAL_MS));
 }
 
@@ -23,9 +24,10 @@ export type Takeover = { complete(): void };
  * To be called before the successors listen; `complete` after. Bun's `stop` would cut connections that
  * are idle or in their handshake, so the listening socket alone is taken away: first new connections are
  * turned to the successor, then a file that never has anything to read takes its descriptor.
- * Null where the system's calls cannot be had.
+ * Null where the system's calls cannot be had. Where connections cannot be turned away, one that comes in
+ * the very moment in which the listener goes may be cut, and the log says so.
  */
-export function beginTakeover(ports: ReadonlySet<number>): Takeover | null {
+export function beginTakeover(ports: ReadonlySet<number>, log: Log): Takeover | null {
   const libc = openLibc();
   if (libc === null) return null;
   const filter = createSynFilter(libc);
@@ -35,7 +37,10 @@ export function beginTakeover(ports: ReadonlySet<number>): Takeover | null {
   const old = sockets.list().filter(isOurs);
   return {
     complete() {
-      for (const { fd } of old) filter.attach(fd);
+      let error: string | undefined;
+      for (const { fd } of old) error = filter.attach(fd) ?? error;
+      if (error !== undefined)
+        log("warn", "takeover: new connections could not be turned away before the end", { error });
       setTimeout(() => {
         const idle = openSync("/dev/null", "r");
         const listening = new Set(
