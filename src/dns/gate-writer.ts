@@ -85,8 +85,9 @@ export function createGateOwner(wallSeconds: () => number, seed: number): GateOw
       words[SLIP] = rules.slip;
       words[PAYLOAD] = rules.payloadOctets;
       const [first, second = first] = rules.secrets;
-      words[COOKIES] = rules.cookies && first !== undefined ? 1 : 0;
+      // Never a cookie by a secret that is not there yet.
       if (first !== undefined && second !== undefined) writeSecrets(words, [first, second]);
+      Atomics.store(words, COOKIES, rules.cookies && first !== undefined ? 1 : 0);
       words[LOOKS_AT_LOOPBACK] = rules.views.some(holdsLoopback) ? 1 : 0;
       writeRanges(words, rangesOf(rules));
     },

@@ -4,7 +4,11 @@
  *
  * An address is four 32-bit words, IPv4 as ::ffff:a.b.c.d. All addresses are cut into ranges, sorted by
  * their first address; a range holds its first address and its rights. There are two banks of ranges:
- * the low bit of the generation says which one is in force, the other one is written.
+ * the low bit of the generation says which one is in force, the other one is written. Searches are
+ * plain, so a bank may be written again under a slow one: the generation is looked at before and after,
+ * with the same pairs of instructions as the versions of slots, for the reasons given in table.ts.
+ * Everything else is single words, which are whole; secrets that are half the old and half the new ones
+ * cost a client its cookie once.
  */
 import { assert } from "../base.ts";
 import { createSecrets, type Secrets } from "./cookie.ts";
@@ -53,6 +57,8 @@ export type Gate = {
   source: Int32Array;
   /** The same in the order of comparison. */
   key: Int32Array;
+  /** Not shared: only the fence of its atomic instruction is used. */
+  fence: Int32Array;
   /** State of the draw that chooses which answers slip. */
   drawn: number;
 };
@@ -71,6 +77,7 @@ export function openGate(memory: SharedArrayBuffer, seed: number): Gate {
     secrets: createSecrets(words.subarray(SECRETS, SECRETS + 8)),
     source: new Int32Array(4),
     key: new Int32Array(4),
+    fence: new Int32Array(new SharedArrayBuffer(4)),
     drawn: seed | 1,
   };
 }
@@ -86,12 +93,14 @@ export function comparable(word: number): number {
 const LOOKS = 4;
 
 /** Rights of `gate.source`; 0 if the gate was written again and again meanwhile. */
-export function rightsOf({ words, source, key }: Gate): number {
+export function rightsOf({ words, source, key, fence }: Gate): number {
   for (let i = 0; i < 4; i++) key[i] = comparable(source[i]!);
   for (let look = 0; look < LOOKS; look++) {
     const generation = Atomics.load(words, GENERATION);
     const bank = BANKS + (generation & 1) * BANK_WORDS;
     const rights = find(words, bank, key);
+    // The pair that keeps the search before the second look.
+    Atomics.add(fence, 0, 0);
     if (Atomics.load(words, GENERATION) === generation) return rights;
   }
   return 0;
@@ -126,5 +135,7 @@ export function writeRanges(words: Int32Array, ranges: readonly number[]): void 
   assert(ranges.length <= RANGES_MAX * RANGE_WORDS, "the lists of networks are bounded");
   words[bank] = ranges.length / RANGE_WORDS;
   for (let i = 0; i < ranges.length; i++) words[bank + 1 + i] = ranges[i]!;
-  Atomics.store(words, GENERATION, next | 0);
+  // The pair keeps this bank before the new generation, and the next one behind it.
+  Atomics.add(words, GENERATION, 1);
+  Atomics.load(words, GENERATION);
 }
