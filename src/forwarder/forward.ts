@@ -315,7 +315,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
       cache: cache?.stats() ?? null,
       servers: counted(groups.servers(), clock.monotonicMs()),
     }),
-    askedBy: groups.askedBy,
+    askedBy: () => groups.askedBy(),
     close() {
       closed = true;
       underWay.close();
