@@ -29,7 +29,13 @@ import { createAskSelf } from "./agent/own-requests.ts";
 import type { Parts } from "./agent/parts.ts";
 import { startRemoteExec } from "./agent/remote-exec.ts";
 import { startSessionTimer } from "./agent/session-timer.ts";
-import { dnsSettings, httpListenerSettings, httpSettings, shownConfig } from "./agent/settings.ts";
+import {
+  dnsSettings,
+  httpListenerSettings,
+  httpSettings,
+  shownConfig,
+  staleTargets,
+} from "./agent/settings.ts";
 import { startSecureDns } from "./agent/secure-dns.ts";
 import { leavesOn, listenToSignals } from "./agent/signals.ts";
 import { createSnapshots } from "./agent/snapshots.ts";
@@ -215,6 +221,7 @@ async function build(
     domains: [config.domain, config.alt_domain],
     clock: () => clock.monotonicMs(),
     timers,
+    stale: () => staleTargets(configuration.now()),
   });
 
   // This agent's own services and checks, coordinate and events.

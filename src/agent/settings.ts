@@ -8,6 +8,7 @@ import { defaultLimits } from "../cluster/single/core.ts";
 import type { SingleEngineOptions } from "../cluster/single/driver.ts";
 import type { LoadedConfig } from "../config.ts";
 import { options, usedKeys, type Config } from "../config/options.ts";
+import type { StaleTargets } from "../dns/kept-targets.ts";
 import type { DnsSettings } from "../dns/settings.ts";
 import { formatName } from "../dns/name.ts";
 import { elsewhere, hasForeignNames } from "./local-data.ts";
@@ -55,12 +56,23 @@ export function dnsSettings(loaded: LoadedConfig): DnsSettings {
     recursorsConfigured: hasForeignNames(loaded),
     shortNames: config["forwarder.short_names"],
     forwardCache: config["forwarder.cache"],
+    staleTargets: staleTargets(loaded),
     foreignZones: loaded.zones.rules.flatMap(({ match, action }) =>
       action.kind === "forward" && action.group !== "" && "name" in match && match.kind !== "text"
         ? [formatName(match.name)]
         : [],
     ),
     translateWanAddrs: config.translate_wan_addrs,
+  };
+}
+
+/** How last known addresses of host names in the catalog are given: as all that is stale. */
+export function staleTargets({ config }: Pick<LoadedConfig, "config">): StaleTargets | null {
+  if (!config["forwarder.stale"]) return null;
+  return {
+    ttlSeconds: seconds(config["forwarder.stale_ttl"]),
+    waitMs: config["forwarder.stale_client_timeout"],
+    maxSeconds: seconds(config["forwarder.stale_max"]),
   };
 }
 

@@ -155,6 +155,8 @@ export type ForwardAnswer =
       tc: boolean;
       /** Records of our own: TTLs never count down, and the answer holds until what is kept is flushed. */
       constant?: boolean;
+      /** How long after its end whoever keeps it may give it; absent: the server that was asked sets no limit. */
+      staleSeconds?: number;
       ede?: readonly ExtendedError[] | undefined;
     }
   | {

@@ -4,7 +4,7 @@
  */
 import type { Forward, ForwardAnswer } from "./answer.ts";
 import { isStaleAnswer } from "./edns.ts";
-import { STALE_TTL_SECONDS, STALE_WAIT_MS, type KeptTargets } from "./kept-targets.ts";
+import type { KeptTargets, StaleTargets } from "./kept-targets.ts";
 import { equalNames, formatName, nameKey, suffixOffset } from "./name.ts";
 import type { Reading } from "./reading.ts";
 import { CLASS_IN, RCODE, TYPE, type Rr } from "./rr.ts";
@@ -41,6 +41,8 @@ export type ForeignOptions = {
   client: Client;
   /** null: upstreams' answers are passed on as they come, and nothing of them is kept. */
   kept: KeptTargets | null;
+  /** null: what is kept ends with its TTL. */
+  stale: StaleTargets | null;
   clock: () => number;
   timers: Timers;
   /** Runs when the last answer of those under way has come, never while `records` is running. */
@@ -80,9 +82,10 @@ export class UpstreamNames implements ForeignNames {
   }
 
   #ask(chains: Map<string, Chain>, key: string, name: Uint8Array): Chain {
-    const { forward, client, whenAll, kept, clock, timers } = this.#options;
-    const last = kept?.find(key, clock());
-    const stale = last && { records: last, freshSeconds: STALE_TTL_SECONDS, isStale: true };
+    const { forward, client, whenAll, kept, stale: limits, clock, timers } = this.#options;
+    const last = limits === null ? undefined : kept?.find(key, clock(), limits);
+    const freshSeconds = limits?.ttlSeconds ?? 0;
+    const stale = last && { records: last, freshSeconds, isStale: true };
     let isAsking = true;
     let isSettled = false;
     let stopWaiting: Cancel | undefined;
@@ -105,7 +108,8 @@ export class UpstreamNames implements ForeignNames {
     forward(addressQuestion(name, client), (answer) => {
       const isStale = isStaleAnswer(answer);
       // What has outlived its TTL must not begin a new life here.
-      if (kept !== null && !isStale) noteAnswer(kept, key, answer, clock());
+      if (kept !== null && !isStale)
+        noteAnswer(kept, key, { answer, nowMs: clock(), maxSeconds: limits?.maxSeconds ?? 0 });
       if (!isFinal(answer) && stale !== undefined) settle(stale);
       else if (!answer.ok) settle(UNKNOWN);
       else {
@@ -115,7 +119,7 @@ export class UpstreamNames implements ForeignNames {
     });
     isAsking = false;
     if (!isSettled && stale !== undefined)
-      stopWaiting = timers.after(STALE_WAIT_MS, () => settle(stale));
+      stopWaiting = timers.after(limits?.waitMs ?? 0, () => settle(stale));
     return chains.get(key)!;
   }
 }
@@ -125,10 +129,16 @@ function isFinal(answer: ForwardAnswer): answer is Extract<ForwardAnswer, { ok: 
   return answer.ok && (answer.rcode === RCODE.NOERROR || answer.rcode === RCODE.NXDOMAIN);
 }
 
-function noteAnswer(kept: KeptTargets, key: string, answer: ForwardAnswer, nowMs: number): void {
+function noteAnswer(
+  kept: KeptTargets,
+  key: string,
+  { answer, nowMs, maxSeconds }: { answer: ForwardAnswer; nowMs: number; maxSeconds: number },
+): void {
   if (!isFinal(answer) || answer.tc) return;
   const hasAddress = answer.answers.some(({ type }) => type === TYPE.A || type === TYPE.AAAA);
-  if (hasAddress) kept.keep(key, answer.answers, nowMs);
+  // Zones have limits of their own.
+  const seconds = Math.min(maxSeconds, answer.staleSeconds ?? Infinity);
+  if (hasAddress && seconds > 0) kept.keep(key, answer.answers, nowMs, seconds);
   else kept.forget(key);
 }
 

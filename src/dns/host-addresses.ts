@@ -6,7 +6,7 @@ import { formatAddress } from "../address.ts";
 import type { Timers } from "../ports.ts";
 import type { Forward } from "./answer.ts";
 import { UpstreamNames } from "./chain.ts";
-import { createKeptTargets } from "./kept-targets.ts";
+import { createKeptTargets, type StaleTargets } from "./kept-targets.ts";
 import { isWithin, parseName } from "./name.ts";
 import { TYPE } from "./rr.ts";
 
@@ -22,8 +22,10 @@ export function createHostAddresses(deps: {
   domains: readonly string[];
   clock: () => number;
   timers: Timers;
+  /** How last known addresses are used now; null: not at all. */
+  stale: () => StaleTargets | null;
 }): HostAddresses {
-  const { forward, clock, timers } = deps;
+  const { forward, clock, timers, stale } = deps;
   const kept = createKeptTargets();
   const ours = deps.domains.flatMap((text) => {
     const zone = parseName(text);
@@ -40,7 +42,16 @@ export function createHostAddresses(deps: {
         resolve(records.map(({ data }) => formatAddress(data)));
       };
       const client = { address: "127.0.0.1", port: 0, transport: "udp" } as const;
-      const names = new UpstreamNames({ forward, client, kept, clock, timers, whenAll });
+      const limits = stale();
+      const names = new UpstreamNames({
+        forward,
+        client,
+        kept,
+        stale: limits,
+        clock,
+        timers,
+        whenAll,
+      });
       names.records(name);
       if (names.pendingCount === 0) whenAll(); // the answer was there
     });

@@ -7,35 +7,50 @@ import type { Rr } from "./rr.ts";
 
 /** Names kept; when full, the one that was answered longest ago goes. */
 export const MAX_KEPT_TARGETS = 10_000;
-/** RFC 8767 section 5: a maximum stale timer of one to three days. */
-const MAX_STALE_MS = 24 * 3_600_000;
-/** RFC 8767 section 4: TTL of stale records. */
-export const STALE_TTL_SECONDS = 30;
-/** RFC 8767 section 5: a client is given the stale answer when the upstreams have had this long. */
-export const STALE_WAIT_MS = 1800;
+/** How last answers are given, as the forwarder's own stale ones are. */
+export type StaleTargets = {
+  /** TTL that they are shown with at most. */
+  ttlSeconds: number;
+  /** The upstreams have so long before a client is given the last answer. */
+  waitMs: number;
+  /** How old it may be. */
+  maxSeconds: number;
+};
+
+/** RFC 8767: section 4 has the TTL, section 5 the timers (a maximum of one to three days). */
+export const staleTargetDefaults: StaleTargets = {
+  ttlSeconds: 30,
+  waitMs: 1800,
+  maxSeconds: 24 * 3600,
+};
 
 /** Records by name as nameKey gives it; times are monotonic ms. */
 export type KeptTargets = {
-  keep(key: string, records: readonly Rr[], nowMs: number): void;
-  /** For what an upstream denies. */
+  /** For so long at most, whatever `find` allows. */
+  keep(key: string, records: readonly Rr[], nowMs: number, maxSeconds: number): void;
+  /** For what an upstream denies, and what may not outlive its TTL. */
   forget(key: string): void;
   /** Forgets a name, with `subtree` also those below it; null: all. */
   flush(wanted: { name: Uint8Array | null; subtree: boolean }): void;
   /** With their TTL as stale records; undefined: nothing is known, or it is too old. */
-  find(key: string, nowMs: number): readonly Rr[] | undefined;
+  find(
+    key: string,
+    nowMs: number,
+    limits: Pick<StaleTargets, "maxSeconds" | "ttlSeconds">,
+  ): readonly Rr[] | undefined;
 };
 
 export function createKeptTargets(): KeptTargets {
-  const kept = new Map<string, { records: readonly Rr[]; atMs: number }>();
+  const kept = new Map<string, { records: readonly Rr[]; atMs: number; maxSeconds: number }>();
   return {
-    keep(key, records, nowMs) {
+    keep(key, records, nowMs, maxSeconds) {
       kept.delete(key); // so that the order is that of the answers
       if (kept.size >= MAX_KEPT_TARGETS)
         for (const oldest of kept.keys()) {
           kept.delete(oldest);
           break;
         }
-      kept.set(key, { records, atMs: nowMs });
+      kept.set(key, { records, atMs: nowMs, maxSeconds });
     },
     forget: (key) => void kept.delete(key),
     flush({ name, subtree }) {
@@ -46,10 +61,11 @@ export function createKeptTargets(): KeptTargets {
           kept.delete(key);
       }
     },
-    find(key, nowMs) {
+    find(key, nowMs, { maxSeconds, ttlSeconds }) {
       const found = kept.get(key);
-      if (found === undefined || nowMs - found.atMs > MAX_STALE_MS) return undefined;
-      return found.records.map((rr) => ({ ...rr, ttl: Math.min(rr.ttl, STALE_TTL_SECONDS) }));
+      if (found === undefined) return undefined;
+      if (nowMs - found.atMs > Math.min(maxSeconds, found.maxSeconds) * 1000) return undefined;
+      return found.records.map((rr) => ({ ...rr, ttl: Math.min(rr.ttl, ttlSeconds) }));
     },
   };
 }

@@ -223,6 +223,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
           forward: outer === undefined ? deps.resolveTarget : traced(deps.resolveTarget, outer),
           client,
           kept: work.settings.forwardCache ? keptTargets : null,
+          stale: work.settings.staleTargets,
           clock,
           timers: deps.timers,
           whenAll: again,
@@ -297,8 +298,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
     const nowMs = clock();
     const { freshSeconds, lentSeconds } = reading.foreign;
     // Whoever gets it last keeps it for its TTL.
-    const lifeMs = (freshSeconds - lentSeconds) * 1000;
-    let expiresAtMs = freshSeconds === Infinity ? Infinity : nowMs + lifeMs;
+    let expiresAtMs = nowMs + (freshSeconds - lentSeconds) * 1000;
     // The serial of an SOA record is the present second.
     if (answer.authority.length > 0)
       expiresAtMs = Math.min(expiresAtMs, nowMs + 1000 - (wallMs() % 1000));

@@ -1,5 +1,6 @@
 /** What the domain side of DNS can be told. The configuration layer maps its keys to this record. */
 import { assert } from "../base.ts";
+import { staleTargetDefaults, type StaleTargets } from "./kept-targets.ts";
 import { foldName, nameUnder, parseName } from "./name.ts";
 
 /** Plain values; a reload replaces the whole record. Names and defaults as Consul's `dns_config`. */
@@ -42,6 +43,8 @@ export type DnsSettings = {
   shortNames?: boolean;
   /** The forwarder answers from its cache; false: replies of upstreams pass unchanged, OPT included. */
   forwardCache: boolean;
+  /** How the last known addresses of host names are given while no upstream answers; null: not at all. */
+  staleTargets: StaleTargets | null;
   translateWanAddrs: boolean;
   /** Zones with servers of their own, in presentation form: answers are counted by them. Absent: none. */
   foreignZones?: readonly string[];
@@ -66,6 +69,7 @@ export const dnsDefaults: DnsSettings = {
   maxStaleMs: 87600 * 3600 * 1000,
   recursorsConfigured: false,
   forwardCache: true,
+  staleTargets: staleTargetDefaults,
   translateWanAddrs: false,
 };
 

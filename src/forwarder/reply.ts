@@ -88,6 +88,7 @@ export function sharedAnswer(
     fromCache: options.fromCache,
     edns: request.edns === null ? null : request.do ? doEdns : plainEdns,
     tc: options.tc,
+    staleSeconds: settings.stale.enabled ? settings.stale.maxSeconds : 0,
   };
 }
 

@@ -1,6 +1,6 @@
 // What the parts are told, as far as it is not the value of one option.
 import t from "tap";
-import { engineSettings, shownConfig } from "../../src/agent/settings.ts";
+import { engineSettings, shownConfig, staleTargets } from "../../src/agent/settings.ts";
 import { defaultLimits } from "../../src/cluster/single/core.ts";
 import { options, usedKeys, type Config } from "../../src/config/options.ts";
 
@@ -24,6 +24,20 @@ t.test("the log engine keeps its own defaults where the configuration gives 0", 
   );
   const large = engineSettings(configWith({ "limits.kv_max_value_size": 8 << 20 }));
   t.ok(large.limits!.entryOctets! > ((8 << 20) * 4) / 3, "the largest value fits, as base64");
+});
+
+t.test("last addresses of host names are stale as everything else", async (t) => {
+  const told = (changed: Partial<Config>) => staleTargets({ config: configWith(changed) });
+  t.same(told({}), { ttlSeconds: 30, waitMs: 400, maxSeconds: 86_400 });
+  t.equal(told({ "forwarder.stale": false }), null);
+  t.same(
+    told({
+      "forwarder.stale_ttl": 5000,
+      "forwarder.stale_client_timeout": 0,
+      "forwarder.stale_max": 60_000,
+    }),
+    { ttlSeconds: 5, waitMs: 0, maxSeconds: 60 },
+  );
 });
 
 t.test("agent/self shows that there is a secret, never the secret", async (t) => {

@@ -3,6 +3,7 @@
 import t from "tap";
 import type { Forward, ForwardAnswer } from "../../src/dns/answer.ts";
 import { createHostAddresses } from "../../src/dns/host-addresses.ts";
+import { staleTargetDefaults } from "../../src/dns/kept-targets.ts";
 import { formatName, parseName } from "../../src/dns/name.ts";
 import { TYPE, type Rr } from "../../src/dns/rr.ts";
 
@@ -43,6 +44,7 @@ t.test("addresses", async (t) => {
   const asked: string[] = [];
   let now: ForwardAnswer = answer(0, chain);
   let isLate = false;
+  let isStale = true;
   const forward: Forward = ({ qname }, done) => {
     asked.push(formatName(qname));
     if (isLate) setImmediate(done, now);
@@ -53,6 +55,7 @@ t.test("addresses", async (t) => {
     domains: ["consul", ""],
     clock: () => performance.now(),
     timers: { after: (ms, run) => clearTimeout.bind(null, setTimeout(run, ms)) as () => void },
+    stale: () => (isStale ? staleTargetDefaults : null),
   });
   for (const host of [
     "localhost",
@@ -70,10 +73,13 @@ t.test("addresses", async (t) => {
   t.same(await find("db.example."), ["192.0.2.1", "192.0.2.2"], "later");
   now = { ok: false, reason: "failed" };
   t.same(await find("db.example"), ["192.0.2.1", "192.0.2.2"], "the last known ones");
+  isStale = false;
+  t.same(await find("db.example"), [], "not without stale answers");
+  isStale = true;
   t.same(await find("other.example"), [], "never known");
   now = answer(3, []);
   t.same(await find("db.example"), [], "denied");
   now = { ok: false, reason: "failed" };
   t.same(await find("db.example"), [], "and so forgotten");
-  t.same(asked.length, 6);
+  t.same(asked.length, 7);
 });

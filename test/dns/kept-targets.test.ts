@@ -3,12 +3,13 @@ import type { ForwardAnswer } from "../../src/dns/answer.ts";
 import {
   createKeptTargets,
   MAX_KEPT_TARGETS,
-  STALE_TTL_SECONDS,
+  staleTargetDefaults,
 } from "../../src/dns/kept-targets.ts";
 import { parseName } from "../../src/dns/name.ts";
 import { record } from "../../src/dns/rrset.ts";
 import { TYPE, type Rr } from "../../src/dns/rr.ts";
 import { node, register, service } from "../cluster/state-fixtures.ts";
+import type { DnsSettings } from "../../src/dns/settings.ts";
 import { query } from "./prepared.ts";
 import { createWorld, decode, good, lines, type World } from "./resolver-world.ts";
 
@@ -24,13 +25,13 @@ function a(ttl: number, last = 1): Rr {
 type Says = ForwardAnswer | "later";
 
 /** A service behind host.example with a TTL of 60 s, and an upstream that says what it is told to. */
-function scene(first: Says, forwardCache = true) {
+function scene(first: Says, settings: Partial<DnsSettings> = {}) {
   let says = first;
   const world = createWorld({
     settings: {
       recursorsConfigured: true,
-      forwardCache,
       serviceTtlSeconds: new Map([["db", 60]]),
+      ...settings,
     },
     upstream: () => says,
   });
@@ -101,7 +102,7 @@ t.test("silence: stale after 1.8 s, and the late answer is for the next", async 
   world.advance(1799);
   t.equal(replies.length, 0);
   world.advance(1);
-  t.same(lines(decode(replies[0]!).answers), chain(STALE_TTL_SECONDS));
+  t.same(lines(decode(replies[0]!).answers), chain(staleTargetDefaults.ttlSeconds));
   world.release(good({ answers: [a(5, 2)], cacheableSeconds: 5 }));
   t.equal(replies.length, 1, "one reply");
   upstream(failed);
@@ -109,18 +110,73 @@ t.test("silence: stale after 1.8 s, and the late answer is for the next", async 
 });
 
 t.test("as Consul forwards: nothing is kept, TTLs are the service's", async (t) => {
-  const { world, upstream } = scene(good({ answers: [a(5)] }), false);
+  const { world, upstream } = scene(good({ answers: [a(5)] }), { forwardCache: false });
   t.same(told(world), chain(60));
   upstream(failed);
   t.same(told(world), chain(60).slice(0, 1));
 });
 
+t.test("as long, and as, the forwarder gives what is stale", async (t) => {
+  const staleTargets = { ttlSeconds: 7, waitMs: 400, maxSeconds: 3600 };
+  const { world, upstream } = scene(good({ answers: [a(300)], cacheableSeconds: 0 }), {
+    staleTargets,
+  });
+  told(world);
+  upstream("later");
+  const replies: Uint8Array[] = [];
+  const client = { address: "127.0.0.1", port: 4000, transport: "udp" } as const;
+  world.resolver.resolve({ query: Q, client }, (wire) => void replies.push(wire!));
+  world.advance(399);
+  t.equal(replies.length, 0);
+  world.advance(1);
+  t.same(lines(decode(replies[0]!).answers), chain(7));
+  upstream(failed);
+  world.advance(3_599_600);
+  t.same(told(world), chain(7));
+  t.equal(world.resolver.counters.staleTargets, 2);
+  world.advance(1);
+  t.same(told(world), chain(60).slice(0, 1), "an hour is the end of it");
+});
+
+t.test("forwarder.stale false: nothing outlives its TTL, which is lent all the same", async (t) => {
+  const off = scene(good({ answers: [a(5)], cacheableSeconds: 5 }), { staleTargets: null });
+  t.same(told(off.world), chain(5));
+  off.upstream(failed);
+  t.same(told(off.world), chain(60).slice(0, 1), "the host name alone");
+  t.equal(off.world.resolver.counters.staleTargets, 0);
+
+  const later = scene(good({ answers: [a(5)], cacheableSeconds: 5 }));
+  told(later.world);
+  later.world.reload({ staleTargets: null });
+  later.upstream(failed);
+  t.same(told(later.world), chain(60).slice(0, 1), "from the reload on");
+  later.upstream(good({ answers: [a(5, 2)], cacheableSeconds: 5 }));
+  told(later.world);
+  later.world.reload({ staleTargets: staleTargetDefaults });
+  later.upstream(failed);
+  t.same(told(later.world), chain(60).slice(0, 1), "what was told meanwhile is not kept either");
+});
+
+t.test("a zone without stale answers: none of its addresses is kept", async (t) => {
+  const first = (staleSeconds: number) =>
+    good({ answers: [a(5)], cacheableSeconds: 5, staleSeconds });
+  const { world, upstream } = scene(first(3600));
+  told(world);
+  upstream(failed);
+  t.same(told(world), chain(5));
+  upstream(first(0));
+  told(world);
+  upstream(failed);
+  t.same(told(world), chain(60).slice(0, 1));
+  t.equal(world.resolver.counters.staleTargets, 1);
+});
+
 t.test("bounded: the name that was answered longest ago goes", async (t) => {
   const kept = createKeptTargets();
-  for (let i = 0; i < MAX_KEPT_TARGETS; i++) kept.keep(String(i), [a(1)], i);
-  kept.keep("0", [a(1)], MAX_KEPT_TARGETS);
-  kept.keep("new", [a(1)], MAX_KEPT_TARGETS);
-  t.ok(kept.find("0", MAX_KEPT_TARGETS));
-  t.equal(kept.find("1", MAX_KEPT_TARGETS), undefined);
-  t.ok(kept.find("2", MAX_KEPT_TARGETS));
+  for (let i = 0; i < MAX_KEPT_TARGETS; i++) kept.keep(String(i), [a(1)], i, 86400);
+  kept.keep("0", [a(1)], MAX_KEPT_TARGETS, 86400);
+  kept.keep("new", [a(1)], MAX_KEPT_TARGETS, 86400);
+  t.ok(kept.find("0", MAX_KEPT_TARGETS, staleTargetDefaults));
+  t.equal(kept.find("1", MAX_KEPT_TARGETS, staleTargetDefaults), undefined);
+  t.ok(kept.find("2", MAX_KEPT_TARGETS, staleTargetDefaults));
 });
