@@ -33,6 +33,8 @@ export type Attempt = {
   readonly id: number;
   /** The question section as it was sent. */
   readonly question: Uint8Array;
+  /** The case of its letters was drawn: the reply must have the same. */
+  readonly mixed: boolean;
   readonly withOpt: boolean;
   readonly sentAtMs: number;
   /** From then on it takes longer than nearly any before. */
@@ -135,11 +137,20 @@ export function send(
   const { query, settings, random } = exchange;
   if (!takeFrom(exchange, server, nowMs, outputs)) return false;
   const transport = isStreamOnly(server.address) ? "tcp" : wanted;
+  const keepsCase = nowMs >= server.lowerCaseUntilMs;
+  // Over a connection nobody can guess, so the name goes as it was asked.
+  const mixed = query.mixedCase && keepsCase && transport === "udp";
+  const id = random.uint32() & 0xffff;
   const attempt: Attempt = {
     server,
     transport,
-    id: random.uint32() & 0xffff,
-    question: spelledFor(exchange, server, transport, nowMs),
+    id,
+    question: mixed
+      ? mixCase(query.question, random)
+      : keepsCase
+        ? query.question
+        : lowerCase(query.question),
+    mixed,
     withOpt: query.opt !== null && !(query.ownOpt && (plainRetry || nowMs < server.plainUntilMs)),
     sentAtMs: nowMs,
     lateAtMs: probe ? Infinity : nowMs + hedgeMs(server.roundTrips),
@@ -180,17 +191,6 @@ function takeFrom(exchange: Exchange, server: Server, nowMs: number, outputs: Ou
     outputs.push({ type: "event", event: { type: "busy", server, group, perSecond } });
   }
   return true;
-}
-
-/** Over a connection nobody can guess, so the name goes as it was asked. */
-function spelledFor(
-  { query, random }: Exchange,
-  server: Server,
-  transport: Attempt["transport"],
-  nowMs: number,
-): Uint8Array {
-  if (nowMs < server.lowerCaseUntilMs) return lowerCase(query.question);
-  return query.mixedCase && transport === "udp" ? mixCase(query.question, random) : query.question;
 }
 
 /** Closes the oldest open attempt when another one would be too many; one that is for a sign of life first. */

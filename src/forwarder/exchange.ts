@@ -93,7 +93,9 @@ function stepMessage(
   outputs: Output[],
 ): void {
   const { server, transport } = attempt;
-  const match = matchReply(wire, attempt);
+  const found = matchReply(wire, attempt);
+  // Where the case is no secret a server may have one of its own (RFC 4343 section 4.1).
+  const match = found === "case" && !attempt.mixed ? "reply" : found;
   if (match === "other") {
     server.counts.strangers[strangerOf(wire, attempt)]++;
     stepNearMiss(exchange, attempt, nowMs, outputs);
@@ -144,6 +146,7 @@ function stepMessage(
     if (sendAgain(exchange, attempt, { transport, plainRetry: true }, nowMs, outputs)) return;
   if (usable && attempt.plainRetry) notePlain(server, nowMs);
   if (match === "reply" && !leadsOn(exchange, rcode)) {
+    close(attempt, outputs);
     settle(exchange, { type: "answer", message, wire, server }, nowMs, outputs);
     return;
   }
@@ -276,6 +279,7 @@ function stepTruncated(
   const message = parsed.ok ? parsed.value : headOf(wire, query.question);
   const { server } = attempt;
   if (!query.retryTruncated) {
+    close(attempt, outputs);
     settle(exchange, { type: "answer", message, wire, server }, nowMs, outputs);
     return;
   }

@@ -143,3 +143,19 @@ t.test("S2: after a while the server gets another chance", async (t) => {
   t.same(names.slice(1, 3), ["a.example.test", "b.example.test"]);
   t.not(names[3], "cdefgh.example.test");
 });
+
+t.test("S2, ask 33: a server with a spelling of its own is believed in lower case", async (t) => {
+  const world = createWorld(1, { mixedCase: true });
+  world.server(1, (question) => {
+    const name = "Www.EXAMPLE.test";
+    const questions = [{ name, type: "A" as const, class: "IN" as const }];
+    return [{ wire: reply({ ...question, questions }, { answers: [a(name, "198.51.100.9")] }) }];
+  });
+  const asked = world.ask("www.example.test");
+  world.settle(100);
+  t.equal(inWords(asked), "A 198.51.100.9");
+  t.equal(asked.answer?.ok && formatName(asked.answer.answers[0]!.owner), "www.example.test.");
+  const { caseMismatches, replies } = world.forwarder.stats().servers[0]!.counts;
+  t.same({ caseMismatches, replies }, { caseMismatches: 1, replies: 2 });
+  t.same(world.asked.map(({ question }) => question.name).slice(1), ["www.example.test"]);
+});

@@ -436,3 +436,25 @@ t.test("S6: no more than three messages of one question may be answered at a tim
     t.equal(world.openSockets(), 0);
   }
 });
+
+t.test("a late reply counts once in what a server usually takes", async (t) => {
+  const world = createWorld(1);
+  const answerAfter = (ms: number): void =>
+    world.server(1, (question, wire) =>
+      answering()(question, wire).map((said) => ({ ...said, afterMs: ms })),
+    );
+  answerAfter(5);
+  for (let i = 0; i < 30; i++) {
+    world.ask(`n${i}.test`);
+    world.pass(10);
+  }
+  answerAfter(45);
+  world.ask("late.test");
+  world.pass(100);
+  const { count, recentMs } = world.forwarder.stats().servers[0]!.roundTrips;
+  t.equal(count, 31);
+  t.same(
+    recentMs.filter((ms) => ms > 5),
+    [45],
+  );
+});
