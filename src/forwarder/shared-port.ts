@@ -20,6 +20,8 @@ type Shared = {
   asking: Map<number, Set<Listener>>;
   count: number;
   late: Set<number>;
+  /** Why it could not be opened; "": it was. */
+  problem: string;
   cancelIdle: Cancel;
 };
 
@@ -39,12 +41,14 @@ export function createSharedPorts(inner: Exchanges, timers: Timers): Exchanges {
       asking: new Map(),
       count: 0,
       late: new Set(),
+      problem: "",
       cancelIdle() {},
     };
     sockets.set(server, shared);
     shared.socket = inner.open(server, {
       datagram: (wire) => deliver(shared, wire),
       error(code) {
+        shared.problem = code;
         end(server, shared);
         for (const on of everyone(shared)) on.error(code);
       },
@@ -56,8 +60,9 @@ export function createSharedPorts(inner: Exchanges, timers: Timers): Exchanges {
     open(server, on) {
       if (server.source?.port === undefined) return inner.open(server, on);
       const shared = sockets.get(server) ?? openShared(server);
-      if (shared.count >= MAX_ASKING) {
-        on.error("TOO_MANY_SOCKETS");
+      const problem = shared.count >= MAX_ASKING ? "TOO_MANY_SOCKETS" : shared.problem;
+      if (problem !== "") {
+        on.error(problem);
         return unopened;
       }
       shared.cancelIdle();

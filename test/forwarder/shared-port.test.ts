@@ -93,3 +93,31 @@ t.test("other servers have a socket for each question", async (t) => {
   world.exchanges.close();
   t.equal(world.log.join(", "), "open 1, 1 sends 1, open 2, 2 sends 2, close all");
 });
+
+t.test(
+  "a socket that cannot be opened fails the question, and the next one tries again",
+  async (t) => {
+    const heard: string[] = [];
+    let opened = 0;
+    const exchanges = createSharedPorts(
+      {
+        open(_server, on) {
+          opened++;
+          on.error("EADDRINUSE");
+          return { send() {}, close() {} };
+        },
+        openCount: 0,
+        close() {},
+      },
+      { after: () => () => {} },
+    );
+    for (let i = 0; i < 2; i++) {
+      const on = { datagram() {}, error: (code: string) => void heard.push(code) };
+      const exchange = exchanges.open(fixed, on);
+      exchange.send(Uint8Array.of(0, i));
+      exchange.close();
+    }
+    t.same(heard, ["EADDRINUSE", "EADDRINUSE"]);
+    t.equal(opened, 2);
+  },
+);
