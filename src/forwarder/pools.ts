@@ -52,11 +52,12 @@ export function createPools<T>(): Pools<T> {
     enter(group, question) {
       poolOf(group).members.add(question);
     },
-    leave(group, question, isAnswered) {
-      const pool = poolOf(group);
+    leave({ name }, question, isAnswered) {
+      // By its name: the settings that the question was asked with may be others by now.
+      const pool = pools.get(name);
+      if (pool === undefined) return;
       pool.members.delete(question);
-      if (isAnswered && pool.limit < group.maxInFlight)
-        pool.limit = Math.min(group.maxInFlight, pool.limit + REGAIN);
+      if (isAnswered) pool.limit = Math.min(pool.places, pool.limit + REGAIN);
     },
     shrink() {
       let largest: Pool<T> | undefined;

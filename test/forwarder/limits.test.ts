@@ -121,6 +121,20 @@ t.test("ask 9: the places of a group are its own", async (t) => {
   t.equal(pools.stats().length, 1);
 });
 
+t.test(
+  "ask 9: what was asked before a reload takes no place back from what came with it",
+  async (t) => {
+    const pools = createPools<number>();
+    const before = { ...groupDefaults, maxInFlight: 100 };
+    const after = { ...groupDefaults, maxInFlight: 200 };
+    pools.enter(before, 0);
+    for (let i = 1; i <= 150; i++) pools.enter(after, i);
+    pools.shrink();
+    pools.leave(before, 0, true);
+    t.match(pools.stats(), [{ inFlight: 150, limit: 135 }], "shrunk, and not back to 100 or 200");
+  },
+);
+
 t.test("ask 9: 4096 places, and who took the last one of which zone is told", async (t) => {
   t.ok(groupDefaults.maxInFlight >= 1024);
   const world = createWorld(1, { name: "corp.test", maxInFlight: 3 });
