@@ -57,6 +57,8 @@ export type World = {
   later(delayMs: number, run: () => void): void;
   openSockets(): number;
   timersSet(): number;
+  /** Of the forwarder's, those that are still to run. */
+  timersLeft(): number;
 };
 
 /** Settings of a forwarder with a single group, in one record. */
@@ -96,7 +98,13 @@ export function createWorld(
   let order = 0;
   let timersSet = 0;
   let sockets = 0;
-  const due: { atMs: number; order: number; run: () => void; cancelled: boolean }[] = [];
+  const due: {
+    atMs: number;
+    order: number;
+    run: () => void;
+    cancelled: boolean;
+    isOurs: boolean;
+  }[] = [];
   const asked: Asked[] = [];
   const events: string[] = [];
   const told: UpstreamEvent[] = [];
@@ -108,8 +116,10 @@ export function createWorld(
     behaviours.push(answering());
   }
 
-  function after(delayMs: number, run: () => void): () => void {
-    const entry = { atMs: nowMs + Math.max(0, delayMs), order: order++, run, cancelled: false };
+  /** `isOurs`: a timer of the forwarder, not a message on its way. */
+  function after(delayMs: number, run: () => void, isOurs = false): () => void {
+    const atMs = nowMs + Math.max(0, delayMs);
+    const entry = { atMs, order: order++, run, cancelled: false, isOurs };
     due.push(entry);
     return () => {
       entry.cancelled = true;
@@ -183,7 +193,7 @@ export function createWorld(
     timers: {
       after(delayMs, run) {
         timersSet++;
-        return after(delayMs, run);
+        return after(delayMs, run, true);
       },
     },
     random: seededRandom(1),
@@ -251,9 +261,10 @@ export function createWorld(
     events,
     told,
     thrown,
-    later: after,
+    later: (delayMs, run) => void after(delayMs, run),
     openSockets: () => sockets,
     timersSet: () => timersSet,
+    timersLeft: () => due.filter(({ cancelled, isOurs }) => isOurs && !cancelled).length,
   };
 }
 
