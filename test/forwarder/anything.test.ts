@@ -22,7 +22,7 @@ const names = ["one.test", "ONE.test", "two.test", "Two.Test"];
 
 /** 10.<name>.<server>.1: an answer tells what it was given to, and by whom. */
 const stampOf = (name: string, server: number): string =>
-  `10.${[...name.toLowerCase()].reduce((sum, each) => (sum * 31 + each.charCodeAt(0)) % 251, 7)}.${server}.1`;
+  `10.${Array.from(name.toLowerCase()).reduce((sum, each) => (sum * 31 + each.charCodeAt(0)) % 251, 7)}.${server}.1`;
 
 const stamped =
   (server: number, ttl: number): Behaviour =>
