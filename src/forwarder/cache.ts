@@ -2,16 +2,21 @@
  * Answers by question, on lru-caches with one byte budget. Answers that were asked for again have two
  * thirds of theirs to themselves, denials a quarter of all, and the denials of one zone a tenth: a flood
  * of names made up once each pushes out neither what is in use nor the denials of others. Entries are
- * whole messages as octets; time comes from the caller, and a TTL is counted from the moment of storing.
+ * whole messages, packed; what is given out is a copy. Time comes from the caller, and a TTL is counted
+ * from the moment of storing.
  */
 import { LRUCache } from "lru-cache";
 import { encodeMessage } from "../dns/encode.ts";
 import type { ParsedMessage } from "../dns/message.ts";
 import { createFailures, type Failures } from "./failures.ts";
+import type { Random } from "../ports.ts";
+import { createKeyHash } from "./key-hash.ts";
 import { groupIdOf, selector, zoneKey, type Key, type Selection } from "./key.ts";
+import { createPacked } from "./packed.ts";
 import type { Scrubbed } from "./scrub.ts";
-import { createZoneShares, type ZoneMember } from "./zone-share.ts";
+import { createZoneShares } from "./zone-share.ts";
 
+/** An entry as it was when it was looked for. */
 export type Entry = {
   /** Scrubbed message without OPT of ours to keep: header flags, question, sections. */
   readonly wire: Uint8Array;
@@ -21,12 +26,10 @@ export type Entry = {
   readonly denialSeconds: number;
   /** Label of the server that said so. */
   readonly server: string;
-  /** Of a denial: its place in the share of its zone. */
-  member: ZoneMember | null;
   /** Times it was found fresh. */
-  hits: number;
+  readonly hits: number;
   /** When the answer that it replaced early would have run out; 0: it was not fetched early, or that is settled. */
-  earlyForMs: number;
+  readonly earlyForMs: number;
 };
 
 /**
@@ -60,17 +63,17 @@ const ZONE_SHARE = 0.1;
 /** Part of the answers' budget that is kept for those asked for again. */
 const WANTED_SHARE = 2 / 3;
 /**
- * What an entry costs beside key and message, in resident memory: an answer, and a denial with its place
- * in the share of its zone. Measured with 500,000 entries (Bun 1.4.5, x86-64): 510 and 670 octets, of
- * which 300 are live and the rest is what the collector keeps; with 100,000 a tenth more.
+ * What an entry costs beside its octets, in resident memory: its places in lru-cache's arrays and key map,
+ * and that of a denial in the share of its zone. Measured with 500,000 (Bun 1.4.5, x86-64): 350 octets in
+ * all for an answer and 375 for a denial where these and their octets come to 336 and 376.
  */
-const ANSWER_OVERHEAD_OCTETS = 550;
-const DENIAL_OVERHEAD_OCTETS = 700;
+const INDEX_OCTETS = 180;
+const SHARE_OCTETS = 40;
 
 /** Entries that a listing or a flush looks at in one go. */
 const SLICE = 256;
 
-/** An upstream's reply; `wire` as received is the cache's from then on. */
+/** An upstream's reply, `wire` as received. */
 export type Received = { message: ParsedMessage; wire: Uint8Array; server: string };
 
 export type Cache = {
@@ -82,19 +85,22 @@ export type Cache = {
   /** The answer alone, whatever has been denied since. */
   findAnswer(key: Key, nowMs: number, staleMs: number): Entry | undefined;
   readonly failures: Failures;
-  /** The entry that was made; undefined if there is none to make. */
+  /** Nothing is kept for 0 seconds. `earlyForMs` as of the entry. */
   store(
     key: Key,
     received: Received,
     scrubbed: Scrubbed,
     seconds: number,
     nowMs: number,
-  ): Entry | undefined;
+    earlyForMs?: number,
+  ): void;
+  /** Its entry counts as one that was not fetched early. */
+  settleEarly(key: Key): void;
   /**
    * Puts back what was listed once, by the text of its key, unless something newer is there; `zone`:
    * owner of the SOA of a denial.
    */
-  restore(key: string, kept: Omit<Entry, "member" | "earlyForMs">, zone: Uint8Array | null): void;
+  restore(key: string, kept: Omit<Entry, "earlyForMs">, zone: Uint8Array | null): void;
   /**
    * Drops what is selected, as far as it is driven: undefined after every SLICE entries looked at, where
    * the caller may pause, in the end how many entries went.
@@ -107,28 +113,39 @@ export type Cache = {
   stats(): CacheStats;
 };
 
-type Store = LRUCache<string, Entry>;
+/** By hash of the key, where the entry is. */
+type Store = LRUCache<number, number>;
 
-export function createCache({ cacheOctets }: { cacheOctets: number }): Cache {
+export function createCache(
+  { cacheOctets }: { cacheOctets: number },
+  random: Pick<Random, "uint32">,
+): Cache {
   const left = { success: noneLeft(), denial: noneLeft() };
   const ages: { counts: number[]; sum: number } = {
     counts: [...AGE_BOUNDS_SECONDS.map(() => 0), 0],
     sum: 0,
   };
+  const hashOf = createKeyHash(random);
+  const packed = createPacked();
   /** Of the call under way, for what it pushes out. */
   let callMs = 0;
+  /** An entry goes from one store to another. */
+  let moving = false;
   let hits = 0;
   let misses = 0;
   let insertions = 0;
 
   const createStore = (octets: number): Store =>
-    new LRUCache<string, Entry>({
+    new LRUCache<number, number>({
       maxSize: Math.max(1, Math.floor(octets)),
       sizeCalculation: octetsOf,
-      dispose: (entry, _key, reason) => {
-        if (entry.member !== null) shares.remove(entry.member);
-        if (reason === "evict") pushedOut(entry, "capacity");
-        else if (reason === "set") left[kindOf(entry)].replaced++;
+      dispose: (at, _hash, reason) => {
+        if (moving) return;
+        const member = packed.member(at);
+        if (member !== 0) shares.remove(member);
+        if (reason === "evict") pushedOut(at, "capacity");
+        else if (reason === "set") left[kindOf(at)].replaced++;
+        packed.remove(at);
       },
     });
   const answerOctets = cacheOctets * (1 - DENIAL_SHARE);
@@ -140,61 +157,105 @@ export function createCache({ cacheOctets }: { cacheOctets: number }): Cache {
   const shares = createZoneShares(cacheOctets * ZONE_SHARE);
   const failures = createFailures();
 
-  function pushedOut(entry: Entry, reason: "capacity" | "share"): void {
-    left[kindOf(entry)][reason]++;
-    const seconds = Math.max(0, callMs - entry.storedAtMs) / 1000;
+  const kindOf = (at: number): "success" | "denial" => (packed.isDenial(at) ? "denial" : "success");
+
+  /** What an entry counts in the budget. */
+  function octetsOf(at: number): number {
+    return packed.octetsOf(at) + INDEX_OCTETS + (packed.isDenial(at) ? SHARE_OCTETS : 0);
+  }
+
+  function pushedOut(at: number, reason: "capacity" | "share"): void {
+    left[kindOf(at)][reason]++;
+    const seconds = Math.max(0, callMs - packed.storedAtMs(at)) / 1000;
     const bucket = AGE_BOUNDS_SECONDS.findIndex((bound) => seconds <= bound);
     ages.counts[bucket < 0 ? AGE_BOUNDS_SECONDS.length : bucket]!++;
     ages.sum += seconds;
   }
 
-  /** The entry if it is not expired for `staleMs` or more; else it is dropped. */
-  function usable(store: Store, key: string, nowMs: number, staleMs: number): Entry | undefined {
-    const entry = store.get(key);
-    if (entry === undefined || nowMs < entry.expiresAtMs + staleMs) return entry;
-    store.delete(key);
-    left[kindOf(entry)].expired++;
+  /** Where the entry is if it is not expired for `staleMs` or more; else it is dropped. */
+  function usable(
+    store: Store,
+    hash: number,
+    key: string,
+    nowMs: number,
+    staleMs: number,
+  ): number | undefined {
+    const at = store.get(hash);
+    if (at === undefined || !packed.isOf(at, key)) return undefined;
+    if (nowMs < packed.expiresAtMs(at) + staleMs) return at;
+    left[kindOf(at)].expired++;
+    store.delete(hash);
     return undefined;
   }
 
-  function findAnswer({ exact }: Key, nowMs: number, staleMs: number): Entry | undefined {
-    return usable(wanted, exact, nowMs, staleMs) ?? usable(once, exact, nowMs, staleMs);
+  function answerAt({ exact }: Key, hash: number, nowMs: number, staleMs: number) {
+    return usable(wanted, hash, exact, nowMs, staleMs) ?? usable(once, hash, exact, nowMs, staleMs);
   }
 
-  function findDenial(key: Key, nowMs: number, staleMs: number): Entry | undefined {
+  function denialAt(key: Key, hash: number, nowMs: number, staleMs: number): number | undefined {
     if (denials.size === 0) return undefined;
-    const ofType = usable(denials, key.exact, nowMs, staleMs);
-    if (ofType !== undefined && nowMs < ofType.expiresAtMs) return ofType;
-    return usable(denials, key.name, nowMs, staleMs) ?? ofType;
+    const ofType = usable(denials, hash, key.exact, nowMs, staleMs);
+    if (ofType !== undefined && nowMs < packed.expiresAtMs(ofType)) return ofType;
+    return usable(denials, hashOf(key.name), key.name, nowMs, staleMs) ?? ofType;
   }
 
-  function drop(store: Store, key: string): void {
-    if (store.delete(key)) left[store === denials ? "denial" : "success"].replaced++;
+  function drop(store: Store, hash: number): void {
+    if (store.delete(hash)) left[store === denials ? "denial" : "success"].replaced++;
+  }
+
+  /** false: it is too large for the whole, and gone. */
+  function keep(store: Store, hash: number, at: number): boolean {
+    store.set(hash, at);
+    if (store.peek(hash) === at) return true;
+    packed.remove(at);
+    return false;
   }
 
   function keepAnswer(key: string, entry: Entry): void {
+    const hash = hashOf(key);
+    const at = packed.add(key, entry);
     // Where it was it stays: what was in demand before its TTL ran out will be after.
-    if (wanted.peek(key) !== undefined || entry.hits > 0) wanted.set(key, entry);
-    else once.set(key, entry);
+    keep(wanted.peek(hash) !== undefined || entry.hits > 0 ? wanted : once, hash, at);
     while (once.calculatedSize + wanted.calculatedSize > answerOctets) once.pop();
   }
 
   /** Somebody asked for it again. */
-  function promote(key: string, entry: Entry): void {
-    if (entry.hits !== 1 || !once.delete(key)) return;
-    wanted.set(key, entry);
+  function promote(hash: number, at: number): void {
+    moving = true;
+    const isThere = once.delete(hash);
+    moving = false;
+    if (isThere) keep(wanted, hash, at);
   }
 
   function keepDenial(key: string, entry: Entry, zone: Uint8Array | null): void {
-    denials.set(key, entry);
-    // What is too large for the whole is not taken.
-    if (zone === null || denials.peek(key) !== entry) return;
-    const member = shares.add(zoneKey(zone), key, octetsOf(entry, key));
-    entry.member = member;
+    const hash = hashOf(key);
+    const at = packed.add(key, entry);
+    if (!keep(denials, hash, at) || zone === null) return;
+    const member = shares.add(zoneKey(zone), hash, octetsOf(at));
+    packed.setMember(at, member);
     for (let oldest = shares.excess(member); oldest !== undefined; oldest = shares.excess(member)) {
       const pushed = denials.peek(oldest);
-      denials.delete(oldest);
       if (pushed !== undefined) pushedOut(pushed, "share");
+      denials.delete(oldest);
+    }
+  }
+
+  /** undefined after every SLICE entries looked at. What comes or goes meanwhile disturbs nothing. */
+  function* selected(
+    isWanted: (key: string) => boolean,
+    store: Store,
+  ): Generator<{ key: string; hash: number; at: number } | undefined, void> {
+    // The order of the store changes with every hit, so its own iterators cannot be paused, and a copy of
+    // a million keys takes 0.4 s. The Map below it has a fixed order.
+    const { keyMap } = LRUCache.unsafeExposeInternals(store);
+    let remaining = keyMap.size; // new ones come at the end: not more than there were
+    for (const hash of keyMap.keys()) {
+      if (remaining-- === 0) return;
+      if (remaining % SLICE === 0) yield undefined;
+      const at = store.peek(hash);
+      if (at === undefined) continue;
+      const key = packed.keyOf(at);
+      if (isWanted(key)) yield { key, hash, at };
     }
   }
 
@@ -203,37 +264,45 @@ export function createCache({ cacheOctets }: { cacheOctets: number }): Cache {
     let count = 0;
     for (const store of stores)
       for (const found of selected(isWanted, store)) {
-        if (found === undefined) yield undefined;
-        else if (store.delete(found.key)) {
-          count++;
-          left[kindOf(found.entry)].flushed++;
+        if (found === undefined) {
+          yield undefined;
+          continue;
         }
+        left[kindOf(found.at)].flushed++;
+        store.delete(found.hash);
+        count++;
       }
     return count;
   }
 
   return {
     failures,
-    findAnswer,
+    findAnswer(key, nowMs, staleMs) {
+      const at = answerAt(key, hashOf(key.exact), nowMs, staleMs);
+      return at === undefined ? undefined : packed.read(at);
+    },
     find(key, nowMs, staleMs) {
-      const answer = findAnswer(key, nowMs, staleMs);
-      const isFresh = answer !== undefined && nowMs < answer.expiresAtMs;
-      const denial = isFresh ? undefined : findDenial(key, nowMs, staleMs);
-      const fresh =
-        denial !== undefined && nowMs < denial.expiresAtMs ? denial : isFresh ? answer : undefined;
+      const hash = hashOf(key.exact);
+      const answer = answerAt(key, hash, nowMs, staleMs);
+      const isFresh = answer !== undefined && nowMs < packed.expiresAtMs(answer);
+      const denial = isFresh ? undefined : denialAt(key, hash, nowMs, staleMs);
+      const isDenied = denial !== undefined && nowMs < packed.expiresAtMs(denial);
+      const fresh = isDenied ? denial : isFresh ? answer : undefined;
       if (fresh === undefined) {
         misses++;
-        return answer ?? denial;
+        const expired = answer ?? denial;
+        return expired === undefined ? undefined : packed.read(expired);
       }
       hits++;
-      fresh.hits++;
-      if (isFresh) promote(key.exact, fresh);
-      return fresh;
+      const times = packed.hit(fresh);
+      const entry = packed.read(fresh);
+      if (isFresh && times === 1) promote(hash, fresh);
+      return entry;
     },
-    store(key, { message, wire, server }, scrubbed, seconds, nowMs) {
+    store(key, { message, wire, server }, scrubbed, seconds, nowMs, earlyForMs = 0) {
       failures.forget(key.exact);
       callMs = nowMs;
-      if (seconds <= 0) return undefined;
+      if (seconds <= 0) return;
       const denial = scrubbed.kind === "nxdomain" || scrubbed.kind === "nodata";
       const entry: Entry = {
         wire: scrubbed.untouched ? wire : reencode(message, scrubbed),
@@ -241,29 +310,34 @@ export function createCache({ cacheOctets }: { cacheOctets: number }): Cache {
         expiresAtMs: nowMs + seconds * 1000,
         denialSeconds: denial ? seconds : -1,
         server,
-        member: null,
         hits: 0,
-        earlyForMs: 0,
+        earlyForMs,
       };
       insertions++;
+      const hash = hashOf(key.exact);
       if (denial) {
-        drop(once, key.exact);
-        drop(wanted, key.exact);
+        drop(once, hash);
+        drop(wanted, hash);
         // With a CNAME before it, NXDOMAIN is about the end of the chain: the name itself exists.
         const ofName = scrubbed.kind === "nxdomain" && scrubbed.links === 0;
         keepDenial(ofName ? key.name : key.exact, entry, scrubbed.soa?.owner ?? null);
-        return entry;
+        return;
       }
       if (denials.size > 0) {
-        drop(denials, key.exact);
-        drop(denials, key.name);
+        drop(denials, hash);
+        drop(denials, hashOf(key.name));
       }
       keepAnswer(key.exact, entry);
-      return entry;
+    },
+    settleEarly(key) {
+      const hash = hashOf(key.exact);
+      const at = wanted.peek(hash) ?? once.peek(hash);
+      if (at !== undefined) packed.settleEarly(at);
     },
     restore(key, kept, zone) {
-      if (stores.some((store) => store.peek(key) !== undefined)) return;
-      const entry = { ...kept, member: null, earlyForMs: 0 };
+      const hash = hashOf(key);
+      if (stores.some((store) => store.peek(hash) !== undefined)) return;
+      const entry = { ...kept, earlyForMs: 0 };
       insertions++;
       if (kept.denialSeconds >= 0) keepDenial(key, entry, zone);
       else keepAnswer(key, entry);
@@ -271,7 +345,9 @@ export function createCache({ cacheOctets }: { cacheOctets: number }): Cache {
     flush: (selection) => flushed(selector(selection)),
     flushGroups: (isWanted) => flushed((key) => isWanted(groupIdOf(key))),
     *list(selection) {
-      for (const store of stores) yield* selected(selector(selection), store);
+      for (const store of stores)
+        for (const found of selected(selector(selection), store))
+          yield found && { key: found.key, entry: packed.read(found.at) };
     },
     stats: () => ({
       answers: {
@@ -302,32 +378,6 @@ const sumOf = (a: Left, b: Left): Left => ({
   expired: a.expired + b.expired,
   flushed: a.flushed + b.flushed,
 });
-
-const kindOf = ({ denialSeconds }: Entry): "success" | "denial" =>
-  denialSeconds < 0 ? "success" : "denial";
-
-/** What an entry counts in the budget. */
-function octetsOf(entry: Entry, key: string): number {
-  const overhead = entry.denialSeconds < 0 ? ANSWER_OVERHEAD_OCTETS : DENIAL_OVERHEAD_OCTETS;
-  return key.length + entry.wire.length + overhead;
-}
-
-/** undefined after every SLICE entries looked at. What comes or goes meanwhile disturbs nothing. */
-function* selected(
-  isWanted: (key: string) => boolean,
-  store: Store,
-): Generator<{ key: string; entry: Entry } | undefined, void> {
-  // The order of the store changes with every hit, so its own iterators cannot be paused, and a copy of
-  // a million keys takes 0.4 s. The Map below it has a fixed order.
-  const { keyMap } = LRUCache.unsafeExposeInternals(store);
-  let left = keyMap.size; // new ones come at the end: not more than there were
-  for (const key of keyMap.keys()) {
-    if (left-- === 0) return;
-    if (left % SLICE === 0) yield undefined;
-    const entry = isWanted(key) ? store.peek(key) : undefined;
-    if (entry !== undefined) yield { key, entry };
-  }
-}
 
 /** The message with only the records that were kept. */
 function reencode(message: ParsedMessage, { answers, authority }: Scrubbed): Uint8Array {

@@ -96,7 +96,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
   const timers = unfailingTimers(deps.timers, fault);
   let settings = deps.settings;
   const groups = createGroups(settings);
-  let cache = cacheFor(settings);
+  let cache = cacheFor(settings, deps.random);
   const outcomes = createOutcomes(() => cache, groups);
   const prefetch = createPrefetch();
   const underWay = createUnderWay({
@@ -208,7 +208,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
 
   /** Gives what is kept, and asks again if it is in demand and about to run out. */
   function giveFresh(
-    { failures: known }: Cache,
+    store: Cache,
     wanted: Wanted,
     entry: Entry,
     done: Done,
@@ -220,14 +220,17 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
       done(cachedAnswer(request, limits, entry, nowMs));
       return;
     }
-    if (entry.earlyForMs > 0) prefetch.settle(entry, nowMs);
+    if (entry.earlyForMs > 0 && key !== null) {
+      prefetch.settle(entry, nowMs);
+      store.settleEarly(key);
+    }
     const reserved = reservedMs(entry);
     if (entry.expiresAtMs - nowMs > reserved) {
       done(cachedAnswer(request, limits, entry, nowMs, reserved));
       return;
     }
     const isAsked = underWay.has(joinKey);
-    const failure = key === null ? undefined : known.find(key.exact);
+    const failure = key === null ? undefined : store.failures.find(key.exact);
     const isDue =
       !isAsked &&
       (failure === undefined || nowMs >= failure.untilMs) &&
@@ -281,7 +284,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
       underWay.keepGroups(changed.groups);
       prober.use(changed.probeName, groups.servers());
       loops.use(changed.loopDetection, groups.servers());
-      if (otherCache || isRenumbered) cache = cacheFor(changed);
+      if (otherCache || isRenumbered) cache = cacheFor(changed, deps.random);
       else if (cache !== null && hasLeft) sweep(cache.flushGroups((id) => !groups.isId(id)));
     },
     flush: (wanted) => cache?.flush(wanted) ?? nothingToFlush,
@@ -347,8 +350,8 @@ function counted(servers: readonly Server[], nowMs: number): readonly Server[] {
 
 const noHits = (): number => 0;
 
-function cacheFor(settings: ForwarderSettings): Cache | null {
-  return settings.cacheEnabled && settings.cacheOctets > 0 ? createCache(settings) : null;
+function cacheFor(settings: ForwarderSettings, random: Random): Cache | null {
+  return settings.cacheEnabled && settings.cacheOctets > 0 ? createCache(settings, random) : null;
 }
 
 /**

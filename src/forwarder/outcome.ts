@@ -155,14 +155,14 @@ export function createOutcomes(cache: () => Cache | null, groups: Groups): Outco
         ended.subnet === null || isForAll(message.opt?.options ?? NONE, ended.subnet);
       const store = isGeneral ? storeOf(ended) : null;
       const seconds = lifetimeSeconds(scrubbed, limits);
-      const entry = store?.store(
+      store?.store(
         key,
         { message, wire, server: server.label },
         asKept(scrubbed, limits),
         seconds,
         nowMs,
+        earlyForMs,
       );
-      if (entry !== undefined) entry.earlyForMs = earlyForMs;
       const { answers, authority, soa } = scrubbed;
       return sharedAnswer(request, limits, {
         rcode,

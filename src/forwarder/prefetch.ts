@@ -23,7 +23,7 @@ export type Prefetch = {
    * gave it, as far as they count.
    */
   isDue(entry: Entry, nowMs: number, workerHits: () => number): boolean;
-  /** An answer that was fetched early has been asked for: its cost is what it was early. */
+  /** An answer that was fetched early has been asked for, once: its cost is what it was early. */
   settle(entry: Entry, nowMs: number): void;
   readonly counts: PrefetchCounts;
 };
@@ -59,7 +59,6 @@ export function createPrefetch(): Prefetch {
       const { storedAtMs, expiresAtMs, earlyForMs } = entry;
       const lost = (Math.max(nowMs, earlyForMs) - storedAtMs) / (expiresAtMs - storedAtMs);
       budget = Math.min(BURST, budget + Math.max(0, 1 - lost));
-      entry.earlyForMs = 0;
     },
   };
 }

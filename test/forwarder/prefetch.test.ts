@@ -71,7 +71,6 @@ t.test("what workers answered counts as well", async (t) => {
     expiresAtMs: 10_000,
     denialSeconds: -1,
     server: "",
-    member: null,
     hits: 1,
     earlyForMs: 0,
   };

@@ -97,7 +97,7 @@ t.test("wall time counts: the monotonic clock begins anew", async (t) => {
   const blocks = [...encodeSnapshot({ entries: [found], groups, wallOffsetMs: 5_000_000 })];
   const octets = Buffer.concat(blocks.filter((block) => block !== undefined));
   const left = (wallMs: number, nowMs: number, staleMs = 0): number => {
-    const cache = createCache({ cacheOctets: 1e6 });
+    const cache = createCache({ cacheOctets: 1e6 }, { uint32: () => 7 });
     const target = { nowMs, wallOffsetMs: wallMs - nowMs, staleMs, restore: into(cache) };
     driven(decodeSnapshot(octets, { ...target, groups: [{ id: 9, print: "p" }] }));
     for (const kept of cache.list({ name: null, subtree: true, type: null }))
@@ -168,7 +168,7 @@ t.test("octets that are whole but not sensible do no harm", async (t) => {
   ] as const) {
     const blocks = [...encodeSnapshot({ entries: [odd], groups, wallOffsetMs: 0 })];
     const octets = Buffer.concat(blocks.filter((block) => block !== undefined));
-    const cache = createCache({ cacheOctets: 1e6 });
+    const cache = createCache({ cacheOctets: 1e6 }, { uint32: () => 7 });
     const target = { groups, nowMs: world.nowMs(), wallOffsetMs: 0, staleMs: 0 };
     driven(decodeSnapshot(octets, { ...target, restore: into(cache) }));
     t.equal(cache.stats().answers.entries, 0, what);

@@ -59,7 +59,7 @@ function busy() {
   const [server] = servers;
   addReplyTime(server!.replyTimes, 0, 3);
   addReplyTime(server!.replyTimes, 2, 9000);
-  const cache = createCache({ cacheOctets: 100_000 }).stats();
+  const cache = createCache({ cacheOctets: 100_000 }, { uint32: () => 7 }).stats();
   cache.evictionsByKind.success.capacity = 3;
   cache.evictionsByKind.success.expired = 50;
   const durations = [{ counts: Array.from({ length: 20 }, () => 1), sum: 2 }];

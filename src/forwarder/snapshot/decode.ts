@@ -135,7 +135,7 @@ function text(octets: Uint8Array): string {
  */
 function zoneOf(
   key: string,
-  kept: Omit<Entry, "member" | "earlyForMs">,
+  kept: Omit<Entry, "earlyForMs">,
   { nowMs, staleMs }: SnapshotTarget,
 ): Uint8Array | null | undefined {
   if (!(kept.storedAtMs <= nowMs && kept.expiresAtMs > kept.storedAtMs)) return undefined;
