@@ -207,13 +207,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
   }
 
   /** Gives what is kept, and asks again if it is in demand and about to run out. */
-  function giveFresh(
-    store: Cache,
-    wanted: Wanted,
-    entry: Entry,
-    done: Done,
-    nowMs: number,
-  ): void {
+  function giveFresh(store: Cache, wanted: Wanted, entry: Entry, done: Done, nowMs: number): void {
     const { request, upstreams, joinKey, key } = wanted;
     const limits = upstreams.settings;
     if (!settings.prefetch || entry.denialSeconds >= 0) {
