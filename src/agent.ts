@@ -317,7 +317,7 @@ async function build(
     forwarder,
     localData: localFiles.figures,
     now: configuration.now,
-    clock,
+    clock: platform.ttlClock,
     random,
   });
   const operator = await createOperator({ state, engine, config, dataDir, clock, log });

@@ -8,6 +8,7 @@ import type { Log } from "../ports.ts";
 import { localDataSettings } from "./local-data.ts";
 import { forwarderSettings } from "./forwarder-settings.ts";
 import { createUpstreamSockets } from "./upstream-sockets.ts";
+import type { Platform } from "./start.ts";
 import { createUpstreamLog } from "./upstream-log.ts";
 
 /** The forwarder, and what it is told anew. */
@@ -26,11 +27,11 @@ export type Forwarding = {
  */
 export function createForwarding(
   loaded: LoadedConfig,
-  platform: Parameters<typeof createUpstreamSockets>[1],
+  platform: Parameters<typeof createUpstreamSockets>[1] & Pick<Platform, "ttlClock">,
   log: Log,
   { workerHits, fault }: Pick<Required<ForwarderDeps>, "workerHits" | "fault">,
 ): Forwarding {
-  const { clock, timers, random } = platform;
+  const { ttlClock: clock, timers, random } = platform;
   let now = loaded;
   const { udp, tcp } = createUpstreamSockets(() => now, platform, log);
   const settings = forwarderSettings(loaded);

@@ -21,6 +21,8 @@ import type { SuccessionPlatform } from "./succession.ts";
 /** What only the runtime can do. */
 export type Platform = {
   clock: Clock;
+  /** Its monotonic time goes on while the machine sleeps, as TTLs do. Timers do not follow it. */
+  ttlClock: Clock;
   timers: Timers;
   random: Random;
   processorCount: number;

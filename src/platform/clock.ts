@@ -1,14 +1,15 @@
-/** One monotonic clock for the main thread and all workers. */
+/** One monotonic clock for the main thread and all workers, which goes on while the machine sleeps. */
 import { ptr } from "bun:ffi";
 import type { SharedClock } from "../dns/answer.ts";
 import { openLibc } from "./libc.ts";
 
-const CLOCK_MONOTONIC = 1;
+/** CLOCK_MONOTONIC stands still while the machine is suspended; TTLs do not. */
+const CLOCK_BOOTTIME = 7;
 
 /**
  * Milliseconds since `originMs`, which is 0 for the thread that decides it: that thread hands
  * `clock()` of its start to the others. Where the C library is not at hand there are no workers, and
- * Bun's own clock, which starts anew in every thread, serves.
+ * Bun's own clock, which starts anew in every thread and stands still during sleep, serves.
  */
 export function createSharedClock(originMs: number): SharedClock {
   const libc = openLibc();
@@ -17,7 +18,7 @@ export function createSharedClock(originMs: number): SharedClock {
   const words = new Uint32Array(timespec);
   const address = ptr(new Uint8Array(timespec));
   return () => {
-    libc.clock_gettime(CLOCK_MONOTONIC, address);
+    libc.clock_gettime(CLOCK_BOOTTIME, address);
     return words[0]! * 1000 + words[2]! / 1e6 - originMs;
   };
 }

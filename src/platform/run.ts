@@ -5,6 +5,7 @@ import { runAgent } from "../agent.ts";
 import type { AgentStart, Platform } from "../agent/start.ts";
 import type { Clock, Random } from "../ports.ts";
 import { takeInherited } from "./activation.ts";
+import { createSharedClock } from "./clock.ts";
 import { startDnsFront } from "./front.ts";
 import { createPing } from "./ping.ts";
 import { createOpenPipe } from "./pipe.ts";
@@ -47,6 +48,7 @@ export async function run(
   for (const problem of problems) start.log("warn", problem);
   const platform: Platform = {
     clock,
+    ttlClock: { ...clock, monotonicMs: createSharedClock(createSharedClock(0)()) },
     timers,
     random,
     processorCount: availableParallelism(),
