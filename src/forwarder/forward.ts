@@ -12,6 +12,7 @@ import { packetsLastSecond } from "./bucket.ts";
 import { createCache, type Cache, type Entry } from "./cache.ts";
 import { passedKey, questionOf } from "./query.ts";
 import type { UpstreamEvent } from "./events.ts";
+import type { Failure } from "./failures.ts";
 import { mayBeBack } from "./health.ts";
 import { createLoops } from "./loops.ts";
 import { createOwnQuestions } from "./own-question.ts";
@@ -184,8 +185,12 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     const key = cacheKey(request, upstreams.groupId);
     const entry = store.find(key, nowMs, staleMsOf(limits)) ?? null;
     const isFresh = entry !== null && nowMs < entry.expiresAtMs;
+    const { failures: known } = store;
     const isFailing =
-      entry === null && store.failures.isFailing(key.exact, nowMs) && !mayBeBack(upstreams, nowMs);
+      entry === null &&
+      (known.isFailing(key.exact, nowMs) ||
+        (firstReplyFinal && known.isFailing(key.firstReply, nowMs))) &&
+      !mayBeBack(upstreams, nowMs);
     if (trace !== undefined)
       noteCache(trace, request, entry ?? (isFailing ? "failing" : "none"), nowMs);
     const subnet = settings.subnet === null ? null : subnetFor(settings.subnet, request);
@@ -224,7 +229,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
       return;
     }
     const isAsked = underWay.has(joinKey);
-    const failure = key === null ? undefined : store.failures.find(key.exact);
+    const failure = lastFailure(store, wanted);
     const isDue =
       !isAsked &&
       (failure === undefined || nowMs >= failure.untilMs) &&
@@ -236,14 +241,14 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
 
   /** Gives what is stale if the last attempt failed a moment ago, and asks again if it is time for that. */
   function giveAtOnce(
-    { failures: known }: Cache,
+    store: Cache,
     wanted: Wanted,
     stale: Entry,
     done: Done,
     nowMs: number,
   ): boolean {
-    const { request, upstreams, joinKey, key } = wanted;
-    const failure = key === null ? undefined : known.find(key.exact);
+    const { request, upstreams, joinKey } = wanted;
+    const failure = lastFailure(store, wanted);
     const mayAsk = failure === undefined || nowMs >= failure.untilMs;
     if (mayAsk) {
       // A denial only as long as nobody asks: the name may have come to exist.
@@ -330,6 +335,18 @@ const everything: Selection = { name: null, subtree: true, type: null };
 /** How long after its end an answer may be given. */
 function staleMsOf({ enabled, maxSeconds }: StaleSettings): number {
   return enabled ? maxSeconds * 1000 : 0;
+}
+
+/** What is known to have failed; what the first server alone has said is for those who ask no other. */
+function lastFailure(
+  { failures }: Cache,
+  { key, firstReplyFinal }: Pick<Wanted, "key" | "firstReplyFinal">,
+): Failure | undefined {
+  if (key === null) return undefined;
+  const ofAll = failures.find(key.exact);
+  const ofFirst = firstReplyFinal ? failures.find(key.firstReply) : undefined;
+  if (ofAll === undefined || ofFirst === undefined) return ofAll ?? ofFirst;
+  return ofAll.untilMs > ofFirst.untilMs ? ofAll : ofFirst;
 }
 
 const nothingToFlush: Iterator<undefined, number> = {

@@ -16,10 +16,21 @@ export class Key {
     const end = this.exact.length - KEY_TAIL;
     return (this.#name ??= `${this.exact.slice(0, end)}\0\0${this.exact.slice(end + 2)}`);
   }
+
+  /** The same for a failure that is the word of the first server alone: others may know better. */
+  get firstReply(): string {
+    const at = this.exact.length - KEY_TAIL + FLAGS_AT;
+    const flags = this.exact.charCodeAt(at) | FIRST_REPLY;
+    return this.exact.slice(0, at) + String.fromCharCode(flags) + this.exact.slice(at + 1);
+  }
 }
 
 /** Octets of a key behind the name. */
 const KEY_TAIL = 7;
+/** Where among these the flags stand. */
+const FLAGS_AT = 4;
+/** Beside those of DO and CD. */
+const FIRST_REPLY = 4;
 
 /** One octet, one character: every octet has a character of its own. */
 const text = new TextDecoder("latin1");
@@ -47,7 +58,7 @@ export function cacheKey(
   octets[tail + 1] = qtype;
   octets[tail + 2] = qclass >> 8;
   octets[tail + 3] = qclass;
-  octets[tail + 4] = (dnssecOk ? 1 : 0) | (cd ? 2 : 0);
+  octets[tail + FLAGS_AT] = (dnssecOk ? 1 : 0) | (cd ? 2 : 0);
   octets[tail + 5] = groupId >> 8;
   octets[tail + 6] = groupId;
   return new Key(text.decode(octets));
@@ -101,7 +112,7 @@ export function parseKey(key: string): {
   const end = key.length - KEY_TAIL;
   const name = new Uint8Array(end);
   for (let i = 0; i < end; i++) name[i] = key.charCodeAt(i);
-  const flags = key.charCodeAt(end + 4);
+  const flags = key.charCodeAt(end + FLAGS_AT);
   return { name, type: keyType(key), do: (flags & 1) !== 0, cd: (flags & 2) !== 0 };
 }
 

@@ -22,6 +22,8 @@ export type Ended = Awaited & {
   /** Of a prefetch: when the answer that it replaces would have run out; else 0. */
   readonly earlyForMs: number;
   readonly subnet: SentSubnet | null;
+  /** The first reply was to be the answer, whatever it says. */
+  readonly firstReplyFinal: boolean;
 };
 
 type Received = Extract<Output, { type: "answer" }>;
@@ -84,7 +86,8 @@ export function createOutcomes(cache: () => Cache | null, groups: Groups): Outco
     const { key, request, upstreams } = ended;
     if (key !== null && reason !== null && ended.subnet?.general !== false) {
       const { recheckMs } = upstreams.settings.stale;
-      storeOf(ended)?.failures.store(key.exact, reason, recheckMs, nowMs);
+      const failed = ended.firstReplyFinal && reason === "servfail" ? key.firstReply : key.exact;
+      storeOf(ended)?.failures.store(failed, reason, recheckMs, nowMs);
     }
     if (ended.stale === null) return failure;
     return stale(request, upstreams, ended.stale, reason ?? "timeout", clientCount(ended));
@@ -163,6 +166,7 @@ export function createOutcomes(cache: () => Cache | null, groups: Groups): Outco
         nowMs,
         earlyForMs,
       );
+      if (ended.firstReplyFinal) store?.failures.forget(key.firstReply);
       const { answers, authority, soa } = scrubbed;
       return sharedAnswer(request, limits, {
         rcode,
