@@ -150,7 +150,7 @@ export async function loadConfig(
   const localData = readLocalData(config);
   errors.push(...localData.errors);
   const declaredZones = readAllZones(config["forwarder.zones"], localData.local.views, errors);
-  warnings.push(...namesWithoutEffect(localData.local, declaredZones.rules, config));
+  warnings.push(...namesWithoutEffect(localData.local, declaredZones, config));
   warnings.push(...conflictingZones(declaredZones.rules));
   const problems = { warnings, errors };
   const metricsAddress = readMetricsAddress(config["metrics.address"], problems);

@@ -119,6 +119,7 @@ export async function startDns(deps: {
       }),
     ),
     resolveTarget: pipeline.forwardFirstReply,
+    viewOf: pipeline.viewOf,
     zones,
     services,
     table: udp.table,

@@ -6,6 +6,7 @@ import { parseNetwork } from "../config/network.ts";
 import { foldName, parseName, suffixOffset } from "../dns/name.ts";
 import type { Elsewhere } from "../dns/settings.ts";
 import type { LocalSettings, PrivateReverse } from "../forwarder/local/settings.ts";
+import type { Rule } from "../forwarder/rules.ts";
 import type { GroupSettings } from "../forwarder/settings.ts";
 
 /** Servers that are private themselves may be asked for private addresses; their group is called so. */
@@ -26,7 +27,8 @@ export function localDataSettings(loaded: LoadedConfig): LocalSettings {
     domainNeeded: config["forwarder.domain_needed"],
     searchDomains: local.searchDomains,
     domains: [config.domain, config.alt_domain].flatMap(wireName),
-    elsewhere: elsewhere(loaded),
+    elsewhere: elsewhere(loaded, zones.rules),
+    viewElsewhere: viewElsewhere(loaded),
     ttlSeconds: Math.floor(config["forwarder.local_ttl"] / 1000),
     // The option table allows these words only.
     blocklistAnswer: config["forwarder.blocklist_answer"] as LocalSettings["blocklistAnswer"],
@@ -35,9 +37,9 @@ export function localDataSettings(loaded: LoadedConfig): LocalSettings {
 }
 
 /** Zones below our domains whose names others are asked for, or nobody: they go before the catalog. */
-export function elsewhere({ config, zones }: LoadedConfig): Elsewhere[] {
+export function elsewhere({ config }: LoadedConfig, zones: readonly Rule[]): Elsewhere[] {
   const domains = [config.domain, config.alt_domain].flatMap(wireName);
-  return zones.rules.flatMap(({ match }): Elsewhere[] => {
+  return zones.flatMap(({ match }): Elsewhere[] => {
     if (match.kind !== "suffix" && match.kind !== "below") return [];
     const { name, kind } = match;
     const isBelow = domains.some((domain) => suffixOffset(name, domain) > 0);
@@ -46,6 +48,16 @@ export function elsewhere({ config, zones }: LoadedConfig): Elsewhere[] {
 }
 
 /** IPv4 networks of this host's interfaces (dnsmasq localises no others). */
+/** The same of views, for their clients alone; those that have none are absent. */
+export function viewElsewhere(loaded: LoadedConfig): Map<string, readonly Elsewhere[]> {
+  const { zones, local } = loaded;
+  const found = local.views.map(({ name }, i): [string, Elsewhere[]] => [
+    name,
+    elsewhere(loaded, zones.viewRules[i]!),
+  ]);
+  return new Map(found.filter(([, own]) => own.length > 0));
+}
+
 function ownNetworks(): Network[] {
   const all = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
   return all.flatMap(({ family, cidr }) => {

@@ -11,7 +11,7 @@ import { options, usedKeys, type Config } from "../config/options.ts";
 import type { StaleTargets } from "../dns/kept-targets.ts";
 import type { DnsSettings } from "../dns/settings.ts";
 import { formatName } from "../dns/name.ts";
-import { elsewhere, hasForeignNames } from "./local-data.ts";
+import { elsewhere, hasForeignNames, viewElsewhere } from "./local-data.ts";
 import type { HttpSettings } from "../http/call.ts";
 import type { ConsulFormOptions } from "../metrics/consul.ts";
 
@@ -52,7 +52,8 @@ export function dnsSettings(loaded: LoadedConfig): DnsSettings {
     additionalNodeMetaTxt: config["dns_config.enable_additional_node_meta_txt"],
     allowStale: config["dns_config.allow_stale"],
     maxStaleMs: config["dns_config.max_stale"],
-    elsewhere: elsewhere(loaded),
+    elsewhere: elsewhere(loaded, loaded.zones.rules),
+    viewElsewhere: viewElsewhere(loaded),
     recursorsConfigured: hasForeignNames(loaded),
     shortNames: config["forwarder.short_names"],
     forwardCache: config["forwarder.cache"],

@@ -6,7 +6,7 @@ import type { Forward, ForwardAnswer } from "./answer.ts";
 import { isStaleAnswer } from "./edns.ts";
 import type { KeptTargets, StaleTargets } from "./kept-targets.ts";
 import { equalNames, formatName, nameKey, suffixOffset } from "./name.ts";
-import type { Reading } from "./reading.ts";
+import type { Answer, Reading } from "./reading.ts";
 import { CLASS_IN, RCODE, TYPE, type Rr } from "./rr.ts";
 import type { Elsewhere, Prepared, Zone } from "./settings.ts";
 import type { Trace } from "./trace.ts";
@@ -226,6 +226,25 @@ function noteLink(
 
 /** Records of an upstream up to where its chain enters one of our domains, and the name of ours. */
 export type Inward = { records: Rr[]; target: Uint8Array };
+
+/** The upstream's answer up to that name, then what the catalog says of it. */
+export function endedHere(
+  answer: Extract<ForwardAnswer, { ok: true }>,
+  links: readonly Rr[],
+  { rcode, answers, authority, additional }: Answer,
+): ForwardAnswer {
+  return {
+    ...answer,
+    rcode,
+    ad: false,
+    answers: [...links, ...answers],
+    authority,
+    additional,
+    cacheableSeconds: 0,
+    constant: false,
+    spentMs: 0,
+  };
+}
 
 /**
  * undefined if the chain from `qname` stays outside. What an upstream says about a name of ours is not

@@ -5,7 +5,7 @@
 import { equalNames, isWithin } from "./name.ts";
 import type { Rr } from "./rr.ts";
 
-/** Names kept; when full, the one that was answered longest ago goes. */
+/** Names kept of one view; when full, the one that was answered longest ago goes. */
 export const MAX_KEPT_TARGETS = 10_000;
 /** How last answers are given, as the forwarder's own stale ones are. */
 export type StaleTargets = {
@@ -66,6 +66,24 @@ export function createKeptTargets(): KeptTargets {
       if (found === undefined) return undefined;
       if (nowMs - found.atMs > Math.min(maxSeconds, found.maxSeconds) * 1000) return undefined;
       return found.records.map((rr) => ({ ...rr, ttl: Math.min(rr.ttl, ttlSeconds) }));
+    },
+  };
+}
+
+/** What clients of one view are told is nothing for those of another: each has targets of its own. */
+export type KeptByView = Pick<KeptTargets, "flush"> & { of(view: string): KeptTargets };
+
+/** As many as there are views, "" for clients without one; see views.ts for how many. */
+export function createKeptByView(): KeptByView {
+  const kept = new Map<string, KeptTargets>();
+  return {
+    of(view) {
+      let found = kept.get(view);
+      if (found === undefined) kept.set(view, (found = createKeptTargets()));
+      return found;
+    },
+    flush(wanted) {
+      for (const each of kept.values()) each.flush(wanted);
     },
   };
 }

@@ -18,6 +18,7 @@ import { createAskedLately } from "./asked-lately.ts";
 import { catalogReply } from "./catalog-reply.ts";
 import {
   CHAIN_LEVELS,
+  endedHere,
   inwardChain,
   noForeignNames,
   UpstreamNames,
@@ -26,7 +27,7 @@ import {
   type Inward,
 } from "./chain.ts";
 import { addTiming, createDnsCounters, type DnsCounters } from "./question-counters.ts";
-import { createKeptTargets } from "./kept-targets.ts";
+import { createKeptByView } from "./kept-targets.ts";
 import { rethrow, servfail, unfailing, type Fault } from "./faults.ts";
 import {
   emptyReply,
@@ -79,6 +80,8 @@ export type ResolverDeps = {
   timers: Timers;
   /** How answers are told apart that are counted; absent: by nobody else. */
   zones?: Zones;
+  /** The name of the view that a client sees, "" for none; absent: there are no views. */
+  viewOf?: (client: Client) => string;
   /** Counts replies for services; absent: nobody does. */
   services?: ServiceCounts;
   /** What clients beyond loopback get otherwise; absent: nothing. */
@@ -109,15 +112,17 @@ export type Resolver = {
 /** Nothing is asked of others, and nothing is random. */
 const AS_IT_IS = { foreign: noForeignNames, seed: 1, trace: undefined };
 
+const noView = (): string => "";
+
 /** Data older than this counts as stale (Consul `staleCounterThreshold`). */
 const STALE_MS = 5000;
 
 export function createResolver(deps: ResolverDeps): Resolver {
-  const { clock, wallMs, random, table, fault = rethrow } = deps;
+  const { clock, wallMs, random, table, viewOf = noView, fault = rethrow } = deps;
   const publisher = table && createPublisher(table);
   const counters = createDnsCounters();
   const askedLately = createAskedLately();
-  const keptTargets = createKeptTargets();
+  const keptTargets = createKeptByView();
   const world: World = { catalog: deps.catalog, acl: deps.acl, wallMs, answer: domainAnswer };
   const zones = deps.zones ?? createZones();
   let settings = prepareSettings(deps.settings);
@@ -146,17 +151,22 @@ export function createResolver(deps: ResolverDeps): Resolver {
       reply(errorReply(query, request));
       return;
     }
-    const origin = 0;
-    const work: Work = { query, request, client, reply, startMs: 0, settings, origin, trace };
-    const zone = zoneOf(request.qname, settings);
+    const held = settingsOf(client);
+    const asked = { query, request, client, reply, trace };
+    const work: Work = { ...asked, settings: held, startMs: 0, origin: 0 };
+    const zone = zoneOf(request.qname, held);
     // DS belongs to the parent's side of a zone cut (RFC 4035 3.1.4.1).
-    const asksParent = request.qtype === TYPE.DS && settings.recursorsConfigured;
+    const asksParent = request.qtype === TYPE.DS && held.recursorsConfigured;
     if (zone !== undefined && !asksParent) answerDomain(work, zone);
     else if (zone === undefined && isWithin(request.qname, ARPA)) answerReverse(work);
-    else if (settings.shortNames === true && mayBeShort(request))
+    else if (held.shortNames === true && mayBeShort(request))
       forwardQuestion(work, shortOwn(readingOf(work, AS_IT_IS), request));
     else forwardQuestion(work);
   };
+
+  /** What holds for the client: a view may send names below our domains elsewhere. */
+  const settingsOf = (client: Client): Prepared =>
+    settings.byView.size === 0 ? settings : (settings.byView.get(viewOf(client)) ?? settings);
 
   /** For what throws after `resolve` has returned; who has its reply gets no other. */
   function failed(work: Work, error: unknown): void {
@@ -222,7 +232,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
       ? new UpstreamNames({
           forward: outer === undefined ? deps.resolveTarget : traced(deps.resolveTarget, outer),
           client,
-          kept: work.settings.forwardCache ? keptTargets : null,
+          kept: work.settings.forwardCache ? keptTargets.of(viewOf(client)) : null,
           stale: work.settings.staleTargets,
           clock,
           timers: deps.timers,
@@ -411,17 +421,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
       },
       (own, reading) => {
         if (reading.foreign.isStale) counters.staleTargets++;
-        send({
-          ...answer,
-          rcode: own.rcode,
-          ad: false,
-          answers: [...records, ...own.answers],
-          authority: own.authority,
-          additional: own.additional,
-          cacheableSeconds: 0,
-          constant: false,
-          spentMs: 0,
-        });
+        send(endedHere(answer, records, own));
       },
     );
   }

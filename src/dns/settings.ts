@@ -37,6 +37,8 @@ export type DnsSettings = {
   maxStaleMs: number;
   /** What below our domains is not ours. */
   elsewhere?: readonly Elsewhere[];
+  /** The same for clients of a view alone, by its name. */
+  viewElsewhere?: ReadonlyMap<string, readonly Elsewhere[]>;
   /** Any upstream server or other source of foreign names configured: RA, forwarding, DS at the parent, chains of host names. */
   recursorsConfigured: boolean;
   /** Names of one label may be services of the catalog. Absent: no. */
@@ -93,6 +95,8 @@ export type Prepared = DnsSettings & {
   ownDatacenter: string;
   /** 0 or more, whole seconds. */
   serviceTtl(lowerService: string): number;
+  /** What holds instead for clients of a view, by its name; views that say nothing of our domains are absent. */
+  byView: ReadonlyMap<string, Prepared>;
 };
 
 /**
@@ -105,14 +109,21 @@ export function prepareSettings(settings: DnsSettings): Prepared {
   const altZone = settings.altDomain === "" ? null : parseZone(settings.altDomain);
   for (const each of altZone === null ? [zone] : [zone, altZone])
     each.under("service", ownDatacenter);
-  return {
+  const { elsewhere = [], viewElsewhere = [] } = settings;
+  const prepared: Prepared = {
     ...settings,
     nodeTtlSeconds: Math.floor(settings.nodeTtlSeconds),
     zone,
     altZone,
     ownDatacenter,
     serviceTtl: serviceTtls(settings.serviceTtlSeconds),
+    byView: new Map(),
   };
+  const byView = Array.from(viewElsewhere, ([view, own]): [string, Prepared] => [
+    view,
+    { ...prepared, elsewhere: [...elsewhere, ...own] },
+  ]);
+  return { ...prepared, byView: new Map(byView) };
 }
 
 function parseZone(domain: string): Zone {

@@ -172,7 +172,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     const { request, links } = work;
     for (;;) {
       const name = nameOf(work);
-      if (links.length > 0 && isOurs(name)) {
+      if (links.length > 0 && isOurs(work, name)) {
         // The resolver asks the catalog for it.
         finish(work, ownAnswer([], RCODE.NOERROR));
         return;
@@ -246,11 +246,13 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
 
   /** Links of a server's answer up to the one that leads to where something else holds; undefined if none does. */
   function crossesOver(
-    { decider: deciding, request: { qtype, client } }: Work,
+    work: Work,
     qname: Uint8Array,
     group: string,
     records: readonly Rr[],
   ): Rr[] | undefined {
+    const { decider: deciding, request } = work;
+    const { qtype, client } = request;
     if (!deciding.isNeeded || qtype === TYPE.CNAME || qtype === TYPE.ANY) return undefined;
     if (!records.some(({ type }) => type === TYPE.CNAME)) return undefined;
     const links: Rr[] = [];
@@ -258,7 +260,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     while (links.length <= records.length) {
       const at = name;
       const link = records.find((rr) => rr.type === TYPE.CNAME && equalNames(rr.owner, at));
-      if (link === undefined || isOurs(link.data)) return undefined;
+      if (link === undefined || isOurs(work, link.data)) return undefined;
       links.push(link);
       name = link.data;
       const found = deciding.decide(name, qtype, client);
@@ -315,9 +317,12 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     done(isOwn ? whole : (filter?.afterChain?.(request, whole) ?? whole));
   }
 
-  function isOurs(name: Uint8Array): boolean {
-    const { domains, elsewhere } = settings;
-    return domains.some((domain) => isWithin(name, domain)) && !isElsewhere(name, elsewhere);
+  function isOurs({ decider: deciding, request }: Work, name: Uint8Array): boolean {
+    const { domains, elsewhere, viewElsewhere } = settings;
+    if (!domains.some((domain) => isWithin(name, domain)) || isElsewhere(name, elsewhere))
+      return false;
+    if (viewElsewhere.size === 0) return true;
+    return !isElsewhere(name, viewElsewhere.get(deciding.viewOf(request.client)) ?? []);
   }
 
   return {

@@ -123,12 +123,31 @@ t.test(
         { name: "x.dc2.consul", type: "A", data: "1.1.1.1" },
         { name: "web.example", type: "A", data: "1.1.1.1" },
       ],
+      views: [
+        {
+          name: "lab",
+          clients: ["10.0.0.0/8"],
+          zones: [
+            { names: ["lab.consul"], servers: ["192.0.2.1"] },
+            { names: ["CONSUL"], local: true },
+          ],
+          addresses: [{ names: ["x.lab.consul", "y.consul"], addresses: ["10.0.0.1"] }],
+          records: [{ name: "z.dc2.consul", type: "A", data: "1.1.1.1" }],
+        },
+        {
+          name: "others",
+          clients: ["192.0.2.0/24"],
+          records: [{ name: "z.lab.consul", type: "A", data: "1.1.1.1" }],
+        },
+      ],
     };
     const directory = writeFiles(t, { "a.json": { data_dir: "x", forwarder } });
     const loaded = await load([`${directory}/a.json`]);
     t.same(loaded.ok && loaded.value.warnings.filter((text) => text.includes("catalog")), [
       "forwarder: what is said of consul. has no effect: the catalog answers for this domain",
       "forwarder: what is said of web.service.consul. has no effect: the catalog answers for this domain",
+      "forwarder: what is said of y.consul. has no effect: the catalog answers for this domain",
+      "forwarder: what is said of z.lab.consul. has no effect: the catalog answers for this domain",
     ]);
   },
 );

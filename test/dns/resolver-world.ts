@@ -19,10 +19,11 @@ export type WorldOptions = {
   /** Replies of the upstreams; "later" names are answered by `release`. */
   upstream?: (request: ForwardRequest) => ForwardAnswer | "later";
   gate?: ResolverDeps["gate"];
+  viewOf?: (client: Client) => string;
 };
 
 /** Everything a test of the resolver needs; time stands still unless it is advanced. */
-export function createWorld({ settings, acl, gate, upstream }: WorldOptions = {}) {
+export function createWorld({ settings, acl, gate, upstream, viewOf }: WorldOptions = {}) {
   let nowMs = 1000;
   let wallMs = 1_700_000_000_000;
   let index = 0;
@@ -70,6 +71,7 @@ export function createWorld({ settings, acl, gate, upstream }: WorldOptions = {}
     clock: () => nowMs,
     timers,
     ...(gate === undefined ? {} : { gate }),
+    ...(viewOf === undefined ? {} : { viewOf }),
     wallMs: () => wallMs,
     random: seeded(99),
     freshness: () => freshness,

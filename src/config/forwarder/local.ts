@@ -12,6 +12,7 @@ import { readRecords } from "./records.ts";
 import { readViews } from "./views.ts";
 
 /** Clients with local data of their own. `zones`: as `forwarder.zones`, not yet looked at. */
+import type { LoadedZones } from "./zones.ts";
 export type LoadedView = {
   readonly name: string;
   readonly clients: readonly Network[];
@@ -95,25 +96,28 @@ export function conflictingZones(zones: readonly Rule[]): string[] {
  */
 export function namesWithoutEffect(
   { rules, records, views }: LoadedLocal,
-  zones: readonly Rule[],
+  zones: Pick<LoadedZones<unknown>, "rules" | "viewRules">,
   config: Config,
 ): string[] {
   const domains = ownDomains(config);
-  const elsewhere = zones.flatMap(({ match }) =>
-    "name" in match && domains.some((domain) => suffixOffset(match.name, domain) > 0)
-      ? [match.name]
-      : [],
-  );
   const inside = new Set<string>();
-  const note = (name: Uint8Array): void => {
-    if (
-      domains.some((domain) => isWithin(name, domain)) &&
-      !elsewhere.some((zone) => isWithin(name, zone))
-    )
-      inside.add(formatName(name));
-  };
-  for (const { match } of zones) if ("name" in match) note(match.name);
-  for (const layer of [{ rules, records }, ...views]) {
+  const elsewhere = (declared: readonly Rule[]): Uint8Array[] =>
+    declared.flatMap(({ match }) =>
+      "name" in match && domains.some((domain) => suffixOffset(match.name, domain) > 0)
+        ? [match.name]
+        : [],
+    );
+  const look = (
+    layer: Pick<LoadedView, "records" | "rules">,
+    away: readonly Uint8Array[],
+  ): void => {
+    const note = (name: Uint8Array): void => {
+      if (
+        domains.some((domain) => isWithin(name, domain)) &&
+        !away.some((zone) => isWithin(name, zone))
+      )
+        inside.add(formatName(name));
+    };
     for (const { match } of layer.rules) if ("name" in match) note(match.name);
     for (const { owner } of layer.records) note(owner);
   }
@@ -122,3 +126,9 @@ export function namesWithoutEffect(
       `forwarder: what is said of ${name} has no effect: the catalog answers for this domain`,
   );
 }
+  };
+  const forAll = elsewhere(zones.rules);
+  look({ rules: [...zones.rules, ...rules], records }, forAll);
+  for (const [i, view] of views.entries()) {
+    const own = zones.viewRules[i]!;
+    look({ rules: [...own, ...view.rules], records: view.records }, [...forAll, ...elsewhere(own)]);

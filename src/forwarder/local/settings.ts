@@ -34,6 +34,8 @@ export type LocalSettings = LayerSettings & {
   /** Our own domains, which the catalog answers for; and names below them that others are asked for. */
   readonly domains: readonly Uint8Array[];
   readonly elsewhere: readonly Elsewhere[];
+  /** The same for clients of a view alone, by its name. */
+  readonly viewElsewhere: ReadonlyMap<string, readonly Elsewhere[]>;
   /** Of records of our own that say nothing else (dnsmasq `local-ttl`). */
   readonly ttlSeconds: number;
   readonly blocklistAnswer: "nxdomain" | "null" | "refused";
@@ -54,5 +56,6 @@ export const localDefaults: LocalSettings = {
   elsewhere: [],
   ttlSeconds: 0,
   blocklistAnswer: "nxdomain",
+  viewElsewhere: new Map(),
   localise: null,
 };
