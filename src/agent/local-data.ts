@@ -47,7 +47,6 @@ export function elsewhere({ config }: LoadedConfig, zones: readonly Rule[]): Els
   });
 }
 
-/** IPv4 networks of this host's interfaces (dnsmasq localises no others). */
 /** The same of views, for their clients alone; those that have none are absent. */
 export function viewElsewhere(loaded: LoadedConfig): Map<string, readonly Elsewhere[]> {
   const { zones, local } = loaded;
@@ -58,6 +57,7 @@ export function viewElsewhere(loaded: LoadedConfig): Map<string, readonly Elsewh
   return new Map(found.filter(([, own]) => own.length > 0));
 }
 
+/** IPv4 networks of this host's interfaces (dnsmasq localises no others). */
 function ownNetworks(): Network[] {
   const all = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
   return all.flatMap(({ family, cidr }) => {

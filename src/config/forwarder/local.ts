@@ -10,9 +10,9 @@ import type { Problems } from "./members.ts";
 import { ownDomains } from "./own-domain.ts";
 import { readRecords } from "./records.ts";
 import { readViews } from "./views.ts";
+import type { LoadedZones } from "./zones.ts";
 
 /** Clients with local data of their own. `zones`: as `forwarder.zones`, not yet looked at. */
-import type { LoadedZones } from "./zones.ts";
 export type LoadedView = {
   readonly name: string;
   readonly clients: readonly Network[];
@@ -120,15 +120,15 @@ export function namesWithoutEffect(
     };
     for (const { match } of layer.rules) if ("name" in match) note(match.name);
     for (const { owner } of layer.records) note(owner);
-  }
-  return [...inside].map(
-    (name) =>
-      `forwarder: what is said of ${name} has no effect: the catalog answers for this domain`,
-  );
-}
   };
   const forAll = elsewhere(zones.rules);
   look({ rules: [...zones.rules, ...rules], records }, forAll);
   for (const [i, view] of views.entries()) {
     const own = zones.viewRules[i]!;
     look({ rules: [...own, ...view.rules], records: view.records }, [...forAll, ...elsewhere(own)]);
+  }
+  return [...inside].map(
+    (name) =>
+      `forwarder: what is said of ${name} has no effect: the catalog answers for this domain`,
+  );
+}

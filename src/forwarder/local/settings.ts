@@ -54,8 +54,8 @@ export const localDefaults: LocalSettings = {
   searchDomains: [],
   domains: [],
   elsewhere: [],
+  viewElsewhere: new Map(),
   ttlSeconds: 0,
   blocklistAnswer: "nxdomain",
-  viewElsewhere: new Map(),
   localise: null,
 };
