@@ -112,6 +112,7 @@ async function build(
     dataDir,
     wanted: start.takeOver,
     cacheFile,
+    maxHeaderOctets: httpListenerSettings(loaded).maxHeaderOctets,
     platform,
     timers,
     log,
@@ -131,6 +132,7 @@ async function build(
     dataDir,
     lending,
     serverAddress,
+    progress: succession.progress,
     on: {
       // While the log is replayed nobody has read anything yet: there is nothing to call.
       touched(topics) {

@@ -40,6 +40,8 @@ export async function openCatalogLog(deps: {
   /** What others are told that the leader's address is. */
   serverAddress: string;
   on: MachineEvents;
+  /** Called with each step of reading the store, and later. */
+  progress: () => void;
   platform: Pick<Platform, "clock" | "timers" | "openStore" | "exit">;
   log: Log;
 }): Promise<CatalogLog> {
@@ -50,7 +52,11 @@ export async function openCatalogLog(deps: {
       ? createMemoryStore()
       : platform.openStore(dataDir, (message) => log("warn", message));
   const state = createState();
-  const machine = createMachine(state, on, createRest({ clock, timers }));
+  const rest = createRest({ clock, timers });
+  const machine = createMachine(state, on, () => {
+    deps.progress();
+    return rest();
+  });
   const logTime = createLogTime(clock, state);
   const options: Omit<SingleEngineOptions, "store" | "machine"> = {
     clock,
@@ -64,7 +70,14 @@ export async function openCatalogLog(deps: {
       platform.exit(STORE_FAILED);
     },
   };
-  const first = await createSingleEngine({ ...options, store: openStore(), machine });
+  const counted: Machine = {
+    ...machine,
+    apply(entry) {
+      deps.progress();
+      return machine.apply(entry);
+    },
+  };
+  const first = await createSingleEngine({ ...options, store: openStore(), machine: counted });
   /** The process that had it may not be quite gone yet. */
   async function reopen(): Promise<Engine> {
     const missed = onlyAfter(machine, engine.stats()["applied_index"] ?? 0);

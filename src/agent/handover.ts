@@ -2,8 +2,9 @@
  * A running agent and its successor on one data directory, over a Unix socket in it. Lines of JSON:
  *
  *   successor  {"take": {pid}}      wants the store
- *   runner     {"given": {pid, listening}}  has closed it, and goes on answering from memory
- *   successor  {"ready": {pid}}     listens
+ *   runner     {"given": {pid, listening, silenceMs}}  has closed it, and goes on answering from memory
+ *   successor  {"progress": {steps}}        is at work, any number of times
+ *   successor  {"ready": {pid, requests}}   listens, and answers what is passed on over that socket
  *   runner     {"leaving": {}}      from here on there is no way back; it drains and ends
  *
  * A connection that ends before "ready" was heard gives the store back. `{"refused": "why"}` ends it.
@@ -16,8 +17,10 @@ import { fail, ok, type Result } from "../base.ts";
 import { fileReason } from "../file-reason.ts";
 import type { Cancel, Log, Timers } from "../ports.ts";
 
-/** A successor that is not ready by then is told to end: writes have waited long enough. */
-const READY_MS = 60_000;
+/** A successor that is silent for so long, or has done nothing in it, is told to end: writes wait. */
+const SILENCE_MS = 60_000;
+/** How often it says how far it is. */
+const PROGRESS_MS = 2000;
 /** One that does not end then is left alone; the store is taken back as soon as it lets go of it. */
 const END_MS = 5000;
 /** Octets of a path that a Unix socket may have (sun_path of Linux, with its final zero). */
@@ -25,8 +28,11 @@ const PATH_OCTETS_MAX = 107;
 
 type Line = {
   take?: { pid: number };
-  given?: { pid: number; listening: string[] };
-  ready?: { pid: number };
+  /** `silenceMs`: it hears of progress, and how long it waits for that; earlier versions do not. */
+  given?: { pid: number; listening: string[]; silenceMs?: number };
+  progress?: { steps: number };
+  /** `requests`: as `leave` gets it; earlier versions answer nothing that is passed on. */
+  ready?: { pid: number; requests?: string };
   leaving?: object;
   refused?: string;
 };
@@ -41,8 +47,11 @@ export type Runner = {
   listening(): string[];
   /** The successor is gone without having been ready. */
   takeBack(): Promise<void>;
-  /** The successor answers: end. Resolves when no datagram comes here any more. */
-  leave(successorPid: number): Promise<void>;
+  /**
+   * The successor answers: end. Resolves when no datagram comes here any more. `requests`: path of a Unix
+   * socket at which the successor takes requests that came here; undefined: nowhere.
+   */
+  leave(successorPid: number, requests: string | undefined): Promise<void>;
 };
 
 /**
@@ -99,12 +108,25 @@ function serve(
 ): void {
   let stage: "new" | "giving" | "given" | "left" = "new";
   let isClosed = false;
-  let late = timers.after(READY_MS, () => {
-    if (stage === "left") return;
-    say({ refused: `not ready after ${READY_MS / 1000} s` });
-    socket.end();
-    late = timers.after(END_MS, () => socket.destroy());
-  });
+  let steps = 0;
+  let late = expectMore();
+
+  function expectMore(): Cancel {
+    return timers.after(SILENCE_MS, () => {
+      if (stage === "left") return;
+      say({ refused: `no progress for ${SILENCE_MS / 1000} s` });
+      socket.end();
+      late = timers.after(END_MS, () => socket.destroy());
+    });
+  }
+
+  /** A number that stays the same is one that hangs. */
+  function progressed(to: number): void {
+    if (socket.writableEnded || !(to > steps)) return;
+    steps = to;
+    late();
+    late = expectMore();
+  }
 
   /** Once only, and never while it is being given. */
   async function takeBack(): Promise<void> {
@@ -121,7 +143,7 @@ function serve(
     try {
       await runner.give();
       stage = "given";
-      say({ given: { pid: process.pid, listening: runner.listening() } });
+      say({ given: { pid: process.pid, listening: runner.listening(), silenceMs: SILENCE_MS } });
     } catch (error) {
       stage = "new";
       say({ refused: String(error) });
@@ -130,15 +152,17 @@ function serve(
     if (isClosed) await takeBack();
   }
 
-  createInterface({ input: socket }).on("line", (text) => {
+  linesOf(socket, (text) => {
     const line = parseLine(text);
     if (line?.take !== undefined && stage === "new") void take(line.take.pid);
+    else if (line?.progress !== undefined && stage === "given") progressed(line.progress.steps);
     else if (line?.ready !== undefined && stage === "given") {
       stage = "left";
       late();
       // Its path is free for the successor before that hears of it.
       server.close();
-      void runner.leave(line.ready.pid).then(() => say({ leaving: {} }));
+      const { pid, requests } = line.ready;
+      void runner.leave(pid, requests).then(() => say({ leaving: {} }));
     } else socket.destroy();
   });
   socket.on("close", () => {
@@ -153,8 +177,10 @@ function serve(
 export type Predecessor = {
   pid: number;
   listening: ReadonlySet<string>;
-  /** We listen. Resolves when it leaves or is gone; an error if it wants us to end. */
-  ready(): Promise<Result<void, string>>;
+  /** From now on it is told every few seconds how much is done, as long as that grows; until `ready`. */
+  report(steps: () => number, timers: Timers): void;
+  /** We listen; `requests` as for Runner.leave. Resolves when it leaves or is gone; an error if it wants us to end. */
+  ready(requests: string | undefined): Promise<Result<void, string>>;
   /** It has waited too long and wants the store back; resolves with its words. */
   readonly refused: Promise<string>;
   /** Resolves when its process has ended, or at least its end of the line. */
@@ -180,18 +206,21 @@ export async function takeOver(dataDir: string): Promise<Result<Predecessor | un
     return fail(`it is of user ${owner}, who has to start its successor`);
   }
   const lines: Line[] = [];
-  const { promise: refused, resolve: refuse } = Promise.withResolvers<string>();
+  let refuse: (reason: string) => void = () => {};
+  const refused = new Promise<string>((resolve) => (refuse = resolve));
   let wake = (): void => {};
   let isOver = false;
+  let stopReporting: Cancel = () => {};
   const ended = new Promise<void>((resolve) =>
     socket.once("close", () => {
       isOver = true;
+      stopReporting();
       wake();
       resolve();
     }),
   );
   socket.on("error", () => socket.destroy());
-  createInterface({ input: socket }).on("line", (text) => {
+  linesOf(socket, (text) => {
     const line = parseLine(text);
     if (line !== undefined) lines.push(line);
     if (line?.refused !== undefined) refuse(line.refused);
@@ -212,13 +241,23 @@ export async function takeOver(dataDir: string): Promise<Result<Predecessor | un
   }
   // It ended in the middle of giving: what is on disk is whole, as after any end.
   if (answer?.given === undefined) return ok(undefined);
+  const { given } = answer;
   return ok({
-    pid: answer.given.pid,
-    listening: new Set(answer.given.listening),
+    pid: given.pid,
+    listening: new Set(given.listening),
     ended,
     refused,
-    async ready() {
-      say({ ready: { pid: process.pid } });
+    report(steps, timers) {
+      let told = 0;
+      const look = (): void => {
+        if (steps() > told) say({ progress: { steps: (told = steps()) } });
+        stopReporting = timers.after(PROGRESS_MS, look);
+      };
+      if (!isOver && given.silenceMs !== undefined) look();
+    },
+    async ready(requests) {
+      stopReporting();
+      say({ ready: { pid: process.pid, ...(requests === undefined ? {} : { requests }) } });
       const heard = await next();
       return heard?.refused === undefined ? ok(undefined) : fail(heard.refused);
     },
@@ -236,6 +275,13 @@ function reach(path: string): Promise<Result<Socket | undefined, string>> {
       resolve(isNobody ? ok(undefined) : fail(`${path}: ${fileReason(error)}`));
     });
   });
+}
+
+/** Errors of the socket, which have a listener there, are the reader's too. */
+function linesOf(socket: Socket, hear: (text: string) => void): void {
+  createInterface({ input: socket })
+    .on("line", hear)
+    .on("error", () => {});
 }
 
 function parseLine(text: string): Line | undefined {

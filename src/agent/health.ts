@@ -6,8 +6,8 @@ import { HEALTH_BOUNDS_SECONDS } from "../metrics/agent-families.ts";
 import type { HealthFigures } from "../metrics/family.ts";
 import type { Cancel, Clock, HttpAddress, Log, SocketAddress, Timers } from "../ports.ts";
 import { httpListenerSettings } from "./settings.ts";
+import type { Fetch } from "./pass-on.ts";
 import type { Platform } from "./start.ts";
-import type { Fetch } from "./succession.ts";
 
 /** How often the listener is asked by ourselves, as CoreDNS does, and how long that may take. */
 const ASK_MS = 1000;

@@ -33,6 +33,7 @@ export function localDataSettings(loaded: LoadedConfig): LocalSettings {
     // The option table allows these words only.
     blocklistAnswer: config["forwarder.blocklist_answer"] as LocalSettings["blocklistAnswer"],
     localise: config["forwarder.localise_queries"] ? ownNetworks() : null,
+    hostMx: local.hostMx,
   };
 }
 

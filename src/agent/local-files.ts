@@ -109,10 +109,15 @@ export function followLocalFiles(
 
   function hostsOptions({ config, local }: LoadedConfig): HostsOptions & { leases: HostsOptions } {
     const ttlSeconds = Math.floor(config["forwarder.local_ttl"] / 1000);
-    const expandWith = config["forwarder.expand_hosts"] ? local.hostDomain : null;
     // Names of leases are in the domain whether those of hosts files are or not.
-    const ofLeases = { key, ttlSeconds, expandWith: local.hostDomain };
-    return { key, ttlSeconds, expandWith, leases: ofLeases };
+    const leases = {
+      key,
+      ttlSeconds,
+      expandWith: local.hostDomain,
+      domains: local.hostDomains,
+    };
+    const expands = config["forwarder.expand_hosts"];
+    return { ...(expands ? leases : { ...leases, expandWith: null, domains: [] }), leases };
   }
 
   function follow({ config }: LoadedConfig, isOther: boolean): void {
@@ -168,8 +173,15 @@ export function followLocalFiles(
 }
 
 /** What of the options makes other records of the same file. */
-function shown({ ttlSeconds, expandWith, leases }: HostsOptions & { leases: HostsOptions }) {
-  return [ttlSeconds, expandWith?.join(), leases.expandWith?.join()];
+function shown({ leases, ...options }: HostsOptions & { leases: HostsOptions }) {
+  return [options, leases].map(({ ttlSeconds, expandWith, domains = [] }) => [
+    ttlSeconds,
+    expandWith?.join(),
+    domains.map(({ name, networks }) => [
+      name.join(),
+      networks.map(({ octets, prefixLength }) => [octets.join(), prefixLength]),
+    ]),
+  ]);
 }
 
 /** One list of paths at a time. */

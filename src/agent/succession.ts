@@ -4,11 +4,12 @@ import { join } from "node:path";
 import type { Dns } from "./dns.ts";
 import type { Forwarder } from "../forwarder/forward.ts";
 import { readSnapshot, removePartial, writeSnapshot } from "../forwarder/snapshot/driver.ts";
-import type { RequestEnv } from "../http/call.ts";
-import type { HttpListeners } from "../http/listen.ts";
+import type { HttpListeners, StartHttp } from "../http/listen.ts";
 import type { Cancel, HttpAddress, InheritedSocket, Log, Timers } from "../ports.ts";
 import { offerHandover, takeOver, type Predecessor } from "./handover.ts";
-import { createLending, HANDED_OVER, type Lendable, type Lending } from "./lending.ts";
+import { createAdmission } from "./admission.ts";
+import { createLending, type Lendable, type Lending } from "./lending.ts";
+import { listenForPassedOn, type Fetch } from "./pass-on.ts";
 
 /** Beside the store, where `forwarder.cache_file` names no other place. */
 const CACHE_FILE = "handover-cache";
@@ -23,11 +24,11 @@ export type SuccessionPlatform = {
   notify(state: string): void;
   /** Sockets that are the service manager's. */
   inheritedSockets: readonly InheritedSocket[];
+  /** For requests that the one before passes on. */
+  startHttp: StartHttp;
   /** Ends the process at once. */
   exit(code: number): never;
 };
-
-export type Fetch = (request: Request, env: RequestEnv) => Response | Promise<Response>;
 
 /** This agent's place between the one before and the one after. */
 export type Succession = {
@@ -37,8 +38,13 @@ export type Succession = {
   isShared: (at: HttpAddress) => boolean;
   /** Store and journal. */
   readonly lending: Lending;
-  /** `fetch` that lets requests which may write wait while another agent has the store. */
+  /**
+   * `fetch` that lets requests which may write wait while another agent has the store, and passes all on
+   * that do not wait for a change once that one has it for good. To be called once.
+   */
   admitting(fetch: Fetch): Fetch;
+  /** One more step of the start is done: the one before waits as long as there are such. */
+  progress(): void;
   /** The cache of the one before, if this is a successor. */
   warm(forwarder: Pick<Forwarder, "restore">): Promise<void>;
   /**
@@ -67,7 +73,6 @@ export type SuccessionParts = {
   end: () => void;
 };
 
-const reading: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 /** Exit code without a store. */
 const STORE_FAILED = 1;
 
@@ -79,6 +84,7 @@ export async function beginSuccession(options: {
   dataDir: string | undefined;
   wanted: boolean;
   cacheFile: string;
+  maxHeaderOctets: number;
   platform: SuccessionPlatform;
   timers: Timers;
   log: Log;
@@ -89,8 +95,10 @@ export async function beginSuccession(options: {
   const predecessor = wanted && dataDir !== undefined ? await askFor(dataDir, log) : undefined;
   const cachePath = options.cacheFile || (dataDir === undefined ? "" : join(dataDir, CACHE_FILE));
   const lending = createLending(false);
-  const admission = createLending(predecessor !== undefined);
+  const admission = createAdmission({ isLent: predecessor !== undefined, timers, log });
   const isShared = (at: HttpAddress): boolean => predecessor?.listening.has(wordOf(at)) ?? false;
+  let steps = 0;
+  predecessor?.report(() => steps, timers);
   let isDone = predecessor === undefined;
   let isLeaving = false;
   void predecessor?.refused.then((reason) => {
@@ -112,17 +120,25 @@ export async function beginSuccession(options: {
   async function take(from: Predecessor, all: SuccessionParts): Promise<void> {
     const { http, listening, isStopping } = all;
     if (isStopping()) throw new Error("not taking over: told to stop");
+    const passed =
+      dataDir === undefined
+        ? undefined
+        : await listenForPassedOn({ ...options, ...platform, dataDir, fetch: admission.fetch });
     const stopSteering = platform.steerToUs(portsOf(listening().filter(isShared)));
-    const answer = await from.ready();
+    const answer = await from.ready(passed?.path);
     if (!answer.ok) {
       stopSteering();
+      await passed?.stop();
       throw new Error(`not taking over: ${answer.error}`);
     }
     isDone = true;
     http.succeed();
     admission.takeBack();
     log("info", "taken over; the agent before answers what it has and ends", { pid: from.pid });
-    void from.ended.then(stopSteering);
+    void from.ended.then(() => {
+      stopSteering();
+      return passed?.stop();
+    });
   }
 
   /** It is for the successor alone; one that was killed has left it. */
@@ -151,6 +167,7 @@ export async function beginSuccession(options: {
       {
         async give() {
           admission.lend();
+          await admission.finished();
           lending.lend();
           try {
             await writeSnapshot(cachePath, forwarder);
@@ -167,12 +184,12 @@ export async function beginSuccession(options: {
         },
         takeBack,
         listening: () => listening().map(wordOf),
-        async leave(pid) {
+        async leave(pid, requests) {
           isLeaving = true;
           platform.notify(`MAINPID=${pid}`);
           await dns.udp.leave(dns.udp.addresses);
           lending.giveUp();
-          admission.giveUp();
+          admission.giveUp(requests);
           log("info", "the successor answers: leaving", { pid });
           void platform.passOn(portsOf(listening())).then(end);
         },
@@ -186,10 +203,11 @@ export async function beginSuccession(options: {
     isShared,
     lending,
     admitting(fetch) {
-      return (request, env) => {
-        if (admission.state === "ours" || reading.has(request.method)) return fetch(request, env);
-        return admission.settled().then((isOurs) => (isOurs ? fetch(request, env) : refusal()));
-      };
+      admission.serve(fetch);
+      return admission.fetch;
+    },
+    progress() {
+      steps++;
     },
     async warm(forwarder) {
       if (predecessor === undefined || cachePath === "") return;
@@ -231,9 +249,4 @@ async function askFor(dataDir: string, log: Log): Promise<Predecessor | undefine
 
 function wordOf(at: HttpAddress): string {
   return "path" in at ? at.path : `${at.address} ${at.port}`;
-}
-
-function refusal(): Response {
-  const headers = { "Content-Type": "text/plain", "Retry-After": "1", Connection: "close" };
-  return new Response(HANDED_OVER, { status: 503, headers });
 }

@@ -86,10 +86,12 @@ t.test("ask 50: a successor takes over under load", { timeout: 90_000 }, async (
   })();
   /** Registrations all the time: one that is acknowledged must stay. */
   const acknowledged: string[] = [];
+  const refused: number[] = [];
   const writing = (async () => {
     for (let i = 0; isAsking; i++) {
       const done = await register(program, `w${i}`).catch(() => ({ status: 0 }));
       if (done.status === 200) acknowledged.push(`w${i}`);
+      else refused.push(done.status);
       await sleep(5);
     }
   })();
@@ -108,6 +110,7 @@ t.test("ask 50: a successor takes over under load", { timeout: 90_000 }, async (
   t.comment(`slowest: UDP ${slowestMs.toFixed(1)} ms, TCP ${tcp.slowestMs.toFixed(1)} ms`);
   t.equal(upstream.count("hot.example"), 1, "the cache went with it");
   t.equal(await instances(program, "before"), 1);
+  t.same(refused, [], "what waited at the old one is answered by the new one");
   t.ok(acknowledged.length > 50, `${acknowledged.length} registrations`);
   for (const name of acknowledged)
     if ((await instances(program, name)) !== 1) t.fail(`${name} was acknowledged and is lost`);

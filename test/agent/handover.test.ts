@@ -1,0 +1,81 @@
+// How long an agent waits for its successor: as long as that one gets on.
+import { setTimeout as sleep } from "node:timers/promises";
+import { join } from "node:path";
+import { existsSync } from "node:fs";
+import t, { type Test } from "tap";
+import { offerHandover, takeOver, type Predecessor } from "../../src/agent/handover.ts";
+import type { Timers } from "../../src/ports.ts";
+import { createWorld } from "../cluster/engine-world.ts";
+import { temporaryDirectory } from "../temporary-directory.ts";
+
+const SILENCE_MS = 60_000;
+
+async function until(holds: () => boolean): Promise<void> {
+  for (const limit = Date.now() + 10_000; !holds(); await sleep(1))
+    if (Date.now() > limit) throw new Error("it does not come");
+}
+
+/** A runner in virtual time, and a successor that has its store. */
+async function start(t: Test) {
+  const dataDir = temporaryDirectory(t);
+  const world = createWorld();
+  const { log, timers: inWorld } = world.options;
+  /** How often the runner began to wait for a sign of life. */
+  let waits = 0;
+  const timers: Timers = {
+    after(delayMs, run) {
+      if (delayMs === SILENCE_MS) waits++;
+      return inWorld.after(delayMs, run);
+    },
+  };
+  const said: string[] = [];
+  const stop = offerHandover(
+    dataDir,
+    {
+      give: () => Promise.resolve(void said.push("given")),
+      listening: () => ["127.0.0.1 53"],
+      takeBack: () => Promise.resolve(void said.push("taken back")),
+      leave: (_, requests) => Promise.resolve(void said.push(`left to ${requests}`)),
+    },
+    { timers, log },
+  );
+  t.teardown(stop);
+  await until(() => existsSync(join(dataDir, "handover.sock")));
+  const asked = await takeOver(dataDir);
+  if (!asked.ok || asked.value === undefined) throw new Error("it is not given");
+  const predecessor: Predecessor = asked.value;
+  t.teardown(() => predecessor.abandon());
+  return { world, predecessor, said, waits: () => waits };
+}
+
+t.test("a successor that gets on is waited for, however long that takes", async (t) => {
+  const { world, predecessor, said, waits } = await start(t);
+  let steps = 0;
+  predecessor.report(() => steps, world.options.timers);
+  for (let i = 0; i < 20; i++) {
+    const before = waits();
+    world.pass(SILENCE_MS - 5000);
+    steps += 1000;
+    world.pass(2000);
+    await until(() => waits() > before);
+  }
+  const ready = await predecessor.ready("/run/requests");
+  t.ok(ready.ok, "after 19 minutes");
+  t.same(said, ["given", "left to /run/requests"]);
+});
+
+t.test("one that does nothing for a minute is told to end", async (t) => {
+  const { world, predecessor, said, waits } = await start(t);
+  let steps = 5;
+  predecessor.report(() => steps, world.options.timers);
+  await until(() => waits() === 2);
+  world.pass(SILENCE_MS);
+  t.equal(await predecessor.refused, "no progress for 60 s");
+  // Too late: it has been told.
+  steps++;
+  world.pass(2000);
+  world.pass(5000);
+  await predecessor.ended;
+  await until(() => said.length === 2);
+  t.same(said, ["given", "taken back"]);
+});
