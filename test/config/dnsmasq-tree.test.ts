@@ -133,7 +133,7 @@ const cases: [lines: string, json: object][] = [
     "cname=*.a.test,c.test;auth-zone=a.test",
     forwarder({
       zones: [{ names: ["a.test"], local: true }],
-      records: [{ name: "a.test", type: "CNAME", data: "c.test.", wildcard: true }],
+      records: [{ name: "a.test", type: "CNAME", data: "c.test.", ttl: "600s", wildcard: true }],
     }),
   ],
   ["cname=a.test,5", records({ name: "a.test", type: "CNAME", data: "5." })],
@@ -222,7 +222,10 @@ const cases: [lines: string, json: object][] = [
   ["domain=corp.test", forwarder({ host_domain: "corp.test" })],
   [
     "domain=corp.test,10.1.0.0/16,local",
-    zones({ names: ["corp.test", "10.1.0.0/16"], local: true }),
+    forwarder({
+      host_domains: [{ domain: "corp.test", networks: ["10.1.0.0/16"] }],
+      zones: [{ names: ["corp.test", "10.1.0.0/16"], local: true }],
+    }),
   ],
   ["auth-zone=corp.test,10.1.0.0/16", zones({ names: ["corp.test"], local: true })],
   [

@@ -1,4 +1,5 @@
 /** What follows from several lines of a dnsmasq configuration together, or from their absence. */
+import { finishAuth } from "./auth.ts";
 import { refuse, type Draft } from "./draft.ts";
 import { lastOf } from "./handlers.ts";
 import { shown, splitList } from "./line.ts";
@@ -22,9 +23,13 @@ export function finish(draft: Draft, start: string): void {
   finishMx(draft, start);
   finishSrv(draft);
   finishWildcards(draft);
+  finishAuth(draft);
   refuseLoops(draft);
   const expand = values.get("forwarder.expand_hosts");
-  if (expand !== undefined && !values.has("forwarder.host_domain")) {
+  const hasDomain = ["forwarder.host_domain", "forwarder.host_domains"].some((key) =>
+    values.has(key),
+  );
+  if (expand !== undefined && !hasDomain) {
     values.delete("forwarder.expand_hosts");
     draft.notes.push(`${expand.place}: expand-hosts: no effect without a domain line`);
   }
@@ -149,8 +154,11 @@ function finishPorts(draft: Draft): void {
   else draft.notes.push(`${place}: no port lies from ${low} to ${high}: left out`);
 }
 
-/** `mx-host` without a target gets that of `mx-target`, or this host; `mx-target` alone an MX for this host. */
-function finishMx({ records, later, machine, errors }: Draft, start: string): void {
+/**
+ * `mx-host` without a target gets that of `mx-target`, or this host; `mx-target` or `localmx` alone an MX
+ * for this host. `localmx` and `selfmx` give one to every host.
+ */
+function finishMx({ records, later, machine, errors, values }: Draft, start: string): void {
   const statement = later.get("mx-target")?.[0];
   const target =
     statement === undefined ? machine.hostname : shown(statement.value).replace(/\.$/, "");
@@ -159,12 +167,21 @@ function finishMx({ records, later, machine, errors }: Draft, start: string): vo
   for (const record of records)
     if (record.type === "MX")
       record.data = /^\d+ $/.test(record.data) ? `${record.data}${target}.` : `${record.data}.`;
+  const [self, local] = [later.get("selfmx")?.[0], later.get("localmx")?.[0]];
+  if (self !== undefined) values.set("forwarder.host_mx", { value: "self", place: self.place });
+  else if (local !== undefined)
+    values.set("forwarder.host_mx", { value: `${target}.`, place: local.place });
   const own = machine.hostname.toLowerCase();
   if (
-    statement !== undefined &&
+    (statement !== undefined || local !== undefined) &&
     !records.some((each) => each.type === "MX" && each.name.toLowerCase() === own)
   )
-    records.push({ name: machine.hostname, type: "MX", data: `1 ${target}.`, place });
+    records.push({
+      name: machine.hostname,
+      type: "MX",
+      data: `1 ${target}.`,
+      place: statement?.place ?? local?.place ?? start,
+    });
 }
 
 /** A service without a domain of its own is one of `domain`. */

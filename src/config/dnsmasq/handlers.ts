@@ -1,5 +1,5 @@
 /** What each keyword that has a meaning here does to the draft. */
-import { ipVersion, parseAddress } from "../../address.ts";
+import { ipVersion } from "../../address.ts";
 import { ENTRY_OCTETS } from "../../forwarder/settings.ts";
 import { parseAddSubnet } from "../../forwarder/subnet.ts";
 import {
@@ -12,8 +12,9 @@ import {
   type Draft,
   type Handler,
 } from "./draft.ts";
+import { readDomain } from "./domain.ts";
 import { readDynamicHost, readHost, readInterfaceName, readSynth } from "./hosts.ts";
-import { shown, splitList, splitOnce } from "./line.ts";
+import { shown, splitList } from "./line.ts";
 import {
   readCaa,
   readCname,
@@ -24,14 +25,7 @@ import {
   readSrv,
   readTxt,
 } from "./records.ts";
-import {
-  keepLocal,
-  networkText,
-  readAddress,
-  readNetworks,
-  readRevServer,
-  readServer,
-} from "./servers.ts";
+import { keepLocal, readAddress, readNetworks, readRevServer, readServer } from "./servers.ts";
 import type { Statement } from "./statements.ts";
 
 /** dnsmasq's own bound of `min-cache-ttl`. */
@@ -104,6 +98,8 @@ export const handlers: Readonly<Record<string, Handler>> = {
   "dns-rr": readRr,
   "mx-host": readMx,
   "mx-target": later,
+  localmx: later,
+  selfmx: later,
   "no-hosts": later,
   "addn-hosts": later,
   hostsdir: later,
@@ -235,6 +231,15 @@ export const handlers: Readonly<Record<string, Handler>> = {
     const name = usableName(draft, statement, zone);
     if (name !== undefined && name !== "") keepLocal(draft, statement, [name]);
   },
+  "auth-server": later,
+  "auth-soa": later,
+  "auth-ttl": later,
+  "auth-sec-servers": later,
+  "auth-peer": (draft, statement) => {
+    for (const address of splitList(statement.value).map(shown))
+      if (ipVersion(address) === 0)
+        refuse(draft, statement, `${JSON.stringify(address)} is no IP address`);
+  },
   "pid-file": text("pid_file"),
   "dhcp-range": later,
   "dhcp-leasefile": path("forwarder.leases"),
@@ -243,29 +248,6 @@ export const handlers: Readonly<Record<string, Handler>> = {
 
 function atLeastOne(draft: Draft, statement: Statement): void {
   if (numberOf(draft, statement) === 0) refuse(draft, statement, "must be at least 1");
-}
-
-/** `domain=name[,network[,local]]`; a network makes it the domain of DHCP clients there alone. */
-function readDomain(draft: Draft, statement: Statement): void {
-  const [domain = "", network, ...rest] = splitList(statement.value);
-  if (network === undefined && shown(domain) === "#")
-    return note(draft, statement, "the search line of resolv.conf is not taken for it: left out");
-  const name = usableName(draft, statement, domain);
-  if (name === undefined) return;
-  if (network === undefined) {
-    if (name !== "") put(draft, statement, "forwarder.host_domain", name);
-    return;
-  }
-  const [literal, bits] = splitOnce(shown(network), "/");
-  const address = parseAddress(literal);
-  const most = (address?.length ?? 0) * 8;
-  if (bits !== undefined && (address === undefined || !/^\d+$/.test(bits) || Number(bits) > most))
-    return refuse(draft, statement, `${JSON.stringify(shown(network))} is no network`);
-  if (bits === undefined || rest.length === 0)
-    return note(draft, statement, "domains of single networks are for DHCP, which is not served");
-  if (shown(rest[0]!) !== "local") return refuse(draft, statement, 'expected "local"');
-  if (address !== undefined && Number(bits) > 0)
-    keepLocal(draft, statement, [name, networkText(address, Number(bits))]);
 }
 
 function readAlias(draft: Draft, statement: Statement): void {

@@ -135,11 +135,13 @@ function network(address: Uint8Array, length: number): [first: bigint, count: bi
   return [(valueOf(address) / count) * count, count];
 }
 
-function valueOf(octets: Uint8Array): bigint {
+/** An address as a number. */
+export function valueOf(octets: Uint8Array): bigint {
   return octets.reduce((value, octet) => value * 256n + BigInt(octet), 0n);
 }
 
-function octetsOf(value: bigint, length: number): Uint8Array {
+/** A number as the octets of an address. */
+export function octetsOf(value: bigint, length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, i) =>
     Number((value >> BigInt((length - 1 - i) * 8)) & 255n),
   );

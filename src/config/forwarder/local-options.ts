@@ -36,6 +36,18 @@ export const localOptions = {
     "Domain of the names of hosts files and leases.",
     reload,
   ),
+  "forwarder.host_domains": row(
+    "anything",
+    [],
+    "Instead of host_domain, by address: objects of `domain` and `networks`; the first that holds the address.",
+    reload,
+  ),
+  "forwarder.host_mx": row(
+    "text",
+    "",
+    "MX of names with an address in hosts files, leases or records, and no MX: this host, or `self`.",
+    reload,
+  ),
   "forwarder.localise_queries": row(
     "boolean",
     false,

@@ -2,10 +2,12 @@
 import type { Network } from "../../address.ts";
 import { fail, ok, type Result } from "../../base.ts";
 import { foldName, formatName, isWithin, parseName, suffixOffset } from "../../dns/name.ts";
+import type { HostDomain } from "../../forwarder/local/hosts-file.ts";
 import type { LocalRecord } from "../../forwarder/local/records.ts";
 import type { Rule } from "../../forwarder/rules.ts";
 import type { Config } from "../options.ts";
 import { readAddresses } from "./addresses.ts";
+import { readHostDomains } from "./host-domains.ts";
 import type { Problems } from "./members.ts";
 import { ownDomains } from "./own-domain.ts";
 import { readRecords } from "./records.ts";
@@ -33,6 +35,10 @@ export type LoadedLocal = {
   readonly searchDomains: readonly Uint8Array[];
   /** Of the names of hosts files; null: none. */
   readonly hostDomain: Uint8Array | null;
+  /** Of those in some networks, before `hostDomain`. */
+  readonly hostDomains: readonly HostDomain[];
+  /** Of the MX records of hosts; null: none. */
+  readonly hostMx: "self" | Uint8Array | null;
 };
 
 /** Local data, and mistakes: whole sentences that start with the key. */
@@ -49,8 +55,14 @@ export function readLocalData(config: Config): { local: LoadedLocal; errors: str
       return name.ok ? [name.value] : [];
     }),
     hostDomain: hostDomain(config["forwarder.host_domain"], errors),
+    hostDomains: readHostDomains(config["forwarder.host_domains"], errors),
+    hostMx: hostMx(config["forwarder.host_mx"], errors),
   };
-  if (config["forwarder.expand_hosts"] && local.hostDomain === null)
+  if (
+    config["forwarder.expand_hosts"] &&
+    local.hostDomain === null &&
+    local.hostDomains.length === 0
+  )
     errors.push("forwarder.expand_hosts: forwarder.host_domain says no domain to expand with");
   return { local, errors };
 }
@@ -68,6 +80,14 @@ function hostDomain(text: string, errors: Problems): Uint8Array | null {
   const name = parseDomain(text);
   if (name.ok) return name.value;
   errors.push(`forwarder.host_domain: ${name.error}`);
+  return null;
+}
+
+function hostMx(text: string, errors: Problems): "self" | Uint8Array | null {
+  if (text === "" || text === "self") return text === "" ? null : text;
+  const name = parseName(text);
+  if (name.ok && name.value.length > 1) return name.value;
+  errors.push(`forwarder.host_mx: expected "self" or a host name, got ${JSON.stringify(text)}`);
   return null;
 }
 

@@ -1,5 +1,6 @@
 /** Answers that are made here, without any server. */
 import type { ExtendedError, ForwardAnswer } from "../../dns/answer.ts";
+import { readUint32 } from "../../dns/message.ts";
 import { CLASS_IN, RCODE, TYPE, type Rr } from "../../dns/rr.ts";
 
 /** An answer that is no failure. */
@@ -30,6 +31,12 @@ export function denial(zone: Uint8Array, rcode: number, ttl: number): Good {
   return ownAnswer([], rcode, [localSoa(zone, ttl)]);
 }
 
+/** The same with the SOA record that a zone has; its TTL is the smaller of its own and its MINIMUM (RFC 2308 section 5). */
+export function denialWith(soa: Rr, rcode: number): Good {
+  const ttl = Math.min(soa.ttl, readUint32(soa.data, soa.data.length - 4));
+  return ownAnswer([], rcode, [{ ...soa, ttl }]);
+}
+
 /** REFUSED or NXDOMAIN, and why (RFC 8914). */
 export function blockedAnswer(answer: Good, error: ExtendedError): Good {
   return { ...answer, ede: [error] };
@@ -45,6 +52,14 @@ export function addressRecords(
     const type = data.length === 4 ? TYPE.A : TYPE.AAAA;
     return { owner, type, class: CLASS_IN, ttl, data };
   });
+}
+
+/** An MX record of preference 1. */
+export function mxRecord(owner: Uint8Array, target: Uint8Array, ttl: number): Rr {
+  const data = new Uint8Array(2 + target.length);
+  data[1] = 1;
+  data.set(target, 2);
+  return { owner, type: TYPE.MX, class: CLASS_IN, ttl, data };
 }
 
 const RNAME = new TextEncoder().encode("\x06nobody\x07invalid\0");

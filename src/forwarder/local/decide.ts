@@ -13,6 +13,8 @@ import {
   blockedAnswer,
   denial,
   denialRcode,
+  denialWith,
+  mxRecord,
   ownAnswer,
   type Good,
 } from "./answers.ts";
@@ -95,7 +97,7 @@ export function createDecider(
   sources: LocalSources,
   key: HashKey,
 ): Decider {
-  const { ttlSeconds, views: viewSettings, localise } = settings;
+  const { ttlSeconds, views: viewSettings, localise, hostMx } = settings;
   const own = createLayer(settings, key);
   let { blocklists } = sources;
   let common: Layer = { rules: own.rules, records: [...own.records, ...sources.records] };
@@ -163,7 +165,7 @@ export function createDecider(
     if (rule !== undefined && rule.kind !== "forward")
       return answer(
         rule.kind === "addresses" ? "addresses" : "local zone",
-        ruleAnswer(rule, qname, hasName),
+        ruleAnswer(rule, qname, { hasName, view }),
         rule.zone,
       );
     const isBare = isSingleLabel(qname);
@@ -212,6 +214,8 @@ export function createDecider(
       // An address has one name: that of the first who gives it one.
       if (qtype === TYPE.PTR && found.length > 0) break;
     }
+    if (hostMx !== null && (qtype === TYPE.MX || qtype === TYPE.ANY))
+      by = addHostMx(sets, hostMx === "self" ? qname : hostMx, { qname, found }) ?? by;
     if (found.length === 0) return undefined;
     if (qtype !== TYPE.CNAME && qtype !== TYPE.ANY) {
       const link = found.find(({ type }) => type === TYPE.CNAME);
@@ -229,6 +233,24 @@ export function createDecider(
       by,
       general: isGeneral,
     };
+  }
+
+  /** For a name with addresses and without an MX of its own; gives back what has the addresses (dnsmasq `localmx`, `selfmx`). */
+  function addHostMx(
+    sets: readonly RecordSet[],
+    target: Uint8Array,
+    { qname, found }: { qname: Uint8Array; found: Rr[] },
+  ): string | undefined {
+    if (found.some(({ type }) => type === TYPE.MX || type === TYPE.CNAME)) return undefined;
+    const addresses: Rr[] = [];
+    for (const set of sets) {
+      set.find(qname, TYPE.A, addresses);
+      set.find(qname, TYPE.AAAA, addresses);
+      if (addresses.length === 0) continue;
+      found.push(mxRecord(qname, target, ttlSeconds));
+      return set.path ?? "forwarder.records";
+    }
+    return undefined;
   }
 
   /** Those in the network of ours that the client is in; all if there is none (dnsmasq `localise-queries`). */
@@ -258,11 +280,23 @@ export function createDecider(
   function ruleAnswer(
     rule: Exclude<Verdict, { kind: "forward" }>,
     qname: Uint8Array,
-    hasName: () => boolean,
+    { hasName, view }: { hasName: () => boolean; view: View | undefined },
   ): Good {
     if (rule.kind === "addresses")
       return ownAnswer(addressRecords(qname, rule.addresses, ttlSeconds), RCODE.NOERROR);
-    return denial(rule.zone, denialRcode(rule.hasData || hasName()), ttlSeconds);
+    const rcode = denialRcode(rule.hasData || hasName());
+    const sets = view === undefined ? common.records : [...view.layer.records, ...common.records];
+    const soa = soaOf(rule.zone, sets);
+    return soa === undefined ? denial(rule.zone, rcode, ttlSeconds) : denialWith(soa, rcode);
+  }
+
+  /** The zone's own SOA record, where one is configured. */
+  function soaOf(zone: Uint8Array, sets: readonly RecordSet[]): Rr | undefined {
+    if (sets.length === 0) return undefined;
+    hashSuffixes(zone, key);
+    const found: Rr[] = [];
+    for (const set of sets) set.find(zone, TYPE.SOA, found);
+    return found.find(({ type }) => type === TYPE.SOA);
   }
 
   function blocked(qname: Uint8Array, qtype: number, hasName: () => boolean): Good {

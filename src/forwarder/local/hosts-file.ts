@@ -1,5 +1,5 @@
 /** Hosts files (hosts(5)) and files of DHCP leases, as dnsmasq 2.90 reads and writes them. */
-import { parseAddress } from "../../address.ts";
+import { covers, parseAddress, type Network } from "../../address.ts";
 import { foldName, parseName } from "../../dns/name.ts";
 import { createHostsSet, MAX_ADDRESSES, type HostsSet } from "./hosts-set.ts";
 import type { HashKey } from "./suffix-hash.ts";
@@ -10,18 +10,23 @@ const MAX_HOSTS_NAMES = 1_000_000;
 /** Octets per line that room is made for. */
 const USUAL_LINE_OCTETS = 32;
 
+/** The domain of names whose addresses are in one of these networks. */
+export type HostDomain = { readonly name: Uint8Array; readonly networks: readonly Network[] };
+
 export type HostsOptions = {
   key: HashKey;
   ttlSeconds: number;
   /** Names of one label stand for themselves and for themselves in this domain; null: for themselves. */
   expandWith: Uint8Array | null;
+  /** Before `expandWith`: that of the first whose networks hold the address. Not given: none. */
+  domains?: readonly HostDomain[];
 };
 
 /** Reads a hosts file of about `octets`. */
 export function createHostsReader(
   path: string,
   octets: number,
-  { key, ttlSeconds, expandWith }: HostsOptions,
+  { key, ttlSeconds, ...domains }: HostsOptions,
 ): TextReader<HostsSet> {
   const set = createHostsSet(key, ttlSeconds, path);
   set.reserve(Math.min(MAX_HOSTS_NAMES, Math.floor(octets / USUAL_LINE_OCTETS)));
@@ -44,7 +49,7 @@ export function createHostsReader(
         complaints.add(line, `${JSON.stringify(shortened(word))} is no domain name: left out`);
         continue;
       }
-      if (!addHost(set, name.value, address, { expandWith, pointer: i === 0 }))
+      if (!addHost(set, name.value, address, { ...domains, pointer: i === 0 }))
         complaints.add(
           line,
           `${JSON.stringify(shortened(word))} has more than ${MAX_ADDRESSES} addresses`,
@@ -68,10 +73,16 @@ function addHost(
   set: HostsSet,
   name: Uint8Array,
   address: Uint8Array,
-  { expandWith, pointer }: { expandWith: Uint8Array | null; pointer: boolean },
+  {
+    expandWith: usual,
+    domains,
+    pointer,
+  }: Pick<HostsOptions, "expandWith" | "domains"> & { pointer: boolean },
 ): boolean {
   const isBare = name[name[0]! + 1] === 0;
-  if (isBare && expandWith !== null && name.length - 1 + expandWith.length <= 255) {
+  const isNear = ({ networks }: HostDomain) => networks.some((each) => covers(each, address));
+  const expandWith = isBare ? (domains?.find(isNear)?.name ?? usual) : null;
+  if (expandWith !== null && name.length - 1 + expandWith.length <= 255) {
     const full = new Uint8Array(name.length - 1 + expandWith.length);
     full.set(foldName(name));
     full.set(expandWith, name.length - 1);
@@ -122,14 +133,14 @@ export function createLeasesReader(path: string): TextReader<Lease[]> {
 export function leasesAt(
   leases: readonly Lease[],
   nowSeconds: number,
-  { key, ttlSeconds, expandWith }: HostsOptions,
+  { key, ttlSeconds, ...domains }: HostsOptions,
 ): { set: HostsSet; untilSeconds: number } {
   const set = createHostsSet(key, ttlSeconds, "DHCP leases");
   let first = Infinity;
   for (const { name, address, untilSeconds } of leases) {
     if (untilSeconds <= nowSeconds) continue;
     first = Math.min(first, untilSeconds);
-    addHost(set, name, address, { expandWith, pointer: true });
+    addHost(set, name, address, { ...domains, pointer: true });
   }
   return { set, untilSeconds: first };
 }

@@ -41,6 +41,8 @@ export type LocalSettings = LayerSettings & {
   readonly blocklistAnswer: "nxdomain" | "null" | "refused";
   /** Addresses in the client's network come alone, if a name has any there. Networks of this host's interfaces. */
   readonly localise: readonly Network[] | null;
+  /** What MX records of names that have an address here and no MX lead to: a wire name, or the name itself. null: there are none. */
+  readonly hostMx: "self" | Uint8Array | null;
 };
 
 /** Nothing is known of any name. */
@@ -58,4 +60,5 @@ export const localDefaults: LocalSettings = {
   ttlSeconds: 0,
   blocklistAnswer: "nxdomain",
   localise: null,
+  hostMx: null,
 };
