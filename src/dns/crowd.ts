@@ -27,6 +27,8 @@ export type TcpCounters = {
     refused: number;
     /** Clients of other networks than those that are served. */
     prohibited: number;
+    /** More octets than its questions account for (allowance.ts). */
+    flood: number;
   };
 };
 
@@ -55,7 +57,7 @@ export function createCrowd<C extends { readonly source: string }>(options: {
   limits: CrowdLimits;
   /** Owes nothing, so that another may have its place. */
   isIdle: (connection: C) => boolean;
-  end: (connection: C) => void;
+  end: (connection: C, reason: keyof TcpCounters["closed"]) => void;
   /** Whether a client of this address may ask; absent: everybody may. */
   isAnswered?: ((address: string) => boolean) | undefined;
 }): Crowd<C> {
@@ -67,7 +69,16 @@ export function createCrowd<C extends { readonly source: string }>(options: {
     connections: 0,
     accepted: 0,
     questions: 0,
-    closed: { firstByte: 0, message: 0, idle: 0, write: 0, evicted: 0, refused: 0, prohibited: 0 },
+    closed: {
+      firstByte: 0,
+      message: 0,
+      idle: 0,
+      write: 0,
+      evicted: 0,
+      refused: 0,
+      prohibited: 0,
+      flood: 0,
+    },
   };
 
   function add(connection: C): void {
@@ -89,7 +100,7 @@ export function createCrowd<C extends { readonly source: string }>(options: {
   function drop(connection: C, reason: keyof TcpCounters["closed"]): void {
     counters.closed[reason]++;
     remove(connection);
-    end(connection);
+    end(connection, reason);
   }
 
   /** Closes the one that owes nothing and has been quiet longest; false if there is none. */

@@ -13,19 +13,21 @@ export const MAX_QUESTION_OCTETS = 65_535;
 /** Why a request gets no answer: status, and a sentence for whoever reads it. */
 export type Refusal = { status: 400 | 404 | 405 | 413 | 415 | 429 | 503; text: string };
 
-/** The head of a request. */
+/** The head of a request. Which media types the client accepts does not matter: there is one (RFC 8484 4.1). */
 export type DohHead = { method: string; target: string; contentType: string };
 
 /**
- * The question in a GET, or undefined for a POST whose body holds it. The refusals are those of RFC 9110:
+ * The question in a GET or HEAD, or undefined for a POST whose body holds it. The refusals are those of RFC 9110:
  * another path, another method, no `dns` parameter, another media type.
  */
 export function readDohHead(head: DohHead): Result<Uint8Array | undefined, Refusal> {
   const mark = head.target.indexOf("?");
   const path = mark < 0 ? head.target : head.target.slice(0, mark);
   if (path !== DOH_PATH) return fail({ status: 404, text: `DNS is at ${DOH_PATH}` });
-  if (head.method === "GET") return readParameter(mark < 0 ? "" : head.target.slice(mark + 1));
-  if (head.method !== "POST") return fail({ status: 405, text: "GET and POST are understood" });
+  if (head.method === "GET" || head.method === "HEAD")
+    return readParameter(mark < 0 ? "" : head.target.slice(mark + 1));
+  if (head.method !== "POST")
+    return fail({ status: 405, text: "GET, HEAD and POST are understood" });
   const type = head.contentType.split(";", 1)[0]!.trim().toLowerCase();
   return type === DNS_MESSAGE
     ? ok(undefined)

@@ -11,6 +11,7 @@ import { createFraming, type Framing } from "./framing.ts";
 import type { ListenPlace, TcpFront } from "./front.ts";
 import type { Meter } from "./meter.ts";
 import { createTcpListeners } from "./listeners/driver.ts";
+import { padReply } from "./padding.ts";
 
 /** Bounds of the listener; the default of each, and what happens beyond it. */
 export type TcpLimits = CrowdLimits & {
@@ -199,7 +200,10 @@ export async function startTcpFront(
       connection.inFlight++;
       touch(connection);
       const { client, server } = connection;
-      resolve({ query, client, server }, (wire) => answer(connection, wire));
+      resolve({ query, client, server }, (wire) => {
+        const isPadded = secure !== undefined && wire !== null;
+        answer(connection, isPadded ? padReply(wire, query) : wire);
+      });
     }
     socket.uncork();
     connection.isReading = false;

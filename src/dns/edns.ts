@@ -71,15 +71,19 @@ export function withCookie(options: Uint8Array, cookie: Uint8Array): Uint8Array 
   return Uint8Array.from([...options, 0, OPTION_COOKIE, 0, cookie.length, ...cookie]);
 }
 
-/** The options, which are well formed, without any COOKIE. */
-export function withoutCookie(options: Uint8Array): Uint8Array {
-  const rest: number[] = [];
+/** The options, which are well formed, without those of this code; the same object if there is none. */
+export function withoutOption(options: Uint8Array, code: number): Uint8Array {
+  let rest = options;
+  let kept = 0;
   for (let at = 0; at < options.length;) {
     const next = at + 4 + readUint16(options, at + 2);
-    if (readUint16(options, at) !== OPTION_COOKIE) rest.push(...options.subarray(at, next));
+    if (readUint16(options, at) !== code) {
+      if (rest !== options) rest.set(options.subarray(at, next), kept);
+      kept += next - at;
+    } else if (rest === options) rest = options.slice();
     at = next;
   }
-  return Uint8Array.from(rest);
+  return rest === options ? options : rest.slice(0, kept);
 }
 
 function encodeSubnet({ family, source, address }: Subnet, dependsOnClient: boolean): Uint8Array {

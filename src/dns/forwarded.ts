@@ -1,11 +1,13 @@
 /** Answers to questions about other people's names: what the client gets, and what workers may keep. */
 import type { Topic } from "../cluster/model.ts";
 import type { ExtendedError, ForwardAnswer, ForwardRequest, PublishedAnswer } from "./answer.ts";
-import { EDE, replyOpt, withCookie, withErrors, withoutCookie } from "./edns.ts";
+import { OPTION_COOKIE } from "./cookie.ts";
+import { EDE, replyOpt, withCookie, withErrors, withoutOption } from "./edns.ts";
 import { encodeMessage, MAX_MESSAGE_OCTETS, ttlOffsets } from "./encode.ts";
 import { DO, type Opt } from "./message.ts";
 import { equalNames, foldName } from "./name.ts";
 import type { Plugin } from "./origins.ts";
+import { OPTION_PADDING } from "./padding.ts";
 import { OPCODE_QUERY, type Request } from "./request.ts";
 import { FLAG, RCODE, TYPE, type Message, type Rr } from "./rr.ts";
 import type { Prepared } from "./settings.ts";
@@ -54,9 +56,10 @@ export function forwardRequest(
   };
 }
 
-/** Options as they are, but for a cookie that was meant for us: it is between two neighbours. */
+/** Options as they are, but for padding and a cookie that was meant for us: these are between two neighbours. */
 function onwards(options: Uint8Array, { cookie }: Request): Uint8Array {
-  return cookie === null ? options : withoutCookie(options);
+  const rest = withoutOption(options, OPTION_PADDING);
+  return cookie === null ? rest : withoutOption(rest, OPTION_COOKIE);
 }
 
 /** Why a question for a foreign name is not forwarded at all; undefined if it is. */
@@ -126,10 +129,11 @@ export function forwardedReply(
   return { wire, rcode: answer.rcode, truncated: (wire[2]! & (FLAG.TC >> 8)) !== 0 };
 }
 
-/** The upstream's OPT; a cookie for the client is ours. */
+/** The upstream's OPT; a cookie for the client is ours, and padding is for encrypted neighbours (padding.ts). */
 function passedOpt({ opt, cookie }: Request, { edns, rcode }: Good): Opt | null {
   if (opt === null || edns === null) return null;
-  const options = cookie === null ? edns.options : withCookie(withoutCookie(edns.options), cookie);
+  const rest = withoutOption(edns.options, OPTION_PADDING);
+  const options = cookie === null ? rest : withCookie(withoutOption(rest, OPTION_COOKIE), cookie);
   return { ...edns, options, extendedRcode: rcode >> 4, version: 0 };
 }
 

@@ -138,7 +138,7 @@ export const dnsFamilies: readonly Family[] = [
   },
   {
     name: "waypost_dns_secure_closed_total",
-    help: "Connections for DNS over TLS or HTTPS that we closed; reasons as for TCP.",
+    help: "Connections for DNS over TLS or HTTPS that we closed; reasons as for TCP, and a flood of what is no question.",
     labels: ["proto", "reason"],
     type: "counter",
     read: ({ secure }) =>

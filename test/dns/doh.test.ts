@@ -39,7 +39,11 @@ const heads: [method: string, target: string, type: string, outcome: string][] =
   ["POST", "/dns-query", "", "415"],
   ["POST", "/dns-query", "application/dns-json", "415"],
   ["PUT", "/dns-query", "application/dns-message", "405"],
-  ["HEAD", "/dns-query?dns=AAAA", "", "405"],
+  ["HEAD", "/dns-query?dns=AAAA", "", "000000"],
+  ["HEAD", "/dns-query", "", "400"],
+  ["CONNECT", "", "", "404"],
+  ["OPTIONS", "*", "", "404"],
+  ["get", "/dns-query?dns=AAAA", "", "405"],
 ];
 
 t.test("heads of requests", async (t) => {

@@ -83,6 +83,7 @@ t.test("ask 51: replies by zone, type, RCODE; TCP apart", async (t) => {
           evicted: 5,
           refused: 6,
           prohibited: 7,
+          flood: 8,
         },
       }),
     }),

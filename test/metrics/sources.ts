@@ -57,6 +57,7 @@ export function sourcesWith(changed: Partial<Sources>): Sources {
         evicted: 0,
         refused: 0,
         prohibited: 0,
+        flood: 0,
       },
     }),
     secure: () => [],

@@ -157,6 +157,23 @@ t.test("kdig as client", { skip: missing("kdig") }, async (t) => {
   t.equal(await ask(tls, ["+tls", ...strict]), "127.0.0.1\n");
   t.equal(await ask(tls, ["+tls", ...strict, "+padding"]), "127.0.0.1\n");
   t.equal(await ask(https, ["+https", ...strict]), "127.0.0.1\n");
+  const whole = async (port: number, options: string[]): Promise<string> =>
+    (await run("kdig", ["@127.0.0.1", "-p", String(port), ...options, "www.test"])).stdout;
+  for (const [port, options] of [
+    [tls, ["+tls", ...strict]],
+    [https, ["+https", ...strict]],
+  ] as const) {
+    const padded = await whole(port, [...options, "+padding=64"]);
+    t.match(padded, /;; PADDING: \d+ B/, `${options[0]}: padded as the question was`);
+    t.match(padded, /;; Received 468 B/);
+    const bare = await whole(port, [...options, "+nopadding", "+edns"]);
+    t.notMatch(bare, "PADDING");
+  }
+  for (const options of [["+padding=64"], ["+tcp", "+padding=64"]]) {
+    const clear = await whole(program.dnsPort, options);
+    t.match(clear, /status: NOERROR/);
+    t.notMatch(clear, "PADDING", "nothing to hide in clear text");
+  }
   t.equal(await ask(https, ["+https", "+https-get", ...strict]), "127.0.0.1\n");
   const other = ["+tls", strict[0]!, "+tls-hostname=dns.example", "+retry=0"];
   await t.rejects(ask(tls, other), "its own check of the name");
@@ -164,7 +181,7 @@ t.test("kdig as client", { skip: missing("kdig") }, async (t) => {
   const both = ["@127.0.0.1", "-p", String(tls), "+tls", "+keepopen", "+short", "a.test", "b.test"];
   t.equal((await run("kdig", both)).stdout, "127.0.0.1\n127.0.0.1\n");
   const { text } = await program.http("GET", "/metrics");
-  const asked = `^waypost_dns_requests_total{server="https://127.0.0.1:${https}",.*type="A"} 2$`;
+  const asked = `^waypost_dns_requests_total{server="https://127.0.0.1:${https}",.*type="A"} 4$`;
   t.match(text, new RegExp(asked, "m"));
 });
 

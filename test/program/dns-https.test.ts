@@ -118,6 +118,14 @@ t.test("GET and POST, HTTP/2 and HTTP/1.1, refusals, counters", { skip }, async 
   t.equal(await status({ ":method": "GET", ":path": "/dns-query" }), 400);
   t.equal(await status({ ":method": "GET", ":path": "/" }), 404);
   t.equal(await status({ ":method": "DELETE", ":path": path }), 405);
+  const headOnly = await fetchHttp2(one, { ":method": "HEAD", ":path": path });
+  t.equal(headOnly.status, 200);
+  t.equal(headOnly.body.length, 0);
+  t.ok(Number(headOnly.headers["content-length"]) > 0, "as long as the answer to GET");
+  t.match(headOnly.headers["cache-control"], /^max-age=(60|59)$/);
+  t.equal(await status({ ":method": "GET", ":path": path, accept: "text/html" }), 200);
+  t.equal(await status({ ":method": "GET", ":path": `${path}=` }), 200, "padding is let through");
+  t.equal(await status({ ":method": "GET", ":path": "/dns-query?dns=+/+/" }), 400);
   t.equal(await status({ ":method": "POST", ":path": "/dns-query" }, wire), 415);
   t.equal(await status({ ":method": "POST", ":path": "/dns-query", ...type }, long), 413);
   t.equal(
@@ -135,7 +143,7 @@ t.test("GET and POST, HTTP/2 and HTTP/1.1, refusals, counters", { skip }, async 
 
   const { text } = await program.http("GET", "/metrics");
   const asked = new RegExp(
-    `^waypost_dns_requests_total{server="https://127.0.0.1:${port}",.*type="A"} 4$`,
+    `^waypost_dns_requests_total{server="https://127.0.0.1:${port}",.*type="A"} 7$`,
     "m",
   );
   t.match(text, asked);

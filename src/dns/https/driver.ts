@@ -3,9 +3,11 @@
  * are those of connections over TCP; here a connection is idle while no request is under way on it.
  */
 import {
+  constants,
   createSecureServer,
   type Http2ServerRequest,
   type Http2ServerResponse,
+  type Http2Session,
   type SecureServerOptions,
 } from "node:http2";
 import type { Socket } from "node:net";
@@ -18,6 +20,7 @@ import type {
   SocketAddress,
   Timers,
 } from "../../ports.ts";
+import { type Allowance, createAllowance } from "../allowance.ts";
 import type { Resolve, ServerNumber } from "../answer.ts";
 import { createCrowd, type TcpCounters } from "../crowd.ts";
 import {
@@ -33,6 +36,7 @@ import { createFaults, unfailing, type Fault } from "../faults.ts";
 import type { ListenPlace, TcpFront } from "../front.ts";
 import { createTcpListeners } from "../listeners/driver.ts";
 import type { Meter } from "../meter.ts";
+import { padReply } from "../padding.ts";
 import { endOf, tlsServerOptions } from "../tls/driver.ts";
 
 /** What the listener needs of the rest. */
@@ -60,6 +64,13 @@ export type HttpsFront = TcpFront & {
 
 /** Requests at a time on one connection; RFC 9113 6.5.2 advises against fewer. */
 const MAX_STREAMS = 100;
+/**
+ * Streams that a client may reset at once, and in each second from then on; beyond it the connection ends
+ * (CVE-2023-44487). Node's 1,000 are a third of a second of work, and clients of DNS hardly ever give up.
+ */
+const RESETS = { streamResetBurst: 200, streamResetRate: 33 };
+/** Octets of answers of one connection that the client has not taken. Above it requests get 429 or 503. */
+const MAX_UNTAKEN_OCTETS = 262_144;
 /** How often deadlines are looked at. */
 const SWEEP_MS = 250;
 
@@ -68,6 +79,9 @@ type Asking = { dueMs: number; reason: "message" | "write" };
 
 type Connection = {
   raw: Socket;
+  /** Of HTTP/2. */
+  session: Http2Session | undefined;
+  allowance: Allowance;
   client: Client;
   server: ServerNumber | undefined;
   source: string;
@@ -78,6 +92,7 @@ type Connection = {
   asking: Set<Asking>;
   /** Questions without an answer, those of streams that were reset included. */
   inFlight: number;
+  untakenOctets: number;
 };
 
 /** Rejects if an address cannot be listened on. */
@@ -91,7 +106,7 @@ export async function startHttpsFront(options: HttpsFrontOptions): Promise<Https
   const crowd = createCrowd<Connection>({
     limits,
     isIdle: ({ asking, inFlight }) => asking.size === 0 && inFlight === 0,
-    end: ({ raw }) => raw.destroy(),
+    end: (connection, reason) => end(connection, closeCodes[reason]),
     isAnswered: options.isAnswered,
   });
   const { counters } = crowd;
@@ -105,12 +120,17 @@ export async function startHttpsFront(options: HttpsFrontOptions): Promise<Https
       ...tlsServerOptions(options.identity),
       allowHTTP1: true,
       settings: { maxConcurrentStreams: limits.maxInFlight },
+      ...RESETS,
     } as SecureServerOptions,
     serve,
   );
   // Each of them ends its connection.
   server.on("tlsClientError", () => undefined);
   server.on("sessionError", () => undefined);
+  server.on("session", (session) => {
+    const connection = byEnd.get(endOf(session.socket));
+    if (connection !== undefined) connection.session = session;
+  });
 
   function accept(raw: Socket, at: SocketAddress): void {
     raw.on("error", () => undefined);
@@ -119,6 +139,8 @@ export async function startHttpsFront(options: HttpsFrontOptions): Promise<Https
     const nowMs = clock.monotonicMs();
     const connection: Connection = {
       raw,
+      session: undefined,
+      allowance: createAllowance(nowMs),
       client: { address: admitted.address, port: raw.remotePort ?? 0, transport: "https" },
       server: options.serverOf?.("https", at),
       source: admitted.source,
@@ -127,6 +149,7 @@ export async function startHttpsFront(options: HttpsFrontOptions): Promise<Https
       hasAsked: false,
       asking: new Set(),
       inFlight: 0,
+      untakenOctets: 0,
     };
     crowd.add(connection);
     const end = endOf(raw);
@@ -149,10 +172,14 @@ export async function startHttpsFront(options: HttpsFrontOptions): Promise<Https
     const asking: Asking = { dueMs: clock.monotonicMs() + limits.messageMs, reason: "message" };
     connection.hasAsked = true;
     connection.asking.add(asking);
+    connection.allowance.request();
     touch(connection);
     let isOver = false;
+    let untaken = 0;
     const over = (): void => {
       isOver = true;
+      connection.untakenOctets -= untaken;
+      untaken = 0;
       if (connection.asking.delete(asking)) touch(connection);
       if (closing) endIfDone(connection);
     };
@@ -167,20 +194,28 @@ export async function startHttpsFront(options: HttpsFrontOptions): Promise<Https
       body: Uint8Array | string,
     ): void {
       if (isOver) return;
+      untaken = body.length;
+      connection!.untakenOctets += untaken;
       asking.dueMs = clock.monotonicMs() + limits.writeMs;
       asking.reason = "write";
       response.writeHead(status, { ...headers, "content-length": body.length });
-      response.end(body);
+      response.end(request.method === "HEAD" ? "" : body);
     }
 
     function refuse({ status, text }: Refusal): void {
       // What is left of the body is not waited for.
       send(
         status,
-        { "content-type": "text/plain", ...(status === 405 ? { allow: "GET, POST" } : {}) },
+        {
+          "content-type": "text/plain",
+          ...(status === 405 ? { allow: "GET, HEAD, POST" } : {}),
+          // Else its rest would be read.
+          ...(status === 413 && request.httpVersionMajor === 1 ? { connection: "close" } : {}),
+        },
         `${text}\n`,
       );
-      request.resume();
+      if (status !== 413 || response.stream === undefined) request.resume();
+      else response.stream.once("finish", () => response.stream.close(constants.NGHTTP2_NO_ERROR));
     }
 
     function ask(question: Uint8Array): void {
@@ -188,6 +223,8 @@ export async function startHttpsFront(options: HttpsFrontOptions): Promise<Https
       if (!checked.ok) return refuse(checked.error);
       if (connection!.inFlight >= limits.maxInFlight)
         return refuse({ status: 429, text: "too many questions at a time" });
+      if (connection!.untakenOctets > MAX_UNTAKEN_OCTETS)
+        return refuse({ status: 429, text: "too many answers that are not taken" });
       counters.questions++;
       connection!.inFlight++;
       asking.dueMs = Infinity;
@@ -196,30 +233,37 @@ export async function startHttpsFront(options: HttpsFrontOptions): Promise<Https
         connection!.inFlight--;
         touch(connection!);
         if (wire === null) return refuse({ status: 400, text: "not a question" });
+        if (connection!.untakenOctets > MAX_UNTAKEN_OCTETS)
+          return refuse({ status: 503, text: "too many answers that are not taken" });
         const headers = {
           "content-type": DNS_MESSAGE,
           "cache-control": `max-age=${freshnessSeconds(wire)}`,
         };
-        send(200, headers, wire);
+        send(200, headers, padReply(wire, checked.value));
       });
     }
 
     const head = readDohHead({
       method: request.method,
-      target: request.url,
+      // CONNECT has none.
+      target: request.url ?? "",
       contentType: request.headers["content-type"] ?? "",
     });
     if (!head.ok) return refuse(head.error);
     if (head.value !== undefined) return ask(head.value);
+    if (Number(request.headers["content-length"] ?? 0) > MAX_QUESTION_OCTETS)
+      return refuse(TOO_LONG);
     const pieces: Uint8Array[] = [];
     let octets = 0;
     request.on("data", (piece: Uint8Array) => {
+      if (octets > MAX_QUESTION_OCTETS) return;
       octets += piece.length;
+      connection.allowance.body(piece.length);
       if (octets <= MAX_QUESTION_OCTETS) pieces.push(piece);
+      else refuse(TOO_LONG);
     });
     request.on("end", () => {
-      if (octets > MAX_QUESTION_OCTETS) refuse({ status: 413, text: "longer than a DNS message" });
-      else ask(new Uint8Array(Buffer.concat(pieces)));
+      if (octets <= MAX_QUESTION_OCTETS) ask(new Uint8Array(Buffer.concat(pieces)));
     });
   }
 
@@ -238,7 +282,8 @@ export async function startHttpsFront(options: HttpsFrontOptions): Promise<Https
     const nowMs = clock.monotonicMs();
     const idleMs = crowd.isCrowded() ? limits.crowdedIdleMs : limits.idleMs;
     for (const connection of crowd) {
-      const reason = overdue(connection, nowMs, { ...limits, idleMs });
+      const isWithin = connection.allowance.take(connection.raw.bytesRead, nowMs);
+      const reason = isWithin ? overdue(connection, nowMs, { ...limits, idleMs }) : "flood";
       if (reason !== undefined) crowd.drop(connection, reason);
     }
     if (counters.connections > 0) sweeping = timers.after(SWEEP_MS, sweep);
@@ -266,6 +311,26 @@ export async function startHttpsFront(options: HttpsFrontOptions): Promise<Https
       sweeping?.();
     },
   };
+}
+
+const TOO_LONG: Refusal = { status: 413, text: "longer than a DNS message" };
+
+/** What a client of HTTP/2 is told of why its connection ends (RFC 9113 section 7). */
+const closeCodes: Partial<Record<keyof TcpCounters["closed"], number>> = {
+  flood: constants.NGHTTP2_ENHANCE_YOUR_CALM,
+  write: constants.NGHTTP2_ENHANCE_YOUR_CALM,
+  message: constants.NGHTTP2_ENHANCE_YOUR_CALM,
+};
+
+/** GOAWAY, where there is somebody to hear it, and the end. */
+function end({ raw, session }: Connection, code: number = constants.NGHTTP2_NO_ERROR): void {
+  if (session === undefined) {
+    raw.destroy();
+    return;
+  }
+  // Not `destroy`, whose GOAWAY under Bun says that all is well.
+  session.goaway(code);
+  setImmediate(() => raw.destroy());
 }
 
 /** Which deadline has passed, if any. */

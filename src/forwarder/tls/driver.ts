@@ -11,8 +11,8 @@ import {
   type TLSSocket,
 } from "node:tls";
 import type { Exchanges, OpenStreamFrom, Upstream } from "../../ports.ts";
+import { padQuestion } from "../../dns/padding.ts";
 import { createConnections, tcpLimits, type Line } from "../connections.ts";
-import { padded } from "../padding.ts";
 import { codeOf, failedLine, openFramed, wayTo, type StreamDeps } from "../tcp/driver.ts";
 
 /** Whom servers' certificates are checked against; the texts are PEM. */
@@ -43,7 +43,7 @@ export function createTlsExchanges(deps: StreamDeps, dial: DialTls): Exchanges {
 /** The same line; what is asked is padded. */
 export function paddedLine(line: Line): Line {
   return {
-    ask: (wire, on) => line.ask(padded(wire), on),
+    ask: (wire, on) => line.ask(padQuestion(wire), on),
     get capacity() {
       return line.capacity;
     },

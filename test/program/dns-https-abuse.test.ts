@@ -1,0 +1,392 @@
+/**
+ * DNS over HTTPS of the real program under clients that HTTP/2 allows and nobody wants: what each costs is
+ * bounded, it is told to go, and others are answered all the time. Frames are made by hand (RFC 9113).
+ */
+import t, { type Test } from "tap";
+import { readFileSync } from "node:fs";
+import { connect, type ClientHttp2Session } from "node:http2";
+import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
+import { setTimeout as sleep } from "node:timers/promises";
+import { query } from "../dns-client.ts";
+import { freePort } from "../free-port.mjs";
+import { temporaryDirectory } from "../temporary-directory.ts";
+import { a, replyTo } from "../upstream.ts";
+import { makeCertificates, noCertificates as skip } from "./certificates.ts";
+import {
+  connectRaw,
+  END_HEADERS,
+  END_STREAM,
+  field,
+  FRAME,
+  frame,
+  requestFields,
+  uint32,
+  type RawHttp2,
+} from "./http2-client.ts";
+import { startScene } from "./scene.ts";
+
+const directory = temporaryDirectory(t);
+if (skip === false) makeCertificates(directory, ["server"]);
+const file = (name: string): string => join(directory, name);
+const ca = skip === false ? readFileSync(file("ca.pem"), "utf8") : "";
+
+const NO_ERROR = 0;
+const ENHANCE_YOUR_CALM = 11;
+const CANCEL = 8;
+
+const path = `/dns-query?dns=${query(0, "www.test").toString("base64url")}`;
+const get = requestFields("GET", path);
+const post = requestFields("POST");
+const times = (count: number, one: (i: number) => Buffer): Buffer =>
+  Buffer.concat(Array.from({ length: count }, (_, i) => one(i)));
+
+/** The same octets again and again, until the connection is over or so many have been written. */
+async function again(raw: RawHttp2, octets: Buffer, count: number): Promise<void> {
+  for (let i = 0; i < count; i++) if (!(await raw.write(octets))) return;
+}
+
+type Scene = {
+  what: string;
+  run: (raw: RawHttp2) => Promise<void>;
+  /** It is not the connection's error. */
+  stays?: true;
+  /** After so long at the latest. */
+  withinMs: number;
+};
+
+const scenes: Scene[] = [
+  {
+    what: "rapid reset (CVE-2023-44487)",
+    async run(raw) {
+      const stream = (i: number): number => 2 * i + 1;
+      for (let from = 0; from < 20_000; from += 100) {
+        const octets = times(100, (i) =>
+          Buffer.concat([
+            frame(FRAME.HEADERS, END_HEADERS | END_STREAM, stream(from + i), get),
+            frame(FRAME.RST_STREAM, 0, stream(from + i), uint32(CANCEL)),
+          ]),
+        );
+        if (!(await raw.write(octets))) return;
+      }
+    },
+    withinMs: 2_000,
+  },
+  {
+    what: "streams that the server is made to reset (CVE-2025-8671)",
+    async run(raw) {
+      for (let from = 0; from < 20_000; from += 100) {
+        const octets = times(100, (i) =>
+          Buffer.concat([
+            frame(FRAME.HEADERS, END_HEADERS, 2 * (from + i) + 1, post),
+            frame(FRAME.WINDOW_UPDATE, 0, 2 * (from + i) + 1, uint32(0)),
+          ]),
+        );
+        if (!(await raw.write(octets))) return;
+      }
+    },
+    withinMs: 2_000,
+  },
+  {
+    what: "CONTINUATION without end (CVE-2024-27316)",
+    async run(raw) {
+      await raw.write(frame(FRAME.HEADERS, END_STREAM, 1, get));
+      const octets = times(100, (i) =>
+        frame(FRAME.CONTINUATION, 0, 1, field(`x-${i}`, "y".repeat(100))),
+      );
+      await again(raw, octets, 3_000);
+    },
+    withinMs: 1_000,
+  },
+  {
+    what: "empty CONTINUATION without end",
+    async run(raw) {
+      await raw.write(frame(FRAME.HEADERS, END_STREAM, 1, get));
+      await again(
+        raw,
+        times(1_000, () => frame(FRAME.CONTINUATION, 0, 1)),
+        500,
+      );
+    },
+    withinMs: 1_000,
+  },
+  {
+    what: "SETTINGS (CVE-2019-9515)",
+    run: (raw) =>
+      again(
+        raw,
+        times(1_000, () => frame(FRAME.SETTINGS, 0, 0)),
+        500,
+      ),
+    withinMs: 1_000,
+  },
+  {
+    what: "PING (CVE-2019-9512)",
+    run: (raw) =>
+      again(
+        raw,
+        times(1_000, () => frame(FRAME.PING, 0, 0, Buffer.alloc(8))),
+        500,
+      ),
+    withinMs: 1_000,
+  },
+  {
+    what: "PING whose answers are not read",
+    async run(raw) {
+      raw.socket.pause();
+      const octets = times(1_000, () => frame(FRAME.PING, 0, 0, Buffer.alloc(8)));
+      for (let i = 0; i < 500 && raw.socket.writableLength < 4e6; i++) {
+        raw.socket.write(octets);
+        await sleep(1);
+      }
+      raw.socket.resume();
+    },
+    withinMs: 3_000,
+  },
+  {
+    what: "empty DATA (CVE-2019-9518)",
+    async run(raw) {
+      await raw.write(frame(FRAME.HEADERS, END_HEADERS, 1, post));
+      await again(
+        raw,
+        times(1_000, () => frame(FRAME.DATA, 0, 1)),
+        500,
+      );
+    },
+    withinMs: 1_000,
+  },
+  {
+    what: "a small block of headers that unpacks to 46 MB (CVE-2016-6581)",
+    async run(raw) {
+      const value = Buffer.alloc(3_900, 0x78);
+      const length = Buffer.from([0x7f, 0x80 | ((3_900 - 127) & 127), (3_900 - 127) >> 7]);
+      const added = Buffer.concat([Buffer.from([0x40, 1, 0x61]), length, value]);
+      for (let i = 0; i < 300; i++) {
+        const fields = Buffer.concat([
+          get,
+          i === 0 ? added : Buffer.alloc(0),
+          Buffer.alloc(12_000, 0xbe),
+        ]);
+        if (!(await raw.write(frame(FRAME.HEADERS, END_HEADERS | END_STREAM, 2 * i + 1, fields))))
+          return;
+      }
+    },
+    withinMs: 1_000,
+  },
+  {
+    what: "five thousand streams without a body",
+    run: async (raw) =>
+      void (await raw.write(
+        times(5_000, (i) => frame(FRAME.HEADERS, END_HEADERS, 2 * i + 1, post)),
+      )),
+    withinMs: 1_000,
+  },
+  {
+    what: "WINDOW_UPDATE, and a question before it",
+    async run(raw) {
+      await raw.write(frame(FRAME.HEADERS, END_HEADERS | END_STREAM, 1, get));
+      await again(
+        raw,
+        times(1_000, () => frame(FRAME.WINDOW_UPDATE, 0, 0, uint32(1))),
+        1_500,
+      );
+    },
+    withinMs: 1_000,
+  },
+  {
+    what: "frames of a type that nobody knows",
+    async run(raw) {
+      await raw.write(frame(FRAME.HEADERS, END_HEADERS | END_STREAM, 1, get));
+      await again(
+        raw,
+        times(1_000, () => frame(0xfa, 0, 0, Buffer.alloc(5))),
+        1_500,
+      );
+    },
+    withinMs: 1_000,
+  },
+  {
+    what: "fields that may not be, CONNECT, no path: each a stream's error",
+    async run(raw) {
+      const bad = [
+        Buffer.concat([field(":method", "CONNECT"), field(":authority", "x:1")]),
+        Buffer.concat([field(":method", "GET"), field(":scheme", "https")]),
+        Buffer.concat([get, field("content-length", "1"), field("content-length", "2")]),
+        Buffer.concat([get, field("connection", "close")]),
+        Buffer.concat([get, field("Upper", "case")]),
+      ];
+      await raw.write(
+        times(bad.length, (i) =>
+          frame(FRAME.HEADERS, END_HEADERS | END_STREAM, 2 * i + 1, bad[i]!),
+        ),
+      );
+    },
+    stays: true,
+    withinMs: 300,
+  },
+];
+
+async function start(t: Test) {
+  const port = await freePort();
+  const scene = await startScene(
+    t,
+    (got) => [replyTo(got, { answers: [a(got.name, "192.0.2.1", 60)] })],
+    {
+      ports: { dns_https: port },
+      tls: { dns: { cert_file: file("server.pem"), key_file: file("server.key") } },
+    },
+  );
+  const session = (options: object = {}): ClientHttp2Session => {
+    const opened = connect(`https://127.0.0.1:${port}`, { ca, ...options });
+    opened.on("error", () => undefined);
+    t.teardown(() => opened.destroy());
+    return opened;
+  };
+  const { pid } = scene.program.child;
+  const residentMb = (): number =>
+    Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) / 1024;
+  return { ...scene, port, session, residentMb };
+}
+
+/** Milliseconds until the answer; its status. */
+function ask(session: ClientHttp2Session, head: Record<string, string>, body?: Uint8Array) {
+  return new Promise<{ ms: number; status: number }>((done) => {
+    const startedMs = performance.now();
+    const stream = session.request(head, { endStream: body === undefined });
+    let status = 0;
+    const finish = (): void => done({ ms: performance.now() - startedMs, status });
+    stream.on("response", (headers) => (status = headers[":status"] ?? 0));
+    stream.on("data", () => undefined);
+    stream.on("end", finish);
+    stream.on("error", finish);
+    if (body !== undefined) stream.end(body);
+  });
+}
+
+t.test("S22: floods of frames", { skip, timeout: 60_000 }, async (t) => {
+  const { program, port, session, residentMb } = await start(t);
+  const beside = session();
+  t.equal((await ask(beside, { ":path": path })).status, 200);
+  const beforeMb = residentMb();
+  for (const { what, run, stays, withinMs } of scenes) {
+    const raw = await connectRaw(t, { port, ca });
+    let isOver = false;
+    let slowestMs = 0;
+    const asking = (async () => {
+      while (!isOver) {
+        const { ms, status } = await ask(beside, { ":path": path });
+        if (status !== 200) t.fail(`${what}: ${status} beside it`);
+        slowestMs = Math.max(slowestMs, ms);
+        await sleep(10);
+      }
+    })();
+    await run(raw);
+    const end = await raw.end(withinMs);
+    isOver = true;
+    await asking;
+    raw.socket.destroy();
+    // Its GOAWAY is lost where octets were still on their way to it.
+    const isOk = stays === true ? end === "open" : end !== "open" && end !== NO_ERROR;
+    t.ok(isOk, `${what}: ${end}`);
+    // Both processes and this client share the cores.
+    t.ok(slowestMs < 1_500, `${what}: ${slowestMs.toFixed()} ms for the slowest beside it`);
+    t.comment(`${what}: ${end}, slowest beside it ${slowestMs.toFixed()} ms`);
+  }
+  t.ok(residentMb() < beforeMb + 120, `${beforeMb.toFixed()} MB, then ${residentMb().toFixed()}`);
+  const { text } = await program.http("GET", "/metrics");
+  t.match(text, /waypost_dns_secure_closed_total\{proto="https",reason="flood"\} [2-9]/);
+  t.equal(program.child.exitCode, null);
+});
+
+t.test("S22: answers that nobody takes", { skip, timeout: 30_000 }, async (t) => {
+  const { program, session, residentMb } = await start(t);
+  for (let i = 0; i < 800; i += 50)
+    await Promise.all(
+      Array.from({ length: 50 }, (_, k) =>
+        program.http("PUT", "/v1/catalog/register", {
+          Node: `node-${i + k}`,
+          Address: `10.1.${(i + k) >> 8}.${(i + k) & 255}`,
+          Service: { Service: "wide", Port: 80 },
+        }),
+      ),
+    );
+  const beforeMb = residentMb();
+  const greedy = session({ settings: { initialWindowSize: 0 } });
+  const wide = query(0, "wide.service.consul", "SRV");
+  const statuses: number[] = [];
+  const ended = new Promise<void>((over) => greedy.once("close", over));
+  let goaway = -1;
+  greedy.on("goaway", (code) => (goaway = code));
+  const one = (): void => {
+    const stream = greedy.request({
+      ":method": "POST",
+      ":path": "/dns-query",
+      "content-type": "application/dns-message",
+    });
+    stream.on("response", (headers) => statuses.push(headers[":status"] ?? 0));
+    stream.on("error", () => undefined);
+    stream.end(wide);
+  };
+  for (let i = 0; i < 90; i++) one();
+  const beside = session();
+  const startedMs = performance.now();
+  let isOver = false;
+  void ended.then(() => (isOver = true));
+  while (!isOver && performance.now() - startedMs < 12_000) {
+    t.equal((await ask(beside, { ":path": path })).status, 200);
+    await sleep(50);
+  }
+  const took = performance.now() - startedMs;
+  t.ok(took < 8_000, `${took.toFixed()} ms: 5 s without taking anything`);
+  const taken = statuses.filter((status) => status === 200).length;
+  const refused = statuses.filter((status) => status === 429 || status === 503).length;
+  t.ok(taken >= 2 && taken < 40, `${taken} answers are held for it`);
+  t.ok(refused >= 50, `${refused} are refused`);
+  t.equal(goaway, ENHANCE_YOUR_CALM);
+  t.ok(residentMb() < beforeMb + 80, `${beforeMb.toFixed()} MB, then ${residentMb().toFixed()}`);
+  const { text } = await program.http("GET", "/metrics");
+  t.match(text, 'waypost_dns_secure_closed_total{proto="https",reason="write"} 1');
+});
+
+t.test(
+  "S22: HTTP/1.1: pipelined without end, headers without end",
+  { skip, timeout: 30_000 },
+  async (t) => {
+    const { port, session } = await start(t);
+    const open = async () => {
+      const socket = connectTls({ port, host: "127.0.0.1", ca, ALPNProtocols: ["http/1.1"] });
+      t.teardown(() => socket.destroy());
+      let octets = 0;
+      let head = "";
+      socket.on("data", (piece: Buffer) => {
+        if (octets === 0) head = piece.toString("latin1").split("\r\n", 1)[0]!;
+        octets += piece.length;
+      });
+      socket.on("error", () => undefined);
+      const closed = new Promise<void>((over) => socket.once("close", over));
+      return { socket, closed, head: () => head, octets: () => octets };
+    };
+    const request = Buffer.from(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    const pipelining = await open();
+    pipelining.socket.pause();
+    pipelining.socket.write(Buffer.concat(Array.from({ length: 20_000 }, () => request)));
+    const beside = session();
+    for (let i = 0; i < 20; i++) t.equal((await ask(beside, { ":path": path })).status, 200);
+    pipelining.socket.resume();
+    pipelining.socket.destroy();
+
+    const endless = await open();
+    endless.socket.write("GET / HTTP/1.1\r\n");
+    const line = Buffer.from(`x-long: ${"y".repeat(1_000)}\r\n`);
+    for (let i = 0; i < 2_000 && !endless.socket.destroyed; i++) endless.socket.write(line);
+    await endless.closed;
+    t.match(endless.head(), /^(HTTP\/1\.1 431|$)/, "431, if it was not lost with the connection");
+
+    const long = await open();
+    const head = `POST /dns-query HTTP/1.1\r\nHost: x\r\nContent-Type: application/dns-message\r\n`;
+    long.socket.write(`${head}Content-Length: 100000000\r\n\r\n`);
+    await long.closed;
+    t.match(long.head(), /^HTTP\/1\.1 413/, "a length is believed");
+    t.equal((await ask(beside, { ":path": path })).status, 200);
+  },
+);
