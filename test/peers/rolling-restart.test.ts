@@ -27,6 +27,7 @@ ${start}
 sleep 0.2 # clients finish what they began
 kill "$(cat "$n.pid")"
 start
+until curl -fs -o /dev/null "http://127.0.0.1:$port/"; do sleep 0.05; done # the check's last word is from before
 ./consul maint -disable -service="web-$n" >/dev/null
 until passing; do sleep 0.05; done
 echo "$n" >> restarted
