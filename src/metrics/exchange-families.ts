@@ -56,6 +56,9 @@ export function merged(histograms: readonly Histogram[]): Histogram[] {
 
 const asCoreDns = {};
 
+/** Those of `plugin.TimeBuckets`: sixteen from 0.25 ms on, each twice the one before. */
+const COREDNS_DURATION_BOUNDS_SECONDS = DURATION_BOUNDS_SECONDS.filter((bound) => bound >= 0.00025);
+
 export const exchangeFamilies: readonly Family[] = [
   {
     name: "waypost_dns_requests_total",
@@ -78,7 +81,7 @@ export const exchangeFamilies: readonly Family[] = [
     help: "Time from question to reply.",
     labels: ["server", "zone", "view", "type"],
     type: "histogram",
-    coredns: asCoreDns,
+    coredns: { bounds: COREDNS_DURATION_BOUNDS_SECONDS },
     read: ({ tallies }) =>
       merged(
         tallies().flatMap((tally) =>
@@ -150,7 +153,13 @@ export const exchangeFamilies: readonly Family[] = [
     help: "Questions not answered as they deserve: the queue to the main thread was full, or the client had too many.",
     labels: ["server", "reason"],
     type: "counter",
-    coredns: asCoreDns,
+    // The plugin drops questions before they are looked at, and answers that are not sent.
+    coredns: {
+      inItsWords: ({ reason, ...labels }) => ({
+        ...labels,
+        reason: reason === "queue_full" ? "query" : "response",
+      }),
+    },
     read: ({ tallies }) =>
       summed(
         tallies().flatMap(({ server, figures }) => [

@@ -149,6 +149,10 @@ export type CoreDns = {
   labels?: readonly string[];
   /** Which samples are in it; absent: all. */
   has?: (labels: Sample["labels"]) => boolean;
+  /** The labels with CoreDNS's words for what they say; absent: ours. */
+  inItsWords?: (labels: Sample["labels"]) => Sample["labels"];
+  /** Bounds of its histogram, some of ours; absent: all. */
+  bounds?: readonly number[];
 };
 
 export type Family =

@@ -4,7 +4,15 @@ import { rcodeName } from "../dns/presentation.ts";
 import { REPLY_TIME_BOUNDS_SECONDS } from "../forwarder/reply-times.ts";
 import type { ForwarderStats } from "../forwarder/stats.ts";
 import type { ServerCounts } from "../forwarder/upstreams.ts";
-import { counter, gauge, only, type Family, type Sample, type Sources } from "./family.ts";
+import {
+  counter,
+  gauge,
+  only,
+  type CoreDns,
+  type Family,
+  type Sample,
+  type Sources,
+} from "./family.ts";
 
 const perServer = (read: (server: ForwarderStats["servers"][number]) => number) => {
   return (sources: Sources): Sample[] =>
@@ -141,6 +149,14 @@ function byKind({ forwarder }: Sources, figure: "entries" | "octets"): Sample[] 
   ];
 }
 
+/** CoreDNS's `to` is address and port alone: servers that differ in transport, name or source are added up. */
+const byAddress: CoreDns = {
+  inItsWords: ({ to = "", ...labels }) => ({
+    ...labels,
+    to: to.replace(/^[a-z]+:\/\//, "").replace(/[/#@].*$/, ""),
+  }),
+};
+
 export const forwardFamilies: readonly Family[] = [
   counter(
     "waypost_forward_requests_total",
@@ -249,7 +265,7 @@ export const forwardFamilies: readonly Family[] = [
     help: "Time from a question to an upstream server to its reply, by RCODE.",
     labels: ["proxy_name", "to", "rcode"],
     type: "histogram",
-    coredns: {},
+    coredns: byAddress,
     read: ({ forwarder }) =>
       forwarder().servers.flatMap(({ label, replyTimes }) =>
         [...replyTimes].map(([rcode, { counts, sum }]) => ({
@@ -265,7 +281,7 @@ export const forwardFamilies: readonly Family[] = [
     help: "Questions of our own to an upstream server that is down without a reply in time.",
     labels: ["proxy_name", "to"],
     type: "counter",
-    coredns: {},
+    coredns: byAddress,
     read: ({ forwarder }) =>
       forwarder().servers.map(({ label, counts }) => ({
         labels: { proxy_name: "forward", to: label },
@@ -277,7 +293,7 @@ export const forwardFamilies: readonly Family[] = [
     help: "Questions to an upstream server on a connection that stood already.",
     labels: ["proxy_name", "to", "proto"],
     type: "counter",
-    coredns: {},
+    coredns: byAddress,
     read: (sources) => connections(sources, ({ connectionsReused }) => connectionsReused),
   },
   {
@@ -285,7 +301,7 @@ export const forwardFamilies: readonly Family[] = [
     help: "Connections opened to an upstream server. Questions over UDP have a socket each, on purpose: their ports are random.",
     labels: ["proxy_name", "to", "proto"],
     type: "counter",
-    coredns: {},
+    coredns: byAddress,
     read: (sources) => connections(sources, ({ connectionsOpened }) => connectionsOpened),
   },
   {

@@ -52,13 +52,27 @@ shed_dropped_total{server,reason} counter
 /** Everything has happened at least once. */
 function busy() {
   const { servers } = createUpstreams(
-    { ...groupDefaults, servers: [{ address: "192.0.2.1", port: 53 }] },
+    {
+      ...groupDefaults,
+      servers: [
+        { address: "192.0.2.1", port: 53 },
+        { address: "2001:db8::1", port: 853, transport: "tls", tlsName: "one.example" },
+        { address: "2001:db8::1", port: 853, transport: "tls", tlsName: "two.example" },
+        {
+          address: "192.0.2.1",
+          port: 443,
+          transport: "https",
+          source: { interface: "eth0" },
+        },
+      ],
+    },
     1,
     () => undefined,
   );
   const [server] = servers;
   addReplyTime(server!.replyTimes, 0, 3);
   addReplyTime(server!.replyTimes, 2, 9000);
+  for (const [i, each] of servers.entries()) each.counts.probeFailures = 10 ** i;
   const cache = createCache({ cacheOctets: 100_000 }, { uint32: () => 7 }).stats();
   cache.evictionsByKind.success.capacity = 3;
   cache.evictionsByKind.success.expired = 50;
@@ -78,6 +92,7 @@ function busy() {
           replyOctets: sizes,
           dnssecOk: 2,
           shedRate: 1,
+          shedQueue: 8,
         },
       ),
       tally({ zone: ".", plugin: "forward" }, { rcodes: rcodesOf({ 0: 5 }) }),
@@ -136,9 +151,50 @@ t.test("values are the same; what CoreDNS does not tell apart is added up", asyn
     'coredns_proxy_request_duration_seconds_bucket{le="0.004",proxy_name="forward",to="192.0.2.1:53",rcode="NOERROR"} 1',
     'coredns_proxy_request_duration_seconds_bucket{le="0.002",proxy_name="forward",to="192.0.2.1:53",rcode="NOERROR"} 0',
     'coredns_proxy_request_duration_seconds_bucket{le="8.192",proxy_name="forward",to="192.0.2.1:53",rcode="SERVFAIL"} 0',
+    `coredns_shed_dropped_total{${here},reason="query"} 8`,
+    `coredns_shed_dropped_total{${here},reason="response"} 1`,
+    'coredns_proxy_healthcheck_failures_total{proxy_name="forward",to="192.0.2.1:53"} 1',
+    'coredns_proxy_healthcheck_failures_total{proxy_name="forward",to="[2001:db8::1]:853"} 110',
+    'coredns_proxy_healthcheck_failures_total{proxy_name="forward",to="192.0.2.1:443"} 1000',
     'coredns_plugin_enabled{server="dns://127.0.0.1:53",zone=".",view="",name="cache"} 1',
   ])
     t.ok(text.split("\n").includes(line), line);
+});
+
+// plugin.TimeBuckets and SlimTimeBuckets, and the sizes of plugin/metrics/vars.
+const times = Array.from({ length: 16 }, (_, i) => 0.00025 * 2 ** i);
+const sizes = [0, 100, 200, 300, 400, 511, 1023, 2047, 4095, 8291, 16e3, 32e3, 48e3, 64e3];
+const documentedBounds: Record<string, readonly number[]> = {
+  dns_request_duration_seconds: times,
+  dns_request_size_bytes: sizes,
+  dns_response_size_bytes: sizes,
+  proxy_request_duration_seconds: times,
+  health_request_duration_seconds: [0.00025, 0.0025, 0.025, 0.25, 2.5],
+};
+
+t.test("bounds of histograms are its own, and nothing falls between them", async (t) => {
+  const { clock, timers } = new World();
+  const text = await createExposition(busy(), { clock, timers, corednsToo: true })();
+  for (const { name, type } of documented) {
+    if (type !== "histogram") continue;
+    const buckets = [...text.matchAll(new RegExp(`^coredns_${name}_bucket\\{(.*)\\} (.*)$`, "gm"))];
+    const bounds = buckets.map(([, labels = ""]) => Number(/le="([^+"]+)"/.exec(labels)?.[1]));
+    const expected = documentedBounds[name]!;
+    t.same(
+      [...new Set(bounds.filter((bound) => !Number.isNaN(bound)))].toSorted((a, b) => a - b),
+      expected,
+      name,
+    );
+    const last = buckets.filter(([, labels = ""]) => labels.includes('le="+Inf"'));
+    const counts = [...text.matchAll(new RegExp(`^coredns_${name}_count.* (.*)$`, "gm"))];
+    t.same(
+      last.map(([, , value]) => value),
+      counts.map(([, value]) => value),
+      `${name}: the last bucket holds all`,
+    );
+  }
+  // Twenty buckets of ours with one each: four of them end at or below 0.25 ms.
+  t.match(text, /^coredns_dns_request_duration_seconds_bucket\{le="0.00025",.*\} 4$/m);
 });
 
 t.test("without the option nothing of it is shown", async (t) => {

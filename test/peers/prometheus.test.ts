@@ -7,6 +7,9 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freePort } from "../free-port.mjs";
+import { udpClient } from "../dns-client.ts";
+import { question } from "../program/scene.ts";
+import { answering, startUpstream } from "../upstream.ts";
 import { startProgram } from "../program.ts";
 import { temporaryDirectory } from "../temporary-directory.ts";
 import { hasPeer, startPeer } from "./peer.ts";
@@ -16,10 +19,22 @@ const skip = missing.length > 0 ? `not installed: ${missing.join(", ")}` : false
 const SCRAPE_LIMIT_MS = 20_000;
 
 t.test("promtool finds nothing to complain about", { skip }, async (t) => {
+  const upstream = await startUpstream(t, answering("192.0.2.7", 60));
   const program = await startProgram(t, {
+    recursors: [upstream.address, "tls://127.0.0.1:1#one.example", "tls://127.0.0.1:1#two.example"],
     telemetry: { prometheus_retention_time: "60s" },
     metrics: { coredns_compat: true },
   });
+  const client = await udpClient(program.dnsPort);
+  t.teardown(() => client.close());
+  for (const name of [
+    "a.example",
+    "a.example",
+    "consul.service.consul",
+    "x.localhost",
+    "no.consul",
+  ])
+    t.ok(await client.ask(question(name)), name); // oxlint-disable-line no-await-in-loop -- one after the other
   for (const path of ["/metrics", "/v1/agent/metrics?format=prometheus"]) {
     const { status, text } = await program.http("GET", path);
     t.equal(status, 200, path);
