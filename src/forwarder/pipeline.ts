@@ -29,9 +29,9 @@ const MAX_LINKS = 10;
 
 /**
  * Puts something around the asking of servers: changes their answers, or answers instead of them.
- * `afterChain`: what is told of a name that a server's CNAME has led on to other data.
+ * `askElsewhere`: for names that other servers, or nobody, may be asked for. `afterChain`: what is told of a name that a server's CNAME has led on to other data.
  */
-export type Wrap = ((ask: Forward) => Forward) & {
+export type Wrap = ((ask: Forward, askElsewhere: Forward) => Forward) & {
   readonly afterChain?: (request: ForwardRequest, answer: Good) => Good;
 };
 
@@ -104,9 +104,13 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
         forwarder.forwardTo(group, request, done, firstReplyFinal);
     const wrap = filter ?? ((plain: Forward): Forward => plain);
     // The second is for hosts of the catalog, which may lead anywhere.
-    const way = { usual: wrap(ask(false)), firstReply: ask(true) };
+    const way = { usual: wrap(ask(false), forward), firstReply: ask(true) };
     ways.set(group, way);
     return way;
+  }
+
+  function forward(request: ForwardRequest, done: (answer: ForwardAnswer) => void): void {
+    accept(request, done, false);
   }
 
   function accept(
@@ -218,8 +222,8 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     }
     if (group !== "") request.trace?.add({ step: "zone", group });
     const way = group === "" ? usual : wayTo(group);
-    const forward = firstReplyFinal ? way.firstReply : way.usual;
-    forward(asking, (answer) => {
+    const askServers = firstReplyFinal ? way.firstReply : way.usual;
+    askServers(asking, (answer) => {
       request.sinceMs ??= asking.sinceMs;
       if (!answer.ok) {
         work.done(answer);
@@ -326,7 +330,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   }
 
   return {
-    forward: (request, done) => accept(request, done, false),
+    forward,
     forwardFirstReply: (request, done) => accept(request, done, true),
     reload(nextSettings, nextFilter) {
       settings = nextSettings;

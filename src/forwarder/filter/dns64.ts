@@ -32,10 +32,10 @@ const ipv4OnlyAddresses = [new Uint8Array([192, 0, 0, 170]), new Uint8Array([192
 
 /**
  * Asks for both families where needed: `askA` where records of IPv4 are only wanted for what is made of
- * them. `onSynthesis` hears of every answer that was made here.
+ * them, `askElsewhere` for names that others may know. `onSynthesis` hears of every answer that was made here.
  */
 export function withDns64(
-  { ask, askA: askIpv4 }: { ask: Forward; askA: Forward },
+  { ask, askA: askIpv4, askElsewhere }: { ask: Forward; askA: Forward; askElsewhere: Forward },
   settings: Dns64Settings,
   onSynthesis: () => void,
 ): Forward {
@@ -125,9 +125,12 @@ export function withDns64(
       ttl: OWN_TTL_SECONDS,
       data: target,
     };
-    ask({ ...request, qname: target }, (answer) => {
+    askElsewhere({ ...request, qname: target }, (answer) => {
       if (answer.ok) onSynthesis();
-      done(kept(answer.ok ? { ...answer, ad: false, answers: [link, ...answer.answers] } : answer));
+      if (!answer.ok) done(answer);
+      // Records of our own may be behind it, but not everybody is led to them.
+      else
+        done(kept({ ...answer, ad: false, constant: false, answers: [link, ...answer.answers] }));
     });
   }
 

@@ -27,7 +27,9 @@ export type FilterDeps = {
 };
 
 /** `afterChain`: what a name leads to by way of other zones, or of data of our own, is seen once more as a whole. */
-export type Filter = ((ask: Forward) => Forward) & { readonly afterChain: Change };
+export type Filter = ((ask: Forward, askElsewhere: Forward) => Forward) & {
+  readonly afterChain: Change;
+};
 
 /** The filters of these settings, to be put around the asking of servers. */
 export function createFilter(settings: FilterSettings, deps: FilterDeps): Filter {
@@ -36,13 +38,13 @@ export function createFilter(settings: FilterSettings, deps: FilterDeps): Filter
   const protect = settings.rebind === null ? null : createProtection(settings.rebind, deps);
   const change = createChange(settings, deps, protect);
   const filteredTypes = new Set(types);
-  const wrap = (ask: Forward): Forward => {
+  const wrap = (ask: Forward, askElsewhere: Forward): Forward => {
     const changed = change === null ? ask : withChange(ask, change);
     const typed = types.length === 0 ? changed : withTypes(changed, filteredTypes, counts);
     const forward =
       dns64 === null
         ? typed
-        : withDns64({ ask: typed, askA: changed }, dns64, () => counts.dns64++);
+        : withDns64({ ask: typed, askA: changed, askElsewhere }, dns64, () => counts.dns64++);
     if (!minimalAny && !win2k) return forward;
     return (request, done) => {
       if (minimalAny && request.qtype === TYPE.ANY && request.client.transport === "udp") {

@@ -50,7 +50,7 @@ export function behindFilters(says: Readonly<Record<string, Said>>, over: Partia
     const answers = spoken?.map((rr): Rr => ({ owner: qname, class: 1, ttl: 60, ...rr }));
     done(answer.ok && answers !== undefined ? { ...answer, rcode: 0, answers } : answer);
   };
-  const forward = wrap(asking);
+  const forward = wrap(asking, asking);
   return {
     asked,
     lines,

@@ -60,7 +60,7 @@ t.test("ask 8: DNS64 with silent servers", async (t) => {
   };
   const prefixes = [{ ...prefix, prefixLength: 96 }];
   const settings = { prefixes, clients: [], exclude: [] };
-  const ask = withDns64({ ask: forward, askA: forward }, settings, () => {});
+  const ask = withDns64({ ask: forward, askA: forward, askElsewhere: forward }, settings, () => {});
   const ends: number[] = [];
   const startedMs = world.nowMs();
   ask(requestOf("www.test AAAA", "127.0.0.1"), () => ends.push(world.nowMs() - startedMs));

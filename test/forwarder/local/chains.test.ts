@@ -96,3 +96,35 @@ t.test("what is here for one type is not denied for the others", async (t) => {
     ["bad.test AAAA", "NXDOMAIN"],
   ]);
 });
+
+t.test(
+  "RFC 6147 5.3.1: the name of an address inside a translated one is asked where it belongs",
+  async (t) => {
+    const scene = await createScene(t, {
+      dns64_prefix: ["64:ff9b:1::/96"],
+      rebind_protection: true,
+      zones: [{ names: ["10.in-addr.arpa"], servers: ["192.0.2.2"] }],
+      records: [{ name: "9.9.9.9.in-addr.arpa", type: "PTR", data: "nine.test" }],
+    });
+    const asked = (): string =>
+      scene.world.asked
+        .splice(0)
+        .map(({ server, question }) => `${server} ${question.name}`)
+        .join();
+    const reverse = (last: string): string =>
+      `${Array.from(`0064ff9b0001${"0".repeat(12)}${last}`)
+        .toReversed()
+        .join(".")}.ip6.arpa`;
+    const of10 = reverse("0a000005");
+    t.equal(scene.ask(`${of10} PTR`), "CNAME 5.0.0.10.in-addr.arpa., @2");
+    t.equal(asked(), "2 5.0.0.10.in-addr.arpa", "private ones are nothing for other servers");
+    t.equal(scene.ask(`${reverse("c0a80001")} PTR`), "CNAME 1.0.168.192.in-addr.arpa. NXDOMAIN");
+    t.equal(asked(), "", "nor are those that stay here");
+    const nine = scene.answer(`${reverse("09090909")} PTR`);
+    t.equal(inWords(nine), "CNAME 9.9.9.9.in-addr.arpa., PTR nine.test.");
+    t.notOk(nine.ok && (nine.constant || nine.cacheableSeconds), "not for workers");
+    t.equal(asked(), "");
+    t.equal(scene.ask(`${reverse("08080808")} PTR`), "CNAME 8.8.8.8.in-addr.arpa., @1");
+    t.equal(asked(), "1 8.8.8.8.in-addr.arpa");
+  },
+);
