@@ -132,7 +132,7 @@ async function build(
     dataDir,
     lending,
     serverAddress,
-    progress: succession.progress,
+    progress: () => succession.progress(),
     on: {
       // While the log is replayed nobody has read anything yet: there is nothing to call.
       touched(topics) {

@@ -13,7 +13,9 @@ const ARRIVAL_MS = 200;
  * connections that were on their way here have arrived.
  */
 export async function passOn(ports: ReadonlySet<number>, log: Log): Promise<void> {
-  beginTakeover(ports, log)?.complete();
+  // The successor takes them by itself where it can, and says so where it cannot (steer.ts).
+  const quiet: Log = (_, message, fields) => log("debug", message, fields);
+  beginTakeover(ports, quiet)?.complete();
   await new Promise((resolve) => setTimeout(resolve, 2 * ARRIVAL_MS));
 }
 
