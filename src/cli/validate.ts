@@ -28,7 +28,10 @@ export const validate = command({
     const loaded = await loadConfig(
       {
         flagLists: emptyLayer(),
-        flagValues: readLayer({ forwarder: { dnsmasq_conf: dnsmasqConf } }, "-dnsmasq-conf"),
+        flagValues:
+          dnsmasqConf === ""
+            ? emptyLayer()
+            : readLayer({ forwarder: { dnsmasq_conf: dnsmasqConf } }, "-dnsmasq-conf"),
         paths: args,
         format: word === "" ? undefined : word,
         fragments: [],

@@ -139,6 +139,14 @@ t.test("validate", async (t) => {
     code: 1,
     err: `Config validation failed: ${conf}:2: dnsmasq knows no option "no-reslov" (did you mean no-resolv?)`,
   });
+  const naming = write(
+    "naming.json",
+    JSON.stringify({ data_dir: "/d", server: true, forwarder: { dnsmasq_conf: conf } }),
+  );
+  t.match(await run("validate", naming), {
+    code: 1,
+    err: `Config validation failed: ${conf}:2: dnsmasq knows no option "no-reslov"`,
+  });
   t.same(await run("validate", typo), {
     code: 1,
     out: "",
