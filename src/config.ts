@@ -18,6 +18,7 @@ import type { AgentTls } from "./cluster/checks/dial/driver.ts";
 import type { ExternalEntry } from "./cluster/external/declared.ts";
 import { parseExternalServices } from "./config/external-services.ts";
 import { readAccess, type LoadedAccess } from "./config/forwarder/access.ts";
+import { doubtful } from "./config/forwarder/doubtful.ts";
 import { readFilter, type LoadedFilter } from "./config/forwarder/filter.ts";
 import {
   conflictingZones,
@@ -152,6 +153,7 @@ export async function loadConfig(
   const declaredZones = readAllZones(config["forwarder.zones"], localData.local.views, errors);
   warnings.push(...namesWithoutEffect(localData.local, declaredZones, config));
   warnings.push(...conflictingZones(declaredZones.rules));
+  warnings.push(...doubtful(config, localData.local, declaredZones));
   const problems = { warnings, errors };
   const metricsAddress = readMetricsAddress(config["metrics.address"], problems);
   const nextOn = readRcodes(config["forwarder.next_on"], "forwarder.next_on", errors);

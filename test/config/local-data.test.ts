@@ -1,5 +1,6 @@
 // Names that are answered here, as files say them, and what is wrong with what they say.
 import t from "tap";
+import { formatName } from "../../src/dns/name.ts";
 import { load, writeFiles } from "./world.ts";
 
 t.test("mistakes are told with their place and what was expected", async (t) => {
@@ -151,6 +152,64 @@ t.test(
     ]);
   },
 );
+
+t.test("what is valid and hardly meant is told", async (t) => {
+  const forwarder = {
+    cache_min_ttl: "10m",
+    cache_max_ttl: "1m",
+    records: [
+      { name: "both.example", type: "CNAME", data: "b.example" },
+      { name: "Both.example", type: "A", data: "192.0.2.1" },
+      { name: "two.example", type: "CNAME", data: "b.example" },
+      { name: "two.example", type: "CNAME", data: "c.example" },
+      { name: "*.wild.example", type: "CNAME", data: "b.example" },
+      { name: "wild.example", type: "A", data: "192.0.2.1" },
+      { name: "10.1.2.3", type: "PTR", data: "host.example" },
+    ],
+    zones: [
+      { names: ["corp.example", "10.0.0.0/8"], servers: ["192.0.2.53"] },
+      { names: ["corp.example", "*.corp.example", "10.0.0.0/8", "lan.example"], local: true },
+      { names: ["lan.example"], defaults: true },
+    ],
+    views: [{ name: "nobody", clients: [] }],
+  };
+  const directory = writeFiles(t, { "a.json": { data_dir: "x", forwarder } });
+  const loaded = await load([`${directory}/a.json`]);
+  t.same(loaded.ok && loaded.value.warnings.filter((text) => text.startsWith("forwarder")), [
+    "forwarder.records: both.example. has a CNAME and other records: clients follow one CNAME, and the rest is as good as absent",
+    "forwarder.records: two.example. has 2 CNAME records: clients follow one CNAME, and the rest is as good as absent",
+    "forwarder.records: 10.1.2.3 is an address, no name; clients ask for 3.2.1.10.in-addr.arpa",
+    'forwarder.zones: "corp.example" has servers, which are asked, and is local as well',
+    'forwarder.views[0]: "nobody" has no clients, so it is for nobody',
+    "forwarder.cache_min_ttl is above forwarder.cache_max_ttl, which holds",
+  ]);
+});
+
+t.test("names of other scripts are those that questions have", async (t) => {
+  const forwarder = {
+    zones: [{ names: ["bücher.example", "*.Straße.example", "*bücher"], local: true }],
+    addresses: [{ names: ["例え.example"], addresses: ["192.0.2.1"] }],
+    records: [{ name: "*.übung.example", type: "A", data: "192.0.2.1" }],
+  };
+  const directory = writeFiles(t, { "a.json": { data_dir: "x", forwarder } });
+  const loaded = await load([`${directory}/a.json`]);
+  if (!loaded.ok) throw new Error(loaded.error.join());
+  const { local, zones } = loaded.value;
+  const names = [...zones.rules, ...local.rules].map(({ match }) =>
+    "name" in match ? formatName(match.name) : "",
+  );
+  t.same(
+    [...names, formatName(local.records[0]!.owner)],
+    [
+      "xn--bcher-kva.example.",
+      "xn--strae-oqa.example.",
+      // By text, which may begin inside a label.
+      "b\\195\\188cher.",
+      "xn--r8jz45g.example.",
+      "xn--bung-zra.example.",
+    ],
+  );
+});
 
 t.test("two lists of servers for the same names are told", async (t) => {
   const forwarder = {

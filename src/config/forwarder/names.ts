@@ -3,6 +3,7 @@ import { formatAddress, parseAddress } from "../../address.ts";
 import { fail, ok, type Result } from "../../base.ts";
 import { foldName, formatName, parseName } from "../../dns/name.ts";
 import type { NameMatch } from "../../forwarder/rules.ts";
+import { asciiDomain } from "./domain-text.ts";
 
 /**
  * `corp.example` and everything below it; `*.corp.example` only what is below; `*corp.example` by text;
@@ -18,7 +19,7 @@ export function parseNameMatch(text: string): Result<NameMatch, string> {
   const byText = !below && text.startsWith("*");
   // ".corp.example" is "corp.example" in dnsmasq, for historical reasons.
   const rest = byText ? text.slice(1) : text.replace(/^\*?\.+/, "");
-  const parsed = parseName(rest);
+  const parsed = parseName(byText ? rest : asciiDomain(rest));
   if (!parsed.ok) return fail(`${JSON.stringify(text)} is no domain name: ${parsed.error}`);
   if (parsed.value.length === 1) return fail(`${JSON.stringify(text)} is no domain name`);
   const kind = below ? "below" : byText ? "text" : "suffix";

@@ -7,6 +7,7 @@ import { parseDuration } from "../../duration.ts";
 import { parseData } from "../../forwarder/local/presentation.ts";
 import { findLoop, type LocalRecord } from "../../forwarder/local/records.ts";
 import { describe } from "../kinds.ts";
+import { asciiDomain } from "./domain-text.ts";
 import { readEntries, type Entry, type Problems } from "./members.ts";
 
 /** TTLs have 31 bits (RFC 2181 section 8). */
@@ -53,7 +54,7 @@ function readRecord({ value }: Entry, ttlSeconds: number): Result<LocalRecord, s
   if (typeof wildcard !== "boolean")
     return fail(`.wildcard: expected true or false, got ${describe(wildcard)}`);
   const isWild = wildcard || name.value.startsWith("*.");
-  const owner = parseName(name.value.replace(/^\*\./, ""));
+  const owner = parseName(asciiDomain(name.value.replace(/^\*\./, "")));
   if (!owner.ok || name.value === "")
     return fail(
       `.name: ${JSON.stringify(name.value)} is no domain name${owner.ok ? "" : `: ${owner.error}`}`,
