@@ -20,12 +20,7 @@ import { parseExternalServices } from "./config/external-services.ts";
 import { readAccess, type LoadedAccess } from "./config/forwarder/access.ts";
 import { doubtful } from "./config/forwarder/doubtful.ts";
 import { readFilter, type LoadedFilter } from "./config/forwarder/filter.ts";
-import {
-  conflictingZones,
-  namesWithoutEffect,
-  readLocalData,
-  type LoadedLocal,
-} from "./config/forwarder/local.ts";
+import { namesWithoutEffect, readLocalData, type LoadedLocal } from "./config/forwarder/local.ts";
 import { withoutFormerAgent } from "./config/forwarder/own-domain.ts";
 import {
   readAllZones,
@@ -152,7 +147,6 @@ export async function loadConfig(
   errors.push(...localData.errors);
   const declaredZones = readAllZones(config["forwarder.zones"], localData.local.views, errors);
   warnings.push(...namesWithoutEffect(localData.local, declaredZones, config));
-  warnings.push(...conflictingZones(declaredZones.rules));
   warnings.push(...doubtful(config, localData.local, declaredZones));
   const problems = { warnings, errors };
   const metricsAddress = readMetricsAddress(config["metrics.address"], problems);

@@ -5,7 +5,7 @@ import { TYPE } from "../../dns/rr.ts";
 import type { LocalRecord } from "../../forwarder/local/records.ts";
 import type { NameMatch, Rule } from "../../forwarder/rules.ts";
 import type { Config } from "../options.ts";
-import type { LoadedLocal, LoadedView } from "./local.ts";
+import { conflictingZones, type LoadedLocal, type LoadedView } from "./local.ts";
 import type { LoadedZones } from "./zones.ts";
 
 /** RRSIG and NSEC are no types of our records, so nothing may stand beside a CNAME (RFC 1034 3.6.2). */
@@ -77,6 +77,7 @@ export function doubtful(
       ? ["forwarder.cache_min_ttl is above forwarder.cache_max_ttl, which holds"]
       : [];
   return [
+    ...conflictingZones(zones.rules),
     ...ofRecords.map((text) => `forwarder.records: ${text}`),
     ...bothWays(zones.rules),
     ...viewsForNobody(views),
