@@ -1,5 +1,5 @@
 /** Why a question has failed, for clients that read extended errors (RFC 8914): which servers, and what each did. */
-import type { ExtendedError } from "../dns/answer.ts";
+import type { ExtendedError, ForwardAnswer } from "../dns/answer.ts";
 import { EDE } from "../dns/edns.ts";
 import { readUint16 } from "../dns/message.ts";
 import type { Exchange, Failure } from "./attempts.ts";
@@ -10,6 +10,19 @@ const OPTION_EXTENDED_ERROR = 15;
 const TEXT_OCTETS_MAX = 90;
 /** Errors of a server that are passed on. */
 const PASSED_MAX = 2;
+
+const failedFor = (text: string): ForwardAnswer => ({
+  ok: false,
+  reason: "failed",
+  ede: [{ code: EDE.OTHER, text }],
+});
+/** All places of its group were taken. */
+export const OVERLOAD = failedFor("too many questions to these servers are under way");
+/** No server was to be asked. */
+export const refusals = {
+  throttled: failedFor("the packets per second to these servers are used up"),
+  looping: failedFor("what these servers are asked comes back to this resolver"),
+};
 
 /** Servers that could not be reached are a network error, those that answered badly are none that can be reached. */
 export function failureErrors(exchange: Exchange, reason: Failure): ExtendedError[] {

@@ -233,7 +233,12 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     const isDue =
       !isAsked &&
       (failure === undefined || nowMs >= failure.untilMs) &&
-      prefetch.isDue(entry, nowMs, () => workerHits(questionOf(request)));
+      prefetch.isDue(
+        entry,
+        nowMs,
+        () => workerHits(questionOf(request)),
+        () => underWay.mayRefresh(limits),
+      );
     // With another answer on its way this one is not left to the workers any more.
     done(cachedAnswer(request, limits, entry, nowMs, isAsked || isDue ? Infinity : 0));
     if (isDue) underWay.refresh(wanted, nowMs);
@@ -258,7 +263,8 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
         return false;
     }
     done(outcomes.stale(request, upstreams, stale, failure?.reason ?? "timeout"));
-    if (mayAsk && !underWay.has(joinKey)) underWay.refresh(wanted, nowMs);
+    if (mayAsk && !underWay.has(joinKey) && underWay.mayRefresh(upstreams.settings))
+      underWay.refresh(wanted, nowMs);
     return true;
   }
 

@@ -1,7 +1,8 @@
 /**
  * Questions under way, by group: each group has places of its own, so that one whose servers are slow
  * or silent takes none from the others. Sockets are shared; when the system has no more of them, the
- * group with the most questions under way gets fewer places.
+ * group with the most questions under way gets fewer places. What nobody waits for (prefetches, refreshes
+ * of stale answers) takes no place from what somebody does.
  */
 import type { GroupSettings } from "./settings.ts";
 
@@ -12,12 +13,27 @@ const SHRINK = 0.9;
 /** How much of a place each answer gives back to a group that has lost some. */
 const REGAIN = 0.1;
 
-type Pool<T> = { places: number; limit: number; readonly members: Set<T>; dropped: number };
+type Pool<T> = {
+  places: number;
+  limit: number;
+  /** In the order of entering; those that nobody waits for are in `idle` too. */
+  readonly members: Set<T>;
+  readonly idle: Set<T>;
+  dropped: number;
+  forgone: number;
+};
 
 export type Pools<T> = {
-  /** Call before `enter`. The oldest question of the group if all its places are taken: it must go. */
+  /**
+   * Call before `enter`. If all places of the group are taken, the oldest question that nobody waits for,
+   * else the oldest: it must go.
+   */
   overdue(group: GroupSettings): T | undefined;
-  enter(group: GroupSettings, question: T): void;
+  /** May a question begin that nobody waits for? If not it is counted as forgone. */
+  hasRoom(group: GroupSettings): boolean;
+  enter(group: GroupSettings, question: T, isAwaited: boolean): void;
+  /** Somebody waits for it now, or nobody does any more. */
+  await(group: GroupSettings, question: T, isAwaited: boolean): void;
   /** It is over; with an answer, or without. */
   leave(group: GroupSettings, question: T, isAnswered: boolean): void;
   /** The system has no more sockets: the largest group has fewer places from now on. These must go. */
@@ -28,7 +44,14 @@ export type Pools<T> = {
   keep(groups: readonly GroupSettings[]): void;
 };
 
-export type PoolStats = { group: string; inFlight: number; limit: number; dropped: number };
+/** `dropped`: somebody waited. `forgone`: nobody did; given up, or not begun. */
+export type PoolStats = {
+  group: string;
+  inFlight: number;
+  limit: number;
+  dropped: number;
+  forgone: number;
+};
 
 export function createPools<T>(): Pools<T> {
   const pools = new Map<string, Pool<T>>();
@@ -44,19 +67,37 @@ export function createPools<T>(): Pools<T> {
     overdue(group) {
       const pool = poolOf(group);
       if (pool.members.size < Math.floor(pool.limit)) return undefined;
-      pool.dropped++;
       // A set keeps the order of entering.
+      for (const oldest of pool.idle) {
+        pool.forgone++;
+        return oldest;
+      }
+      pool.dropped++;
       for (const oldest of pool.members) return oldest;
       return undefined;
     },
-    enter(group, question) {
-      poolOf(group).members.add(question);
+    hasRoom(group) {
+      const pool = poolOf(group);
+      if (pool.members.size < Math.floor(pool.limit)) return true;
+      pool.forgone++;
+      return false;
+    },
+    enter(group, question, isAwaited) {
+      const pool = poolOf(group);
+      pool.members.add(question);
+      if (!isAwaited) pool.idle.add(question);
+    },
+    await({ name }, question, isAwaited) {
+      const pool = pools.get(name);
+      if (isAwaited) pool?.idle.delete(question);
+      else if (pool?.members.has(question) === true) pool.idle.add(question);
     },
     leave({ name }, question, isAnswered) {
       // By its name: the settings that the question was asked with may be others by now.
       const pool = pools.get(name);
       if (pool === undefined) return;
       pool.members.delete(question);
+      pool.idle.delete(question);
       if (isAnswered) pool.limit = Math.min(pool.places, pool.limit + REGAIN);
     },
     shrink() {
@@ -64,18 +105,24 @@ export function createPools<T>(): Pools<T> {
       for (const pool of pools.values())
         if (pool.members.size > (largest?.members.size ?? 0)) largest = pool;
       if (largest === undefined) return [];
-      const { members } = largest;
+      const { members, idle } = largest;
       largest.limit = Math.max(MIN_PLACES, Math.floor(members.size * SHRINK));
       const over = Math.max(0, members.size - largest.limit);
-      largest.dropped += over;
-      return [...members].slice(0, over);
+      const forgone = [...idle].slice(0, over);
+      const dropped = [...members]
+        .filter((each) => !idle.has(each))
+        .slice(0, over - forgone.length);
+      largest.forgone += forgone.length;
+      largest.dropped += dropped.length;
+      return [...forgone, ...dropped];
     },
     stats: () =>
-      Array.from(pools, ([group, { members, limit, dropped }]) => ({
+      Array.from(pools, ([group, { members, limit, dropped, forgone }]) => ({
         group,
         inFlight: members.size,
         limit: Math.floor(limit),
         dropped,
+        forgone,
       })),
     keep(groups) {
       for (const [name, { members }] of pools)
@@ -88,5 +135,7 @@ const emptyPool = <T>(places: number): Pool<T> => ({
   places,
   limit: places,
   members: new Set(),
+  idle: new Set(),
   dropped: 0,
+  forgone: 0,
 });

@@ -20,9 +20,9 @@ export type Prefetch = {
   earn(): void;
   /**
    * Is it time to ask again for this answer? Takes from the budget if so. `workerHits`: how often workers
-   * gave it, as far as they count.
+   * gave it, as far as they count. `hasRoom`: may it be asked, if it is in demand?
    */
-  isDue(entry: Entry, nowMs: number, workerHits: () => number): boolean;
+  isDue(entry: Entry, nowMs: number, workerHits: () => number, hasRoom: () => boolean): boolean;
   /** An answer that was fetched early has been asked for, once: its cost is what it was early. */
   settle(entry: Entry, nowMs: number): void;
   readonly counts: PrefetchCounts;
@@ -41,11 +41,12 @@ export function createPrefetch(): Prefetch {
     earn() {
       budget = Math.min(BURST, budget + EXTRA_SHARE);
     },
-    isDue(entry, nowMs, workerHits) {
+    isDue(entry, nowMs, workerHits, hasRoom) {
       // A denial in demand is no service to anyone: its name may come to exist.
       if (entry.denialSeconds >= 0) return false;
       if (entry.expiresAtMs - nowMs > reservedMs(entry)) return false;
       if (entry.hits < MIN_HITS && entry.hits + workerHits() < MIN_HITS) return false;
+      if (!hasRoom()) return false;
       if (budget < 1) {
         counts.unpaid++;
         return false;

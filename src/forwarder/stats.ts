@@ -12,7 +12,7 @@ export type ForwarderStats = {
   /** Questions that joined one under way. */
   coalesced: number;
   inFlight: number;
-  /** Per group: under way, its places, and how many ended with SERVFAIL because there was none left. */
+  /** Per group: under way, its places, and how many were given up because there was none left. */
   pools: readonly PoolStats[];
   /** The same in all. */
   dropped: number;

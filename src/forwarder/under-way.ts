@@ -4,7 +4,6 @@
  */
 import { unreachable } from "../base.ts";
 import type { ForwardAnswer, ForwardRequest } from "../dns/answer.ts";
-import { EDE } from "../dns/edns.ts";
 import type { Fault } from "../dns/faults.ts";
 import type { Trace } from "../dns/trace.ts";
 import type { Cancel, Clock, Exchanges, Random, Timers } from "../ports.ts";
@@ -13,7 +12,7 @@ import type { Entry } from "./cache.ts";
 import { createExchange, hurry } from "./course.ts";
 import type { UpstreamEvent } from "./events.ts";
 import { stepExchange, type Input } from "./exchange.ts";
-import { failureErrors } from "./failure-text.ts";
+import { failureErrors, OVERLOAD, refusals } from "./failure-text.ts";
 import type { Key } from "./key.ts";
 import type { Outcomes } from "./outcome.ts";
 import { createPools } from "./pools.ts";
@@ -55,22 +54,14 @@ type Pending = Timed &
 
 const FAILED: ForwardAnswer = { ok: false, reason: "failed" };
 const REFUSED: ForwardAnswer = { ok: false, reason: "refused" };
-const failedFor = (text: string): ForwardAnswer => ({
-  ok: false,
-  reason: "failed",
-  ede: [{ code: EDE.OTHER, text }],
-});
-const OVERLOAD = failedFor("too many questions to these servers are under way");
-const refusals = {
-  throttled: failedFor("the packets per second to these servers are used up"),
-  looping: failedFor("what these servers are asked comes back to this resolver"),
-};
 
 export type UnderWay = {
   has(joinKey: string): boolean;
   /** Asks the servers, or waits with those who asked the same already. */
   join(wanted: Wanted, done: Done, nowMs: number): void;
-  /** Asks the servers with nobody waiting. Not if the same is under way. */
+  /** May something be asked that nobody waits for? Not in the place of what somebody waits for. */
+  mayRefresh(group: GroupSettings): boolean;
+  /** Asks the servers with nobody waiting. Not if the same is under way, and only as `mayRefresh` says. */
   refresh(wanted: Wanted, nowMs: number): void;
   counts(): Pick<
     ForwarderStats,
@@ -166,6 +157,7 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
       return;
     }
     same.wasJoined = true;
+    pools.await(same.upstreams.settings, same, true);
     same.stale ??= stale;
     awaitStale(same, nowMs);
     joined(same.exchange, request.qname);
@@ -186,9 +178,9 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
     }
     const overdue = pools.overdue(upstreams.settings);
     if (overdue !== undefined) {
-      drop(overdue, nowMs);
       const { name: group, maxInFlight: places } = upstreams.settings;
-      event({ type: "full", group, client: request.client.address, places });
+      if (drop(overdue, nowMs))
+        event({ type: "full", group, client: request.client.address, places });
     }
     const pending: Pending = {
       wheelSlot: -1,
@@ -219,7 +211,7 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
       trace: first === null ? undefined : request.trace,
     };
     inFlight.set(joinKey, pending);
-    pools.enter(upstreams.settings, pending);
+    pools.enter(upstreams.settings, pending, first !== null);
     if (first === null) pending.staleAtMs = wanted.stale === null ? Infinity : -Infinity;
     else awaitStale(pending, nowMs);
     run(pending, { type: "start", nowMs });
@@ -238,21 +230,22 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
   function giveStale(pending: Pending): void {
     const { request, upstreams, stale } = pending;
     pending.staleAtMs = -Infinity;
-    if (stale !== null)
-      waiting.tell(
-        pending,
-        outcomes.stale(request, upstreams, stale, "timeout", clientCount(pending)),
-      );
+    if (stale === null) return;
+    const clients = clientCount(pending);
+    waiting.tell(pending, outcomes.stale(request, upstreams, stale, "timeout", clients));
+    pools.await(upstreams.settings, pending, clientCount(pending) > 0);
   }
 
-  /** The places of its group are all taken, and it has had the most time. */
-  function drop(oldest: Pending, nowMs: number): void {
-    counts.dropped++;
+  /** The places of its group are all taken, and it has had the most time. Did anybody wait for it? */
+  function drop(oldest: Pending, nowMs: number): boolean {
+    const isAwaited = clientCount(oldest) > 0;
+    if (isAwaited) counts.dropped++;
     const before = dropping;
     dropping = oldest.upstreams.settings.name;
     run(oldest, { type: "abort", nowMs });
     finish(oldest, outcomes.failed(oldest, null, OVERLOAD, nowMs), false);
     dropping = before;
+    return isAwaited;
   }
 
   function staleOf({ request, upstreams }: Wanted, stale: Entry): ForwardAnswer {
@@ -423,6 +416,7 @@ export function createUnderWay(deps: UnderWayDeps): UnderWay {
   return {
     has: (joinKey) => inFlight.has(joinKey),
     join,
+    mayRefresh: (group) => dropping !== group.name && pools.hasRoom(group),
     refresh: (wanted, nowMs) => start(wanted, null, nowMs),
     counts: () => ({
       ...counts,

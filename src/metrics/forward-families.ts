@@ -205,6 +205,14 @@ export const forwardFamilies: readonly Family[] = [
       forwarder().pools.map(({ group, dropped }) => ({ labels: { group }, value: dropped })),
   },
   {
+    name: "waypost_forward_forgone_total",
+    help: "Prefetches and refreshes, which nobody waits for, given up or not begun because the places of their group were taken.",
+    labels: ["group"],
+    type: "counter",
+    read: ({ forwarder }) =>
+      forwarder().pools.map(({ group, forgone }) => ({ labels: { group }, value: forgone })),
+  },
+  {
     ...counter(
       "waypost_forward_max_concurrent_rejects_total",
       "Questions refused or given up because of a limit.",

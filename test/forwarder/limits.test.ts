@@ -97,11 +97,11 @@ t.test("ask 9: the places of a group are its own", async (t) => {
   const pools = createPools<number>();
   const small = { ...groupDefaults, name: "small", maxInFlight: 3 };
   const large = { ...groupDefaults, name: "large", maxInFlight: 200 };
-  for (let i = 0; i < 3; i++) pools.enter(small, i);
+  for (let i = 0; i < 3; i++) pools.enter(small, i, true);
   t.equal(pools.overdue(small), 0, "the oldest has to go");
   pools.leave(small, 0, false);
   t.equal(pools.overdue(small), undefined);
-  for (let i = 0; i < 150; i++) pools.enter(large, i);
+  for (let i = 0; i < 150; i++) pools.enter(large, i, true);
   t.equal(pools.overdue(large), undefined);
   t.same(
     pools.shrink(),
@@ -109,8 +109,8 @@ t.test("ask 9: the places of a group are its own", async (t) => {
     "the largest pays for what the system lacks, with its oldest",
   );
   t.same(pools.stats(), [
-    { group: "small", inFlight: 2, limit: 3, dropped: 1 },
-    { group: "large", inFlight: 150, limit: 135, dropped: 15 },
+    { group: "small", inFlight: 2, limit: 3, dropped: 1, forgone: 0 },
+    { group: "large", inFlight: 150, limit: 135, dropped: 15, forgone: 0 },
   ]);
   for (let i = 0; i < 21; i++) pools.leave(large, i, true);
   t.equal(pools.stats()[1]!.limit, 137, "answers give places back");
@@ -127,8 +127,8 @@ t.test(
     const pools = createPools<number>();
     const before = { ...groupDefaults, maxInFlight: 100 };
     const after = { ...groupDefaults, maxInFlight: 200 };
-    pools.enter(before, 0);
-    for (let i = 1; i <= 150; i++) pools.enter(after, i);
+    pools.enter(before, 0, true);
+    for (let i = 1; i <= 150; i++) pools.enter(after, i, true);
     pools.shrink();
     pools.leave(before, 0, true);
     t.match(pools.stats(), [{ inFlight: 150, limit: 135 }], "shrunk, and not back to 100 or 200");

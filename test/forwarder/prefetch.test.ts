@@ -74,10 +74,11 @@ t.test("what workers answered counts as well", async (t) => {
     hits: 1,
     earlyForMs: 0,
   };
-  t.notOk(prefetch.isDue(entry, 9500, () => 1));
-  t.ok(prefetch.isDue(entry, 9500, () => 2));
+  const room = () => true;
+  t.notOk(prefetch.isDue(entry, 9500, () => 1, room));
+  t.ok(prefetch.isDue(entry, 9500, () => 2, room));
   t.notOk(
-    prefetch.isDue(entry, 8500, () => 3),
+    prefetch.isDue(entry, 8500, () => 3, room),
     "too early",
   );
 });
