@@ -227,7 +227,9 @@ export function sendAgain(
   nowMs: number,
   outputs: Output[],
 ): boolean {
-  const { server, probe } = attempt;
+  const { server } = attempt;
+  // One that has answered meanwhile is worth waiting for.
+  const probe = attempt.probe && server.standing === "dead";
   // Closed first, so that it takes the place of no other.
   if (sentTo(exchange, server) < MAX_MESSAGES) close(attempt, outputs);
   if (!send(exchange, server, { ...options, probe }, nowMs, outputs)) return false;

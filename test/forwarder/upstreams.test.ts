@@ -7,6 +7,7 @@ import {
   createWorld,
   flushAll,
   inWords,
+  reply,
   saying,
   silent,
   wireName,
@@ -494,4 +495,21 @@ t.test("ask 2: what the first server alone has said keeps nobody from the others
   flushAll(world.forwarder.flush({ name: wireName("www.test"), subtree: false, type: 1 }));
   world.server(1, answering());
   t.equal(ask(true), "A 198.51.100.1");
+});
+
+t.test("a server that is back is waited for, also when it answers over TCP alone", async (t) => {
+  const world = createWorld(1);
+  world.server(1, silent);
+  world.ask("before.test");
+  world.pass(3000);
+  world.server(1, (question, wire) =>
+    question.transport === "udp"
+      ? [{ wire: reply(question, { flags: 0x0200 }) }]
+      : answering()(question, wire).map((said) => ({ ...said, afterMs: 150 })),
+  );
+  const asked = world.ask("www.test");
+  world.settle();
+  t.equal(inWords(asked), "A 198.51.100.1");
+  t.equal(asked.afterMs, 151);
+  t.match(world.events, ["down 1", "all down", "up 1"]);
 });
