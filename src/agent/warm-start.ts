@@ -1,4 +1,7 @@
 /** The forwarder's cache over a restart: read at the start, written every few minutes and at the stop. */
+import { constants } from "node:fs";
+import { access } from "node:fs/promises";
+import { dirname } from "node:path";
 import type { Forwarder } from "../forwarder/forward.ts";
 import { readSnapshot, removePartial, writeSnapshot } from "../forwarder/snapshot/driver.ts";
 import type { Log, Timers } from "../ports.ts";
@@ -30,6 +33,8 @@ export function startWarmStart(deps: {
     } catch (error) {
       const isFirst = (error as NodeJS.ErrnoException).code === "ENOENT";
       if (!isFirst) log("warn", "dns: cache not restored", { path, error: String(error) });
+      else if (!(await mayWriteInto(dirname(path))))
+        log("warn", "dns: cache will not be kept: its folder cannot be written", { path });
     }
   }
 
@@ -63,4 +68,14 @@ export function startWarmStart(deps: {
       return promise;
     },
   };
+}
+
+/** Told at the start, for the first writing is minutes away. */
+async function mayWriteInto(folder: string): Promise<boolean> {
+  try {
+    await access(folder, constants.W_OK | constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -96,6 +96,14 @@ t.test("names in demand never wait, although workers serve them", async (t) => {
   t.comment(`slowest ${slowestMs.toFixed(1)} ms`);
 });
 
+t.test("a cache file that cannot be written is told at the start", async (t) => {
+  const path = join(temporaryDirectory(t), "absent", "cache");
+  const { program, ask } = await startScene(t, zoo, { forwarder: { cache_file: path } });
+  await until(async () => program.output().includes("cache will not be kept"));
+  t.match(program.output(), `path=${path}`);
+  t.same(records(await ask("www.test")), ["www.test A 192.0.2.9"]);
+});
+
 t.test("the cache is there after a restart; a damaged file does no harm", async (t) => {
   const directory = temporaryDirectory(t);
   const path = join(directory, "cache");
