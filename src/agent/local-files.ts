@@ -1,6 +1,7 @@
 /** Hosts files, leases and blocklists, as they are and as they change, for the pipeline. */
 import type { LoadedConfig } from "../config.ts";
 import { formatName } from "../dns/name.ts";
+import { TYPE, type Rr } from "../dns/rr.ts";
 import { createBlocklistReader, type NameList } from "../forwarder/local/blocklist.ts";
 import { followFiles, ofText, type FollowedFiles } from "../forwarder/local/driver.ts";
 import {
@@ -11,6 +12,8 @@ import {
   type Lease,
 } from "../forwarder/local/hosts-file.ts";
 import type { HostsSet } from "../forwarder/local/hosts-set.ts";
+import { createRecordSet } from "../forwarder/local/records.ts";
+import { hashSuffixes } from "../forwarder/local/suffix-hash.ts";
 import type { Pipeline } from "../forwarder/pipeline.ts";
 import type { LocalDataFigures } from "../metrics/family.ts";
 import type { Cancel, Clock, Log, Timers } from "../ports.ts";
@@ -43,6 +46,7 @@ export function followLocalFiles(
   const { pipeline, clock, timers, log } = deps;
   const key = pipeline.hashKey;
   let options = hostsOptions(loaded);
+  let configured = createRecordSet(loaded.local.records, key);
   let hosts: readonly HostsSet[] = [];
   let leases: readonly Lease[] = [];
   let leased: HostsSet | null = null;
@@ -58,11 +62,20 @@ export function followLocalFiles(
     deps.changed();
   }
 
+  /** As dnsmasq has it: who names a machine by hand does not want its lease beside it. */
+  function isTaken(name: Uint8Array, { length }: Uint8Array): boolean {
+    hashSuffixes(name, key);
+    const found: Rr[] = [];
+    for (const set of [configured, ...hosts])
+      set.find(name, length === 4 ? TYPE.A : TYPE.AAAA, found);
+    return found.length > 0;
+  }
+
   /** Again when the first of the leases ends. */
   function useLeases(): void {
     cancelLease();
     const nowMs = clock.wallMs();
-    const { set, untilSeconds } = leasesAt(leases, nowMs / 1000, options.leases);
+    const { set, untilSeconds } = leasesAt(leases, nowMs / 1000, options.leases, isTaken);
     leased = leases.length > 0 ? set : null;
     if (untilSeconds !== Infinity)
       cancelLease = timers.after(
@@ -81,7 +94,7 @@ export function followLocalFiles(
           hosts = contents;
           const names = hosts.reduce((sum, { nameCount }) => sum + nameCount, 0);
           log("info", "hosts files read", { files: hosts.length, names });
-          publish();
+          useLeases();
         },
       }),
     ),
@@ -128,7 +141,7 @@ export function followLocalFiles(
       cancelLease();
     }
     if (followers.blocklists.use(config["forwarder.blocklists"], false)) blocklists = [];
-    if (isReady) publish();
+    if (isReady) useLeases();
   }
 
   follow(loaded, false);
@@ -146,6 +159,7 @@ export function followLocalFiles(
     reload(next) {
       const before = options;
       options = hostsOptions(next);
+      configured = createRecordSet(next.local.records, key);
       follow(next, JSON.stringify(shown(before)) !== JSON.stringify(shown(options)));
     },
     figures() {

@@ -8,7 +8,7 @@ import type { Trace } from "./trace.ts";
  * opcode QUERY, exactly one question, no other record but at most one OPT without a client-subnet
  * option, and whose effective payload p (no EDNS: 512; else max(512, size in OPT), at most 65467)
  * lies in minPayload..maxPayload. It copies id, RD and CD and the spelling of the QNAME from the question,
- * and appends an OPT (payload as asked, version 0, no flags, no options) if and only if one was sent.
+ * and appends an OPT (payload as asked, version 0, no flags but DO where `copiesDo`, no options) if and only if one was sent.
  */
 export type PublishedAnswer = {
   /** Question section: QNAME in lower case, QTYPE, QCLASS. */
@@ -37,6 +37,8 @@ export type PublishedAnswer = {
    * not for questions with CD, DO or AD set. null: catalog data, constant TTLs, DO and AD are ignored.
    */
   countdown: { ttlOffsets: readonly number[]; storedAtMs: number } | null;
+  /** DO of the question is set in the reply as well (RFC 3225 section 3); absent: it is clear, as Consul has it. */
+  copiesDo?: boolean;
   /** Monotonic ms of the shared clock (SharedClock) after which it is a miss; Infinity: until withdrawn. */
   expiresAtMs: number;
   /** Where it is counted when a worker gives it: tableOrigin of origins.ts. Absent: 0. */

@@ -196,6 +196,7 @@ export function prepareForwarded(
     countdown: isConstant
       ? null
       : { ttlOffsets: ttlOffsets(wire), storedAtMs: nowMs - answer.spentMs },
+    copiesDo: isConstant,
     expiresAtMs: isConstant ? Infinity : nowMs + answer.cacheableSeconds * 1000,
   };
 }

@@ -1,6 +1,7 @@
 /** One query to one reply out of the answer table. Hot: no allocation, strings, closures, exceptions. */
 import {
   FLAG_COUNTDOWN,
+  FLAG_COPIES_DO,
   FLAG_SHUFFLE,
   FLAG_TRUNCATE_BIT,
   FLAG_WITH_EDNS,
@@ -301,6 +302,7 @@ function copyAnswer(
   if ((flags & FLAG_COUNTDOWN) !== 0) countDown(r, record, flags >>> 16, out, octets, nowMs);
   if (!scan.hasOpt) return octets;
   appendOpt(output, out, out + octets, scan.askedPayload);
+  if (scan.isDnssecOk && (flags & FLAG_COPIES_DO) !== 0) output[out + octets + 7] = 0x80;
   return octets + OPT_OCTETS;
 }
 

@@ -3,6 +3,7 @@ import { assert } from "../base.ts";
 import type { AnswerHandle, AnswerTable, PublishedAnswer, SharedClock } from "./answer.ts";
 import {
   FLAG_COUNTDOWN,
+  FLAG_COPIES_DO,
   FLAG_SHUFFLE,
   FLAG_TRUNCATE_BIT,
   FLAG_WITH_EDNS,
@@ -357,11 +358,13 @@ function typeClassOf(question: Uint8Array): number {
   );
 }
 
-function flagsOf({ withoutEdns, withEdns, countdown, shuffle }: PublishedAnswer): number {
+function flagsOf(answer: PublishedAnswer): number {
+  const { withoutEdns, withEdns, countdown, shuffle, copiesDo = false } = answer;
   return (
     (withoutEdns ? FLAG_WITHOUT_EDNS : 0) |
     (withEdns ? FLAG_WITH_EDNS : 0) |
     (countdown ? FLAG_COUNTDOWN : 0) |
+    (copiesDo ? FLAG_COPIES_DO : 0) |
     (shuffle ? FLAG_SHUFFLE : 0) |
     (shuffle?.truncateBit ? FLAG_TRUNCATE_BIT : 0)
   );

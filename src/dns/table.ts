@@ -61,6 +61,8 @@ export const FLAG_WITH_EDNS = 2;
 export const FLAG_COUNTDOWN = 4;
 export const FLAG_SHUFFLE = 8;
 export const FLAG_TRUNCATE_BIT = 16;
+/** Behind the service, whose bits are 5 to 12. */
+export const FLAG_COPIES_DO = 1 << 13;
 /** Above the flags: eight bits for the service (cells.ts), 0 for none. */
 export const SERVICE_SHIFT = 5;
 

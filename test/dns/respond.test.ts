@@ -37,6 +37,17 @@ t.test("a reply echoes id, RD, CD and spelling, and carries OPT if the query did
   }
 });
 
+t.test("DO comes back where the answer says so (RFC 3225 section 3)", async (t) => {
+  const { table, ask } = createBench();
+  table.publish({ ...answerWith("own.test", ["10.1.2.3"]), copiesDo: true });
+  for (const dnssecOk of [true, false]) {
+    const { additionals, answers } = decode(ask(query("own.test", "A", { edns: 1232, dnssecOk })));
+    t.match(additionals, [{ type: "OPT", flags: dnssecOk ? 0x8000 : 0 }]);
+    t.match(answers, [{ data: "10.1.2.3" }]);
+  }
+  t.same(decode(ask(query("own.test"))).additionals, []);
+});
+
 t.test("names of every length are matched as a whole", async (t) => {
   const { table, ask } = createBench();
   for (let length = 1; length <= 63; length++)

@@ -222,7 +222,8 @@ export function createDecider(
       if (link !== undefined) return { kind: "chain", link, general };
     }
     let isGeneral = general;
-    if (localise !== null && qtype === TYPE.A && found.length > 1) {
+    const mayHoldA = qtype === TYPE.A || qtype === TYPE.ANY;
+    if (localise !== null && mayHoldA && found.length > 1) {
       found = nearest(found, client);
       isGeneral = false;
     }
@@ -258,8 +259,9 @@ export function createDecider(
     const address = parseAddress(client.address);
     const network = address && localise?.find((each) => covers(each, unmapped(address)));
     if (network === undefined) return records;
-    const near = records.filter(({ data }) => covers(network, data));
-    return near.length > 0 ? near : records;
+    const isFar = ({ type, data }: Rr): boolean => type === TYPE.A && !covers(network, data);
+    const near = records.filter((rr) => !isFar(rr));
+    return near.some(({ type }) => type === TYPE.A) ? near : records;
   }
 
   function hasLocalName(qname: Uint8Array, view: View | undefined): boolean {

@@ -33,8 +33,8 @@ export type FollowedFiles = { readonly ready: Promise<void>; stop: Cancel };
 type Known<T> = { stamp: string; digest: string; octets: number; value: T };
 
 /**
- * Files, and directories of files: of those no file whose name begins with a dot or `#`, or ends with
- * `~`, as dnsmasq has it. `createReader` gets the path and about how many octets come.
+ * Files, and directories of files: of those no file whose name begins with a dot, ends with `~`, or does
+ * both with `#`, as dnsmasq has it. `createReader` gets the path and about how many octets come.
  */
 export function followFiles<T>(
   paths: readonly string[],
@@ -113,7 +113,7 @@ async function listFiles(paths: readonly string[], problems: string[]): Promise<
         files.push(path);
         continue;
       }
-      const names = (await readdir(path)).filter((name) => !/^[.#]|~$/.test(name)).toSorted();
+      const names = (await readdir(path)).filter((name) => !/^\.|~$|^#.*#$/.test(name)).toSorted();
       if (names.length > MAX_FILES)
         problems.push(`${path}: ${names.length} files, the first ${MAX_FILES} are read`);
       for (const name of names.slice(0, MAX_FILES)) {

@@ -70,7 +70,7 @@ export function createHostsReader(
 
 /** The longer name is that of the PTR record. false: the name has too many addresses. */
 function addHost(
-  set: HostsSet,
+  set: Pick<HostsSet, "add">,
   name: Uint8Array,
   address: Uint8Array,
   {
@@ -129,18 +129,25 @@ export function createLeasesReader(path: string): TextReader<Lease[]> {
   };
 }
 
-/** Names of the leases that last, and when the first of them ends (seconds since 1970; Infinity: never). */
+/**
+ * Names of the leases that last, and when the first of them ends (seconds since 1970; Infinity: never).
+ * `isTaken`: others have the name for addresses of this family, and the lease does not get it.
+ */
 export function leasesAt(
   leases: readonly Lease[],
   nowSeconds: number,
   { key, ttlSeconds, ...domains }: HostsOptions,
+  isTaken: (name: Uint8Array, address: Uint8Array) => boolean = () => false,
 ): { set: HostsSet; untilSeconds: number } {
   const set = createHostsSet(key, ttlSeconds, "DHCP leases");
+  const free: Pick<HostsSet, "add"> = {
+    add: (name, address, pointer) => isTaken(name, address) || set.add(name, address, pointer),
+  };
   let first = Infinity;
   for (const { name, address, untilSeconds } of leases) {
     if (untilSeconds <= nowSeconds) continue;
     first = Math.min(first, untilSeconds);
-    addHost(set, name, address, { ...domains, pointer: true });
+    addHost(free, name, address, { ...domains, pointer: true });
   }
   return { set, untilSeconds: first };
 }

@@ -1,5 +1,6 @@
 // Mail for hosts, domains by network, and the SOA record of a zone of our own: as dnsmasq 2.90 has them.
 import t from "tap";
+import { formatName } from "../../../src/dns/name.ts";
 import { TYPE } from "../../../src/dns/rr.ts";
 import { formatData } from "../../../src/dns/presentation.ts";
 import { createHostsReader, leasesAt } from "../../../src/forwarder/local/hosts-file.ts";
@@ -97,6 +98,12 @@ t.test("the domain of a name follows its address", async (t) => {
     { name: wireName("two"), address: parseAddress("192.0.2.200")!, untilSeconds: Infinity },
   ];
   const { set } = leasesAt(leases, 0, options);
+  const taken = wireName("one.first.test");
+  const isTaken = (name: Uint8Array) => formatName(name) === formatName(taken);
+  const beside = leasesAt(leases, 0, options, isTaken);
+  hashSuffixes(taken, key);
+  t.notOk(beside.set.hasName(taken), "a name that others have is theirs");
+  t.equal(beside.set.nameCount, 3);
   const rows: [name: string, type: number, expected: string][] = [
     ["one", TYPE.A, "192.0.2.1"],
     ["one.first.test", TYPE.A, "192.0.2.1"],

@@ -362,6 +362,8 @@ t.test("localise-queries: of several addresses those in the client's network", a
     const decision = decider.decide(wireName("gw.test"), TYPE.A, client);
     t.equal(decision.kind === "answer" && inWords(decision.answer), expected, address);
     t.notOk(decision.general, "for this client alone");
+    const any = decider.decide(wireName("gw.test"), TYPE.ANY, client);
+    t.equal(any.kind === "answer" && inWords(any.answer), expected, `${address} ANY`);
   }
 });
 
