@@ -3,7 +3,10 @@ import { formatAddress, parseAddress, unmapped } from "../address.ts";
 
 /** Bounds of a listener's connections. */
 export type CrowdLimits = {
-  /** At a time. A further one takes the place of the one that has been idle longest; if none is idle it is closed. */
+  /**
+   * At a time. A further one takes the place of the one that has been idle longest; if none is idle, that of
+   * one of the source with the most, if these are two more than its own; else it is closed.
+   */
   maxConnections: number;
   /** Share of them for one address (IPv6: one /64); a further one likewise, among its own. */
   maxShare: number;
@@ -21,7 +24,7 @@ export type TcpCounters = {
     message: number;
     idle: number;
     write: number;
-    /** Idle, to make room for a new one. */
+    /** To make room for a new one: idle, or of a source with many. */
     evicted: number;
     /** No room and nobody idle. */
     refused: number;
@@ -113,6 +116,21 @@ export function createCrowd<C extends { readonly source: string }>(options: {
     return false;
   }
 
+  /**
+   * Whoever has every place in use, and always something under way, shuts out no others: closes the one that
+   * has been quiet longest of the source with the most; false if the new one's has as many.
+   */
+  function evictOfMost(ownCount: number): boolean {
+    let most: Set<C> | undefined;
+    for (const each of bySource.values()) if (each.size > (most?.size ?? 0)) most = each;
+    if (most === undefined || most.size < ownCount + 2) return false;
+    for (const connection of most) {
+      drop(connection, "evicted");
+      return true;
+    }
+    return false;
+  }
+
   return {
     counters,
     add,
@@ -131,7 +149,7 @@ export function createCrowd<C extends { readonly source: string }>(options: {
       const isFull =
         own !== undefined && own.size >= maxPerSource
           ? !evictIdle(own)
-          : all.size >= limits.maxConnections && !evictIdle(all);
+          : all.size >= limits.maxConnections && !evictIdle(all) && !evictOfMost(own?.size ?? 0);
       if (!closing && !isFull) return who;
       counters.closed.refused++;
       socket.destroy();

@@ -49,9 +49,14 @@ async function listen(t: Test, { answer = echo, limits, address = "127.0.0.1" }:
     counters,
     advance,
     /** A connection that the listener has seen. */
-    dial: async (host = "127.0.0.1"): Promise<Socket> => {
+    dial: async (host = "127.0.0.1", localAddress?: string): Promise<Socket> => {
       const before = counters.accepted;
-      const socket = connect(front.addresses[0]!.port, host);
+      const { port } = front.addresses[0]!;
+      const socket = connect({
+        port,
+        host,
+        ...(localAddress === undefined ? {} : { localAddress }),
+      });
       sockets.push(socket);
       socket.on("error", () => {});
       await once(socket, "connect");
@@ -271,6 +276,44 @@ t.test("when everybody is being answered a further connection is refused", async
   const fourth = await dial();
   t.notOk(isOver(fourth));
   t.equal(counters.closed.evicted, 1, "the answered one makes room");
+});
+
+t.test("S22: who has all places in use, with a question in each, shuts out nobody", async (t) => {
+  const { dial, counters } = await listen(t, {
+    address: "0.0.0.0",
+    answer({ query }, reply) {
+      if (Buffer.from(query).toString() === "soon") reply(query);
+    },
+    limits: { maxConnections: 8, maxShare: 0.5 },
+  });
+  const from = async (localAddress: string): Promise<Socket> => {
+    return watchEnd(await dial("127.0.0.1", localAddress));
+  };
+  const greedy: Socket[] = [];
+  for (const address of ["127.0.0.2", "127.0.0.2", "127.0.0.2", "127.0.0.2", "127.0.0.3"])
+    greedy.push(await from(address));
+  for (let i = 0; i < 3; i++) greedy.push(await from("127.0.0.3"));
+  for (const socket of greedy) socket.write(frame("late"));
+  await until(() => counters.questions === 8);
+  const [first] = greedy;
+  const modest = await from("127.0.0.9");
+  const got = messagesOf(modest);
+  modest.write(frame("soon"));
+  await until(() => got.length === 1);
+  t.match(counters, { connections: 8, closed: { refused: 0, evicted: 1 } });
+  await until(() => isOver(first!));
+  t.equal(greedy.filter(isOver).length, 1, "the first of one that has four");
+
+  // Three, four, one: the fourth of the greediest goes, but nobody has two more than who has two.
+  modest.write(frame("late"));
+  await until(() => counters.questions === 10);
+  const second = await from("127.0.0.9");
+  second.write(frame("late"));
+  await until(() => counters.questions === 11);
+  t.equal(counters.closed.evicted, 2);
+  const third = await from("127.0.0.9");
+  t.equal(counters.closed.refused, 1);
+  await until(() => isOver(third));
 });
 
 t.test("S22: ten thousand pipelined questions: 64 at a time, all answered", async (t) => {
