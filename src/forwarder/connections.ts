@@ -23,8 +23,8 @@ export type Line = {
 export type LineListener = {
   /** A message that may be the reply; what it says is for the caller to check. */
   reply(wire: Uint8Array): void;
-  /** There will be none, though the connection stands. */
-  failed(code: string): void;
+  /** There will be none, though the connection stands. `isUntouched`: the server has not looked at it. */
+  failed(code: string, isUntouched?: boolean): void;
 };
 
 /** About the whole connection; never from within `dial`. */
@@ -224,10 +224,16 @@ export function createConnections({ dial, limits, clock, timers }: ConnectionDep
         if (lane.asked.size > 0) watch(lane, SILENT_MS);
         if (!asked.isOver) asked.on.datagram(wire);
       },
-      failed(code) {
+      failed(code, isUntouched = false) {
         lane.heardAtMs = clock.monotonicMs();
         leave(asked, lane);
-        fail(asked, code);
+        if (!isUntouched || asked.isOver || asked.isRepeated) {
+          fail(asked, code);
+          return;
+        }
+        retire(lane);
+        asked.isRepeated = true;
+        send(asked, true);
       },
     });
   }

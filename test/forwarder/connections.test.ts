@@ -89,8 +89,8 @@ function createWorld(limits: Partial<ConnectionLimits> = {}) {
       line(number).asked.delete(name);
       listener.reply(Uint8Array.from(name.toUpperCase(), (each) => each.charCodeAt(0)));
     },
-    refuse: (number: number, name: string, code: string) =>
-      line(number).asked.get(name)!.failed(code),
+    refuse: (number: number, name: string, code: string, isUntouched = false) =>
+      line(number).asked.get(name)!.failed(code, isUntouched),
     drains: (number: number) => line(number).on.drains(),
     ends: (number: number, code = "") => line(number).on.ended(code),
     shrink: (number: number) => (line(number).capacity = 1),
@@ -154,6 +154,17 @@ const scenes: {
       world.reply(2, "b");
     },
     log: "dial 1, a on 1, a got A, b on 1, dial 2, b on 2, b got B",
+  },
+  {
+    when: "what the server has not looked at: once more over another one, and no third time",
+    limits: httpsLimits,
+    run(world) {
+      for (const name of ["a", "b"]) world.ask(name);
+      world.refuse(1, "a", "REFUSED_STREAM", true);
+      world.reply(1, "b");
+      world.refuse(2, "a", "REFUSED_STREAM", true);
+    },
+    log: "dial 1, a on 1, b on 1, dial 2, a on 2, close 1, b got B, a failed REFUSED_STREAM",
   },
   {
     when: "twice is enough, whatever the server does",

@@ -364,6 +364,31 @@ export async function streamScenes(
       }
     });
 
+  t.test(
+    "DoH: what a server that leaves has not begun with is asked once more (RFC 9113 8.7)",
+    async (t) => {
+      let first: unknown;
+      const { server, connections } = await startHttps(
+        t,
+        (request, response, body) => {
+          const { session, id = 0 } = request.stream;
+          first ??= session;
+          if (session !== first) answering(request, response, body);
+          else if (id === 1) {
+            answering(request, response, body);
+            session?.goaway(0, 1);
+          }
+        },
+        { ALPNProtocols: ["h2"] },
+      );
+      const ours = await client(t);
+      const crowd = [asked(1), asked(2), asked(3), asked(4)];
+      const replies = await ours.ask(server, crowd, { atOnce: true });
+      t.same(replies.map(told), ["1 n1.test", "2 n2.test", "3 n3.test", "4 n4.test"]);
+      t.equal(connections(), 2);
+    },
+  );
+
   t.test("DoH: a reply in chunks", async (t) => {
     const { server } = await startHttps(
       t,

@@ -1,5 +1,5 @@
 /** Questions to upstream servers over HTTPS (RFC 8484) on plain Node: HTTP/2, or HTTP/1.1 where the server has no other. */
-import { connect, type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";
+import { connect, constants, type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";
 import type { TLSSocket } from "node:tls";
 import type { Exchanges, Upstream } from "../../ports.ts";
 import {
@@ -11,7 +11,7 @@ import {
 } from "../connections.ts";
 import { createHttp1Replies, http1Request } from "../http1.ts";
 import { paddedLine, tlsWord, type DialTls } from "../tls/driver.ts";
-import { failedLine, type StreamDeps } from "../tcp/driver.ts";
+import { codeOf, failedLine, type StreamDeps } from "../tcp/driver.ts";
 import { USUAL_PATH } from "../upstream.ts";
 
 /** The media type of DNS messages (RFC 8484 6). */
@@ -93,7 +93,7 @@ function withoutId(wire: Uint8Array): Uint8Array {
 function withId(wire: Uint8Array, on: LineListener): LineListener {
   const [high = 0, low = 0] = wire;
   return {
-    failed: (code) => on.failed(code),
+    failed: (code, isUntouched) => on.failed(code, isUntouched),
     reply(message) {
       // Another id than 0 stays wrong.
       if (message.length >= 2 && message[0] === 0 && message[1] === 0) {
@@ -122,10 +122,17 @@ function settle(asked: Asked, status: number, type: string, body: Uint8Array): v
   else on?.reply(body);
 }
 
-function failed(asked: Asked, code: string): void {
+function failed(asked: Asked, code: string, isUntouched = false): void {
   const { on } = asked;
   asked.on = null;
-  on?.failed(code);
+  on?.failed(code, isUntouched);
+}
+
+/** RFC 9113 8.7: the server has not begun with it, because it closes the connection or has too much to do. */
+function isUntouched(error: Error): boolean {
+  return (
+    codeOf(error) === "ERR_HTTP2_GOAWAY_SESSION" || codeOf(error) === "ERR_HTTP2_INVALID_SESSION"
+  );
 }
 
 function speakHttp2(server: Upstream, socket: TLSSocket, on: LineEvents): Speaker {
@@ -144,15 +151,22 @@ function speakHttp2(server: Upstream, socket: TLSSocket, on: LineEvents): Speake
       );
     },
     send(asked) {
-      const stream: ClientHttp2Stream = session.request({
-        ":method": "POST",
-        ":scheme": "https",
-        ":authority": authority,
-        ":path": server.path ?? USUAL_PATH,
-        accept: MESSAGE,
-        "content-type": MESSAGE,
-        "content-length": asked.wire.length,
-      });
+      let stream: ClientHttp2Stream;
+      try {
+        stream = session.request({
+          ":method": "POST",
+          ":scheme": "https",
+          ":authority": authority,
+          ":path": server.path ?? USUAL_PATH,
+          accept: MESSAGE,
+          "content-type": MESSAGE,
+          "content-length": asked.wire.length,
+        });
+      } catch (error) {
+        // It closes, and has not told yet. Nothing is reported from within.
+        queueMicrotask(() => failed(asked, tlsWord(error as Error), isUntouched(error as Error)));
+        return;
+      }
       let status = 0;
       let type = "";
       const body = createBody();
@@ -168,9 +182,12 @@ function speakHttp2(server: Upstream, socket: TLSSocket, on: LineEvents): Speake
       stream.on("end", () => {
         if (status !== 0) settle(asked, status, type, body.whole());
       });
-      stream.on("error", (error) => failed(asked, tlsWord(error)));
+      const isRefused = (): boolean => stream.rstCode === constants.NGHTTP2_REFUSED_STREAM;
+      stream.on("error", (error) =>
+        failed(asked, tlsWord(error), isUntouched(error) || isRefused()),
+      );
       // Whatever is still owed by then was refused or reset.
-      stream.on("close", () => failed(asked, "HTTP/2 stream reset"));
+      stream.on("close", () => failed(asked, "HTTP/2 stream reset", isRefused()));
       stream.end(asked.wire);
     },
   };
