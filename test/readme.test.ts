@@ -1,10 +1,13 @@
 // The tables of the README are those of the program. `npx tap --snapshot test/readme.test.ts` writes them.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import t from "tap";
 import { loadPlaces } from "../src/cli/completion/places.ts";
 import { nothingToDoList, optionTable, withoutEffectList } from "../src/config/table.ts";
 import { dnsmasqTable } from "../src/config/dnsmasq/table.ts";
 import { families } from "../src/metrics/families.ts";
+import { load } from "./config/world.ts";
+import { temporaryDirectory } from "./temporary-directory.ts";
 
 function metricTable(): string {
   const rows = families.map(
@@ -52,4 +55,17 @@ t.test("every file and folder it names exists", async (t) => {
   ];
   t.ok(paths.length > 10);
   for (const path of paths) t.ok(existsSync(path), path);
+});
+
+t.test("members of entries in the forwarder's lists are named", async (t) => {
+  const text = readFileSync("README.md", "utf8");
+  for (const list of ["zones", "addresses", "records", "views"]) {
+    const file = join(temporaryDirectory(t), "c.json");
+    const tree = { data_dir: "/tmp/none", forwarder: { [list]: [{ nonsense: 1 }] } };
+    writeFileSync(file, JSON.stringify(tree));
+    const result = await load([file]);
+    const known = /invalid key nonsense; expected (.*)/.exec(result.ok ? "" : result.error[0]!);
+    for (const member of known?.[1]?.split(", ") ?? ["no list of members"])
+      t.ok(text.includes(`\`${member}\``) || text.includes(`"${member}": `), `${list}: ${member}`);
+  }
 });
