@@ -5,6 +5,7 @@ import { createServer } from "node:http";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import t, { type Test } from "tap";
+import { query } from "../dns-client.ts";
 import { freePort } from "../free-port.mjs";
 import { makeCertificates, noCertificates } from "../program/certificates.ts";
 import { overTcp, startScene } from "../program/scene.ts";
@@ -183,6 +184,28 @@ t.test("kdig as client", { skip: missing("kdig") }, async (t) => {
   const { text } = await program.http("GET", "/metrics");
   const asked = `^waypost_dns_requests_total{server="https://127.0.0.1:${https}",.*type="A"} 4$`;
   t.match(text, new RegExp(asked, "m"));
+});
+
+t.test("h2load: eager clients are no flood", { skip: missing("h2load") }, async (t) => {
+  const { https, program } = await listening(t);
+  const wire = query(0, "www.test");
+  writeFileSync(file("question"), wire);
+  const at = `https://127.0.0.1:${https}/dns-query`;
+  const load = async (total: number, words: string[]): Promise<string> =>
+    (await run("h2load", ["-n", String(total), "-c", "10", "-m", "100", ...words])).stdout;
+  const got = await load(10_000, [`${at}?dns=${wire.toString("base64url")}`]);
+  t.match(got, "10000 succeeded, 0 failed, 0 errored, 0 timeout");
+  const type = "content-type: application/dns-message";
+  const posted = await load(10_000, ["-d", file("question"), "-H", type, at]);
+  t.match(posted, "10000 succeeded, 0 failed, 0 errored, 0 timeout");
+  // As large as questions may be: the answer is FORMERR.
+  writeFileSync(file("largest"), Buffer.concat([wire, Buffer.alloc(65_535 - wire.length)]));
+  const largest = await load(500, ["-d", file("largest"), "-H", type, at]);
+  t.match(largest, "500 succeeded, 0 failed, 0 errored, 0 timeout");
+  t.equal(
+    await counted(program, 'waypost_dns_secure_closed_total{proto="https",reason="flood"}'),
+    0,
+  );
 });
 
 t.test("curl resolves by us", { skip: missing("curl") }, async (t) => {
