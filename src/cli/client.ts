@@ -6,6 +6,9 @@ import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 /** Octets that are kept of an answer that is a refusal; a message is not longer. */
 const REFUSAL_OCTETS = 64 * 1024;
 
+/** As Go's client. */
+const MAX_REDIRECTS = 10;
+
 /** A request that got no answer (status 0) or one that is no success. */
 export class HttpFailure extends Error {
   readonly status: number;
@@ -88,8 +91,7 @@ export function openClient(options: ClientOptions): HttpClient {
     ? new https.Agent({ keepAlive: true })
     : new http.Agent({ keepAlive: true });
 
-  function start(method: string, path: string, ask: Ask): Promise<IncomingMessage> {
-    const target = to.prefix + path + queryText(options, ask.query ?? {});
+  function start(method: string, target: string, ask: Ask): Promise<IncomingMessage> {
     const url = `${to.shown}${target}`;
     return new Promise((resolve, reject) => {
       const body = bodyOf(ask.body);
@@ -128,8 +130,25 @@ export function openClient(options: ClientOptions): HttpClient {
     });
   }
 
+  /** What is only read may be elsewhere on the same agent: another address is not given the token. */
+  async function follow(method: string, path: string, ask: Ask): Promise<IncomingMessage> {
+    let target = to.prefix + path + queryText(options, ask.query ?? {});
+    for (let hops = 0; ; hops++) {
+      // oxlint-disable-next-line no-await-in-loop -- one leads to the next
+      const response = await start(method, target, ask);
+      const { statusCode: status = 0, headers: told } = response;
+      const isMoved = [301, 302, 303, 307, 308].includes(status) && /^(GET|HEAD)$/.test(method);
+      const next = isMoved ? movedTo(told.location ?? "", target, to.shown) : undefined;
+      if (next === undefined) return response;
+      response.resume();
+      if (hops + 1 >= MAX_REDIRECTS)
+        throw new HttpFailure(0, `${verb(method)} "${next}": stopped after 10 redirects`);
+      target = next;
+    }
+  }
+
   async function requestAny(method: string, path: string, ask: Ask = {}): Promise<Answer> {
-    const response = await start(method, path, ask);
+    const response = await follow(method, path, ask);
     return whole(response, `${verb(method)} ${path}`);
   }
 
@@ -142,12 +161,22 @@ export function openClient(options: ClientOptions): HttpClient {
       throw refusal(answer);
     },
     async stream(method, path, ask = {}) {
-      const response = await start(method, path, ask);
+      const response = await follow(method, path, ask);
       const { statusCode: status = 0, headers } = response;
       if (status >= 200 && status <= 299) return { status, headers, body: response };
       throw refusal(await whole(response, `${verb(method)} ${path}`));
     },
   };
+}
+
+/** Path and query on the same agent; undefined for another one, and for no address at all. */
+function movedTo(location: string, target: string, shown: string): string | undefined {
+  const base = shown.startsWith("http") ? shown : "http://localhost";
+  if (location === "" || !URL.canParse(target, base)) return undefined;
+  const from = new URL(target, base);
+  if (!URL.canParse(location, from.href)) return undefined;
+  const next = new URL(location, from);
+  return next.origin === from.origin ? next.pathname + next.search : undefined;
 }
 
 function refusal({ status, text, headers: { location } }: Answer): HttpFailure {

@@ -14,7 +14,8 @@ import {
 /**
  * Configuration first, then services, checks, TTL states of `entries`. Configuration wins over an
  * entry of the same id, and the entry goes. One that does not fit stays where it is and is named in
- * the log; nothing is lost silently. Source: Consul's loadServices and loadChecks.
+ * the log; nothing is lost silently. A check that may not run here any more stands, critical, with the
+ * reason as its output. Source: Consul's loadServices and loadChecks, which purge such a check.
  */
 export function restoreLocal(
   state: LocalState,
@@ -33,6 +34,7 @@ export function restoreLocal(
 ): LocalOutput[] {
   const { entries, log } = from;
   const outputs = from.configure();
+  const refused = new Set<string>();
 
   for (const service of load(entries, "services", decodeService, log)) {
     const { id } = service.fields;
@@ -56,13 +58,15 @@ export function restoreLocal(
       outputs.push({ type: "drop-check", id });
       continue;
     }
-    const refusal = check.definition && from.refusalOf(check.definition);
-    if (refusal) {
-      log("error", `stored check is not started: ${refusal}`, { id });
-      continue;
-    }
     const restored = restoreCheck(state, check);
-    if (restored.ok) outputs.push(...withoutSaves(restored.value));
+    const refusal = check.definition && from.refusalOf(check.definition);
+    if (restored.ok && refusal) {
+      log("error", `stored check is not started, it is critical: ${refusal}`, { id });
+      refused.add(id);
+      const stands = state.checks.get(id)!;
+      state.checks.set(id, { ...stands, fields: { ...stands.fields, output: refusal } });
+      outputs.push(...withoutSaves(restored.value).filter(({ type }) => type !== "start-check"));
+    } else if (restored.ok) outputs.push(...withoutSaves(restored.value));
     else {
       log("warn", `stored check goes: ${restored.error}`, { id });
       outputs.push({ type: "drop-check", id }, { type: "drop-status", id });
@@ -84,7 +88,7 @@ export function restoreLocal(
 
   for (const [id, check] of state.checks) {
     if (check.definition === null || kindOfCheck(check.definition) === "ttl") continue;
-    const result = from.resultOf(id);
+    const result = refused.has(id) ? undefined : from.resultOf(id);
     if (result === undefined) continue;
     const { status, output } = result;
     state.checks.set(id, { ...check, fields: { ...check.fields, status, output } });

@@ -1,7 +1,7 @@
 /** How commands reach an agent, and what they say when they do not. */
 import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
+import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import t from "tap";
@@ -171,12 +171,17 @@ t.test("HTTPS", { skip: noCertificates }, async (t) => {
   );
 });
 
+const moved = (response: ServerResponse, status: number, location: string): void =>
+  void response.writeHead(status, { location }).end();
+
 t.test("servers that are no agents", async (t) => {
   const server = createServer((request, response) => {
     if (request.url === "/slow") return;
     if (request.url === "/refused") return void response.writeHead(500).end("x".repeat(1e6));
-    if (request.url === "/moved") return void response.writeHead(301, { location: "/to" }).end();
-    if (request.url === "/token")
+    if (request.url === "/moved?dc=a%20b") return moved(response, 301, "/to/../token?x");
+    if (request.url === "/away") return moved(response, 307, "http://127.0.0.2:1/token");
+    if (request.url === "/round") return moved(response, 302, "round");
+    if (request.url === "/token" || request.url === "/token?x")
       return void response.end(JSON.stringify(request.headers["x-consul-token"]));
     if (request.url === "/cut") {
       response.writeHead(200, { "Content-Length": "100" });
@@ -211,8 +216,16 @@ t.test("servers that are no agents", async (t) => {
   await t.rejects(http.request("GET", "/refused"), {
     message: `Unexpected response code: 500 (${"x".repeat(64 * 1024)})`,
   });
-  await t.rejects(http.request("GET", "/moved"), {
-    message: "Unexpected response code: 301 (moved to /to)",
+  const there = await client("", "t").request("GET", "/moved", { query: { dc: "a b" } });
+  t.equal(there.json(), "t", "on the same agent, with the token");
+  await t.rejects(http.request("PUT", "/moved", { query: { dc: "a b" } }), {
+    message: "Unexpected response code: 301 (moved to /to/../token?x)",
+  });
+  await t.rejects(client("", "t").request("GET", "/away"), {
+    message: "Unexpected response code: 307 (moved to http://127.0.0.2:1/token)",
+  });
+  await t.rejects(http.request("GET", "/round"), {
+    message: 'Get "/round": stopped after 10 redirects',
   });
   t.equal(
     (await client("", "süß").request("GET", "/token")).json(),

@@ -70,6 +70,8 @@ const testOf: Readonly<Record<string, string>> = {
   reload: "reload",
   rtt: "cluster",
   "services deregister": "data",
+  "services export": "standalone",
+  "services exported-services": "standalone",
   "services register": "data",
   setup: "setup",
   "snapshot inspect": "snapshot",

@@ -91,8 +91,10 @@ t.test("parts of Consul that are not there", async (t) => {
     ["acl templated-policy list", "there are no templates of policies"],
     ["login -method m", "there are no auth methods"],
     ["logout", "there are no auth methods"],
+    ["services export -name=web -consumer-peers=east", "there are no clusters to export to"],
+    ["services exported-services", "there are no clusters to export to"],
   ] as const) {
-    const command = /^(acl )?\S+/.exec(line)![0];
+    const command = /^((acl|services) )?\S+/.exec(line)![0];
     t.match(
       await run(...line.split(" ")),
       { code: 1, out: "", err: `waypost ${command} is not available: ${why}. ` },

@@ -178,15 +178,26 @@ t.test(
     t.match(again, { Output: "fine\n", ServiceID: "s" });
     await program.end("SIGTERM");
 
-    const stored = async () => Object.keys(await checksOf(program)).toSorted();
+    const left = processesNamed(time); // of the one that was killed
     program = await startProgram(t, { enable_local_script_checks: true }, at());
-    t.same(await stored(), [], "registered by API, not allowed any more");
+    const why = /^Scripts are disabled on this agent from remote calls; to enable/;
+    const { quick, long } = await checksOf(program);
+    for (const check of [quick, long])
+      t.match(
+        check,
+        { Status: "critical", Output: why, ServiceID: "s" },
+        "it stands, and says why",
+      );
     t.match(
       program.output(),
-      /stored check is not started: Scripts are disabled on this agent from/,
+      /stored check is not started, it is critical: Scripts are disabled on this agent from/,
     );
+    t.same(processesNamed(time), left, "and does not run");
     await program.end("SIGTERM");
     program = await startProgram(t, { enable_script_checks: true }, at());
-    t.same(await stored(), ["long", "quick"], "and back when it is");
+    t.ok(
+      await eventually(async () => (await checksOf(program))["quick"]?.Status === "passing"),
+      "and runs again when it may",
+    );
   },
 );

@@ -83,6 +83,10 @@ t.test("UDP: an answer and silence pass, a refusal does not", async (t) => {
   const refused = `critical read udp 127.0.0.1:${port}: read: connection refused`;
   t.equal(await run({ UDP: `127.0.0.1:${port}` }), refused);
   t.equal(await run({ UDP: "h" }), "critical dial udp: address h: missing port in address");
+  t.equal(
+    await run({ UDP: "h:no-such-service" }),
+    "critical dial udp: lookup udp/no-such-service: unknown port",
+  );
   const finding = createProbe({ denyLinkLocal: false, findAddresses: () => new Promise(() => {}) });
   t.equal(
     await run({ UDP: "slow.test:53", Timeout: "50ms" }, finding),

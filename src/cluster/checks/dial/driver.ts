@@ -4,7 +4,9 @@ import { readFileSync } from "node:fs";
 import { connect, isIP, type LookupFunction, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { ipVersion, isLinkLocal } from "../../../address.ts";
+import { fail, ok, type Result } from "../../../base.ts";
 import type { CheckDefinition } from "../../definition.ts";
+import { portOf } from "../ports/driver.ts";
 import { MAX_RUNNING } from "../schedule.ts";
 
 /** What a check may reach. */
@@ -115,11 +117,12 @@ export function dialStream(
   { address, lookup, tls }: StreamTarget,
   on: { connected(socket: Socket): void; failed(text: string): void },
 ): Socket | undefined {
-  const to = parseHostPort(address);
-  if (to === undefined) {
-    on.failed(`dial tcp: address ${address}: missing port in address`);
+  const parsed = parseHostPort(address, "tcp");
+  if (!parsed.ok) {
+    on.failed(`dial tcp: ${parsed.error}`);
     return undefined;
   }
+  const to = parsed.value;
   const host = to.host === "" ? "127.0.0.1" : to.host;
   if (isDeniedLiteral(host, lookup)) {
     on.failed(dialError(address, denied));
@@ -133,11 +136,19 @@ export function dialStream(
   return socket;
 }
 
-/** "host:port" or "[v6]:port"; undefined if it is neither. */
-export function parseHostPort(address: string): { host: string; port: number } | undefined {
-  const match = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(address);
-  if (match === null || Number(match[3]) > 65535) return undefined;
-  return { host: match[1] ?? match[2] ?? "", port: Number(match[3]) };
+/** "host:port" or "[v6]:port"; the port may be the name of a service, as in /etc/services. Errors are Go's. */
+export function parseHostPort(
+  address: string,
+  network: "tcp" | "udp",
+): Result<{ host: string; port: number }, string> {
+  const match = /^(?:\[([^\]]*)\]|([^:]*)):([^:]*)$/.exec(address);
+  const [, bracketed, plain, word = ""] = match ?? [];
+  if (word === "") return fail(`address ${address}: missing port in address`);
+  const host = bracketed ?? plain ?? "";
+  const isNumber = /^\d+$/.test(word);
+  if (isNumber && Number(word) > 65_535) return fail(`address ${word}: invalid port`);
+  const port = isNumber ? Number(word) : portOf(word, network);
+  return port === undefined ? fail(`lookup ${network}/${word}: unknown port`) : ok({ host, port });
 }
 
 /** Go's words for what Node and Bun report by code; `network` is `tcp` or `udp`. */

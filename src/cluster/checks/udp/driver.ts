@@ -20,9 +20,9 @@ export function createUdpProbe(options: DialOptions): Prober {
   const lookup = lookupOf(options);
   return (check, _limits, signal) => {
     const { udp } = check;
-    const to = parseHostPort(udp);
-    if (to === undefined)
-      return Promise.resolve(critical(`dial udp: address ${udp}: missing port in address`));
+    const parsed = parseHostPort(udp, "udp");
+    if (!parsed.ok) return Promise.resolve(critical(`dial udp: ${parsed.error}`));
+    const to = parsed.value;
     const host = to.host === "" ? "127.0.0.1" : to.host;
     if (isDeniedLiteral(host, lookup))
       return Promise.resolve(critical(dialError(udp, denied, "udp")));
