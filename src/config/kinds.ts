@@ -189,7 +189,9 @@ export function describe(value: unknown): string {
   if (value === null) return "null";
   if (Array.isArray(value)) {
     const odd = value.find((item) => typeof item !== "string");
-    return odd === undefined ? "a list" : `a list with ${describe(odd)}`;
+    if (odd === undefined) return "a list";
+    // Lists in lists may be as deep as the text is long.
+    return `a list with ${Array.isArray(odd) ? "a list" : describe(odd)}`;
   }
   if (typeof value === "object") return "an object";
   if (typeof value === "string")

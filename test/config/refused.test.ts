@@ -170,6 +170,10 @@ const refused: [tree: object | string, errors: string[]][] = [
   ],
   ["[]", ["F: expected an object at the top, got a list"]],
   ["null", ["F: expected an object at the top, got null"]],
+  [
+    `{"data_dir": "/d", "recursors": ${"[".repeat(100_000)}${"]".repeat(100_000)}}`,
+    ["F: recursors: expected a list of texts, got a list with a list"],
+  ],
 ];
 
 for (const [tree, errors] of refused)
