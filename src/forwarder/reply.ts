@@ -93,8 +93,8 @@ export function sharedAnswer(
 }
 
 /**
- * The answer that the cache holds. In its last second it may not be served again, nor in its last
- * `reservedMs`: then the next question comes here.
+ * The answer that the cache holds. In its last `reservedMs` it may not be served again, and if nothing is
+ * reserved not in its last second: then the next question comes here.
  */
 export function cachedAnswer(
   request: ForwardRequest,
@@ -114,9 +114,14 @@ export function cachedAnswer(
     authority,
     ageMs: nowMs - entry.storedAtMs,
     denialSeconds: entry.denialSeconds,
-    cacheableSeconds: Math.max(0, Math.floor((entry.expiresAtMs - reservedMs - nowMs) / 1000)),
+    cacheableSeconds: secondsLeft(entry.expiresAtMs - reservedMs - nowMs, reservedMs > 0),
     fromCache: true,
   });
+}
+
+/** `exact`: what is asked for in a part of a second that was cut off would find the reserved time not begun. */
+function secondsLeft(leftMs: number, exact: boolean): number {
+  return Math.max(0, exact ? leftMs / 1000 : Math.floor(leftMs / 1000));
 }
 
 /**
