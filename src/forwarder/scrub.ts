@@ -53,18 +53,23 @@ export function scrub(message: ParsedMessage, asked: Asked): Scrubbed {
   let found = false;
   for (;;) {
     let next: Uint8Array | null = null;
+    let link: Uint8Array | null = null;
+    let above: Rr[] | null = null;
     for (const rr of all) {
       if (rr.class !== qclass) continue;
       if (rr.owner !== owner && !equalNames(rr.owner, owner)) {
-        // A DNAME stands above the name that its CNAME is made for (RFC 6672 3.1).
-        if (rr.type === TYPE.DNAME && isWithin(owner, rr.owner)) keep.add(rr);
+        if (rr.type === TYPE.DNAME && isWithin(owner, rr.owner)) (above ??= []).push(rr);
         continue;
       }
+      if (rr.type === TYPE.CNAME) link ??= rr.data;
       if (rr.type === qtype) found = true;
       else if (rr.type === TYPE.CNAME) next ??= rr.data;
       else if (!(asked.do && rr.type === RRSIG)) continue;
       keep.add(rr);
     }
+    // A DNAME stands above the name that its CNAME is made for (RFC 6672 3.1); without it, it speaks of others.
+    if (above !== null && link !== null)
+      for (const dname of above) if (equalNames(link, substituted(owner, dname))) keep.add(dname);
     if (found || next === null) break;
     links++;
     // A loop has no end, so it is found here as well.
@@ -106,6 +111,15 @@ export function scrub(message: ParsedMessage, asked: Asked): Scrubbed {
       authority.length === message.authority.length &&
       message.additional.length === 0,
   };
+}
+
+/** What a name becomes by a DNAME above it (RFC 6672 2.2). */
+function substituted(name: Uint8Array, { owner, data }: Rr): Uint8Array {
+  const prefix = name.length - owner.length;
+  const made = new Uint8Array(prefix + data.length);
+  made.set(name.subarray(0, prefix));
+  made.set(data, prefix);
+  return made;
 }
 
 /**

@@ -39,6 +39,8 @@ function scrubbed(sections: Sections, over: { qtype?: number; do?: boolean } = {
 const chain = (length: number): Answer[] =>
   Array.from({ length }, (_, i) => cname(i === 0 ? "www.test" : `c${i}.test`, `c${i + 1}.test`));
 
+const dname = (name: string, data: string) =>
+  ({ type: "DNAME", name, ttl: 60, data }) as unknown as Answer;
 const ns: Answer = { type: "NS", name: "test", ttl: 60, data: "ns.test" };
 const rrsig = (name: string): Answer => ({
   type: "RRSIG",
@@ -216,13 +218,41 @@ const cases: {
     when: "a DNAME above the name (RFC 6672 3.1)",
     sections: {
       answers: [
-        { type: "DNAME", name: "test", ttl: 60, data: "example" },
+        dname("test", "example"),
         cname("www.test", "www.example"),
         a("www.example", "192.0.2.1"),
       ],
     },
     kind: "answer",
     answers: ["test.", "www.test.", "www.example."],
+  },
+  {
+    when: "a DNAME whose CNAME was asked for",
+    sections: { answers: [dname("test", "example"), cname("www.test", "WWW.example")] },
+    qtype: TYPE.CNAME,
+    kind: "answer",
+    answers: ["test.", "www.test."],
+  },
+  {
+    when: "DNAMEs that make another name, of the name itself, and of all names",
+    sections: {
+      answers: [
+        dname("test", "evil"),
+        dname("www.test", "evil"),
+        dname(".", "evil"),
+        cname("www.test", "www.example"),
+        a("www.example", "192.0.2.1"),
+      ],
+    },
+    kind: "answer",
+    answers: ["www.test.", "www.example."],
+  },
+  {
+    when: "a DNAME that makes no name at all",
+    sections: { answers: [dname("test", "evil")], authorities: [soa("test", 60, 60)] },
+    kind: "nodata",
+    answers: [],
+    authority: ["test."],
   },
   {
     when: "ten links",
