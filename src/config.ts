@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import {
   parseConfigCheck,
   parseConfigService,
@@ -21,7 +22,7 @@ import { readAccess, type LoadedAccess } from "./config/forwarder/access.ts";
 import { doubtful } from "./config/forwarder/doubtful.ts";
 import { readFilter, type LoadedFilter } from "./config/forwarder/filter.ts";
 import { namesWithoutEffect, readLocalData, type LoadedLocal } from "./config/forwarder/local.ts";
-import { withoutFormerAgent } from "./config/forwarder/own-domain.ts";
+import { ownDomains, withoutFormerAgent } from "./config/forwarder/own-domain.ts";
 import {
   readAllZones,
   readRcodes,
@@ -145,7 +146,12 @@ export async function loadConfig(
   errors.push(...filterErrors);
   const localData = readLocalData(config);
   errors.push(...localData.errors);
-  const declaredZones = readAllZones(config["forwarder.zones"], localData.local.views, errors);
+  const declaredZones = readAllZones(
+    config["forwarder.zones"],
+    localData.local.views,
+    ownDomains(config),
+    errors,
+  );
   warnings.push(...namesWithoutEffect(localData.local, declaredZones, config));
   warnings.push(...doubtful(config, localData.local, declaredZones));
   const problems = { warnings, errors };
@@ -237,21 +243,11 @@ export type Differences = { reloadable: UsedKey[]; needRestart: UsedKey[] };
 
 /** Compares two configurations key by key. */
 export function differences(before: Config, after: Config): Differences {
-  const changed = usedKeys.filter((key) => !isEqual(before[key], after[key]));
+  const changed = usedKeys.filter((key) => !isDeepStrictEqual(before[key], after[key]));
   return {
     reloadable: changed.filter((key) => options[key].reloadable),
     needRestart: changed.filter((key) => !options[key].reloadable),
   };
-}
-
-/** Values are scalars, lists of texts or maps of scalars, so their JSON tells them apart. */
-function isEqual(a: unknown, b: unknown): boolean {
-  return JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
-}
-
-function sorted(value: unknown): unknown {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
-  return Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1));
 }
 
 const devTree = { bind_addr: "127.0.0.1", log_level: "debug", server: true };

@@ -4,6 +4,7 @@
  */
 import { TYPE } from "../dns/rr.ts";
 import { createNameIndex, type NameIndex } from "./local/name-index.ts";
+import type { PlainNames } from "./local/name-list.ts";
 import { reverseNames } from "./local/reverse-names.ts";
 import { hashSuffixes, suffixes, visitLabelEnds, type HashKey } from "./local/suffix-hash.ts";
 
@@ -12,10 +13,11 @@ import { hashSuffixes, suffixes, visitLabelEnds, type HashKey } from "./local/su
  * only. `text`: names whose text ends so, also inside a label: `google.com` for www.google.com and
  * supergoogle.com. `single label`: names without a dot. `reverse`: names of addresses in this network,
  * whose prefix may have any length; `address` has 4 or 16 octets, and no bit set behind the first `bits`.
- * Names are wire names in lower case.
+ * `suffixes`: many names that are suffixes. Names are wire names in lower case.
  */
 export type NameMatch =
   | { readonly kind: "suffix" | "below" | "text"; readonly name: Uint8Array }
+  | { readonly kind: "suffixes"; readonly names: PlainNames; readonly count: number }
   | { readonly kind: "single label" }
   | { readonly kind: "reverse"; readonly address: Uint8Array; readonly bits: number };
 
@@ -91,6 +93,9 @@ export function createRuleTable(rules: Iterable<Rule>, key: HashKey): RuleTable 
       case "suffix":
         add(suffix, match.name);
         break;
+      case "suffixes":
+        addAll(suffix, match, action);
+        break;
       case "below":
         add(below, match.name);
         break;
@@ -146,6 +151,23 @@ export function createRuleTable(rules: Iterable<Rule>, key: HashKey): RuleTable 
     find,
     octets: suffix.index.octets + below.index.octets + text.index.octets,
   };
+}
+
+/** Of most of many names nothing was said before, or the same. */
+function addAll(
+  { index, nodes }: Nodes,
+  { names, count }: NameMatch & { kind: "suffixes" },
+  action: RuleAction,
+): void {
+  const changed = new Map<Node, Node>();
+  index.reserve(index.size + count);
+  for (const name of names) {
+    const number = index.add(name);
+    const before = nodes[number] ?? NOTHING;
+    let node = changed.get(before);
+    if (node === undefined) changed.set(before, (node = withAction(before, action)));
+    nodes[number] = node;
+  }
 }
 
 function newNodes(key: HashKey): Nodes {

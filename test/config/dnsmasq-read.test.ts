@@ -1,7 +1,7 @@
 // Files that a configuration of dnsmasq's includes, and lines that are refused or have no effect.
 import t from "tap";
 import { treeOf } from "../../src/config/dnsmasq/tree.ts";
-import { readStatements } from "../../src/config/dnsmasq/statements.ts";
+import { readStatements, type Statement } from "../../src/config/dnsmasq/statements.ts";
 import { filesOf, read } from "./dnsmasq.ts";
 
 const portOf = (files: Record<string, string>) => {
@@ -205,8 +205,11 @@ t.test("a long file that only denies names is a blocklist", async (t) => {
 
 t.test("more lines than a configuration has are refused", async (t) => {
   const files = filesOf({ "main.conf": "conf-file=a", a: "txt-record=a.test,x\n".repeat(11) });
-  t.same(readStatements("main.conf", files, 11).errors, []);
-  const { errors, statements } = readStatements("main.conf", files, 10);
+  const statements: Statement[] = [];
+  const listener = { statement: (each: Statement) => statements.push(each), name: () => false };
+  t.same(readStatements("main.conf", files, listener, 11).errors, []);
+  statements.length = 0;
+  const { errors } = readStatements("main.conf", files, listener, 10);
   t.match(errors, [/^main.conf:1: a: more than 10 lines in all files; /]);
   t.equal(statements.length, 10);
 });

@@ -4,6 +4,7 @@ import { fail, ok, type Result } from "../../base.ts";
 import { parseName } from "../../dns/name.ts";
 import type { InterfaceAddress } from "../interface-address.ts";
 import { shown } from "./line.ts";
+import { createPatterns, type Patterns } from "./patterns.ts";
 import type { Statement } from "./statements.ts";
 
 /** One record of `forwarder.records`. */
@@ -17,27 +18,11 @@ export type RecordDraft = {
   place: string;
 };
 
-/** What was said for one name pattern of `server`, `local` and `address`. */
-export type NameDraft = {
-  /** As `recursors` writes them. */
-  servers: string[];
-  /** `#`: the servers of all other names. */
-  defaults: boolean;
-  /** Without a server: never forwarded. */
-  local: boolean;
-  /** From `address`; "#" for the two null addresses. */
-  addresses: string[];
-  /** `address` without an address. */
-  denied: boolean;
-  /** Of the first line. */
-  place: string;
-};
-
 export type Draft = {
   /** Scalars and lists of our JSON by their dotted key, with the place that gave them. */
   readonly values: Map<string, { value: unknown; place: string }>;
   /** By pattern as `forwarder.zones` writes it; "." for every name. */
-  readonly names: Map<string, NameDraft>;
+  readonly names: Patterns;
   readonly records: RecordDraft[];
   /** Names of addresses that have a PTR record from `host-record`; the first name has it. */
   readonly reverse: Set<string>;
@@ -52,7 +37,7 @@ export type Draft = {
 export function createDraft(machine: Draft["machine"]): Draft {
   return {
     values: new Map(),
-    names: new Map(),
+    names: createPatterns(),
     records: [],
     reverse: new Set(),
     later: new Map(),

@@ -1,30 +1,40 @@
 /** `server`, `local`, `rev-server` and `address`: what is asked of whom, and what of nobody. */
 import { formatAddress, ipVersion, parseAddress } from "../../address.ts";
 import { fail, ok, type Result } from "../../base.ts";
-import { append, nameOf, note, refuse, type Draft, type Handler, type NameDraft } from "./draft.ts";
+import { append, nameOf, note, refuse, type Draft, type Handler } from "./draft.ts";
 import { shown, splitList, splitOnce } from "./line.ts";
+import type { Place, Word } from "./patterns.ts";
 import type { Statement } from "./statements.ts";
 
 /** `server` and `local`: `[/[domain/]...][server]`. */
 export const readServer: Handler = (draft, statement) => {
   const { patterns, rest } = splitDomains(shown(statement.value));
-  if (rest === "#") return setNames(draft, statement, patterns, (name) => (name.defaults = true));
-  if (rest === "") return setNames(draft, statement, patterns, (name) => (name.local = true));
-  const server = parseServer(rest);
-  if (!server.ok) return refuse(draft, statement, server.error);
-  setNames(draft, statement, patterns, (name) => name.servers.push(server.value));
+  setNames(draft, statement, patterns, serverWord(rest));
 };
 
 /** `address`: `/[domain/]...[address]`. */
 export const readAddress: Handler = (draft, statement) => {
   const { patterns, rest } = splitDomains(shown(statement.value));
-  if (rest !== "" && rest !== "#" && ipVersion(rest) === 0)
-    return refuse(draft, statement, `${JSON.stringify(rest)} is no IP address`);
-  setNames(draft, statement, patterns, (name) => {
-    if (rest === "") name.denied = true;
-    else if (!name.addresses.includes(rest)) name.addresses.push(rest);
-  });
+  setNames(draft, statement, patterns, addressWord(rest));
 };
+
+/** What `server` and `local` say with this behind the names. */
+export function serverWord(rest: string): Result<Word, string> {
+  return rest === "" ? LOCAL : askedWord(rest);
+}
+
+function askedWord(rest: string): Result<Word, string> {
+  if (rest === "#") return ok({ kind: "defaults" });
+  const server = parseServer(rest);
+  return server.ok ? ok({ kind: "server", text: server.value }) : server;
+}
+
+/** What `address` says with this behind the names. */
+export function addressWord(rest: string): Result<Word, string> {
+  if (rest === "") return ok({ kind: "denied" });
+  if (rest === "#" || ipVersion(rest) !== 0) return ok({ kind: "address", text: rest });
+  return fail(`${JSON.stringify(rest)} is no IP address`);
+}
 
 /** `rev-server`: `address[/length][,server]`. */
 export const readRevServer: Handler = (draft, statement) => {
@@ -38,18 +48,12 @@ export const readRevServer: Handler = (draft, statement) => {
   if (length < 1 || length > most)
     return refuse(draft, statement, `the length of the prefix must be from 1 to ${most}`);
   const pattern = networkText(address, length);
-  if (more.length === 0)
-    return setNames(draft, statement, [pattern], (name) => (name.local = true));
-  const rest = more.join(",");
-  if (rest === "#") return setNames(draft, statement, [pattern], (name) => (name.defaults = true));
-  const server = parseServer(rest);
-  if (!server.ok) return refuse(draft, statement, server.error);
-  setNames(draft, statement, [pattern], (name) => name.servers.push(server.value));
+  setNames(draft, statement, [pattern], more.length === 0 ? LOCAL : askedWord(more.join(",")));
 };
 
 /** Names below `domain` are never forwarded (`domain=x,network,local`, `auth-zone`). */
 export function keepLocal(draft: Draft, statement: Statement, patterns: readonly string[]): void {
-  setNames(draft, statement, patterns, (name) => (name.local = true));
+  setNames(draft, statement, patterns, LOCAL);
 }
 
 /** The network in CIDR form, the bits behind the prefix cleared. */
@@ -71,29 +75,25 @@ function splitDomains(value: string): { patterns: string[]; rest: string } {
   return { patterns: parts.map((each) => (each === "#" ? "." : each)), rest };
 }
 
+const LOCAL: Result<Word, string> = ok({ kind: "local" });
+
 function setNames(
   draft: Draft,
   statement: Statement,
   patterns: readonly string[],
-  set: (name: NameDraft) => void,
+  word: Result<Word, string>,
 ): void {
+  if (!word.ok) return refuse(draft, statement, word.error);
   for (const pattern of patterns) {
     const key = patternOf(draft, statement, pattern);
-    if (key === undefined) continue;
-    let name = draft.names.get(key);
-    if (name === undefined) {
-      name = {
-        servers: [],
-        defaults: false,
-        local: false,
-        addresses: [],
-        denied: false,
-        place: statement.place,
-      };
-      draft.names.set(key, name);
-    }
-    set(name);
+    if (key !== undefined) draft.names.say(key, word.value, placeOf(statement.place));
   }
+}
+
+/** `file:line` in two parts. */
+function placeOf(place: string): Place {
+  const colon = place.lastIndexOf(":");
+  return { path: place.slice(0, colon), line: Number(place.slice(colon + 1)) };
 }
 
 /** The pattern as `forwarder.zones` writes it; undefined: left out. */

@@ -4,6 +4,7 @@ import { nearest } from "../nearest.ts";
 import { blocklistAnswer } from "./blocklist.ts";
 import { keywords } from "./keywords.ts";
 import { parseLine, shown, splitList } from "./line.ts";
+import type { Place } from "./patterns.ts";
 
 /** One line that says something. */
 export type Statement = {
@@ -25,9 +26,18 @@ export type ConfFiles = {
   isFile(path: string): Result<boolean, string>;
 };
 
-/** What was read. Errors and notes are whole sentences that begin with file and line. */
+/** Gets what is said, line by line. */
+export type Listener = {
+  statement(statement: Statement): void;
+  /**
+   * The same for a line that says one thing of one name: lists are made of them. `keyword` is address,
+   * local or server, `value` what stands behind the name. false: it is to be taken as a statement.
+   */
+  name(keyword: string, name: string, value: string, place: Place): boolean;
+};
+
+/** What was read, beside the lines. Errors and notes are whole sentences that begin with file and line. */
 export type Statements = {
-  readonly statements: Statement[];
   readonly errors: string[];
   readonly notes: string[];
   /** Files that only deny names, to be read as blocklists; all with the same answer. */
@@ -55,8 +65,8 @@ const MAX_LINE = 65_536;
 
 type Walk = {
   readonly files: ConfFiles;
+  readonly listener: Listener;
   readonly out: {
-    statements: Statement[];
     errors: string[];
     notes: string[];
     blocklists: Blocklist[];
@@ -64,7 +74,10 @@ type Walk = {
   readonly seen: Set<string>;
   readonly once: Map<string, string>;
   readonly maxStatements: number;
+  lines: number;
   octets: number;
+  /** The first line that names a servers-file. */
+  servers: Statement | undefined;
 };
 
 /**
@@ -74,12 +87,23 @@ type Walk = {
 export function readStatements(
   path: string,
   files: ConfFiles,
+  listener: Listener,
   maxStatements = MAX_STATEMENTS,
 ): Statements {
-  const out = { statements: [], errors: [], notes: [], blocklists: [] };
-  const walk: Walk = { files, out, seen: new Set(), once: new Map(), maxStatements, octets: 0 };
+  const out = { errors: [], notes: [], blocklists: [] };
+  const walk: Walk = {
+    files,
+    listener,
+    out,
+    seen: new Set(),
+    once: new Map(),
+    maxStatements,
+    lines: 0,
+    octets: 0,
+    servers: undefined,
+  };
   readFile(walk, path, undefined, 0);
-  const named = walk.out.statements.find(({ keyword }) => keyword === "servers-file");
+  const named = walk.servers;
   const serversFile = named === undefined ? undefined : shown(named.value) || undefined;
   if (named !== undefined && serversFile !== undefined) readServers(walk, serversFile, named.place);
   return { ...out, serversFile };
@@ -91,25 +115,54 @@ function readFile(walk: Walk, path: string, from: string | undefined, depth: num
   if (depth > MAX_DEPTH) return error(`included more than ${MAX_DEPTH} files deep`);
   const text = take(walk, path, error);
   if (text === undefined) return;
-  const { blocklists, statements } = walk.out;
+  const { blocklists } = walk.out;
   const answer = blocklistAnswer(text);
   if (answer !== undefined && (blocklists[0]?.answer ?? answer) === answer) {
     blocklists.push({ path, answer, place: from ?? `${path}:1` });
     return;
   }
-  for (const [i, line] of linesOf(text)) {
-    const statement = readLine(walk, line, `${path}:${i + 1}`, "error");
+  let line = 1;
+  for (let at = 0; at < text.length; line++) {
+    const end = nameLine(walk, text, at, { path, line });
+    if (end > 0) {
+      if (walk.lines++ >= walk.maxStatements) return error(tooMany(walk));
+      at = end;
+      continue;
+    }
+    const [content, next] = lineAt(text, at);
+    at = next;
+    const statement = readLine(walk, content, `${path}:${line}`, "error");
     if (statement === undefined) continue;
-    if (statements.length >= walk.maxStatements)
-      return error(
-        `more than ${walk.maxStatements} lines in all files; names to deny may be more, as address=/name/ lines in a file of their own`,
-      );
+    if (walk.lines >= walk.maxStatements) return error(tooMany(walk));
     const { keyword, value, place } = statement;
     if (keyword === "conf-file") {
       if (value !== "") readFile(walk, shown(value), place, depth + 1);
     } else if (keyword === "conf-dir") readDirectory(walk, statement, depth + 1);
-    else statements.push(statement);
+    else {
+      if (keyword === "servers-file") walk.servers ??= statement;
+      walk.lines++;
+      walk.listener.statement(statement);
+    }
   }
+}
+
+/** One name of letters, digits, `-` and `_`, and a value that needs no quotes. */
+const oneName =
+  /(address|local|server)=\/((?:[\w-]{1,63}\.)*[\w-]{1,63})\/([!#-.0-[\]-~]*)[^\S\n]*(?:\n|$)/y;
+const MAX_NAME = 253;
+
+/** Where the line ends if it said something of one name, and that was taken; 0 else. */
+function nameLine(walk: Walk, text: string, from: number, place: Place): number {
+  oneName.lastIndex = from;
+  const match = oneName.exec(text);
+  if (match === null) return 0;
+  const [whole, keyword = "", name = "", value = ""] = match; // of groups that always match
+  if (name.length > MAX_NAME || !walk.listener.name(keyword, name, value, place)) return 0;
+  return from + whole.length;
+}
+
+function tooMany({ maxStatements }: Walk): string {
+  return `more than ${maxStatements} lines in all files; names to deny may be more, as address=/name/ lines in a file of their own`;
 }
 
 /** `conf-dir=path[,*.conf][,.bak]`: with a star what is read, without one what is left out. */
@@ -144,12 +197,15 @@ function byOctets(a: string, b: string): number {
 function readServers(walk: Walk, path: string, from: string): void {
   const text = take(walk, path, (why) => void walk.out.notes.push(`${from}: ${path}: ${why}`));
   if (text === undefined) return;
-  for (const [i, line] of linesOf(text)) {
-    const place = `${path}:${i + 1}`;
-    const statement = readLine(walk, line, place, "note");
+  let line = 1;
+  for (let from = 0; from < text.length; line++) {
+    const [content, next] = lineAt(text, from);
+    from = next;
+    const place = `${path}:${line}`;
+    const statement = readLine(walk, content, place, "note");
     if (statement === undefined) continue;
     if (statement.keyword === "server" || statement.keyword === "rev-server")
-      walk.out.statements.push(statement);
+      walk.listener.statement(statement);
     else
       walk.out.notes.push(
         `${place}: a servers-file has server and rev-server lines only: left out`,
@@ -171,16 +227,13 @@ function take(walk: Walk, path: string, error: (why: string) => undefined): stri
   return text;
 }
 
-function* linesOf(text: string): Generator<[number, string]> {
-  let from = 0;
-  for (let i = 0; from < text.length; i++) {
-    const end = text.indexOf("\n", from);
-    const line = text.slice(from, end < 0 ? undefined : end);
-    // What follows a zero octet is not seen, as in C.
-    yield [i, line.includes("\0") ? line.slice(0, line.indexOf("\0")) : line];
-    if (end < 0) return;
-    from = end + 1;
-  }
+/** The line that begins there, and where the next one does. */
+function lineAt(text: string, from: number): [string, number] {
+  const end = text.indexOf("\n", from);
+  const line = text.slice(from, end < 0 ? undefined : end);
+  // What follows a zero octet is not seen, as in C.
+  const content = line.includes("\0") ? line.slice(0, line.indexOf("\0")) : line;
+  return [content, end < 0 ? text.length : end + 1];
 }
 
 function readLine(

@@ -1,19 +1,14 @@
 /** dnsmasq's configuration → the JSON of ours that means the same. */
 import type { InterfaceAddress } from "../interface-address.ts";
-import {
-  createDraft,
-  note,
-  refuse,
-  type Draft,
-  type NameDraft,
-  type RecordDraft,
-} from "./draft.ts";
+import { createDraft, note, refuse, type Draft, type RecordDraft } from "./draft.ts";
+import { createNameListBuilder, type NameListBuilder } from "../../forwarder/local/name-list.ts";
 import { finish } from "./finish.ts";
 import { handlers, lastOf } from "./handlers.ts";
 import { keywords } from "./keywords.ts";
 import { shown } from "./line.ts";
-import { withSourcePort } from "./servers.ts";
-import { readStatements, type Blocklist, type ConfFiles } from "./statements.ts";
+import type { Said, Word } from "./patterns.ts";
+import { addressWord, serverWord, withSourcePort } from "./servers.ts";
+import { readStatements, type Blocklist, type ConfFiles, type Listener } from "./statements.ts";
 
 /** One key of our JSON and what the files say for it. */
 export type Entry = {
@@ -41,18 +36,42 @@ export type Host = { readonly hostname: string; readonly addresses: readonly Int
 
 /** Reads `path` and all that it includes. */
 export function readDnsmasq(path: string, files: ConfFiles, host: Host): DnsmasqConfig {
-  const { statements, errors, notes, blocklists, serversFile } = readStatements(path, files);
   const draft = createDraft(host);
-  draft.errors.push(...errors);
-  draft.notes.push(...notes);
-  for (const statement of statements) {
-    const keyword = keywords[statement.keyword]!; // readStatements refuses others
-    handlers[statement.keyword]?.(draft, statement);
-    if ("ignored" in keyword) note(draft, statement, `no effect: ${keyword.ignored}`);
-  }
+  const read = readStatements(path, files, listenerFor(draft));
+  const { blocklists, serversFile } = read;
+  draft.errors.unshift(...read.errors);
+  draft.notes.unshift(...read.notes);
   for (const blocklist of blocklists) addBlocklist(draft, blocklist);
   finish(draft, `${path}:1`);
   return { entries: entriesOf(draft), errors: draft.errors, notes: draft.notes, serversFile };
+}
+
+/** Different values behind names that are remembered; lines with more are read one by one. */
+const MAX_WORDS = 4096;
+
+function listenerFor(draft: Draft): Listener {
+  /** By keyword and value; null: the line is wrong. */
+  const words = new Map<string, Word | null>();
+  return {
+    statement(statement) {
+      const keyword = keywords[statement.keyword]!; // readStatements refuses others
+      handlers[statement.keyword]?.(draft, statement);
+      if ("ignored" in keyword) note(draft, statement, `no effect: ${keyword.ignored}`);
+    },
+    name(keyword, name, value, place) {
+      const key = `${keyword}/${value}`;
+      let word = words.get(key);
+      if (word === undefined) {
+        if (words.size === MAX_WORDS) return false;
+        const parsed = keyword === "address" ? addressWord(value) : serverWord(value);
+        word = parsed.ok ? parsed.value : null;
+        words.set(key, word);
+      }
+      if (word === null) return false;
+      draft.names.say(name.toLowerCase(), word, place);
+      return true;
+    },
+  };
 }
 
 function addBlocklist({ values }: Draft, { path, answer, place }: Blocklist): void {
@@ -96,52 +115,74 @@ function namedEntries(draft: Draft): Entry[] {
   const limits = most === undefined ? {} : { max_in_flight: most };
   const zones = createGroups();
   const addresses = createGroups();
-  for (const [pattern, name] of draft.names) {
-    name.servers = [...new Set(name.servers)].map((each) => withSourcePort(each, Number(digits)));
-    const target = targetOf(name);
-    if (target !== undefined && !(name === everyName && "servers" in target))
-      zones.add(pattern, "servers" in target ? { ...target, ...limits } : target, name);
-    if (name.addresses.length > 0 || name.denied)
-      addresses.add(pattern, { addresses: name.addresses }, name);
+  const serversOf = ({ servers }: Said): string[] =>
+    [...new Set(servers)].map((each) => withSourcePort(each, Number(digits)));
+  let everyPlace = "";
+  for (const { pattern, said, place } of draft.names) {
+    if (pattern === ".") everyPlace = place;
+    // Servers of every name are `recursors`.
+    const isUsual = pattern === "." && !said.defaults && said.servers.length > 0;
+    if (!isUsual)
+      zones.add(pattern, said, place, () => {
+        const target = targetOf(said, serversOf(said));
+        return target !== undefined && "servers" in target ? { ...target, ...limits } : target;
+      });
+    addresses.add(pattern, said, place, () =>
+      said.addresses.length > 0 || said.denied ? { addresses: said.addresses } : undefined,
+    );
   }
   const lists: [string, { members: unknown[]; places: string[] }][] = [
-    ["recursors", { members: everyName?.servers ?? [], places: [] }],
-    ["forwarder.zones", zones],
-    ["forwarder.addresses", addresses],
+    ["recursors", { members: everyName === undefined ? [] : serversOf(everyName), places: [] }],
+    ["forwarder.zones", zones.all()],
+    ["forwarder.addresses", addresses.all()],
   ];
   return lists
     .filter(([, { members }]) => members.length > 0)
     .map(([key, { members, places }]) => ({
       key,
       value: members,
-      place: places[0] ?? everyName?.place ?? "",
+      place: places[0] ?? everyPlace,
       ...(places.length > 0 ? { places } : {}),
     }));
 }
 
 /** dnsmasq 2.90 prefers `#`, then servers, then denial, of what is said for the same name. */
-function targetOf(name: NameDraft): Record<string, unknown> | undefined {
-  if (name.defaults) return { defaults: true };
-  if (name.servers.length > 0) return { servers: name.servers };
+function targetOf(said: Said, servers: readonly string[]): Target | undefined {
+  if (said.defaults) return { defaults: true };
+  if (servers.length > 0) return { servers };
   // Addresses with a denial beside them: other types of the name are not forwarded.
-  return name.local || (name.denied && name.addresses.length > 0) ? { local: true } : undefined;
+  return said.local || (said.denied && said.addresses.length > 0) ? { local: true } : undefined;
 }
 
+type Target = Readonly<Record<string, unknown>>;
+type Group = { readonly target: Target; readonly names: NameListBuilder; readonly place: string };
+
+/** Patterns by what is said of them. */
 function createGroups() {
-  const byTarget = new Map<string, string[]>();
-  const members: unknown[] = [];
-  const places: string[] = [];
+  const byTarget = new Map<string, Group>();
+  /** null: nothing that belongs here. */
+  const bySaid = new Map<Said, Group | null>();
   return {
-    members,
-    places,
-    add(pattern: string, target: Record<string, unknown>, { place }: NameDraft): void {
-      const key = JSON.stringify(target);
-      const known = byTarget.get(key);
-      if (known !== undefined) return void known.push(pattern);
-      const names = [pattern];
-      byTarget.set(key, names);
-      members.push({ names, ...target });
-      places.push(place);
+    add(pattern: string, said: Said, place: string, targetOfSaid: () => Target | undefined): void {
+      let group = bySaid.get(said);
+      if (group === undefined) {
+        const target = targetOfSaid();
+        const text = JSON.stringify(target);
+        group = target === undefined ? null : (byTarget.get(text) ?? null);
+        if (group === null && target !== undefined) {
+          group = { target, names: createNameListBuilder(), place };
+          byTarget.set(text, group);
+        }
+        bySaid.set(said, group);
+      }
+      group?.names.add(pattern);
+    },
+    all(): { members: unknown[]; places: string[] } {
+      const groups = [...byTarget.values()];
+      return {
+        members: groups.map(({ target, names }) => ({ names: names.list(), ...target })),
+        places: groups.map(({ place }) => place),
+      };
     },
   };
 }

@@ -1,23 +1,30 @@
 /** `forwarder.addresses`: what whole domains are answered with. */
 import { parseAddress } from "../../address.ts";
 import type { Rule, RuleAction } from "../../forwarder/rules.ts";
-import { readEntries, readTexts, type Problems } from "./members.ts";
-import { parseNameMatch } from "./names.ts";
+import { readEntries, readNames, readTexts, type Problems } from "./members.ts";
+import { visitMatches } from "./names.ts";
 
-/** One rule for each name of each entry. */
-export function readAddresses(raw: unknown, where: string, problems: Problems): Rule[] {
+/** Rules for the names of each entry. `domains`: our own. */
+export function readAddresses(
+  raw: unknown,
+  where: string,
+  domains: readonly Uint8Array[],
+  problems: Problems,
+): Rule[] {
   return readEntries(raw, where, ["names", "addresses"], problems).flatMap((entry) => {
-    const names = readTexts(entry, "names", problems) ?? [];
+    const names = readNames(entry, problems) ?? [];
     const given =
       entry.value["addresses"] === undefined ? [] : readTexts(entry, "addresses", problems);
     if (given === undefined) return [];
     const actions = readActions(given, `${entry.where}.addresses`, problems);
-    return names.flatMap((text, i): Rule[] => {
-      const match = parseNameMatch(text);
-      if (match.ok) return actions.map((action) => ({ match: match.value, action }));
-      problems.push(`${entry.where}.names[${i}]: ${match.error}`);
-      return [];
-    });
+    const rules: Rule[] = [];
+    visitMatches(
+      names,
+      domains,
+      (match) => rules.push(...actions.map((action) => ({ match, action }))),
+      (i, why) => problems.push(`${entry.where}.names[${i}]: ${why}`),
+    );
+    return rules;
   });
 }
 

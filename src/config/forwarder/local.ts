@@ -45,10 +45,11 @@ export type LoadedLocal = {
 export function readLocalData(config: Config): { local: LoadedLocal; errors: string[] } {
   const errors: Problems = [];
   const ttlSeconds = Math.floor(config["forwarder.local_ttl"] / 1000);
+  const domains = ownDomains(config);
   const local: LoadedLocal = {
-    rules: readAddresses(config["forwarder.addresses"], "forwarder.addresses", errors),
+    rules: readAddresses(config["forwarder.addresses"], "forwarder.addresses", domains, errors),
     records: readRecords(config["forwarder.records"], "forwarder.records", ttlSeconds, errors),
-    views: readViews(config["forwarder.views"], ttlSeconds, errors),
+    views: readViews(config["forwarder.views"], { ttlSeconds, domains, problems: errors }),
     searchDomains: config["forwarder.search_domains"].flatMap((text, i) => {
       const name = parseDomain(text);
       if (!name.ok) errors.push(`forwarder.search_domains[${i}]: ${name.error}`);
@@ -96,7 +97,8 @@ export function conflictingZones(zones: readonly Rule[]): string[] {
   const first = new Map<string, string>();
   const said = new Set<string>();
   for (const { match, action } of zones) {
-    if (action.kind !== "forward") continue;
+    // Of packed names nobody is asked that others could be asked instead of.
+    if (action.kind !== "forward" || match.kind === "suffixes") continue;
     const key = JSON.stringify(match, (_, value: unknown) =>
       value instanceof Uint8Array ? [...value] : value,
     );

@@ -1,4 +1,5 @@
 /** Lists of objects in the configuration, member by member. */
+import { NameList } from "../../forwarder/local/name-list.ts";
 import { describe, isObject } from "../kinds.ts";
 import { nearest } from "../nearest.ts";
 
@@ -48,4 +49,13 @@ export function readTexts(
   if (texts.length === list.length) return texts;
   problems.push(`${where}.${key}: expected a list of texts, got ${describe(raw)}`);
   return undefined;
+}
+
+/** The same for `names`, which may be a packed list. */
+export function readNames(
+  entry: Entry,
+  problems: Problems,
+): NameList | readonly string[] | undefined {
+  const raw = entry.value["names"];
+  return raw instanceof NameList ? raw : readTexts(entry, "names", problems);
 }

@@ -2,6 +2,7 @@
 import { formatAddress, parseAddress } from "../../address.ts";
 import { fail, ok, type Result } from "../../base.ts";
 import { foldName, formatName, parseName } from "../../dns/name.ts";
+import { NameList } from "../../forwarder/local/name-list.ts";
 import type { NameMatch } from "../../forwarder/rules.ts";
 import { asciiDomain } from "./domain-text.ts";
 
@@ -29,6 +30,7 @@ export function parseNameMatch(text: string): Result<NameMatch, string> {
 /** As parseNameMatch reads it. */
 export function formatNameMatch(match: NameMatch): string {
   if (match.kind === "single label") return "";
+  if (match.kind === "suffixes") return `${match.count} names`;
   if (match.kind === "reverse") return `${formatAddress(match.address)}/${match.bits}`;
   const name = formatName(match.name);
   const shown = name === "." ? name : name.slice(0, -1);
@@ -57,4 +59,28 @@ function maskAddress(address: Uint8Array, bits: number): Uint8Array {
     const kept = Math.max(0, Math.min(8, bits - i * 8));
     return octet & (0xff00 >> kept) & 0xff;
   });
+}
+
+/**
+ * Matches of the texts, `visit`ed in their order; those of a packed list as one, but for names within
+ * `domains`, which others look for one by one. A text that is no name is a problem.
+ */
+export function visitMatches(
+  names: NameList | readonly string[],
+  domains: readonly Uint8Array[],
+  visit: (match: NameMatch) => void,
+  problem: (i: number, why: string) => void,
+): void {
+  const one = (text: string, i: number): void => {
+    const match = parseNameMatch(text);
+    if (match.ok) visit(match.value);
+    else problem(i, match.error);
+  };
+  if (!(names instanceof NameList)) {
+    for (const [i, text] of names.entries()) one(text, i);
+    return;
+  }
+  const { plain, others } = names.split(domains);
+  visit({ kind: "suffixes", names: plain, count: names.length - others.length });
+  for (const i of others) one(names.at(i), i);
 }

@@ -11,8 +11,15 @@ import { readRecords } from "./records.ts";
 /** Views; each is looked for at every question. */
 const MAX_VIEWS = 64;
 
-/** The views in order; records that say no TTL have `ttlSeconds`. */
-export function readViews(raw: unknown, ttlSeconds: number, problems: Problems): LoadedView[] {
+/** The views in order; records that say no TTL have `ttlSeconds`. `domains`: our own. */
+export function readViews(
+  raw: unknown,
+  {
+    ttlSeconds,
+    domains,
+    problems,
+  }: { ttlSeconds: number; domains: readonly Uint8Array[]; problems: Problems },
+): LoadedView[] {
   const known = ["name", "clients", "zones", "addresses", "records"];
   const entries = readEntries(raw, "forwarder.views", known, problems);
   if (entries.length > MAX_VIEWS)
@@ -33,7 +40,7 @@ export function readViews(raw: unknown, ttlSeconds: number, problems: Problems):
         where,
         clients: readClients(entry, problems),
         zones: value["zones"] ?? [],
-        rules: readAddresses(value["addresses"] ?? [], `${where}.addresses`, problems),
+        rules: readAddresses(value["addresses"] ?? [], `${where}.addresses`, domains, problems),
         records: readRecords(value["records"] ?? [], `${where}.records`, ttlSeconds, problems),
       },
     ];

@@ -4,8 +4,8 @@ import type { Rule, RuleAction } from "../../forwarder/rules.ts";
 import type { GroupSettings, StaleSettings } from "../../forwarder/settings.ts";
 import type { Upstream } from "../../ports.ts";
 import { parseValue, type Kind, type Kinds, type Limits } from "../kinds.ts";
-import { readEntries, readTexts, type Entry, type Problems } from "./members.ts";
-import { parseNameMatch } from "./names.ts";
+import { readEntries, readNames, readTexts, type Entry, type Problems } from "./members.ts";
+import { visitMatches } from "./names.ts";
 
 /** Zones with servers or a policy of their own; each has places and figures of its own. */
 const MAX_GROUPS = 4096;
@@ -34,27 +34,37 @@ export type DeclaredZones = { rules: Rule[]; groups: DeclaredGroup[] };
 const members = ["names", "servers", "defaults", "local"] as const;
 
 /** Reads a list of zones; `prefix` makes names of groups differ from those of other lists. */
-function readZones(raw: unknown, where: string, prefix: string, problems: Problems): DeclaredZones {
+function readZones(
+  raw: unknown,
+  where: string,
+  {
+    prefix,
+    domains,
+    problems,
+  }: { prefix: string; domains: readonly Uint8Array[]; problems: Problems },
+): DeclaredZones {
   const rules: Rule[] = [];
   const groups: DeclaredGroup[] = [];
   const taken = new Set<string>();
   for (const entry of readEntries(raw, where, [...members, ...policyKeys], problems)) {
-    const names = entry.value["names"] === undefined ? [] : readTexts(entry, "names", problems);
+    const names = entry.value["names"] === undefined ? [] : readNames(entry, problems);
     if (names?.length === 0) problems.push(`${entry.where}: names is missing`);
     const policy = readPolicy(entry, problems);
     const target = readTarget(entry, policy, problems);
     if (target === undefined || names === undefined) continue;
     let action: RuleAction = { kind: target === "local" ? "deny" : "forward", group: "" };
     if (target !== "local" && target !== "defaults") {
-      const name = distinct(`${prefix}${names[0] || "names of one label"}`, taken);
+      const name = distinct(`${prefix}${names.at(0) || "names of one label"}`, taken);
       groups.push({ name, servers: target.servers, policy, where: entry.where });
       action = { kind: "forward", group: name };
     }
-    for (const [i, text] of names.entries()) {
-      const match = parseNameMatch(text);
-      if (match.ok) rules.push({ match: match.value, action });
-      else problems.push(`${entry.where}.names[${i}]: ${match.error}`);
-    }
+    visitMatches(
+      // Names that are asked of servers of their own are looked for one by one.
+      action.kind === "forward" && action.group !== "" ? [...names] : names,
+      domains,
+      (match) => rules.push({ match, action }),
+      (i, why) => problems.push(`${entry.where}.names[${i}]: ${why}`),
+    );
   }
   if (groups.length > MAX_GROUPS)
     problems.push(`${where}: ${groups.length} zones with servers, at most ${MAX_GROUPS} are kept`);
@@ -196,15 +206,16 @@ export type LoadedZones<Group = ZoneGroup> = {
   readonly groups: readonly Group[];
 };
 
-/** Reads `forwarder.zones` and the zones of views; servers are still texts. */
+/** Reads `forwarder.zones` and the zones of views; servers are still texts. `domains`: our own. */
 export function readAllZones(
   zones: unknown,
   views: readonly { name: string; zones: unknown; where: string }[],
+  domains: readonly Uint8Array[],
   problems: Problems,
 ): LoadedZones<DeclaredGroup> {
-  const all = readZones(zones, "forwarder.zones", "", problems);
+  const all = readZones(zones, "forwarder.zones", { prefix: "", domains, problems });
   const ofViews = views.map((view) =>
-    readZones(view.zones, `${view.where}.zones`, `${view.name}: `, problems),
+    readZones(view.zones, `${view.where}.zones`, { prefix: `${view.name}: `, domains, problems }),
   );
   return {
     rules: all.rules,

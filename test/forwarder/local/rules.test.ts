@@ -158,7 +158,8 @@ function slowly(rules: readonly Rule[], name: string, qtype: number): string {
     match: { ...rule },
     action,
   } of rules) {
-    if (rule.kind === "single label" || rule.kind === "reverse") continue;
+    if (rule.kind === "single label" || rule.kind === "reverse" || rule.kind === "suffixes")
+      continue;
     const suffix = formatName(rule.name).replace(/\.$/, "");
     const whole = suffix === "" || text === suffix || text.endsWith(`.${suffix}`);
     if (rule.kind === "suffix" && whole) found.push({ octets: suffix.length, wild: false, action });

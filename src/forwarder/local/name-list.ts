@@ -1,0 +1,134 @@
+/** Texts of names, a million of them in 25 MB: such as configurations made of lists of advertisers hold. */
+import { MAX_NAME_OCTETS, isWithin } from "../../dns/name.ts";
+
+/** Wire names in lower case; each is valid until the next one is asked for. */
+export type PlainNames = Iterable<Uint8Array>;
+
+const MAX_LABEL_OCTETS = 63;
+const DOT = 0x2e;
+
+/**
+ * Printable ASCII texts behind each other. A class so that it can be told from other values of the
+ * configuration; as JSON it is a list.
+ */
+export class NameList implements Iterable<string> {
+  readonly octets: Uint8Array;
+  /** Where each text ends. */
+  readonly ends: Uint32Array;
+
+  constructor(octets: Uint8Array, ends: Uint32Array) {
+    this.octets = octets;
+    this.ends = ends;
+  }
+
+  get length(): number {
+    return this.ends.length;
+  }
+
+  at(i: number): string {
+    return String.fromCharCode(
+      ...this.octets.subarray(i === 0 ? 0 : this.ends[i - 1], this.ends[i]),
+    );
+  }
+
+  *[Symbol.iterator](): Generator<string, void> {
+    for (let i = 0; i < this.length; i++) yield this.at(i);
+  }
+
+  /** The texts as a list of their own. */
+  toJSON(): string[] {
+    return [...this];
+  }
+
+  /**
+   * Names with nothing but letters in lower case, digits, `-`, `_` and dots, outside of these domains; and
+   * the numbers of all other texts.
+   */
+  split(domains: readonly Uint8Array[]): { plain: PlainNames; others: readonly number[] } {
+    const others: number[] = [];
+    for (let i = 0; i < this.length; i++) {
+      const wire = this.#wire(i);
+      if (wire === undefined || domains.some((domain) => isWithin(wire, domain))) others.push(i);
+    }
+    return { plain: { [Symbol.iterator]: () => this.#plain(new Set(others)) }, others };
+  }
+
+  *#plain(others: ReadonlySet<number>): Generator<Uint8Array, void> {
+    for (let i = 0; i < this.length; i++) {
+      const wire = others.has(i) ? undefined : this.#wire(i);
+      if (wire !== undefined) yield wire;
+    }
+  }
+
+  /** undefined: not plain. */
+  #wire(i: number): Uint8Array | undefined {
+    const { octets } = this;
+    const start = i === 0 ? 0 : this.ends[i - 1]!;
+    const end = this.ends[i]!;
+    if (end === start || end - start + 2 > MAX_NAME_OCTETS) return undefined;
+    let lengthAt = 0;
+    for (let from = start; from <= end; from++) {
+      const octet = from === end ? DOT : octets[from]!;
+      const at = from - start;
+      if (octet === DOT) {
+        const length = at - lengthAt;
+        if (length === 0 || length > MAX_LABEL_OCTETS) return undefined;
+        scratch[lengthAt] = length;
+        lengthAt = at + 1;
+      } else if (isPlain(octet)) scratch[at + 1] = octet;
+      else return undefined;
+    }
+    scratch[lengthAt] = 0;
+    return scratch.subarray(0, lengthAt + 1);
+  }
+}
+
+const scratch = new Uint8Array(MAX_NAME_OCTETS + 1);
+
+/** a to z, 0 to 9, `-`, `_`. */
+function isPlain(octet: number): boolean {
+  return (
+    (octet >= 0x61 && octet <= 0x7a) ||
+    (octet >= 0x30 && octet <= 0x39) ||
+    octet === 0x2d ||
+    octet === 0x5f
+  );
+}
+
+/** Shorter lists are ordinary ones. */
+const MIN_NAMES = 1000;
+
+export type NameListBuilder = {
+  /** Of printable ASCII. */
+  add(text: string): void;
+  /** All that was added; few are an ordinary list. */
+  list(): NameList | readonly string[];
+};
+
+/** A list that is being made. */
+export function createNameListBuilder(): NameListBuilder {
+  let octets = new Uint8Array(64);
+  let ends = new Uint32Array(8);
+  let used = 0;
+  let count = 0;
+  return {
+    add(text) {
+      if (used + text.length > octets.length) {
+        const more = new Uint8Array(Math.max(2 * octets.length, used + text.length));
+        more.set(octets);
+        octets = more;
+      }
+      if (count === ends.length) {
+        const more = new Uint32Array(2 * count);
+        more.set(ends);
+        ends = more;
+      }
+      for (let i = 0; i < text.length; i++) octets[used++] = text.charCodeAt(i);
+      ends[count++] = used;
+    },
+    list() {
+      const list = new NameList(octets.slice(0, used), ends.slice(0, count));
+      return count < MIN_NAMES ? [...list] : list;
+    },
+  };
+}
