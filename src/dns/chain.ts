@@ -45,6 +45,8 @@ export type ForeignOptions = {
   stale: StaleTargets | null;
   clock: () => number;
   timers: Timers;
+  /** As of ForwardRequest: what was asked before, for the same client. */
+  sinceMs?: number | undefined;
   /** Runs when the last answer of those under way has come, never while `records` is running. */
   whenAll: () => void;
 };
@@ -54,6 +56,8 @@ export class UpstreamNames implements ForeignNames {
   readonly #options: ForeignOptions;
   #chains: Map<string, Chain> | undefined;
   #leastTtl = Infinity;
+  /** All names of one question have the time of one. */
+  #sinceMs: number | undefined;
   pendingCount = 0;
   freshSeconds = Infinity;
   lentSeconds = 0;
@@ -61,6 +65,7 @@ export class UpstreamNames implements ForeignNames {
 
   constructor(options: ForeignOptions) {
     this.#options = options;
+    this.#sinceMs = options.sinceMs;
   }
 
   records(name: Uint8Array): readonly Rr[] {
@@ -105,7 +110,10 @@ export class UpstreamNames implements ForeignNames {
     };
     chains.set(key, UNKNOWN);
     this.pendingCount++;
-    forward(addressQuestion(name, client), (answer) => {
+    const question = addressQuestion(name, client);
+    question.sinceMs = this.#sinceMs;
+    forward(question, (answer) => {
+      this.#sinceMs ??= question.sinceMs;
       const isStale = isStaleAnswer(answer);
       // What has outlived its TTL must not begin a new life here.
       if (kept !== null && !isStale)

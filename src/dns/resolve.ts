@@ -112,13 +112,11 @@ export type Resolver = {
 /** Nothing is asked of others, and nothing is random. */
 const AS_IT_IS = { foreign: noForeignNames, seed: 1, trace: undefined };
 
-const noView = (): string => "";
-
 /** Data older than this counts as stale (Consul `staleCounterThreshold`). */
 const STALE_MS = 5000;
 
 export function createResolver(deps: ResolverDeps): Resolver {
-  const { clock, wallMs, random, table, viewOf = noView, fault = rethrow } = deps;
+  const { clock, wallMs, random, table, viewOf = () => "", fault = rethrow } = deps;
   const publisher = table && createPublisher(table);
   const counters = createDnsCounters();
   const askedLately = createAskedLately();
@@ -140,6 +138,8 @@ export function createResolver(deps: ResolverDeps): Resolver {
     trace: Trace | undefined;
     /** Of whose answer it is (origins.ts), while it is the catalog's. */
     origin: number;
+    /** As of ForwardRequest. */
+    sinceMs?: number | undefined;
   };
 
   const resolve: Resolve = ({ query, client, trace }: Question, reply) => {
@@ -236,6 +236,7 @@ export function createResolver(deps: ResolverDeps): Resolver {
           stale: work.settings.staleTargets,
           clock,
           timers: deps.timers,
+          sinceMs: work.sinceMs,
           whenAll: again,
         })
       : noForeignNames;
@@ -389,7 +390,9 @@ export function createResolver(deps: ResolverDeps): Resolver {
       publisher.publish(prepared, own.topics);
       trace?.add({ step: "prepared" });
     };
-    deps.forward(forwardRequest(request, client, trace, own.short), (answer) => {
+    const asked = forwardRequest(request, client, trace, own.short);
+    deps.forward(asked, (answer) => {
+      work.sinceMs = asked.sinceMs;
       try {
         take(answer);
       } catch (error) {
@@ -410,20 +413,12 @@ export function createResolver(deps: ResolverDeps): Resolver {
       return;
     }
     const { qtype, opt } = work.request;
-    computeWithForeign(
-      work,
-      {
-        qname: target,
-        qtype,
-        edns: opt !== null,
-        zone: zoneOf(target, work.settings)!,
-        levels: CHAIN_LEVELS,
-      },
-      (own, reading) => {
-        if (reading.foreign.isStale) counters.staleTargets++;
-        send(endedHere(answer, records, own));
-      },
-    );
+    const zone = zoneOf(target, work.settings)!;
+    const asked = { qname: target, qtype, edns: opt !== null, zone, levels: CHAIN_LEVELS };
+    computeWithForeign(work, asked, (own, reading) => {
+      if (reading.foreign.isStale) counters.staleTargets++;
+      send(endedHere(answer, records, own));
+    });
   }
 
   return {

@@ -274,6 +274,41 @@ t.test("an answer with foreign data is published for as long as that data is goo
   t.equal(world.fromTable(q), null);
 });
 
+t.test(
+  "however often a chain goes out and in, its client's time is that of one question",
+  async (t) => {
+    const world = createWorld({
+      settings: { recursorsConfigured: true },
+      // As the forwarder does: the time is noted when it is first asked.
+      upstream(request) {
+        request.sinceMs ??= 1000 * world.forwarded.length;
+        return "later";
+      },
+    });
+    world.apply(register(node("e1", { address: "one.example" }), service("out")));
+    world.apply(register(node("e2", { address: "two.example" }), service("next")));
+    const leadsTo = (name: string, target: string): void =>
+      world.release(
+        good({ answers: [rr(name, TYPE.CNAME, 9, wire(target))], cacheableSeconds: 9 }),
+      );
+    let replies = 0;
+    const count = (): void => void replies++;
+    world.resolver.resolve({ query: query("www.example"), client: udp }, count);
+    leadsTo("www.example", "e1.node.consul");
+    leadsTo("one.example", "e2.node.consul");
+    world.release({ ok: false, reason: "failed" });
+    t.equal(replies, 1);
+    t.same(
+      world.forwarded.map(({ qname, sinceMs }) => [formatName(qname), sinceMs]),
+      [
+        ["www.example.", 1000],
+        ["one.example.", 1000],
+        ["two.example.", 1000],
+      ],
+    );
+  },
+);
+
 t.test("reloaded while a chain was under way: the reply comes, nothing is published", async (t) => {
   const world = createWorld({ settings: { recursorsConfigured: true }, upstream: () => "later" });
   world.apply(register(node("e1", { address: "host.example" }), service("out")));
