@@ -170,6 +170,8 @@ t.test("what is valid and hardly meant is told", async (t) => {
       { names: ["corp.example", "10.0.0.0/8"], servers: ["192.0.2.53"] },
       { names: ["corp.example", "*.corp.example", "10.0.0.0/8", "lan.example"], local: true },
       { names: ["lan.example"], defaults: true },
+      { names: ["link.example"], servers: ["fe80::1%eth0", "fe80::2", "tcp://[fe80::3]:53"] },
+      { names: ["bound.example"], servers: ["fe80::4@eth0"] },
     ],
     views: [{ name: "nobody", clients: [] }],
   };
@@ -181,6 +183,8 @@ t.test("what is valid and hardly meant is told", async (t) => {
     "forwarder.records: 10.1.2.3 is an address, no name; clients ask for 3.2.1.10.in-addr.arpa",
     'forwarder.zones: "corp.example" has servers, which are asked, and is local as well',
     'forwarder.views[0]: "nobody" has no clients, so it is for nobody',
+    'forwarder.zones[3].servers: "fe80::2" is reached by no interface; write fe80::1%eth0',
+    'forwarder.zones[3].servers: "tcp://[fe80::3]:53" is reached by no interface; write fe80::1%eth0',
     "forwarder.cache_min_ttl is above forwarder.cache_max_ttl, which holds",
   ]);
 });

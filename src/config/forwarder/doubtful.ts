@@ -6,7 +6,7 @@ import type { LocalRecord } from "../../forwarder/local/records.ts";
 import type { NameMatch, Rule } from "../../forwarder/rules.ts";
 import type { Config } from "../options.ts";
 import { conflictingZones, type LoadedLocal, type LoadedView } from "./local.ts";
-import type { LoadedZones } from "./zones.ts";
+import type { DeclaredGroup, LoadedZones } from "./zones.ts";
 
 /** RRSIG and NSEC are no types of our records, so nothing may stand beside a CNAME (RFC 1034 3.6.2). */
 function besideCname(records: readonly LocalRecord[]): string[] {
@@ -64,11 +64,18 @@ function viewsForNobody(views: readonly LoadedView[]): string[] {
   );
 }
 
+/** Link-local addresses are those of an interface (RFC 4007 6): without one the system refuses to send. */
+function withoutInterface(key: string, servers: readonly string[]): string[] {
+  return servers
+    .filter((text) => /^([a-z]+:\/\/)?\[?fe[89ab][0-9a-f]:[^%@]*$/i.test(text.trim()))
+    .map((text) => `${key}: "${text}" is reached by no interface; write fe80::1%eth0`);
+}
+
 /** All of these warnings; whole sentences. */
 export function doubtful(
-  config: Pick<Config, "forwarder.cache_min_ttl" | "forwarder.cache_max_ttl">,
+  config: Pick<Config, "recursors" | "forwarder.cache_min_ttl" | "forwarder.cache_max_ttl">,
   { records, views }: LoadedLocal,
-  zones: Pick<LoadedZones<unknown>, "rules">,
+  zones: Pick<LoadedZones<DeclaredGroup>, "rules" | "groups">,
 ): string[] {
   const all = [records, ...views.map((view) => view.records)];
   const ofRecords = all.flatMap((each) => [...besideCname(each), ...addressesAsNames(each)]);
@@ -81,6 +88,10 @@ export function doubtful(
     ...ofRecords.map((text) => `forwarder.records: ${text}`),
     ...bothWays(zones.rules),
     ...viewsForNobody(views),
+    ...withoutInterface("recursors", config.recursors),
+    ...zones.groups.flatMap(({ where, servers }) =>
+      withoutInterface(`${where}.servers`, servers ?? []),
+    ),
     ...ttls,
   ];
 }
