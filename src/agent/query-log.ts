@@ -79,6 +79,7 @@ function settingsOf(config: Config): QueryLogSettings {
   return {
     // The option table allows these words only.
     form: config["forwarder.query_log"] as QueryLogSettings["form"],
+    onlyFailed: config["forwarder.query_log_only_failed"],
     sample: config["forwarder.query_log_sample"],
     linesPerSecond: config["forwarder.query_log_rate"],
     domains: [config.domain, config.alt_domain].filter(Boolean).flatMap((domain) => {

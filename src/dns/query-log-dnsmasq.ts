@@ -55,13 +55,17 @@ export const dnsmasqLines: Narrate = ({ qname, qtype, client }, _at, line) => {
   };
 };
 
-/** The same, each line behind a number that tells questions apart, and the client's address and port (`extra`). */
-export function createExtraLines(): Narrate {
+/**
+ * The same, each line behind a number that tells questions apart, and the client's address and port
+ * (`extra`); with `proto` behind UDP or TCP first (2.91).
+ */
+export function createExtraLines(proto: boolean): Narrate {
   let serial = 0;
   return (request, at, line) => {
     serial = serial >= MAX_SERIAL ? 1 : serial + 1;
-    const { address, port } = request.client;
-    const front = `${serial} ${address}/${port} `;
+    const { address, port, transport } = request.client;
+    const first = proto ? `${transport === "udp" ? "UDP" : "TCP"} ` : "";
+    const front = `${first}${serial} ${address}/${port} `;
     return dnsmasqLines(request, at, (text) => line(`${front}${text}`));
   };
 }
@@ -95,10 +99,11 @@ function* told(
   else if (!found) yield `${shownName(end)} is ${nodata(qtype)}`;
 }
 
-/** dnsmasq writes `192.0.2.1#53`. */
+/** dnsmasq writes `192.0.2.1#53`; what it does not have (scheme, name, source) stays around that. */
 function shownServer(label: string): string {
-  const colon = label.lastIndexOf(":");
-  return `${label.slice(0, colon).replace(/^\[(.*)\]$/, "$1")}#${label.slice(colon + 1)}`;
+  const [, scheme = "", v6, v4, rest = ""] =
+    /^([a-z]+:\/\/)?(?:\[([^\]]*)\]|([^:]*)):(.*)$/.exec(label) ?? [];
+  return `${scheme}${v6 ?? v4 ?? ""}#${rest}`;
 }
 
 function shownOwner({ owner, type }: Rr): string {

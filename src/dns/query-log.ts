@@ -9,13 +9,15 @@ import { ARPA, isWithin } from "./name.ts";
 import { createExtraLines, dnsmasqLines } from "./query-log-dnsmasq.ts";
 import { jsonLines } from "./query-log-json.ts";
 import { parseRequest } from "./request.ts";
-import { FLAG, RCODE } from "./rr.ts";
+import { FLAG, RCODE, TYPE } from "./rr.ts";
 import { Trace, type Note } from "./trace.ts";
-import type { Narrate } from "./query-log-story.ts";
+import type { LoggedReply, Narrate } from "./query-log-story.ts";
 
 export type QueryLogSettings = {
   /** "": nothing is written. */
-  form: "" | "dnsmasq" | "dnsmasq-extra" | "json";
+  form: "" | "dnsmasq" | "dnsmasq-extra" | "dnsmasq-proto" | "json";
+  /** Only questions that end without what was asked for: an error, a denial, or no reply. */
+  onlyFailed: boolean;
   /** Share of the questions, 0 to 1. */
   sample: number;
   /** The catalog's: answers about them come from there. Wire names. */
@@ -58,7 +60,8 @@ export type QueryLog = {
 
 const forms: Record<Exclude<QueryLogSettings["form"], "">, Narrate> = {
   dnsmasq: dnsmasqLines,
-  "dnsmasq-extra": createExtraLines(),
+  "dnsmasq-extra": createExtraLines(false),
+  "dnsmasq-proto": createExtraLines(true),
   json: jsonLines,
 };
 
@@ -98,7 +101,7 @@ export function createQueryLog({ clock, time, random, write, ...deps }: QueryLog
   return {
     counts,
     begin({ query, client, trace, isSampled }) {
-      const { form, sample } = settings;
+      const { form, sample, onlyFailed } = settings;
       // Who brings a trace is no client.
       if (form === "" || trace !== undefined) return null;
       if (!(isSampled ?? random() < sample * UINT32)) return null;
@@ -106,7 +109,10 @@ export function createQueryLog({ clock, time, random, write, ...deps }: QueryLog
       if (!("qname" in request)) return null;
       const startedMs = clock.monotonicMs();
       const { qname, qtype } = request;
-      const narrator = forms[form]({ qname, qtype, client }, { time: time() }, line);
+      // How it ends is known last.
+      const story: string[] = [];
+      const tell = onlyFailed ? (text: string) => void story.push(text) : line;
+      const narrator = forms[form]({ qname, qtype, client }, { time: time() }, tell);
       return {
         trace: new Trace((note) => narrator.noted(note)),
         end(wire) {
@@ -115,16 +121,18 @@ export function createQueryLog({ clock, time, random, write, ...deps }: QueryLog
             ? { rcode: parsed.value.flags & 15, answers: parsed.value.answers }
             : null;
           narrator.ended(reply, clock.monotonicMs() - startedMs);
+          if (onlyFailed && isFailed(qtype, reply)) story.forEach(line);
         },
       };
     },
     served(wire, client) {
-      const { form, domains } = settings;
+      const { form, domains, onlyFailed } = settings;
       const parsed = parseMessage(wire);
       if (form === "" || !parsed.ok || parsed.value.question.length === 0) return;
       const { flags, question, answers } = parsed.value;
       const qname = question.subarray(0, question.length - 4);
       const qtype = readUint16(question, qname.length);
+      if (onlyFailed && !isFailed(qtype, { rcode: flags & 15, answers })) return;
       const narrator = forms[form]({ qname, qtype, client }, { time: time() }, line);
       narrator.noted(servedNote(qname, flags, domains));
       narrator.ended({ rcode: flags & 15, answers }, 0);
@@ -134,6 +142,12 @@ export function createQueryLog({ clock, time, random, write, ...deps }: QueryLog
     },
     share: () => (settings.form === "" ? 0 : settings.sample),
   };
+}
+
+/** It ends without what was asked for. */
+function isFailed(qtype: number, reply: LoggedReply): boolean {
+  if (reply === null || reply.rcode !== RCODE.NOERROR) return true;
+  return !reply.answers.some(({ type }) => type !== TYPE.CNAME || qtype === TYPE.CNAME);
 }
 
 /** Where the answer of a worker comes from, as far as it tells. */

@@ -164,7 +164,7 @@ t.test("what has no effect is told with file and line", async (t) => {
     /^main.conf:3: dnssec: no effect: answers are not validated/,
     /^main.conf:4: ipset: no effect: /,
     /^main.conf:5: user: no effect: /,
-    /^main.conf:8: log-queries: lines are as without auth; /,
+    /^main.conf:8: log-queries: all questions are logged, as without auth$/,
   ]);
   t.equal(notes.length, 6);
   t.match(read("local-service").notes, []);

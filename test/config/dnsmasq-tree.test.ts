@@ -339,6 +339,11 @@ const cases: [lines: string, json: object][] = [
       query_log_file: "/var/log/q",
     }),
   ],
+  ["log-queries=proto;log-queries=extra", forwarder({ query_log: "dnsmasq-proto" })],
+  [
+    "log-queries=extra;log-queries=only_failed",
+    forwarder({ query_log: "dnsmasq-extra", query_log_only_failed: true }),
+  ],
   ["do-0x20-encode", forwarder({ mixed_case: true })],
   ["no-0x20-encode;proxy-dnssec", forwarder({ mixed_case: false, trust_ad: true })],
   ["pid-file=/run/x.pid", { pid_file: "/run/x.pid" }],

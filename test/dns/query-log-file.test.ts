@@ -1,6 +1,6 @@
 // The file of the query log: renamed under it, not writable, on a full disk.
 import t from "tap";
-import { mkdirSync, readFileSync, renameSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { createQueryLogFile, dnsmasqStamp } from "../../src/dns/query-log/driver.ts";
 import { temporaryDirectory } from "../temporary-directory.ts";
@@ -26,6 +26,25 @@ t.test("lines in order, also past a rename", async (t) => {
     Array.from({ length: 10 }, (_, i) => `second ${i}\n`).join(""),
   );
   t.same([problems, file.counts], [[], { lost: 0 }]);
+});
+
+t.test("renamed or removed without a word: noticed by the next write a second later", async (t) => {
+  const path = join(temporaryDirectory(t), "queries.log");
+  const file = createQueryLogFile(path, (problem) => t.fail(problem));
+  file.write("first");
+  await written(path, 1);
+  renameSync(path, `${path}.1`);
+  let count = 0;
+  for (const until = Date.now() + 10_000; !existsSync(path) && Date.now() < until; await turn())
+    file.write(`n${count++}`);
+  t.ok(existsSync(path), "there again");
+  rmSync(path);
+  for (const until = Date.now() + 10_000; !existsSync(path) && Date.now() < until; await turn())
+    file.write(`m${count++}`);
+  file.write("last");
+  await file.close();
+  t.match(readFileSync(path, "utf8"), /\nlast\n$/);
+  t.match(readFileSync(`${path}.1`, "utf8"), /^first\nn0\n/);
 });
 
 t.test("a full disk: lines are lost, counted, told once, and nobody waits", async (t) => {

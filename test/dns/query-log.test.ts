@@ -8,12 +8,20 @@ import { query } from "../dns-client.ts";
 import { a, cname } from "../upstream.ts";
 import { seeded } from "./prepared.ts";
 
+const usual: QueryLogSettings = {
+  form: "dnsmasq",
+  onlyFailed: false,
+  sample: 1,
+  linesPerSecond: 0,
+  domains: [],
+};
+
 function startLog(over: Partial<QueryLogSettings> = {}) {
   const lines: string[] = [];
   let nowMs = 0;
   const random = seeded(5);
   const log = createQueryLog({
-    settings: { form: "dnsmasq", sample: 1, linesPerSecond: 0, domains: [], ...over },
+    settings: { ...usual, ...over },
     clock: { monotonicMs: () => nowMs },
     time: () => "2026-11-21T08:49:12.000Z",
     random,
@@ -248,7 +256,7 @@ t.test("who is logged", async (t) => {
   for (let i = 0; i < 10_000; i++) if (tenth.log.begin(asking("www.test")) !== null) taken++;
   // Binomial: 1000 ± 5 standard deviations of 30.
   t.ok(taken > 850 && taken < 1150, `${taken} of 10,000`);
-  tenth.log.reload({ form: "", sample: 1, linesPerSecond: 0, domains: [] });
+  tenth.log.reload({ ...usual, form: "" });
   t.equal(tenth.log.begin(asking("www.test")), null, "after a reload");
 });
 
@@ -288,7 +296,7 @@ t.test("what workers have answered", async (t) => {
     t.same(lines.splice(0), [`query[A] ${name} from 192.0.2.9`, line]);
   }
   log.served(Buffer.from("no message"), client);
-  log.reload({ form: "", sample: 1, linesPerSecond: 0, domains: [] });
+  log.reload({ ...usual, form: "" });
   log.served(
     packet.encode({ type: "response", questions: [{ name: "x.test", type: "A" }] }),
     client,
@@ -337,4 +345,61 @@ t.test("files are named as dnsmasq names them; log-queries=extra", async (t) => 
       );
     }
   }
+});
+
+t.test("log-queries=proto: the transport first; secure ones are streams", async (t) => {
+  for (const [transport, word] of [
+    ["udp", "UDP"],
+    ["tcp", "TCP"],
+  ] as const) {
+    const { log, lines } = startLog({ form: "dnsmasq-proto" });
+    const logged = log.begin({ ...asking("www.test"), client: { ...client, transport } })!;
+    logged.trace.add(sent("tls://[2001:db8::1]:853#one.example"));
+    logged.end(replying(0, [a("www.test", "192.0.2.1")]));
+    const numbers = new Set(lines.map((line) => /^[A-Z]{3} (\d+) /.exec(line)?.[1]));
+    t.equal(numbers.size, 1, "of one question");
+    t.same(
+      lines.map((line) => line.replace(/ \d+ /, " N ")),
+      [
+        `${word} N 192.0.2.9/5353 query[A] www.test from 192.0.2.9`,
+        `${word} N 192.0.2.9/5353 forwarded www.test to tls://2001:db8::1#853#one.example`,
+        `${word} N 192.0.2.9/5353 reply www.test is 192.0.2.1`,
+      ],
+    );
+  }
+});
+
+t.test("only what failed: errors, denials, no reply", async (t) => {
+  const rows: [failed: boolean, type: "A" | "CNAME", reply: Uint8Array | null][] = [
+    [false, "A", replying(0, [cname("www.test", "end.test"), a("end.test", "192.0.2.7")])],
+    [false, "CNAME", replying(0, [cname("www.test", "end.test")])],
+    [true, "A", replying(0, [cname("www.test", "end.test")])],
+    [true, "A", replying(0)],
+    [true, "A", replying(3)],
+    [true, "A", replying(2)],
+    [true, "A", replying(5)],
+    [true, "A", null],
+  ];
+  for (const form of ["dnsmasq", "json"] as const) {
+    const { log, lines } = startLog({ form, onlyFailed: true });
+    for (const [failed, type, reply] of rows) {
+      const logged = log.begin(asking("www.test", type))!;
+      logged.trace.add(sent("192.0.2.1:53"));
+      t.equal(lines.length, 0, "nothing before the end is known");
+      logged.end(reply);
+      t.equal(lines.splice(0).length > 0, failed, `${form} ${type} ${reply?.[3]}`);
+    }
+    t.equal(log.counts.overRate, 0);
+  }
+  const { log, lines } = startLog({ onlyFailed: true });
+  const served = (rcode: number, answers: Answer[]): void => {
+    const questions = [{ name: "www.test", type: "A" as const }];
+    const wire = packet.encode({ type: "response", questions, answers });
+    wire.writeUInt16BE(0x8180 | rcode, 2);
+    log.served(wire, client);
+  };
+  served(0, [a("www.test", "192.0.2.1")]);
+  t.same(lines, [], "nor of workers");
+  served(3, []);
+  t.same(lines, ["query[A] www.test from 192.0.2.9", "cached www.test is NXDOMAIN"]);
 });

@@ -212,13 +212,14 @@ export const handlers: Readonly<Record<string, Handler>> = {
   "dns-loop-detect": flag("forwarder.loop_detection", true),
   "log-queries": (draft, statement) => {
     const form = shown(statement.value);
-    // dnsmasq writes these with the numbers of `extra`.
-    const isExtra = ["extra", "proto"].includes(form);
-    put(draft, statement, "forwarder.query_log", isExtra ? "dnsmasq-extra" : "dnsmasq");
-    if (form === "proto")
-      note(draft, statement, "lines are those of extra; forwarder.query_log json tells transports");
-    else if (form !== "" && !isExtra)
-      note(draft, statement, `lines are as without ${form}; forwarder.query_log json says more`);
+    const key = "forwarder.query_log";
+    // Each line adds to those before it; proto has the numbers of extra.
+    const before = draft.values.get(key)?.value ?? "dnsmasq";
+    const isLess = form !== "proto" && (form !== "extra" || before === "dnsmasq-proto");
+    put(draft, statement, key, isLess ? before : `dnsmasq-${form}`);
+    if (form === "only_failed") put(draft, statement, `${key}_only_failed`, true);
+    else if (!["", "extra", "proto"].includes(form))
+      note(draft, statement, `all questions are logged, as without ${form}`);
   },
   "log-facility": readLogFacility,
   "log-async": (draft, statement) => void numberOf(draft, statement),

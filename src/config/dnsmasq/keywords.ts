@@ -126,7 +126,10 @@ export const keywords: Readonly<Record<string, Keyword>> = {
     "dns_access.local_service true; `host`: addresses.dns 127.0.0.1 ::1",
   ),
   "dns-loop-detect": becomes("none", "forwarder.loop_detection true"),
-  "log-queries": becomes("optional", "forwarder.query_log dnsmasq; with `extra`: dnsmasq-extra"),
+  "log-queries": becomes(
+    "optional",
+    "forwarder.query_log dnsmasq, dnsmasq-extra, dnsmasq-proto; only_failed: query_log_only_failed",
+  ),
   "log-facility": becomesOnce("needed", "a path: forwarder.query_log_file"),
   "log-async": {
     value: "optional",

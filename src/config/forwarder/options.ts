@@ -157,16 +157,22 @@ export const forwarderOptions = {
   "forwarder.query_log": row(
     "text",
     "",
-    "Log of questions: dnsmasq's lines, those of its `log-queries=extra`, or JSON.",
+    "Log of questions: dnsmasq's lines, those of its `log-queries=extra` or `=proto`, or JSON.",
     {
-      words: ["", "dnsmasq", "dnsmasq-extra", "json"],
+      words: ["", "dnsmasq", "dnsmasq-extra", "dnsmasq-proto", "json"],
       ...reload,
     },
   ),
   "forwarder.query_log_file": row(
     "text",
     "",
-    "File of the query log, opened anew on SIGUSR2 and SIGHUP; empty: the log.",
+    "File of the query log, opened anew on SIGUSR2 and SIGHUP and when it was renamed; empty: the log.",
+    reload,
+  ),
+  "forwarder.query_log_only_failed": row(
+    "boolean",
+    false,
+    "Log only questions that end with an error, a denial or no reply.",
     reload,
   ),
   "forwarder.query_log_sample": row("number", 1, "Share of the questions that are logged.", {

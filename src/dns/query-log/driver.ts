@@ -1,5 +1,5 @@
 /** The file of the query log: lines go into a buffer, the buffer to the disk whenever the disk is ready. */
-import { close, open, write } from "node:fs";
+import { close, fstat, open, stat, write, type BigIntStats } from "node:fs";
 
 /** Octets that may wait for the disk; lines beyond are lost, and counted. */
 const BUFFER_OCTETS = 1 << 20;
@@ -8,6 +8,8 @@ const GATHER_MS = 100;
 const GATHER_OCTETS = 1 << 16;
 /** A file that could not be opened or written is tried again after this. */
 const RETRY_MS = 5000;
+/** Lines are written into a file that was renamed for so long at most, be anybody told of it or not. */
+const LOOK_MS = 1000;
 
 /** Counts since the start. */
 export type LogFileCounts = { lost: number };
@@ -36,6 +38,7 @@ export function createQueryLogFile(
   let isToReopen = false;
   let retryAtMs = 0;
   let isBroken = false;
+  let lookAtMs = 0;
   let onIdle: (() => void) | null = null;
   let gathering: ReturnType<typeof setTimeout> | null = null;
 
@@ -72,9 +75,25 @@ export function createQueryLogFile(
       open(path, "a", 0o640, (error, fd) => {
         if (error === null) descriptor = fd;
         else failed("open", error);
+        lookAtMs = performance.now() + LOOK_MS;
         done();
       });
+    else if (performance.now() >= lookAtMs) look(descriptor);
     else flush(descriptor);
+  }
+
+  /** Somebody may have renamed the file, or removed it, as logrotate does. */
+  function look(fd: number): void {
+    lookAtMs = performance.now() + LOOK_MS;
+    fstat(fd, { bigint: true }, (ofOpen, held) =>
+      stat(path, { bigint: true }, (ofPath, named) => {
+        // Where it cannot be looked at it is not given up either.
+        const isGone = ofPath?.code === "ENOENT";
+        if (isGone || (ofPath === null && ofOpen === null && !isSameFile(held, named)))
+          isToReopen = true;
+        done();
+      }),
+    );
   }
 
   function flush(fd: number): void {
@@ -139,6 +158,8 @@ export function createQueryLogFile(
       }),
   };
 }
+
+const isSameFile = (a: BigIntStats, b: BigIntStats): boolean => a.dev === b.dev && a.ino === b.ino;
 
 const MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
 
