@@ -1,4 +1,5 @@
 // Which connection a question takes, by a world of lines that do as they are told (RFC 7766 6.2).
+import fc from "fast-check";
 import t from "tap";
 import {
   createConnections,
@@ -74,6 +75,7 @@ function createWorld(limits: Partial<ConnectionLimits> = {}) {
   return {
     log,
     timersSet: () => timers.length,
+    lines: () => lines,
     openCount: () => connections.openCount,
     ask(name: string, number = 1): void {
       const exchange = connections.open(server(number), {
@@ -97,6 +99,7 @@ function createWorld(limits: Partial<ConnectionLimits> = {}) {
     pass(ms: number): void {
       nowMs += ms;
       for (const timer of timers.filter(({ atMs }) => atMs <= nowMs)) {
+        if (!timers.includes(timer)) continue; // cancelled by one before it
         timers.splice(timers.indexOf(timer), 1);
         timer.run();
       }
@@ -352,3 +355,81 @@ t.test("nothing is told after the end", async (t) => {
   world.ends(1, "ECONNRESET");
   t.equal(world.log.join(", "), "dial 1, a on 1, close 1");
 });
+
+t.test(
+  "whatever happens to connections, a question ends once and crosses two at most",
+  async () => {
+    const anyEvent = fc.record({
+      what: fc.constantFrom(
+        ...[
+          "ask",
+          "ask",
+          "ask",
+          "reply",
+          "reply",
+          "refuse",
+          "untouched",
+          "drains",
+          "ends",
+          "shrink",
+        ],
+        ...["give up", "time"],
+      ),
+      which: fc.nat(30),
+      server: fc.integer({ min: 1, max: 3 }),
+      ms: fc.constantFrom(1, 400, 1000, 31_000),
+    });
+    const property = fc.property(
+      fc.array(anyEvent, { maxLength: 80 }),
+      fc.constantFrom<Partial<ConnectionLimits>>(
+        {},
+        { total: 2 },
+        { perServer: 2, perConnection: 2 },
+        httpsLimits,
+      ),
+      (events, limits) => {
+        const world = createWorld(limits);
+        const standing = () => world.lines().filter(({ closed }) => !closed);
+        const given = new Set<string>();
+        let count = 0;
+        for (const { what, which, server, ms } of events) {
+          const open = standing();
+          const line = open[which % Math.max(1, open.length)];
+          const name = [...(line?.asked.keys() ?? [])][0];
+          if (what === "ask") world.ask(`q${count++}`, server);
+          else if (what === "time") world.pass(ms);
+          else if (what === "give up" && count > 0) {
+            given.add(`q${which % count}`);
+            world.giveUp(`q${which % count}`);
+          } else if (line === undefined) continue;
+          else if (what === "drains") world.drains(line.number);
+          else if (what === "shrink") world.shrink(line.number);
+          else if (what === "ends") {
+            world.ends(line.number);
+            line.closed = true;
+          } else if (name === undefined) continue;
+          else if (what === "reply") world.reply(line.number, name);
+          else {
+            world.refuse(line.number, name, "HTTP 503", what === "untouched");
+            line.asked.delete(name);
+          }
+        }
+        for (let i = 0; i < count; i++) {
+          const ends = world.log.filter((line) => new RegExp(`^q${i} (got|failed)`).test(line));
+          const sent = world.log.filter((line) => line.startsWith(`q${i} on `));
+          const waits = standing().some(({ asked }) => asked.has(`q${i}`));
+          if (ends.length > 1) throw new Error(`q${i}: ${ends.join()}`);
+          if (sent.length > 2) throw new Error(`q${i}: ${sent.join()}`);
+          if (ends.length === 0 && !waits && !given.has(`q${i}`)) throw new Error(`q${i} is lost`);
+        }
+        if (world.openCount() !== standing().length)
+          throw new Error(`${world.openCount()} of ${standing().length} connections are known`);
+        if (standing().length > (limits.total ?? Infinity)) throw new Error("too many connections");
+        world.end();
+        if (standing().length > 0) throw new Error("a connection stays open");
+        if (world.timersSet() > 0) throw new Error(`${world.timersSet()} timers are left`);
+      },
+    );
+    fc.assert(property, { numRuns: Number(process.env["CONNECTIONS_RUNS"] ?? 3000), seed: 2 });
+  },
+);
