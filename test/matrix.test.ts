@@ -139,6 +139,7 @@ const asks: Record<number, Row | Reason> = {
     "agent/follow-upstreams",
     "forwarder/loops",
     "program/dns-upstreams",
+    "program/dns-loop",
   ],
   38: ["interfaces that appear later", "peers/listen-interfaces"],
   39: ["ports in use, missing rights, sockets left open", "listening", "program/activation"],
