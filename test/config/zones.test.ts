@@ -232,3 +232,15 @@ t.test("the Consul agent whose place this one takes is not asked", async (t) => 
   const remote = await loaded(t, { forwarder: { zones: elsewhere } });
   t.equal(remote.zones.groups.length, 1, "an agent of another host goes on");
 });
+
+t.test("too many zones with servers are refused, and what to do is said", async (t) => {
+  const zones = Array.from({ length: 4097 }, (_, i) => ({
+    names: [`z${i}.example`],
+    servers: ["192.0.2.1"],
+  }));
+  t.same(await errorsOf(t, zones), [
+    "c.json: forwarder.zones: 4097 zones with servers, at most 4096 are possible; names with the same servers can share one",
+  ]);
+  const [first] = zones;
+  t.same(await errorsOf(t, [{ ...first, names: zones.flatMap(({ names }) => names) }]), []);
+});

@@ -67,7 +67,9 @@ function readZones(
     );
   }
   if (groups.length > MAX_GROUPS)
-    problems.push(`${where}: ${groups.length} zones with servers, at most ${MAX_GROUPS} are kept`);
+    problems.push(
+      `${where}: ${groups.length} zones with servers, at most ${MAX_GROUPS} are possible; names with the same servers can share one`,
+    );
   return { rules, groups };
 }
 
