@@ -129,19 +129,34 @@ type SendOptions = { transport: "udp" | "tcp"; probe?: boolean; plainRetry?: boo
 export function send(
   exchange: Exchange,
   server: Server,
-  { transport: wanted, probe = false, plainRetry = false }: SendOptions,
+  { transport, probe = false, plainRetry = false }: SendOptions,
   nowMs: number,
   outputs: Output[],
 ): boolean {
   if (sentTo(exchange, server) >= MAX_MESSAGES) return false;
-  const { query, settings, random } = exchange;
   if (!takeFrom(exchange, server, nowMs, outputs)) return false;
+  const attempt = attemptTo(exchange, server, { transport, probe, plainRetry }, nowMs);
+  makeRoom(exchange, outputs);
+  exchange.attempts.push(attempt);
+  server.lastSentMs = nowMs;
+  server.counts[attempt.transport]++;
+  if (probe) server.counts.probes++;
+  outputs.push({ type: "send", attempt, wire: encodeQuery(exchange.query, attempt) });
+  return true;
+}
+
+function attemptTo(
+  { query, settings, random, deadlineMs }: Exchange,
+  server: Server,
+  { transport: wanted, probe, plainRetry }: Required<SendOptions>,
+  nowMs: number,
+): Attempt {
   const transport = isStreamOnly(server.address) ? "tcp" : wanted;
   const keepsCase = nowMs >= server.lowerCaseUntilMs;
   // Over a connection nobody can guess, so the name goes as it was asked.
   const mixed = query.mixedCase && keepsCase && transport === "udp";
   const id = random.uint32() & 0xffff;
-  const attempt: Attempt = {
+  return {
     server,
     transport,
     id,
@@ -154,9 +169,7 @@ export function send(
     withOpt: query.opt !== null && !(query.ownOpt && (plainRetry || nowMs < server.plainUntilMs)),
     sentAtMs: nowMs,
     lateAtMs: probe ? Infinity : nowMs + hedgeMs(server.roundTrips),
-    untilMs: probe
-      ? nowMs + PROBE_LISTEN_MS
-      : Math.min(nowMs + settings.timeoutMs, exchange.deadlineMs),
+    untilMs: probe ? nowMs + PROBE_LISTEN_MS : Math.min(nowMs + settings.timeoutMs, deadlineMs),
     probe,
     plainRetry,
     open: true,
@@ -168,13 +181,6 @@ export function send(
     options: null,
     socket: null,
   };
-  makeRoom(exchange, outputs);
-  exchange.attempts.push(attempt);
-  server.lastSentMs = nowMs;
-  server.counts[transport]++;
-  if (probe) server.counts.probes++;
-  outputs.push({ type: "send", attempt, wire: encodeQuery(query, attempt) });
-  return true;
 }
 
 function takeFrom(exchange: Exchange, server: Server, nowMs: number, outputs: Output[]): boolean {
