@@ -1,18 +1,6 @@
 /** Configurations that Debian's dnsmasq and waypost are both given, and the names that they are asked for. */
 
-/** `{a}` to `{f}` stand for upstream servers, `{dir}` for the directory of the files. */
-export type Scenario = {
-  readonly name: string;
-  readonly conf: string;
-  /** Files beside main.conf. */
-  readonly files?: Readonly<Record<string, string>>;
-  /** Each is asked for, and names made of it: below, beside, above, in capitals. */
-  readonly names: readonly string[];
-  /** Asked for as they are, with their types. */
-  readonly questions?: readonly [name: string, types: string][];
-  /** TTLs are compared as well: of answers that no upstream server gave at another time. */
-  readonly ttls?: true;
-};
+import type { Scenario } from "./dnsmasq-compare.ts";
 
 const start = "no-resolv\nno-hosts\nlisten-address=127.0.0.1\n";
 

@@ -1,12 +1,63 @@
 /** What the upstream servers of the comparison with dnsmasq say: the same for each name, with the server's number in it. */
-import type { Answer } from "dns-packet";
-import { a, cname, replyTo, soa, type Says } from "../upstream.ts";
+import dnsPacket, { type Answer } from "dns-packet";
+import { a, cname, replyTo, soa, type Got, type Says } from "../upstream.ts";
 
 const TTL = 600;
 const CLASS = "IN" as const;
 
+const RCODES: Readonly<Record<string, number>> = { servfail: 2, notimp: 4, refused: 5 };
+const AD = 0x20;
+const DO = 0x8000;
+
+/** With AD and, for who wants them, signatures: as a server that validates answers (RFC 6840 section 5.7). */
+function signed(got: Got, addresses: (v4: string, v6: string) => Buffer[]): Buffer {
+  const opt = (got.packet.additionals ?? []).find((each) => each.type === "OPT");
+  const wantsAll = opt?.type === "OPT" && (opt.flags & DO) !== 0;
+  const asksAd = ((got.packet.flags ?? 0) & AD) !== 0;
+  const [reply] = addresses("9.9.9.99", "2620:fe::99");
+  const parsed = dnsPacket.decode(reply!);
+  const { name, type } = got;
+  const answers = [...(parsed.answers ?? [])];
+  if (wantsAll && answers.length > 0)
+    answers.push({
+      type: "RRSIG",
+      name,
+      ttl: TTL,
+      class: CLASS,
+      data: {
+        typeCovered: type,
+        algorithm: 13,
+        labels: name.split(".").length,
+        originalTTL: TTL,
+        expiration: 4_000_000_000,
+        inception: 1_700_000_000,
+        keyTag: 1,
+        signersName: "example",
+        signature: Buffer.alloc(64, 1),
+      },
+    });
+  const authorities = parsed.authorities ?? [];
+  const flags = wantsAll || asksAd ? AD : 0;
+  return replyTo(got, { answers, authorities, flags });
+}
+
 /** By the first label of the name; every other name has records of the usual types. */
-export const sayings =
+export const sayings = (number: number): Says => {
+  const says = plainly(number);
+  return async (got) => {
+    const opt = (got.packet.additionals ?? []).find((each) => each.type === "OPT");
+    const isDo = opt?.type === "OPT" && (opt.flags & DO) !== 0;
+    const replies = await says(got);
+    // The OPT is the last record and empty; its DO is that of the question (RFC 3225 section 3).
+    return replies.map((reply) => {
+      const wire = Buffer.from(reply);
+      if (isDo) wire.writeUInt16BE(DO, wire.length - 4);
+      return wire;
+    });
+  };
+};
+
+const plainly =
   (number: number): Says =>
   (got) => {
     const { name, type } = got;
@@ -35,6 +86,11 @@ export const sayings =
     const own6 = `2620:fe::${number}`;
     if (label.startsWith("nx")) return [replyTo(got, { rcode: 3, authorities: denial })];
     if (label.startsWith("nosoa")) return [replyTo(got, { rcode: 3 })];
+    // With the number of a server: it alone has no answer.
+    const failure = /^(servfail|refused|notimp)(\d?)$/.exec(label);
+    if (failure !== null && (failure[2] === "" || failure[2] === `${number}`))
+      return [replyTo(got, { rcode: RCODES[failure[1]!]! })];
+    if (label === "signed") return [signed(got, addresses)];
     if (type === "SOA") return zone === name ? [replyTo(got, { answers: denial })] : empty;
     if (label.startsWith("nodata")) return empty;
     if (label === "bogus") return addresses("192.0.2.66", own6);
