@@ -324,7 +324,7 @@ const closeCodes: Partial<Record<keyof TcpCounters["closed"], number>> = {
 
 /** GOAWAY, where there is somebody to hear it, and the end. */
 function end({ raw, session }: Connection, code: number = constants.NGHTTP2_NO_ERROR): void {
-  if (session === undefined) {
+  if (session === undefined || session.destroyed) {
     raw.destroy();
     return;
   }
