@@ -1,4 +1,5 @@
 /** Requests that came to the agent that leaves are answered by its successor, over a Unix socket in data_dir. */
+import { rmSync } from "node:fs";
 import { request as send, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -12,6 +13,8 @@ export type Fetch = (request: Request, env: RequestEnv) => Response | Promise<Re
 
 /** Who asked, and how: rights depend on it, and the socket's other end is always the agent before. */
 const FROM = "x-waypost-passed-on";
+/** In data_dir; there while an agent takes the place of another. */
+const SOCKET = "handover-requests.sock";
 /** RFC 9110 7.6.1: of one connection, not of the message; and what is counted anew. */
 const ofConnection = new Set([
   "connection",
@@ -35,7 +38,7 @@ export async function listenForPassedOn(options: {
   log: Log;
 }): Promise<{ path: string; stop: HttpListeners["stop"] } | undefined> {
   const { dataDir, fetch, startHttp, maxHeaderOctets, log } = options;
-  const path = join(dataDir, "handover-requests.sock");
+  const path = join(dataDir, SOCKET);
   try {
     const listeners = await startHttp({
       http: [{ path }],
@@ -52,6 +55,11 @@ export async function listenForPassedOn(options: {
     log("warn", "requests that wait cannot be taken over", { reason: String(error) });
     return undefined;
   }
+}
+
+/** A successor that was killed has left its socket. To be called when no other agent runs here. */
+export function forgetPassedOn(dataDir: string): void {
+  rmSync(join(dataDir, SOCKET), { force: true });
 }
 
 function asItCame(request: Request, env: RequestEnv): RequestEnv {

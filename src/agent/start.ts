@@ -45,6 +45,7 @@ export type Platform = {
   steerToUs: SuccessionPlatform["steerToUs"];
   passOn: SuccessionPlatform["passOn"];
   notify: SuccessionPlatform["notify"];
+  watchdogMs: number;
   /** Starts this program once more with the same arguments, to take over from this process. */
   startSuccessor(): void;
   /** Ends the process at once. */

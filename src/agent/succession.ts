@@ -9,7 +9,7 @@ import type { Cancel, HttpAddress, InheritedSocket, Log, Timers } from "../ports
 import { offerHandover, takeOver, type Predecessor } from "./handover.ts";
 import { createAdmission } from "./admission.ts";
 import { createLending, type Lendable, type Lending } from "./lending.ts";
-import { listenForPassedOn, type Fetch } from "./pass-on.ts";
+import { forgetPassedOn, listenForPassedOn, type Fetch } from "./pass-on.ts";
 
 /** Beside the store, where `forwarder.cache_file` names no other place. */
 const CACHE_FILE = "handover-cache";
@@ -22,6 +22,8 @@ export type SuccessionPlatform = {
   passOn(ports: ReadonlySet<number>): Promise<void>;
   /** Tells the service manager (sd_notify(3)). */
   notify(state: string): void;
+  /** The service manager restarts an agent of which it does not hear for so long; 0: it does not. */
+  watchdogMs: number;
   /** Sockets that are the service manager's. */
   inheritedSockets: readonly InheritedSocket[];
   /** For requests that the one before passes on. */
@@ -73,6 +75,8 @@ export type SuccessionParts = {
   end: () => void;
 };
 
+/** Signs of life in the time that the service manager waits for one: a late one does not matter. */
+const WAKES = 4;
 /** Exit code without a store. */
 const STORE_FAILED = 1;
 
@@ -108,6 +112,14 @@ export async function beginSuccession(options: {
     platform.exit(STORE_FAILED);
   });
   let stopOffering: Cancel = () => {};
+  let stopWaking: Cancel = () => {};
+
+  /** As long as this thread has its turns. */
+  function stayAwake(): void {
+    if (platform.watchdogMs === 0 || isLeaving) return;
+    platform.notify("WATCHDOG=1");
+    stopWaking = timers.after(platform.watchdogMs / WAKES, stayAwake);
+  }
 
   /** A socket that the service manager holds is one and the same in both processes. */
   function portsOf(listening: readonly HttpAddress[]): ReadonlySet<number> {
@@ -186,6 +198,7 @@ export async function beginSuccession(options: {
         listening: () => listening().map(wordOf),
         async leave(pid, requests) {
           isLeaving = true;
+          stopWaking();
           platform.notify(`MAINPID=${pid}`);
           await dns.udp.leave(dns.udp.addresses);
           lending.giveUp();
@@ -222,8 +235,10 @@ export async function beginSuccession(options: {
     async complete(all) {
       if (predecessor !== undefined) await take(predecessor, all);
       platform.notify("READY=1");
+      stayAwake();
       if (dataDir === undefined) return;
       await forgetCache();
+      if (predecessor === undefined) forgetPassedOn(dataDir);
       offer(dataDir, all);
     },
     announceEnd() {
@@ -232,6 +247,7 @@ export async function beginSuccession(options: {
     },
     close() {
       stopOffering();
+      stopWaking();
       if (!isDone) predecessor?.abandon();
       return Promise.resolve();
     },

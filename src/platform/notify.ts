@@ -8,6 +8,32 @@ const SOCK_CLOEXEC = 0o2000000;
 const MSG_NOSIGNAL = 0x4000;
 const SUN_PATH_OCTETS = 108;
 
+/** What the service manager has said in the environment. */
+export type ServiceManager = {
+  /** NOTIFY_SOCKET; undefined: nobody listens. */
+  notifySocket: string | undefined;
+  /** sd_watchdog_enabled(3): it wants to hear of us within this time, again and again; 0: it does not. */
+  watchdogMs: number;
+};
+
+/** Takes it out of the environment: programs of checks have nothing to tell there. */
+export function takeServiceManager(environment: NodeJS.ProcessEnv): ServiceManager {
+  const { NOTIFY_SOCKET: notifySocket, WATCHDOG_USEC: limit, WATCHDOG_PID: pid } = environment;
+  for (const name of ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"]) delete environment[name];
+  const isOurs = pid === undefined || pid === String(process.pid);
+  const watchdogMs = isOurs && /^[1-9]\d{0,15}$/.test(limit ?? "") ? Number(limit) / 1000 : 0;
+  return { notifySocket, watchdogMs };
+}
+
+/** The same for a successor, whose process id is not known yet. */
+export function passServiceManager(manager: ServiceManager): Record<string, string> {
+  const { notifySocket, watchdogMs } = manager;
+  return {
+    ...(notifySocket === undefined ? {} : { NOTIFY_SOCKET: notifySocket }),
+    ...(watchdogMs === 0 ? {} : { WATCHDOG_USEC: String(watchdogMs * 1000) }),
+  };
+}
+
 /** `socket`: NOTIFY_SOCKET of the environment; undefined: nobody listens. One message per call, lost if it cannot be sent. */
 export function createNotify(socket: string | undefined): (state: string) => void {
   const libc = openLibc();

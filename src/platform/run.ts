@@ -9,7 +9,7 @@ import { createSharedClock } from "./clock.ts";
 import { startDnsFront } from "./front.ts";
 import { createPing } from "./ping.ts";
 import { createOpenPipe } from "./pipe.ts";
-import { createNotify } from "./notify.ts";
+import { createNotify, takeServiceManager } from "./notify.ts";
 import { startHttp } from "./serve.ts";
 import { steerToUs } from "./steer.ts";
 import { openStore } from "./store.ts";
@@ -42,8 +42,7 @@ export async function run(
   clock: Clock,
   { programPath, args }: { programPath: string; args: readonly string[] },
 ): Promise<number> {
-  const { NOTIFY_SOCKET: notifySocket } = process.env;
-  delete process.env["NOTIFY_SOCKET"]; // programs of checks have nothing to tell there
+  const manager = takeServiceManager(process.env);
   const { sockets, problems } = takeInherited(process.env);
   for (const problem of problems) start.log("warn", problem);
   const platform: Platform = {
@@ -64,9 +63,9 @@ export async function run(
     inheritedSockets: sockets,
     steerToUs: (ports) => steerToUs(ports, start.log),
     passOn: (ports) => passOn(ports, start.log),
-    notify: createNotify(notifySocket),
-    startSuccessor: () =>
-      startSuccessor({ programPath, args, sockets, notifySocket, log: start.log }),
+    notify: createNotify(manager.notifySocket),
+    watchdogMs: manager.watchdogMs,
+    startSuccessor: () => startSuccessor({ programPath, args, sockets, manager, log: start.log }),
     exit: (code) => process.exit(code),
     onSignal(signal, listener) {
       process.on(signal, listener);

@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import type { InheritedSocket, Log } from "../ports.ts";
 import { passInherited } from "./activation.ts";
+import { passServiceManager, type ServiceManager } from "./notify.ts";
 
 /** What is started, and with what. */
 export type SuccessorOptions = {
@@ -10,14 +11,14 @@ export type SuccessorOptions = {
   /** As this process has them. */
   args: readonly string[];
   sockets: readonly InheritedSocket[];
-  /** Of the service manager; not in our environment any more. */
-  notifySocket: string | undefined;
+  /** Not in our environment any more. */
+  manager: ServiceManager;
   log: Log;
 };
 
 /** Starts it with `-takeover`; it outlives this process. Its end before that is in the log. */
 export function startSuccessor(options: SuccessorOptions): void {
-  const { programPath, args, sockets, notifySocket, log } = options;
+  const { programPath, args, sockets, manager, log } = options;
   const { descriptors, environment } = passInherited(sockets);
   const without = args.filter((arg) => !/^--?takeover$/.test(arg));
   const child = spawn(programPath, [...without, "-takeover"], {
@@ -26,7 +27,7 @@ export function startSuccessor(options: SuccessorOptions): void {
     env: {
       ...process.env,
       ...environment,
-      ...(notifySocket === undefined ? {} : { NOTIFY_SOCKET: notifySocket }),
+      ...passServiceManager(manager),
     },
   });
   child.on("error", (error) =>
