@@ -115,6 +115,18 @@ function stepMessage(
     stepTruncated(exchange, attempt, wire, nowMs, outputs);
     return;
   }
+  stepReply(exchange, attempt, { wire, isWhole: match === "reply" }, nowMs, outputs);
+}
+
+/** What the server says to this question. `isWhole`: with the question; else it can only be an error. */
+function stepReply(
+  exchange: Exchange,
+  attempt: Attempt,
+  { wire, isWhole }: { wire: Uint8Array; isWhole: boolean },
+  nowMs: number,
+  outputs: Output[],
+): void {
+  const { server, transport } = attempt;
   const parsed = parseMessage(wire);
   if (!parsed.ok) {
     server.counts.malformed++;
@@ -131,7 +143,7 @@ function stepMessage(
     server.counts.errorRcodes++;
     attempt.options = message.opt?.options ?? null;
   }
-  if (usable && match === "reply") compareWord(exchange, server, message, outputs);
+  if (usable && isWhole) compareWord(exchange, server, message, outputs);
   if (exchange.settled) {
     close(attempt, outputs);
     return;
@@ -145,7 +157,7 @@ function stepMessage(
   if (refusesEdns && attempt.withOpt && exchange.query.ownOpt)
     if (sendAgain(exchange, attempt, { transport, plainRetry: true }, nowMs, outputs)) return;
   if (usable && attempt.plainRetry) notePlain(server, nowMs);
-  if (match === "reply" && !leadsOn(exchange, rcode)) {
+  if (isWhole && !leadsOn(exchange, rcode)) {
     close(attempt, outputs);
     settle(exchange, { type: "answer", message, wire, server }, nowMs, outputs);
     return;

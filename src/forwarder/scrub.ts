@@ -36,7 +36,7 @@ export type Asked = { qname: Uint8Array; qtype: number; qclass: number; do: bool
 
 /** Sorts a NOERROR or NXDOMAIN reply. Records are kept in the order of the message. */
 export function scrub(message: ParsedMessage, asked: Asked): Scrubbed {
-  const { qname, qtype, qclass } = asked;
+  const { qtype, qclass } = asked;
   const all = message.answers;
   if (isPlainAnswer(message, asked))
     return {
@@ -47,36 +47,12 @@ export function scrub(message: ParsedMessage, asked: Asked): Scrubbed {
       links: 0,
       untouched: message.authority.length === 0 && message.additional.length === 0,
     };
-  const keep = new Set<Rr>();
-  let owner = qname;
-  let links = 0;
-  let found = false;
-  for (;;) {
-    let next: Uint8Array | null = null;
-    let link: Uint8Array | null = null;
-    let above: Rr[] | null = null;
-    for (const rr of all) {
-      if (rr.class !== qclass) continue;
-      if (rr.owner !== owner && !equalNames(rr.owner, owner)) {
-        if (rr.type === TYPE.DNAME && isWithin(owner, rr.owner)) (above ??= []).push(rr);
-        continue;
-      }
-      if (rr.type === TYPE.CNAME) link ??= rr.data;
-      if (rr.type === qtype) found = true;
-      else if (rr.type === TYPE.CNAME) next ??= rr.data;
-      else if (!(asked.do && rr.type === RRSIG)) continue;
-      keep.add(rr);
-    }
-    // A DNAME stands above the name that its CNAME is made for (RFC 6672 3.1); without it, it speaks of others.
-    if (above !== null && link !== null)
-      for (const dname of above) if (equalNames(link, substituted(owner, dname))) keep.add(dname);
-    if (found || next === null) break;
-    links++;
-    // A loop has no end, so it is found here as well.
-    if (links > MAX_CHAIN_LINKS)
-      return { kind: "broken", answers: [], authority: [], soa: null, links, untouched: false };
-    owner = next;
-  }
+  const chain = followChain(all, asked);
+  const { keep, owner, links } = chain;
+  let { found } = chain;
+  // A loop has no end, so it is found here as well.
+  if (links > MAX_CHAIN_LINKS)
+    return { kind: "broken", answers: [], authority: [], soa: null, links, untouched: false };
   const isDenied = (message.flags & 15) === RCODE.NXDOMAIN;
   if (isDenied && found && qtype !== TYPE.CNAME) {
     // What is denied and there at once counts as denied, as clients read it, who look at the RCODE alone.
@@ -120,6 +96,40 @@ function substituted(name: Uint8Array, { owner, data }: Rr): Uint8Array {
   made.set(name.subarray(0, prefix));
   made.set(data, prefix);
   return made;
+}
+
+/** Records of the chain from QNAME and of its end, the name there, and whether the type asked for was found at it. */
+type Chain = { keep: Set<Rr>; owner: Uint8Array; links: number; found: boolean };
+
+/** Follows CNAMEs; one link more than MAX_CHAIN_LINKS ends it. */
+function followChain(all: readonly Rr[], { qname, qtype, qclass, do: isSigned }: Asked): Chain {
+  const keep = new Set<Rr>();
+  let owner = qname;
+  let links = 0;
+  let found = false;
+  for (;;) {
+    let next: Uint8Array | null = null;
+    let link: Uint8Array | null = null;
+    let above: Rr[] | null = null;
+    for (const rr of all) {
+      if (rr.class !== qclass) continue;
+      if (rr.owner !== owner && !equalNames(rr.owner, owner)) {
+        if (rr.type === TYPE.DNAME && isWithin(owner, rr.owner)) (above ??= []).push(rr);
+        continue;
+      }
+      if (rr.type === TYPE.CNAME) link ??= rr.data;
+      if (rr.type === qtype) found = true;
+      else if (rr.type === TYPE.CNAME) next ??= rr.data;
+      else if (!(isSigned && rr.type === RRSIG)) continue;
+      keep.add(rr);
+    }
+    // A DNAME stands above the name that its CNAME is made for (RFC 6672 3.1); without it, it speaks of others.
+    if (above !== null && link !== null)
+      for (const dname of above) if (equalNames(link, substituted(owner, dname))) keep.add(dname);
+    if (found || next === null || links > MAX_CHAIN_LINKS) return { keep, owner, links, found };
+    links++;
+    owner = next;
+  }
 }
 
 /**
