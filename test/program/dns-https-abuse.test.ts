@@ -289,7 +289,7 @@ t.test("S22: floods of frames", { skip, timeout: 60_000 }, async (t) => {
     const isOk = stays === true ? end === "open" : end !== "open" && end !== NO_ERROR;
     t.ok(isOk, `${what}: ${end}`);
     // Both processes and this client share the cores.
-    t.ok(slowestMs < 1_500, `${what}: ${slowestMs.toFixed()} ms for the slowest beside it`);
+    t.ok(slowestMs < 3_000, `${what}: ${slowestMs.toFixed()} ms for the slowest beside it`);
     t.comment(`${what}: ${end}, slowest beside it ${slowestMs.toFixed()} ms`);
   }
   t.ok(residentMb() < beforeMb + 120, `${beforeMb.toFixed()} MB, then ${residentMb().toFixed()}`);

@@ -132,7 +132,7 @@ t.test("S22: clients that misuse TLS", { skip, timeout: 60_000 }, async (t) => {
   );
   isOver = true;
   await asking;
-  t.ok(asked > 20 && slowestMs < 1_500, `${asked} beside, the slowest ${slowestMs.toFixed()} ms`);
+  t.ok(asked > 20 && slowestMs < 3_000, `${asked} beside, the slowest ${slowestMs.toFixed()} ms`);
   t.equal(program.child.exitCode, null);
   const { text } = await program.http("GET", "/metrics");
   t.match(text, /waypost_dns_secure_closed_total\{proto="tls",reason="first_byte"\} 1\d\d$/m);
