@@ -4,6 +4,7 @@
  */
 import { randomInt } from "node:crypto";
 import { createNameIndex } from "../../forwarder/local/name-index.ts";
+import type { NameListBuilder } from "../../forwarder/local/name-list.ts";
 
 /** What was said for one name pattern. */
 export type Said = {
@@ -24,14 +25,21 @@ export type Word =
   | { readonly kind: "defaults" | "local" | "denied" }
   | { readonly kind: "server" | "address"; readonly text: string };
 
-/** A line of a file. */
-export type Place = { readonly path: string; readonly line: number };
-
 export type Patterns = {
   get(pattern: string): Said | undefined;
-  say(pattern: string, word: Word, place: Place): void;
-  /** In the order in which they were met first, each with the place of that. */
-  [Symbol.iterator](): Iterator<{ pattern: string; said: Said; place: string }>;
+  /** `file:line` of the first line about it, which there must be. */
+  placeOf(pattern: string): string;
+  /** In this line of a file. */
+  say(pattern: string, word: Word, path: string, line: number): void;
+  /**
+   * The same for the name, in any case, between these places of a text; without making a text of it. Of
+   * the same word the caller keeps one object.
+   */
+  sayWithin(text: string, start: number, end: number, word: Word, path: string, line: number): void;
+  /** All that is said of patterns but `except`, with the place of the first of them, in the order of these. */
+  said(except?: string): { said: Said; place: string }[];
+  /** Adds all patterns but `except`, each to the list of what is said of it. */
+  fill(listOf: (said: Said) => NameListBuilder | undefined, except?: string): void;
 };
 
 const NOTHING: Said = { servers: [], defaults: false, local: false, addresses: [], denied: false };
@@ -60,26 +68,20 @@ export function createPatterns(): Patterns {
   const states: Said[] = [];
   const stateNumbers = new Map<string, number>();
   /** By word: by state where it was said, the state afterwards. */
-  const steps = new Map<string, Map<number, number>>();
+  const steps = new Map<Word, Map<number, number>>();
+  /** By what they say, so that the same word is one object. */
+  const words = new Map<string, Word>();
+  const own = new Uint8Array(256);
 
   function find(pattern: string): number | undefined {
-    const packed = asName(pattern);
+    const packed = asName(pattern, 0, pattern.length, false);
     if (packed === undefined) return others.get(pattern);
     const found = index.get(packed);
     return found < 0 ? undefined : numbers.get(found);
   }
 
-  function add(pattern: string, { path, line }: Place): number {
-    const packed = asName(pattern);
-    if (packed === undefined) {
-      others.set(pattern, count);
-      otherTexts.set(count, pattern);
-      inIndex.set(count, UNUSED);
-    } else {
-      const place = index.add(packed);
-      inIndex.set(count, place);
-      numbers.set(place, count);
-    }
+  /** The number of a new pattern; it must be said of what else it is. */
+  function begin(path: string, line: number): number {
     let file = pathNumbers.get(path);
     if (file === undefined) {
       file = paths.push(path) - 1;
@@ -91,7 +93,32 @@ export function createPatterns(): Patterns {
     return count++;
   }
 
+  /** The number of a pattern in its packed form. */
+  function numberOf(packed: Uint8Array, path: string, line: number): number {
+    const size = index.size;
+    const place = index.add(packed);
+    if (index.size === size) return numbers.get(place);
+    const number = begin(path, line);
+    inIndex.set(number, place);
+    numbers.set(place, number);
+    return number;
+  }
+
+  function otherNumberOf(pattern: string, path: string, line: number): number {
+    const known = others.get(pattern);
+    if (known !== undefined) return known;
+    const number = begin(path, line);
+    others.set(pattern, number);
+    otherTexts.set(number, pattern);
+    inIndex.set(number, UNUSED);
+    return number;
+  }
+
+  const nothing = states.push(NOTHING) - 1;
+  stateNumbers.set(JSON.stringify(NOTHING), nothing);
+
   function stateOf(state: Said): number {
+    if (state === NOTHING) return nothing;
     const text = JSON.stringify(state);
     const known = stateNumbers.get(text);
     if (known !== undefined) return known;
@@ -99,10 +126,20 @@ export function createPatterns(): Patterns {
     return states.push(state) - 1;
   }
 
-  function after(before: number, word: Word): number {
+  function placeOf(number: number): string {
+    return `${paths[files.get(number)]}:${lines.get(number)}`;
+  }
+
+  function wordOf(word: Word): Word {
     const text = "text" in word ? `${word.kind} ${word.text}` : word.kind;
-    let ofWord = steps.get(text);
-    if (ofWord === undefined) steps.set(text, (ofWord = new Map<number, number>()));
+    const known = words.get(text);
+    if (known === undefined) words.set(text, word);
+    return known ?? word;
+  }
+
+  function after(before: number, word: Word): number {
+    let ofWord = steps.get(word);
+    if (ofWord === undefined) steps.set(word, (ofWord = new Map<number, number>()));
     let state = ofWord.get(before);
     if (state === undefined) {
       state = stateOf(withWord(states[before]!, word));
@@ -116,18 +153,45 @@ export function createPatterns(): Patterns {
       const number = find(pattern);
       return number === undefined ? undefined : states[said.get(number)];
     },
-    say(pattern, word, place) {
-      const number = find(pattern) ?? add(pattern, place);
+    say(pattern, word, path, line) {
+      const packed = asName(pattern, 0, pattern.length, false);
+      const number =
+        packed === undefined ? otherNumberOf(pattern, path, line) : numberOf(packed, path, line);
+      said.set(number, after(said.get(number), wordOf(word)));
+    },
+    sayWithin(text, start, end, word, path, line) {
+      const packed = asName(text, start, end, true);
+      const number =
+        packed === undefined
+          ? otherNumberOf(text.slice(start, end).toLowerCase(), path, line)
+          : numberOf(packed, path, line);
       said.set(number, after(said.get(number), word));
     },
-    *[Symbol.iterator]() {
+    placeOf: (pattern) => placeOf(find(pattern)!),
+    said(except) {
+      const left = except === undefined ? undefined : find(except);
+      const met = new Uint8Array(states.length);
+      const found: { said: Said; place: string }[] = [];
       for (let number = 0; number < count; number++) {
+        const state = said.get(number);
+        if (number === left || met[state] === 1) continue;
+        met[state] = 1;
+        found.push({ said: states[state]!, place: placeOf(number) });
+      }
+      return found;
+    },
+    fill(listOf, except) {
+      const left = except === undefined ? undefined : find(except);
+      const listsOf = states.map(listOf);
+      for (let number = 0; number < count; number++) {
+        const list = number === left ? undefined : listsOf[said.get(number)];
+        if (list === undefined) continue;
         const place = inIndex.get(number);
-        yield {
-          pattern: place === UNUSED ? otherTexts.get(number)! : asText(index.nameOf(place)),
-          said: states[said.get(number)]!,
-          place: `${paths[files.get(number)]}:${lines.get(number)}`,
-        };
+        if (place === UNUSED) list.add(otherTexts.get(number)!);
+        else {
+          index.copyName(place, own);
+          list.addLabels(own);
+        }
       }
     },
   };
@@ -150,34 +214,30 @@ function withWord(said: Said, word: Word): Said {
   }
 }
 
-/** The text as labels of at most 63 octets, whatever is in it; undefined if it does not fit. */
-function asName(text: string): Uint8Array | undefined {
-  if (text.length > MAX_PACKED) return undefined;
+/**
+ * What stands between these places as labels of at most 63 octets, whatever is in it; undefined if it
+ * does not fit, or capital letters count in it (`fold`: they do not), which the index does not see.
+ */
+function asName(text: string, start: number, end: number, fold: boolean): Uint8Array | undefined {
+  if (end - start > MAX_PACKED) return undefined;
   let lengthAt = 0;
   let at = 1;
-  for (let i = 0; i < text.length; i++) {
+  for (let i = start; i < end; i++) {
     const code = text.charCodeAt(i);
-    // The index does not tell capital letters from small ones.
-    if (code > 0x7e || (code >= 0x41 && code <= 0x5a)) return undefined;
+    const isCapital = code >= 0x41 && code <= 0x5a;
+    if (code > 0x7e || (isCapital && !fold)) return undefined;
     if (at - lengthAt > MAX_LABEL_OCTETS) {
       scratch[lengthAt] = MAX_LABEL_OCTETS;
       lengthAt = at++;
     }
-    scratch[at++] = code;
+    scratch[at++] = isCapital ? code | 0x20 : code;
   }
   scratch[lengthAt] = at - lengthAt - 1;
-  if (text.length > 0) scratch[at++] = 0;
+  if (end > start) scratch[at++] = 0;
   return scratch.subarray(0, at);
 }
 
 const scratch = new Uint8Array(256);
-
-function asText(name: Uint8Array): string {
-  let text = "";
-  for (let at = 0; name[at]! !== 0; at += name[at]! + 1)
-    text += String.fromCharCode(...name.subarray(at + 1, at + 1 + name[at]!));
-  return text;
-}
 
 /** Numbers of 32 bits by index. */
 function createNumbers(): { get(at: number): number; set(at: number, value: number): void } {

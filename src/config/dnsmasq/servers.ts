@@ -3,7 +3,7 @@ import { formatAddress, ipVersion, parseAddress } from "../../address.ts";
 import { fail, ok, type Result } from "../../base.ts";
 import { append, nameOf, note, refuse, type Draft, type Handler } from "./draft.ts";
 import { shown, splitList, splitOnce } from "./line.ts";
-import type { Place, Word } from "./patterns.ts";
+import type { Word } from "./patterns.ts";
 import type { Statement } from "./statements.ts";
 
 /** `server` and `local`: `[/[domain/]...][server]`. */
@@ -84,16 +84,14 @@ function setNames(
   word: Result<Word, string>,
 ): void {
   if (!word.ok) return refuse(draft, statement, word.error);
+  const { place } = statement;
+  const colon = place.lastIndexOf(":");
+  const path = place.slice(0, colon);
+  const line = Number(place.slice(colon + 1));
   for (const pattern of patterns) {
     const key = patternOf(draft, statement, pattern);
-    if (key !== undefined) draft.names.say(key, word.value, placeOf(statement.place));
+    if (key !== undefined) draft.names.say(key, word.value, path, line);
   }
-}
-
-/** `file:line` in two parts. */
-function placeOf(place: string): Place {
-  const colon = place.lastIndexOf(":");
-  return { path: place.slice(0, colon), line: Number(place.slice(colon + 1)) };
 }
 
 /** The pattern as `forwarder.zones` writes it; undefined: left out. */

@@ -4,7 +4,7 @@ import { nearest } from "../nearest.ts";
 import { blocklistAnswer } from "./blocklist.ts";
 import { keywords } from "./keywords.ts";
 import { parseLine, shown, splitList } from "./line.ts";
-import type { Place } from "./patterns.ts";
+import { plainLineAt, plainLine } from "./plain-line.ts";
 
 /** One line that says something. */
 export type Statement = {
@@ -30,10 +30,10 @@ export type ConfFiles = {
 export type Listener = {
   statement(statement: Statement): void;
   /**
-   * The same for a line that says one thing of one name: lists are made of them. `keyword` is address,
-   * local or server, `value` what stands behind the name. false: it is to be taken as a statement.
+   * The same for a line that says one thing of one name, as lists are made of: it stands in plainLine.
+   * false: it is to be taken as a statement.
    */
-  name(keyword: string, name: string, value: string, place: Place): boolean;
+  name(text: string, path: string, line: number): boolean;
 };
 
 /** What was read, beside the lines. Errors and notes are whole sentences that begin with file and line. */
@@ -123,10 +123,9 @@ function readFile(walk: Walk, path: string, from: string | undefined, depth: num
   }
   let line = 1;
   for (let at = 0; at < text.length; line++) {
-    const end = nameLine(walk, text, at, { path, line });
-    if (end > 0) {
+    if (plainLineAt(text, at) && walk.listener.name(text, path, line)) {
       if (walk.lines++ >= walk.maxStatements) return error(tooMany(walk));
-      at = end;
+      at = plainLine.next;
       continue;
     }
     const [content, next] = lineAt(text, at);
@@ -144,21 +143,6 @@ function readFile(walk: Walk, path: string, from: string | undefined, depth: num
       walk.listener.statement(statement);
     }
   }
-}
-
-/** One name of letters, digits, `-` and `_`, and a value that needs no quotes. */
-const oneName =
-  /(address|local|server)=\/((?:[\w-]{1,63}\.)*[\w-]{1,63})\/([!#-.0-[\]-~]*)[^\S\n]*(?:\n|$)/y;
-const MAX_NAME = 253;
-
-/** Where the line ends if it said something of one name, and that was taken; 0 else. */
-function nameLine(walk: Walk, text: string, from: number, place: Place): number {
-  oneName.lastIndex = from;
-  const match = oneName.exec(text);
-  if (match === null) return 0;
-  const [whole, keyword = "", name = "", value = ""] = match; // of groups that always match
-  if (name.length > MAX_NAME || !walk.listener.name(keyword, name, value, place)) return 0;
-  return from + whole.length;
 }
 
 function tooMany({ maxStatements }: Walk): string {

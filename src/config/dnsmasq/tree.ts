@@ -6,7 +6,8 @@ import { finish } from "./finish.ts";
 import { handlers, lastOf } from "./handlers.ts";
 import { keywords } from "./keywords.ts";
 import { shown } from "./line.ts";
-import type { Said, Word } from "./patterns.ts";
+import type { Patterns, Said, Word } from "./patterns.ts";
+import { plainLine } from "./plain-line.ts";
 import { addressWord, serverWord, withSourcePort } from "./servers.ts";
 import { readStatements, type Blocklist, type ConfFiles, type Listener } from "./statements.ts";
 
@@ -50,25 +51,27 @@ export function readDnsmasq(path: string, files: ConfFiles, host: Host): Dnsmasq
 const MAX_WORDS = 4096;
 
 function listenerFor(draft: Draft): Listener {
-  /** By keyword and value; null: the line is wrong. */
-  const words = new Map<string, Word | null>();
+  /** By value; null: the line is wrong. */
+  const byValue = () => new Map<string, Word | null>();
+  const words = { address: byValue(), local: byValue(), server: byValue() };
   return {
     statement(statement) {
       const keyword = keywords[statement.keyword]!; // readStatements refuses others
       handlers[statement.keyword]?.(draft, statement);
       if ("ignored" in keyword) note(draft, statement, `no effect: ${keyword.ignored}`);
     },
-    name(keyword, name, value, place) {
-      const key = `${keyword}/${value}`;
-      let word = words.get(key);
+    name(text, path, line) {
+      const { keyword, nameStart, nameEnd, valueEnd } = plainLine;
+      const value = text.slice(nameEnd + 1, valueEnd);
+      let word = words[keyword].get(value);
       if (word === undefined) {
-        if (words.size === MAX_WORDS) return false;
+        if (words[keyword].size === MAX_WORDS) return false;
         const parsed = keyword === "address" ? addressWord(value) : serverWord(value);
         word = parsed.ok ? parsed.value : null;
-        words.set(key, word);
+        words[keyword].set(value, word);
       }
       if (word === null) return false;
-      draft.names.say(name.toLowerCase(), word, place);
+      draft.names.sayWithin(text, nameStart, nameEnd, word, path, line);
       return true;
     },
   };
@@ -113,28 +116,22 @@ function namedEntries(draft: Draft): Entry[] {
   // dnsmasq counts for each group of servers by itself.
   const most = draft.values.get("forwarder.max_in_flight")?.value;
   const limits = most === undefined ? {} : { max_in_flight: most };
-  const zones = createGroups();
-  const addresses = createGroups();
   const serversOf = ({ servers }: Said): string[] =>
     [...new Set(servers)].map((each) => withSourcePort(each, Number(digits)));
-  let everyPlace = "";
-  for (const { pattern, said, place } of draft.names) {
-    if (pattern === ".") everyPlace = place;
-    // Servers of every name are `recursors`.
-    const isUsual = pattern === "." && !said.defaults && said.servers.length > 0;
-    if (!isUsual)
-      zones.add(pattern, said, place, () => {
-        const target = targetOf(said, serversOf(said));
-        return target !== undefined && "servers" in target ? { ...target, ...limits } : target;
-      });
-    addresses.add(pattern, said, place, () =>
-      said.addresses.length > 0 || said.denied ? { addresses: said.addresses } : undefined,
-    );
-  }
+  const everyPlace = everyName === undefined ? "" : draft.names.placeOf(".");
+  // Servers of every name are `recursors`.
+  const isUsual = everyName !== undefined && !everyName.defaults && everyName.servers.length > 0;
+  const zones = grouped(draft.names, isUsual ? "." : undefined, (said) => {
+    const target = targetOf(said, serversOf(said));
+    return target !== undefined && "servers" in target ? { ...target, ...limits } : target;
+  });
+  const addresses = grouped(draft.names, undefined, (said) =>
+    said.addresses.length > 0 || said.denied ? { addresses: said.addresses } : undefined,
+  );
   const lists: [string, { members: unknown[]; places: string[] }][] = [
     ["recursors", { members: everyName === undefined ? [] : serversOf(everyName), places: [] }],
-    ["forwarder.zones", zones.all()],
-    ["forwarder.addresses", addresses.all()],
+    ["forwarder.zones", zones],
+    ["forwarder.addresses", addresses],
   ];
   return lists
     .filter(([, { members }]) => members.length > 0)
@@ -157,33 +154,30 @@ function targetOf(said: Said, servers: readonly string[]): Target | undefined {
 type Target = Readonly<Record<string, unknown>>;
 type Group = { readonly target: Target; readonly names: NameListBuilder; readonly place: string };
 
-/** Patterns by what is said of them. */
-function createGroups() {
+/** Patterns but `except` by what it comes to that is said of them. */
+function grouped(
+  patterns: Patterns,
+  except: string | undefined,
+  targetOfSaid: (said: Said) => Target | undefined,
+): { members: unknown[]; places: string[] } {
   const byTarget = new Map<string, Group>();
-  /** null: nothing that belongs here. */
-  const bySaid = new Map<Said, Group | null>();
+  const bySaid = new Map<Said, NameListBuilder>();
+  for (const { said, place } of patterns.said(except)) {
+    const target = targetOfSaid(said);
+    if (target === undefined) continue;
+    const text = JSON.stringify(target);
+    let group = byTarget.get(text);
+    if (group === undefined) {
+      group = { target, names: createNameListBuilder(), place };
+      byTarget.set(text, group);
+    }
+    bySaid.set(said, group.names);
+  }
+  patterns.fill((said) => bySaid.get(said), except);
+  const groups = [...byTarget.values()];
   return {
-    add(pattern: string, said: Said, place: string, targetOfSaid: () => Target | undefined): void {
-      let group = bySaid.get(said);
-      if (group === undefined) {
-        const target = targetOfSaid();
-        const text = JSON.stringify(target);
-        group = target === undefined ? null : (byTarget.get(text) ?? null);
-        if (group === null && target !== undefined) {
-          group = { target, names: createNameListBuilder(), place };
-          byTarget.set(text, group);
-        }
-        bySaid.set(said, group);
-      }
-      group?.names.add(pattern);
-    },
-    all(): { members: unknown[]; places: string[] } {
-      const groups = [...byTarget.values()];
-      return {
-        members: groups.map(({ target, names }) => ({ names: names.list(), ...target })),
-        places: groups.map(({ place }) => place),
-      };
-    },
+    members: groups.map(({ target, names }) => ({ names: names.list(), ...target })),
+    places: groups.map(({ place }) => place),
   };
 }
 

@@ -101,6 +101,8 @@ const MIN_NAMES = 1000;
 export type NameListBuilder = {
   /** Of printable ASCII. */
   add(text: string): void;
+  /** A text whose octets are the labels of this wire name behind each other. */
+  addLabels(name: Uint8Array): void;
   /** All that was added; few are an ordinary list. */
   list(): NameList | readonly string[];
 };
@@ -111,19 +113,29 @@ export function createNameListBuilder(): NameListBuilder {
   let ends = new Uint32Array(8);
   let used = 0;
   let count = 0;
+
+  function makeRoom(length: number): void {
+    if (used + length > octets.length) {
+      const more = new Uint8Array(Math.max(2 * octets.length, used + length));
+      more.set(octets);
+      octets = more;
+    }
+    if (count < ends.length) return;
+    const more = new Uint32Array(2 * count);
+    more.set(ends);
+    ends = more;
+  }
+
   return {
     add(text) {
-      if (used + text.length > octets.length) {
-        const more = new Uint8Array(Math.max(2 * octets.length, used + text.length));
-        more.set(octets);
-        octets = more;
-      }
-      if (count === ends.length) {
-        const more = new Uint32Array(2 * count);
-        more.set(ends);
-        ends = more;
-      }
+      makeRoom(text.length);
       for (let i = 0; i < text.length; i++) octets[used++] = text.charCodeAt(i);
+      ends[count++] = used;
+    },
+    addLabels(name) {
+      makeRoom(MAX_NAME_OCTETS);
+      for (let at = 0; name[at]! !== 0; at += name[at]! + 1)
+        for (let i = 1; i <= name[at]!; i++) octets[used++] = name[at + i]!;
       ends[count++] = used;
     },
     list() {
