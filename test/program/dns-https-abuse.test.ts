@@ -390,3 +390,64 @@ t.test(
     t.equal((await ask(beside, { ":path": path })).status, 200);
   },
 );
+
+/** Numbers from 0 to `most` in an order that is the same each time (Lehmer). */
+function createDraw(seed: number): (most: number) => number {
+  let state = seed;
+  return (most) => {
+    state = (state * 48_271) % 2_147_483_647;
+    return state % (most + 1);
+  };
+}
+
+t.test(
+  "frames drawn by lot: nothing ends but the connection",
+  { skip, timeout: 60_000 },
+  async (t) => {
+    const { program, port, session } = await start(t);
+    const count = Number(process.env["FUZZ_PROGRAM"] ?? 60);
+    const draw = createDraw(Number(process.env["FUZZ_SEED"] ?? 1));
+    const octets = (most: number): Buffer =>
+      Buffer.from(Array.from({ length: draw(most) }, () => draw(255)));
+    const fields = (): Buffer => {
+      const whole = Buffer.from(draw(1) === 0 ? get : post);
+      for (let i = draw(3); i > 0; i--) whole[draw(whole.length - 1)] = draw(255);
+      return draw(3) === 0 ? whole.subarray(0, draw(whole.length)) : whole;
+    };
+    const one = (): Buffer => {
+      const stream = draw(9) === 0 ? draw(2 ** 31 - 2) : draw(12);
+      const kind = draw(12);
+      if (kind < 5)
+        return frame(
+          FRAME.HEADERS,
+          draw(1) === 0 ? END_HEADERS | draw(1) : draw(255),
+          stream,
+          fields(),
+        );
+      if (kind === 5)
+        return frame(FRAME.DATA, draw(1), stream, query(0, "www.test").subarray(0, draw(60)));
+      if (kind === 6) return frame(FRAME.SETTINGS, draw(1), draw(5) === 0 ? 1 : 0, octets(18));
+      if (kind === 7) return octets(40);
+      return frame(draw(10), draw(255), stream, octets(30));
+    };
+    let whole = 0;
+    let ended = 0;
+    for (let i = 0; i < count; i++) {
+      const raw = await connectRaw(t, { port, ca });
+      for (let k = 0; k < 40; k++) {
+        if (!(await raw.write(one()))) break;
+        whole++;
+      }
+      if (i % 20 === 0) await sleep(5);
+      raw.socket.destroy();
+    }
+    t.ok(
+      ended > count / 2,
+      `${whole} frames, ${ended} of ${count} connections ended by the server`,
+    );
+    const beside = session();
+    t.equal((await ask(beside, { ":path": path })).status, 200);
+    t.equal(program.child.exitCode, null);
+    t.notMatch(program.output(), /panic|TypeError|RangeError/);
+  },
+);
