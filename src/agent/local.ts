@@ -30,11 +30,12 @@ export function createLocal(
   },
 ): { local: LocalAgent; probe: Probe; journal: Lendable } {
   const { nodeId, dataDir, lending, now, platform, findAddresses, ...given } = deps;
-  const { clock, timers, random, openPipe, dockerHost } = platform;
+  const { clock, timers, random, openPipe, dockerHost, environment } = platform;
   const { config, addresses } = now();
   const reach = {
     denyLinkLocal: config.deny_link_local_checks,
     agentTls: () => now().checkTls,
+    environment,
   };
   const sockets = socketBudget();
   const openJournal = () =>

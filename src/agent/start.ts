@@ -1,4 +1,5 @@
 /** What an agent is started with: the runtime's side (src/platform) and the command line's (main.ts). */
+import type { ProxyEnvironment } from "../cluster/checks/proxy/driver.ts";
 import type { Result } from "../base.ts";
 import type { LoadedConfig, ResolvConfServers } from "../config.ts";
 import type { Addresses, DnsAddresses } from "../config/addresses.ts";
@@ -38,6 +39,8 @@ export type Platform = {
   openPipe: OpenPipe | null;
   /** DOCKER_HOST of the environment; "" if there is none. */
   dockerHost: string;
+  /** The environment of the process, for what names proxies. */
+  environment: () => ProxyEnvironment;
   openStore(directory: string, warn: (message: string) => void): LogStore;
   startHttp: StartHttp;
   /** Sockets for DNS that the service manager has bound (sd_listen_fds(3)). */

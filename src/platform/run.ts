@@ -58,6 +58,7 @@ export async function run(
     createPing: () => createPing(random),
     openPipe: createOpenPipe(),
     dockerHost: process.env["DOCKER_HOST"] ?? "",
+    environment: () => process.env,
     openStore,
     startHttp,
     inheritedSockets: sockets,

@@ -6,6 +6,7 @@ import { connect as connectTls } from "node:tls";
 import { ipVersion, isLinkLocal } from "../../../address.ts";
 import { fail, ok, type Result } from "../../../base.ts";
 import type { CheckDefinition } from "../../definition.ts";
+import type { ProxyEnvironment } from "../proxy/driver.ts";
 import { portOf } from "../ports/driver.ts";
 import { MAX_RUNNING } from "../schedule.ts";
 
@@ -17,6 +18,8 @@ export type DialOptions = {
   findAddresses?: (host: string) => Promise<readonly string[]>;
   /** Of `enable_agent_tls_for_checks`; gives undefined while that is off. Asked at every run. */
   agentTls?: () => AgentTls | undefined;
+  /** What names the proxies of HTTP checks; absent: there are none. */
+  environment?: () => ProxyEnvironment;
 };
 
 /** What this agent shows and trusts when it speaks TLS itself; all texts are PEM. */

@@ -1,6 +1,9 @@
 /** HTTP checks: the status code says it. Texts as Consul's, which are Go's. */
 import * as http from "node:http";
 import * as https from "node:https";
+import { isIP } from "node:net";
+import type { Duplex } from "node:stream";
+import { connect as connectTls } from "node:tls";
 import type { CheckDefinition } from "../../definition.ts";
 import { timeoutOf, type ProbeResult } from "../check.ts";
 import {
@@ -14,6 +17,7 @@ import {
 } from "../dial/driver.ts";
 import { createOutputEnd, type OutputEnd } from "../output.ts";
 import { critical, runOnce, type Prober } from "../run/driver.ts";
+import { proxyFor } from "../proxy/driver.ts";
 
 /** Go's http.Client gives up at the tenth redirect. */
 const MAX_REDIRECTS = 10;
@@ -56,15 +60,47 @@ export function createHttpProbe(options: DialOptions): Prober {
       ended("context deadline exceeded (Client.Timeout exceeded while awaiting headers)");
     return runOnce({ timeoutMs: timeoutOf(check), timedOut, signal }, (finish) => {
       let request: http.ClientRequest | undefined;
+      let held: Duplex | undefined;
+      let isOver = false;
       const go = (to: Target): void => {
         const { url } = to;
         const why = problemOf(url) ?? (isDeniedLiteral(url.hostname, lookup) ? denied.message : "");
         if (why !== "") return finish(failure(why));
+        const proxy = proxyFor(url, options.environment?.() ?? {});
+        if (!proxy.ok) return finish(failure(`proxyconnect tcp: ${proxy.error}`));
+        const tls = () => tlsOptions(check, options);
+        if (proxy.value === null) return ask(to, { lookup, tls });
+        const by = proxy.value;
+        whetherAllowed(url, lookup, (problem) => {
+          if (isOver) return;
+          if (problem !== "") finish(failure(problem));
+          else if (url.protocol === "http:") ask(to, { proxy: by, lookup, tls });
+          else tunnel(to, by, tls);
+        });
+      };
+      /** A secure request goes through a connection that the proxy opens. */
+      const tunnel = (to: Target, proxy: URL, tls: Tls): void => {
+        const sent = connectBy(proxy, addressOf(to.url));
+        request = sent;
+        const failed = (why: string) => finish(failure(`proxyconnect tcp: ${why}`));
+        sent.on("error", (error) => failed(dialError(addressOf(proxy), error)));
+        sent.on("response", (response) => failed(response.statusMessage ?? ""));
+        sent.on("connect", (response, socket) => {
+          held = socket;
+          if (response.statusCode === 200) ask(to, { socket, lookup, tls });
+          else finish(failure(response.statusMessage ?? String(response.statusCode)));
+        });
+        sent.end();
+      };
+      const ask = (to: Target, way: Way): void => {
+        const { url } = to;
         try {
           const headers = headersOf(check, url.host === first.host);
-          const sent = send(to, { headers, lookup }, () => tlsOptions(check, options));
+          const sent = send(to, headers, way);
           request = sent;
-          sent.on("error", (error) => finish(ended(dialError(addressOf(url), error))));
+          const at = way.proxy ?? url;
+          const by = way.proxy === undefined ? "" : "proxyconnect tcp: ";
+          sent.on("error", (error) => finish(ended(by + dialError(addressOf(at), error))));
           sent.on("response", (response) => read(sent, response, to));
           let informational = 0;
           sent.on("information", () => {
@@ -99,7 +135,11 @@ export function createHttpProbe(options: DialOptions): Prober {
         response.on("end", () => finish(ended("")));
       };
       go({ url: first, method, body: check.body, redirects: 0 });
-      return () => request?.destroy();
+      return () => {
+        isOver = true;
+        request?.destroy();
+        held?.destroy();
+      };
     });
   };
 }
@@ -143,12 +183,22 @@ function headersOf(check: CheckDefinition, isFirstHost: boolean): http.OutgoingH
   return Object.fromEntries(headers); // so that a name "__proto__" stays a name
 }
 
+type Tls = () => ReturnType<typeof tlsOptions>;
+
+/** How a request gets there: by a proxy that is told the whole URL, over a connection that stands, or directly. */
+type Way = { proxy?: URL; socket?: Duplex; lookup: Lookup; tls: Tls };
+
 function send(
   { url, method }: Target,
-  given: { headers: http.OutgoingHttpHeaders; lookup: Lookup },
-  tls: () => ReturnType<typeof tlsOptions>,
+  headers: http.OutgoingHttpHeaders,
+  { proxy, socket, lookup, tls }: Way,
 ): http.ClientRequest {
-  const { headers, lookup } = given;
+  if (proxy !== undefined) {
+    const named = "host" in headers ? headers : { ...headers, host: url.host };
+    const auth = url.username === "" ? {} : { authorization: basic(url) };
+    const path = `${url.protocol}//${url.host}${url.pathname}${url.search}`;
+    return byProxy(proxy, { method, path, headers: { ...auth, ...named } });
+  }
   const options: http.RequestOptions = {
     host: url.hostname.replace(/^\[|\]$/g, ""),
     port: url.port,
@@ -158,14 +208,51 @@ function send(
     ...(url.username === "" ? {} : { auth: userOf(url) }),
     ...(lookup.resolve === undefined ? {} : { lookup: lookup.resolve }),
   };
-  return url.protocol === "https:"
-    ? https.request({ ...options, ...tls(), agent: tlsAgent })
-    : http.request({ ...options, agent: plainAgent });
+  if (url.protocol !== "https:") return http.request({ ...options, agent: plainAgent });
+  if (socket === undefined) return https.request({ ...options, ...tls(), agent: tlsAgent });
+  const name = isIP(options.host!) === 0 ? { servername: options.host! } : {};
+  return https.request({
+    ...options,
+    headers: { host: url.host, ...headers },
+    createConnection: () => connectTls({ host: options.host!, ...name, ...tls(), socket }),
+  });
 }
+
+function byProxy(proxy: URL, options: http.RequestOptions): http.ClientRequest {
+  const to = { host: proxy.hostname.replace(/^\[|\]$/g, ""), port: proxy.port };
+  const auth = proxy.username === "" ? {} : { "proxy-authorization": basic(proxy) };
+  const headers = { ...(options.headers as http.OutgoingHttpHeaders), ...auth };
+  return proxy.protocol === "https:"
+    ? https.request({ ...options, ...to, headers, agent: tlsAgent })
+    : http.request({ ...options, ...to, headers, agent: plainAgent });
+}
+
+const connectBy = (proxy: URL, address: string): http.ClientRequest =>
+  byProxy(proxy, { method: "CONNECT", path: address, headers: { host: address } });
+
+/** The proxy finds the address: where some are denied the name is looked up here first. */
+function whetherAllowed(
+  { hostname, protocol, port }: URL,
+  { denyLinkLocal, resolve }: Lookup,
+  done: (problem: string) => void,
+): void {
+  if (!denyLinkLocal || resolve === undefined || isIP(hostname.replace(/^\[|\]$/g, "")) !== 0)
+    done("");
+  else
+    resolve(hostname, { all: true }, (error) =>
+      done(error === null ? "" : dialError(addressOf({ hostname, protocol, port }), error)),
+    );
+}
+
+const basic = (url: URL): string => `Basic ${Buffer.from(userOf(url)).toString("base64")}`;
 
 const userOf = (url: URL): string =>
   `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
 
-function addressOf({ protocol, hostname, port }: URL): string {
+function addressOf({
+  protocol,
+  hostname,
+  port,
+}: Pick<URL, "hostname" | "port" | "protocol">): string {
   return `${hostname}:${port || (protocol === "https:" ? "443" : "80")}`;
 }
