@@ -61,6 +61,8 @@ export function createWheel<T extends Timed>(): Wheel<T> {
     },
     advance(nowMs, due) {
       const until = Math.floor(nowMs / SLOT_MS);
+      // After a sleep of the machine one round finds everything.
+      passed = Math.max(passed, until - SLOTS);
       advancing = true;
       while (passed < until && size > 0) {
         const slot = ++passed % SLOTS;

@@ -77,3 +77,30 @@ t.test("items may be set while others come", async (t) => {
   t.equal(fired, 10);
   t.equal(wheel.size, 0);
 });
+
+t.test(
+  "after years of sleep all that is due comes, and what is set then in its time",
+  async (t) => {
+    const wheel = createWheel<Item>();
+    for (const atMs of [5, 900, 4000]) wheel.set(item(atMs), atMs, 0);
+    const wokeMs = 10 * 365 * 86_400_000;
+    const fired: [number, number][] = [];
+    for (let nowMs = wokeMs; nowMs < wokeMs + 200; nowMs += SLOT_MS)
+      wheel.advance(nowMs, (due) => {
+        if (nowMs < due.atMs) wheel.set(due, due.atMs, nowMs);
+        else fired.push([due.atMs, nowMs - wokeMs]);
+        if (due.atMs === 900)
+          wheel.set(Object.assign(due, { atMs: wokeMs + 100 }), due.atMs, nowMs);
+      });
+    t.same(
+      fired.toSorted(([a], [b]) => a - b),
+      [
+        [5, 0],
+        [900, 0],
+        [4000, 0],
+        [wokeMs + 100, 104],
+      ],
+    );
+    t.equal(wheel.size, 0);
+  },
+);

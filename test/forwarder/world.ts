@@ -41,6 +41,8 @@ export type World = {
   nowMs: () => number;
   /** Lets time go on, in the order of what is due. */
   pass(ms: number): void;
+  /** The machine is suspended: the clock goes on, timers and messages on their way do not. */
+  sleep(ms: number): void;
   /** Until nothing is due any more, at most this long. */
   settle(maxMs?: number): void;
   server(number: number, behaviour: Behaviour): void;
@@ -86,7 +88,7 @@ export type AskOptions = Partial<Omit<ForwardRequest, "client">> & {
   done?: (answer: ForwardAnswer) => void;
 };
 
-/** Fills in when the answer comes. */
+/** Fills in when the answer comes; `afterMs` without sleep. */
 export type Reply = { answer: ForwardAnswer | null; afterMs: number; calls: number };
 
 export function createWorld(
@@ -98,6 +100,7 @@ export function createWorld(
   let order = 0;
   let timersSet = 0;
   let sockets = 0;
+  let sleptMs = 0;
   const due: {
     atMs: number;
     order: number;
@@ -215,6 +218,11 @@ export function createWorld(
       runUntil(untilMs);
       nowMs = untilMs;
     },
+    sleep(ms) {
+      nowMs += ms;
+      sleptMs += ms;
+      for (const entry of due) entry.atMs += ms;
+    },
     settle(maxMs = 20_000) {
       runUntil(nowMs + maxMs);
     },
@@ -228,7 +236,7 @@ export function createWorld(
     asked,
     ask(name, type = "A", options = {}) {
       const reply: Reply = { answer: null, afterMs: NaN, calls: 0 };
-      const startedMs = nowMs;
+      const startedMs = nowMs - sleptMs;
       const {
         transport = "udp",
         firstReply = false,
@@ -251,7 +259,7 @@ export function createWorld(
       };
       const done = (answer: ForwardAnswer): void => {
         reply.answer = answer;
-        reply.afterMs = nowMs - startedMs;
+        reply.afterMs = nowMs - sleptMs - startedMs;
         reply.calls++;
         hear?.(answer);
       };
