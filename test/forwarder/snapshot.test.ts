@@ -155,6 +155,9 @@ t.test("every single damage is noticed, and nothing is put back", async (t) => {
   });
 });
 
+/** The same message with octets behind it that no transport could carry. */
+const padded = (wire: Uint8Array): Uint8Array => Buffer.concat([wire, Buffer.alloc(65_536)]);
+
 t.test("octets that are whole but not sensible do no harm", async (t) => {
   const world = filled(["www.test"]);
   const { key, entry } = only(world);
@@ -164,6 +167,8 @@ t.test("octets that are whole but not sensible do no harm", async (t) => {
     ["of another name", { key: key.replace("www", "wwx"), entry }],
     ["a short key", { key: "abc\0\x01", entry }],
     ["no time", { key, entry: { ...entry, storedAtMs: NaN } }],
+    ["never ends", { key, entry: { ...entry, expiresAtMs: Infinity } }],
+    ["too long for a message", { key, entry: { ...entry, wire: padded(entry.wire) } }],
     ["ends before it begins", { key, entry: { ...entry, expiresAtMs: entry.storedAtMs - 1 } }],
   ] as const) {
     const blocks = [...encodeSnapshot({ entries: [odd], groups, wallOffsetMs: 0 })];

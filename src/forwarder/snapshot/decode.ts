@@ -1,12 +1,16 @@
 /** Reads back what encode.ts wrote. Nothing in the octets is believed before it was checked. */
 import { fail, ok, type Result } from "../../base.ts";
 import { crc32 } from "../../crc32.ts";
+import { MAX_MESSAGE_OCTETS } from "../../dns/encode.ts";
 import { parseMessage } from "../../dns/message.ts";
 import { equalNames } from "../../dns/name.ts";
 import { TYPE } from "../../dns/rr.ts";
 import type { Cache, Entry } from "../cache.ts";
 import { groupIdOf, inGroup, parseKey } from "../key.ts";
 import { FORMAT, HEAD_OCTETS, type GroupPrint } from "./encode.ts";
+
+/** No TTL is longer (RFC 2181 section 8). */
+const MAX_LIFE_MS = 2 ** 31 * 1000;
 
 export type SnapshotTarget = {
   /** Of the groups in use now. */
@@ -140,6 +144,8 @@ function zoneOf(
 ): Uint8Array | null | undefined {
   if (!(kept.storedAtMs <= nowMs && kept.expiresAtMs > kept.storedAtMs)) return undefined;
   if (kept.expiresAtMs + staleMs <= nowMs || key.length < 8) return undefined;
+  if (kept.expiresAtMs - kept.storedAtMs > MAX_LIFE_MS) return undefined;
+  if (kept.wire.length > MAX_MESSAGE_OCTETS) return undefined;
   const parsed = parseMessage(kept.wire);
   if (!parsed.ok) return undefined;
   const { question, authority } = parsed.value;
