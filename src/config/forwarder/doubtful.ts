@@ -10,6 +10,7 @@ import type { DeclaredGroup, LoadedZones } from "./zones.ts";
 
 /** RRSIG and NSEC are no types of our records, so nothing may stand beside a CNAME (RFC 1034 3.6.2). */
 function besideCname(records: readonly LocalRecord[]): string[] {
+  if (!records.some(({ type }) => type === TYPE.CNAME)) return [];
   const byName = new Map<string, { cnames: number; all: number }>();
   for (const { owner, type, wildcard } of records) {
     const name = `${wildcard ? "*." : ""}${formatName(owner)}`;
@@ -28,6 +29,9 @@ function besideCname(records: readonly LocalRecord[]): string[] {
 /** Who asks for the name of an address asks for one below in-addr.arpa or ip6.arpa. */
 function addressesAsNames(records: readonly LocalRecord[]): string[] {
   return records.flatMap(({ owner }) => {
+    // Few names end with a digit, and lists are long.
+    const last = owner.at(-2) ?? 0;
+    if (last < 0x30 || last > 0x39) return [];
     const text = formatName(owner).slice(0, -1);
     if (!/^[\d.]+$/.test(text) || parseAddress(text) === undefined) return [];
     const reverse = text.split(".").toReversed().join(".");
@@ -39,9 +43,9 @@ function addressesAsNames(records: readonly LocalRecord[]): string[] {
 function bothWays(rules: readonly Rule[]): string[] {
   const asked = new Map<string, string>();
   for (const { match, action } of rules) {
+    if (action.kind !== "forward" || action.group === "") continue;
     const key = keyOf(match);
-    if (key !== undefined && action.kind === "forward" && action.group !== "")
-      asked.set(key, action.group);
+    if (key !== undefined) asked.set(key, action.group);
   }
   if (asked.size === 0) return [];
   return rules.flatMap(({ match, action }) => {
