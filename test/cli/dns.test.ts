@@ -204,7 +204,7 @@ t.test(
     t.match(
       row,
       new RegExp(
-        `^${upstream.address} +dead +\\d+\\.\\dms +\\d+ +\\d+ +\\d{4}-.* ECONNREFUSED +\\d{4}-\\S+ +\\.$`,
+        `^${upstream.address} +dead +\\d+\\.\\dms +\\d+ +\\d+ +\\d{4}-.* ECONNREFUSED +\\d{4}-.* UTC +\\.$`,
       ),
     );
     const json = await runCli(program.httpPort, ["dns", "upstreams", "-format=json"]);
