@@ -1,18 +1,7 @@
 // Which server is asked when, by the number of the ask (forwarder-asks.md) or threat (forwarder-security.md).
 import t from "tap";
-import { groupDefaults } from "../../src/forwarder/settings.ts";
 import { play } from "./scenario.ts";
-import {
-  answering,
-  createWorld,
-  flushAll,
-  inWords,
-  reply,
-  saying,
-  silent,
-  wireName,
-  type World,
-} from "./world.ts";
+import { answering, createWorld, inWords, silent, type World } from "./world.ts";
 
 const scenarios: [title: string, text: string][] = [
   [
@@ -446,70 +435,4 @@ t.test("S6: no more than three messages of one question may be answered at a tim
     world.settle();
     t.equal(world.openSockets(), 0);
   }
-});
-
-t.test("a late reply counts once in what a server usually takes", async (t) => {
-  const world = createWorld(1);
-  const answerAfter = (ms: number): void =>
-    world.server(1, (question, wire) =>
-      answering()(question, wire).map((said) => ({ ...said, afterMs: ms })),
-    );
-  answerAfter(5);
-  for (let i = 0; i < 30; i++) {
-    world.ask(`n${i}.test`);
-    world.pass(10);
-  }
-  answerAfter(45);
-  world.ask("late.test");
-  world.pass(100);
-  const { count, recentMs } = world.forwarder.stats().servers[0]!.roundTrips;
-  t.equal(count, 31);
-  t.same(
-    recentMs.filter((ms) => ms > 5),
-    [45],
-  );
-});
-
-t.test("ask 2: what the first server alone has said keeps nobody from the others", async (t) => {
-  const world = createWorld(2, { stale: { ...groupDefaults.stale, enabled: false } });
-  const ask = (firstReply: boolean): string => {
-    const asked = world.ask("www.test", "A", { firstReply });
-    world.pass(5);
-    return inWords(asked);
-  };
-  world.server(1, saying({ rcode: 2 }));
-  t.equal(ask(true), "SERVFAIL");
-  t.equal(ask(true), "failed", "asked a moment ago (RFC 9520 3.2)");
-  t.equal(world.asked.length, 1);
-  t.equal(ask(false), "A 198.51.100.1", "of the second one");
-  t.equal(ask(true), "A 198.51.100.1", "what is known is known");
-  t.equal(world.forwarder.stats().cache!.failureHits, 1);
-  world.server(2, saying({ rcode: 2 }));
-  world.pass(61_000);
-  t.equal(ask(false), "failed");
-  const before = world.asked.length;
-  t.equal(ask(true), "failed", "when all have failed, the first one has");
-  t.equal(world.asked.length, before);
-  flushAll(world.forwarder.flush({ name: wireName("www.test"), subtree: false, type: null }));
-  t.equal(ask(true), "SERVFAIL", "a flush forgets both");
-  flushAll(world.forwarder.flush({ name: wireName("www.test"), subtree: false, type: 1 }));
-  world.server(1, answering());
-  t.equal(ask(true), "A 198.51.100.1");
-});
-
-t.test("a server that is back is waited for, also when it answers over TCP alone", async (t) => {
-  const world = createWorld(1);
-  world.server(1, silent);
-  world.ask("before.test");
-  world.pass(3000);
-  world.server(1, (question, wire) =>
-    question.transport === "udp"
-      ? [{ wire: reply(question, { flags: 0x0200 }) }]
-      : answering()(question, wire).map((said) => ({ ...said, afterMs: 150 })),
-  );
-  const asked = world.ask("www.test");
-  world.settle();
-  t.equal(inWords(asked), "A 198.51.100.1");
-  t.equal(asked.afterMs, 151);
-  t.match(world.events, ["down 1", "all down", "up 1"]);
 });
