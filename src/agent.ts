@@ -294,7 +294,7 @@ async function build(
     },
   });
   closers.push(stopFollowing);
-  parts.reload = reload;
+  parts.reload = () => succession.reload(reload);
 
   // Metrics.
   const counted = { state, engine, dns, forwarder, local, external, watches, waiters, resolvConf };

@@ -49,6 +49,7 @@ export type Platform = {
   passOn: SuccessionPlatform["passOn"];
   notify: SuccessionPlatform["notify"];
   watchdogMs: number;
+  tellToReload: SuccessionPlatform["tellToReload"];
   /** Starts this program once more with the same arguments, to take over from this process. */
   startSuccessor(): void;
   /** Ends the process at once. */

@@ -1,6 +1,7 @@
 /** One agent takes the place of another on the same data directory without a question being lost. */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
+import { fail, ok, type Result } from "../base.ts";
 import type { Dns } from "./dns.ts";
 import type { Forwarder } from "../forwarder/forward.ts";
 import { readSnapshot, removePartial, writeSnapshot } from "../forwarder/snapshot/driver.ts";
@@ -26,6 +27,8 @@ export type SuccessionPlatform = {
   watchdogMs: number;
   /** Sockets that are the service manager's. */
   inheritedSockets: readonly InheritedSocket[];
+  /** Sends SIGHUP; no error if that process has ended. */
+  tellToReload(pid: number): void;
   /** For requests that the one before passes on. */
   startHttp: StartHttp;
   /** Ends the process at once. */
@@ -54,6 +57,11 @@ export type Succession = {
    * if this agent is not to take over: it must end.
    */
   complete(parts: SuccessionParts): Promise<void>;
+  /**
+   * Reloads by `run`; while another agent has the store when it is known who goes on. If that one does, it
+   * is told to reload: it has read its configuration before.
+   */
+  reload(run: () => Promise<Result<void, string>>): Promise<Result<void, string>>;
   /** Tells the service manager that this agent begins to stop. */
   announceEnd: () => void;
   /** Gives up what was begun and not completed; ends the wait for a successor. */
@@ -112,6 +120,7 @@ export async function beginSuccession(options: {
     platform.exit(STORE_FAILED);
   });
   let stopOffering: Cancel = () => {};
+  let successorPid: number | undefined;
   let stopWaking: Cancel = () => {};
 
   /** As long as this thread has its turns. */
@@ -198,6 +207,7 @@ export async function beginSuccession(options: {
         listening: () => listening().map(wordOf),
         async leave(pid, requests) {
           isLeaving = true;
+          successorPid = pid;
           stopWaking();
           platform.notify(`MAINPID=${pid}`);
           await dns.udp.leave(dns.udp.addresses);
@@ -240,6 +250,13 @@ export async function beginSuccession(options: {
       await forgetCache();
       if (predecessor === undefined) forgetPassedOn(dataDir);
       offer(dataDir, all);
+    },
+    async reload(run) {
+      if (await lending.settled()) return run();
+      if (successorPid === undefined) return fail("too many wait for the successor");
+      log("info", "the successor is told to reload", { pid: successorPid });
+      platform.tellToReload(successorPid);
+      return ok(undefined);
     },
     announceEnd() {
       // While another agent answers, the service does not stop.

@@ -105,7 +105,11 @@ export async function startPortableFront(options: DnsFrontOptions): Promise<DnsF
 
   const sockets = new Map<SocketAddress, Socket>();
 
-  async function listen(places: readonly ListenPlace[]) {
+  async function listen(places: readonly ListenPlace[], isSharing = false) {
+    if (isSharing && places.length > 0)
+      throw new Error(
+        "DNS over UDP: the portable front cannot share a port with the agent before: end that one, then start this one",
+      );
     const opened = new Map<SocketAddress, Socket>();
     const among = [...sockets.keys(), ...places];
     const ipv6Only = among.some(({ address }) => !address.includes(":"));

@@ -67,6 +67,13 @@ export async function run(
     notify: createNotify(manager.notifySocket),
     watchdogMs: manager.watchdogMs,
     startSuccessor: () => startSuccessor({ programPath, args, sockets, manager, log: start.log }),
+    tellToReload(pid) {
+      try {
+        process.kill(pid, "SIGHUP");
+      } catch {
+        // It has ended, and so reads its configuration again.
+      }
+    },
     exit: (code) => process.exit(code),
     onSignal(signal, listener) {
       process.on(signal, listener);

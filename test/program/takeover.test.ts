@@ -325,6 +325,36 @@ t.test("SIGUSR1 starts the successor", { timeout: 60_000 }, async (t) => {
   t.equal(await instances(program, "web"), 1);
 });
 
+t.test("a reload that comes in between reaches who goes on", { timeout: 60_000 }, async (t) => {
+  const program = await startProgram(t);
+  const addresses = { dns: "127.0.0.1 127.0.0.2" };
+  const failing = startSuccessor(t, program);
+  await failing.saysSoon(/has given the store/);
+  program.configure({ addresses });
+  program.child.kill("SIGHUP");
+  failing.child.kill("SIGKILL");
+  const says = async (output: () => string, what: RegExp): Promise<void> => {
+    for (const limit = Date.now() + 15_000; !what.test(output()); await sleep(10))
+      if (Date.now() > limit) throw new Error(`not said: ${String(what)}\n${output()}`);
+  };
+  await says(() => program.output(), /configuration reloaded/);
+  t.match(
+    program.output(),
+    /this agent goes on[^]*listening: address=127\.0\.0\.2/,
+    "not before it is known that no successor listens there",
+  );
+
+  const next = startSuccessor(t, program);
+  await next.saysSoon(/has given the store/);
+  program.configure({ addresses: { dns: "127.0.0.1" } });
+  program.child.kill("SIGHUP");
+  await says(() => program.output(), /the successor is told to reload/);
+  await next.saysSoon(/no longer listening: address=127\.0\.0\.2/);
+  t.equal(await endOf(program.child), 0);
+  t.equal(program.output().split("configuration reloaded").length, 2, "the old one has not");
+  t.equal((await register(program, "web")).status, 200);
+});
+
 t.test("-takeover where nobody runs is a start like any other", { timeout: 60_000 }, async (t) => {
   const program = await startProgram(t);
   await program.end("SIGKILL");
