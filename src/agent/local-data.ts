@@ -33,6 +33,7 @@ export function localDataSettings(loaded: LoadedConfig): LocalSettings {
     // The option table allows these words only.
     blocklistAnswer: config["forwarder.blocklist_answer"] as LocalSettings["blocklistAnswer"],
     localise: config["forwarder.localise_queries"] ? ownNetworks() : null,
+    synthDomains: local.synthDomains,
     hostMx: local.hostMx,
   };
 }
@@ -73,6 +74,7 @@ export function hasForeignNames({ config, local, zones, upstreams }: LoadedConfi
     upstreams.length + zones.rules.length > 0 ||
     local.rules.length + local.records.length + local.views.length > 0 ||
     config["forwarder.hosts"].length + config["forwarder.leases"].length > 0 ||
+    local.synthDomains.length > 0 ||
     config["forwarder.blocklists"].length > 0 ||
     config["forwarder.short_names"]
   );

@@ -197,22 +197,13 @@ const cases: [lines: string, json: object][] = [
     ),
   ],
   [
-    "synth-domain=a.test,192.0.2.0/31,n-",
-    records(
-      { name: "n-192-0-2-0.a.test", type: "A", data: "192.0.2.0" },
-      { name: "0.2.0.192.in-addr.arpa", type: "PTR", data: "n-192-0-2-0.a.test." },
-      { name: "n-192-0-2-1.a.test", type: "A", data: "192.0.2.1" },
-      { name: "1.2.0.192.in-addr.arpa", type: "PTR", data: "n-192-0-2-1.a.test." },
-    ),
-  ],
-  [
-    "synth-domain=a.test,192.0.2.7,192.0.2.8,n*",
-    records(
-      { name: "n0.a.test", type: "A", data: "192.0.2.7" },
-      { name: "7.2.0.192.in-addr.arpa", type: "PTR", data: "n0.a.test." },
-      { name: "n1.a.test", type: "A", data: "192.0.2.8" },
-      { name: "8.2.0.192.in-addr.arpa", type: "PTR", data: "n1.a.test." },
-    ),
+    "synth-domain=a.test,192.0.2.0/31,n-;synth-domain=a.test,192.0.2.7,192.0.2.8,n*",
+    forwarder({
+      synth_domains: [
+        { domain: "a.test", range: "192.0.2.7-192.0.2.8", prefix: "n", counted: true },
+        { domain: "a.test", range: "192.0.2.0/31", prefix: "n-", counted: false },
+      ],
+    }),
   ],
   [
     "addn-hosts=/a;addn-hosts=/b;hostsdir=/d",

@@ -160,6 +160,9 @@ synth-domain=synth.example,192.0.2.64/28,ip-
 synth-domain=count.example,192.0.2.100,192.0.2.105,n*
 synth-domain=bare.example,198.51.100.0/30
 synth-domain=six.example,2001:db8:5::/124,host-
+synth-domain=wide.example,10.0.0.0/8,w-
+synth-domain=wide.example,2001:db8:6::/64
+synth-domain=over.example,10.20.0.0/16,o-
 `,
     names: ["synth.example"],
     questions: [
@@ -185,6 +188,13 @@ synth-domain=six.example,2001:db8:5::/124,host-
       ["host-2001-db8-5--1.six.example", "AAAA A"],
       ["host-2001-db8-5--f.six.example", "AAAA"],
       ["host-2001-0db8-0005-0000-0000-0000-0000-0001.six.example", "AAAA"],
+      ["w-10-9-8-7.wide.example", "A AAAA"],
+      ["w-10-20-8-7.wide.example", "A"],
+      ["o-10-20-8-7.over.example", "A"],
+      ["w-11-0-0-0.wide.example", "A"],
+      ["2001-db8-6--7.wide.example", "AAAA TXT"],
+      ["7.8.9.10.in-addr.arpa", "PTR"],
+      ["7.8.20.10.in-addr.arpa", "PTR"],
       ["70.2.0.192.in-addr.arpa", "PTR"],
       ["101.2.0.192.in-addr.arpa", "PTR"],
       ["2.100.51.198.in-addr.arpa", "PTR"],

@@ -1,12 +1,9 @@
 /** Lines that give names to addresses: `host-record`, `interface-name`, `dynamic-host`, `synth-domain`. */
 import { formatAddress, ipVersion, parseAddress } from "../../address.ts";
-import { note, nameOf, refuse, usableName, type Draft, type Handler } from "./draft.ts";
+import { note, nameOf, put, refuse, usableName, type Draft, type Handler } from "./draft.ts";
 import { shown, splitList, splitOnce } from "./line.ts";
 import { add, absolute } from "./records.ts";
 import type { Statement } from "./statements.ts";
-
-/** Names that one `synth-domain` makes at most; a line with more is left out. */
-const MAX_SYNTHESISED = 65_536;
 
 /** `host-record`: names, addresses and a TTL in any order; of each family the last address counts. */
 export const readHost: Handler = (draft, statement) => {
@@ -105,35 +102,28 @@ export const readSynth: Handler = (draft, statement) => {
   const last = bits === undefined ? parseAddress(rest.shift() ?? literal) : undefined;
   if (bits === undefined && last?.length !== start.length)
     return refuse(draft, statement, "expected the last address of the range");
-  const [first, count] =
-    last === undefined
-      ? network(start, Number(bits))
-      : [valueOf(start), valueOf(last) - valueOf(start) + 1n];
   const name = usableName(draft, statement, domain);
   const prefix = nameOf(rest[0] ?? "");
   if (!prefix.ok) return refuse(draft, statement, prefix.error);
   if (name === undefined) return;
-  if (count > MAX_SYNTHESISED)
-    return note(draft, statement, `${count} names are more than ${MAX_SYNTHESISED}: left out`);
   const counted = prefix.value.name.endsWith("*");
   const word = counted ? prefix.value.name.slice(0, -1) : prefix.value.name;
-  for (let i = 0n; i < count; i++) {
-    const address = formatAddress(octetsOf(first + i, start.length));
-    const label = counted ? `${word}${i}` : word + dashed(address, word);
-    addHost(draft, statement, [`${label}.${name}`], { address });
-  }
+  if (word.length > MAX_PREFIX || !/^[\w-]*$/.test(word))
+    return note(
+      draft,
+      statement,
+      `${JSON.stringify(word)} cannot stand before addresses: left out`,
+    );
+  // Of several that hold an address, the last one counts for dnsmasq, and the first one here.
+  const before = (draft.values.get(SYNTH)?.value ?? []) as readonly object[]; // made here alone
+  const to = last === undefined ? `/${Number(bits)}` : `-${formatAddress(last)}`;
+  const entry = { domain: name, range: formatAddress(start) + to, prefix: word, counted };
+  put(draft, statement, SYNTH, [entry, ...before]);
 };
 
-/** 192.0.2.1 → 192-0-2-1; no label starts with a dash. */
-function dashed(address: string, prefix: string): string {
-  const text = address.replaceAll(/[.:]/g, "-");
-  return text.startsWith("-") && prefix === "" ? `0${text}` : text;
-}
-
-function network(address: Uint8Array, length: number): [first: bigint, count: bigint] {
-  const count = 1n << BigInt(address.length * 8 - length);
-  return [(valueOf(address) / count) * count, count];
-}
+const SYNTH = "forwarder.synth_domains";
+/** As `forwarder.synth_domains` has it. */
+const MAX_PREFIX = 24;
 
 /** An address as a number. */
 export function valueOf(octets: Uint8Array): bigint {

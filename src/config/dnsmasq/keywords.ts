@@ -56,7 +56,7 @@ export const keywords: Readonly<Record<string, Keyword>> = {
   "host-record": becomes("needed", "forwarder.records"),
   "dynamic-host": becomes("needed", "forwarder.records"),
   "interface-name": becomes("needed", "forwarder.records"),
-  "synth-domain": becomes("needed", "forwarder.records"),
+  "synth-domain": becomes("needed", "forwarder.synth_domains"),
   cname: becomes("needed", "forwarder.records"),
   "srv-host": becomes("needed", "forwarder.records"),
   "txt-record": becomes("needed", "forwarder.records"),

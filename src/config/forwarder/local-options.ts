@@ -48,6 +48,12 @@ export const localOptions = {
     "MX of names with an address in hosts files, leases or records, and no MX: this host, or `self`.",
     reload,
   ),
+  "forwarder.synth_domains": row(
+    "anything",
+    [],
+    "Names made of addresses: objects of `domain`, `range` (network or first-last), `prefix`, `counted` (numbers from 0).",
+    reload,
+  ),
   "forwarder.localise_queries": row(
     "boolean",
     false,

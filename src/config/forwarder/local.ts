@@ -4,6 +4,7 @@ import { fail, ok, type Result } from "../../base.ts";
 import { foldName, formatName, isWithin, parseName, suffixOffset } from "../../dns/name.ts";
 import type { HostDomain } from "../../forwarder/local/hosts-file.ts";
 import type { LocalRecord } from "../../forwarder/local/records.ts";
+import type { SynthDomain } from "../../forwarder/local/synth.ts";
 import type { Rule } from "../../forwarder/rules.ts";
 import type { Config } from "../options.ts";
 import { readAddresses } from "./addresses.ts";
@@ -11,6 +12,7 @@ import { readHostDomains } from "./host-domains.ts";
 import type { Problems } from "./members.ts";
 import { ownDomains } from "./own-domain.ts";
 import { readRecords } from "./records.ts";
+import { readSynthDomains } from "./synth.ts";
 import { readViews } from "./views.ts";
 import type { LoadedZones } from "./zones.ts";
 
@@ -37,6 +39,7 @@ export type LoadedLocal = {
   readonly hostDomain: Uint8Array | null;
   /** Of those in some networks, before `hostDomain`. */
   readonly hostDomains: readonly HostDomain[];
+  readonly synthDomains: readonly SynthDomain[];
   /** Of the MX records of hosts; null: none. */
   readonly hostMx: "self" | Uint8Array | null;
 };
@@ -58,6 +61,7 @@ export function readLocalData(config: Config): { local: LoadedLocal; errors: str
     hostDomain: hostDomain(config["forwarder.host_domain"], errors),
     hostDomains: readHostDomains(config["forwarder.host_domains"], errors),
     hostMx: hostMx(config["forwarder.host_mx"], errors),
+    synthDomains: readSynthDomains(config["forwarder.synth_domains"], errors),
   };
   if (
     config["forwarder.expand_hosts"] &&

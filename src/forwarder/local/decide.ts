@@ -31,6 +31,7 @@ import {
   type SpecialName,
 } from "./special.ts";
 import { hashSuffixes, type HashKey } from "./suffix-hash.ts";
+import { createSynthSet } from "./synth.ts";
 
 /** Sets of names that are not answered; the octets of the longest entry that the name is at or below, -1 for none. */
 export type Blocklist = {
@@ -100,7 +101,13 @@ export function createDecider(
   const { ttlSeconds, views: viewSettings, localise, hostMx } = settings;
   const own = createLayer(settings, key);
   let { blocklists } = sources;
-  let common: Layer = { rules: own.rules, records: [...own.records, ...sources.records] };
+  const synth =
+    settings.synthDomains.length > 0 ? [createSynthSet(settings.synthDomains, ttlSeconds)] : [];
+  const together = ({ records }: LocalSources): Layer => ({
+    rules: own.rules,
+    records: [...own.records, ...records, ...synth],
+  });
+  let common = together(sources);
   const views: View[] = viewSettings.map((view) => ({
     ...view,
     layer: createLayer(view, key),
@@ -373,7 +380,7 @@ export function createDecider(
     searchList,
     use(next) {
       ({ blocklists } = next);
-      common = { rules: own.rules, records: [...own.records, ...next.records] };
+      common = together(next);
     },
     viewOf: (client) => viewOf(client)?.name ?? "",
     get isNeeded() {

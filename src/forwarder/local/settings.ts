@@ -3,6 +3,7 @@ import type { Network } from "../../address.ts";
 import type { Elsewhere } from "../../dns/settings.ts";
 import type { Rule } from "../rules.ts";
 import type { LocalRecord } from "./records.ts";
+import type { SynthDomain } from "./synth.ts";
 
 /** Rules and records that belong together: those of all clients, or of one view. */
 export type LayerSettings = {
@@ -41,6 +42,7 @@ export type LocalSettings = LayerSettings & {
   readonly blocklistAnswer: "nxdomain" | "null" | "refused";
   /** Addresses in the client's network come alone, if a name has any there. Networks of this host's interfaces. */
   readonly localise: readonly Network[] | null;
+  readonly synthDomains: readonly SynthDomain[];
   /** What MX records of names that have an address here and no MX lead to: a wire name, or the name itself. null: there are none. */
   readonly hostMx: "self" | Uint8Array | null;
 };
@@ -60,5 +62,6 @@ export const localDefaults: LocalSettings = {
   ttlSeconds: 0,
   blocklistAnswer: "nxdomain",
   localise: null,
+  synthDomains: [],
   hostMx: null,
 };
