@@ -301,6 +301,16 @@ t.test("addresses come and go while others are served", async (t) => {
     });
 });
 
+t.test("the portable front shares no port with a successor, and says so", async (t) => {
+  await withHost(async (host) => {
+    const portable = options({ batchedSystemCalls: false });
+    const [at] = await host.call<SocketAddress[]>("start", portable);
+    await t.rejects(host.call("listen", 0, [at], true), {
+      message: /portable front cannot share a port with the agent before/,
+    });
+  });
+});
+
 t.test("a successor shares the port; what the one before had received it answers", async (t) => {
   await withHost(async (host) => {
     const two = options({ workerCount: 2 });
