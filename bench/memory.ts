@@ -13,7 +13,8 @@ const BLOCKED = 1_000_000;
 const CACHED = 100_000;
 /** Names of one load: fewer than the sockets' queues hold up. */
 const LOAD = 20_000;
-const SETTLE_MS = 2_000;
+/** The collector frees what a load leaves behind when it was idle for some seconds. */
+const SETTLE_MS = 6_000;
 const RCODE_NXDOMAIN = 3;
 
 const blockedName = (n: number): string => `ads-${n}.tracker-${n % 997}.example`;
