@@ -419,6 +419,6 @@ t.test(
         if (world.timersSet() > 0) throw new Error(`${world.timersSet()} timers are left`);
       },
     );
-    fc.assert(property, { numRuns: Number(process.env["CONNECTIONS_RUNS"] ?? 3000), seed: 2 });
+    fc.assert(property, { numRuns: Number(process.env["CONNECTIONS_RUNS"] ?? 1500), seed: 2 });
   },
 );
