@@ -13,17 +13,8 @@ import { freePort } from "../free-port.mjs";
 import { temporaryDirectory } from "../temporary-directory.ts";
 import { a, replyTo } from "../upstream.ts";
 import { makeCertificates, noCertificates as skip } from "./certificates.ts";
-import {
-  connectRaw,
-  END_HEADERS,
-  END_STREAM,
-  field,
-  FRAME,
-  frame,
-  requestFields,
-  uint32,
-  type RawHttp2,
-} from "./http2-client.ts";
+import { connectRaw, END_HEADERS, FRAME, frame } from "./http2-client.ts";
+import { floods, get, path, post } from "./http2-floods.ts";
 import { startScene } from "./scene.ts";
 
 const directory = temporaryDirectory(t);
@@ -33,198 +24,6 @@ const ca = skip === false ? readFileSync(file("ca.pem"), "utf8") : "";
 
 const NO_ERROR = 0;
 const ENHANCE_YOUR_CALM = 11;
-const CANCEL = 8;
-
-const path = `/dns-query?dns=${query(0, "www.test").toString("base64url")}`;
-const get = requestFields("GET", path);
-const post = requestFields("POST");
-const times = (count: number, one: (i: number) => Buffer): Buffer =>
-  Buffer.concat(Array.from({ length: count }, (_, i) => one(i)));
-
-/** The same octets again and again, until the connection is over or so many have been written. */
-async function again(raw: RawHttp2, octets: Buffer, count: number): Promise<void> {
-  for (let i = 0; i < count; i++) if (!(await raw.write(octets))) return;
-}
-
-type Scene = {
-  what: string;
-  run: (raw: RawHttp2) => Promise<void>;
-  /** It is not the connection's error. */
-  stays?: true;
-  /** After so long at the latest. */
-  withinMs: number;
-};
-
-const scenes: Scene[] = [
-  {
-    what: "rapid reset (CVE-2023-44487)",
-    async run(raw) {
-      const stream = (i: number): number => 2 * i + 1;
-      for (let from = 0; from < 20_000; from += 100) {
-        const octets = times(100, (i) =>
-          Buffer.concat([
-            frame(FRAME.HEADERS, END_HEADERS | END_STREAM, stream(from + i), get),
-            frame(FRAME.RST_STREAM, 0, stream(from + i), uint32(CANCEL)),
-          ]),
-        );
-        if (!(await raw.write(octets))) return;
-      }
-    },
-    withinMs: 2_000,
-  },
-  {
-    what: "streams that the server is made to reset (CVE-2025-8671)",
-    async run(raw) {
-      for (let from = 0; from < 20_000; from += 100) {
-        const octets = times(100, (i) =>
-          Buffer.concat([
-            frame(FRAME.HEADERS, END_HEADERS, 2 * (from + i) + 1, post),
-            frame(FRAME.WINDOW_UPDATE, 0, 2 * (from + i) + 1, uint32(0)),
-          ]),
-        );
-        if (!(await raw.write(octets))) return;
-      }
-    },
-    withinMs: 2_000,
-  },
-  {
-    what: "CONTINUATION without end (CVE-2024-27316)",
-    async run(raw) {
-      await raw.write(frame(FRAME.HEADERS, END_STREAM, 1, get));
-      const octets = times(100, (i) =>
-        frame(FRAME.CONTINUATION, 0, 1, field(`x-${i}`, "y".repeat(100))),
-      );
-      await again(raw, octets, 3_000);
-    },
-    withinMs: 1_000,
-  },
-  {
-    what: "empty CONTINUATION without end",
-    async run(raw) {
-      await raw.write(frame(FRAME.HEADERS, END_STREAM, 1, get));
-      await again(
-        raw,
-        times(1_000, () => frame(FRAME.CONTINUATION, 0, 1)),
-        500,
-      );
-    },
-    withinMs: 1_000,
-  },
-  {
-    what: "SETTINGS (CVE-2019-9515)",
-    run: (raw) =>
-      again(
-        raw,
-        times(1_000, () => frame(FRAME.SETTINGS, 0, 0)),
-        500,
-      ),
-    withinMs: 1_000,
-  },
-  {
-    what: "PING (CVE-2019-9512)",
-    run: (raw) =>
-      again(
-        raw,
-        times(1_000, () => frame(FRAME.PING, 0, 0, Buffer.alloc(8))),
-        500,
-      ),
-    withinMs: 1_000,
-  },
-  {
-    what: "PING whose answers are not read",
-    async run(raw) {
-      raw.socket.pause();
-      const octets = times(1_000, () => frame(FRAME.PING, 0, 0, Buffer.alloc(8)));
-      for (let i = 0; i < 500 && raw.socket.writableLength < 4e6; i++) {
-        raw.socket.write(octets);
-        await sleep(1);
-      }
-      raw.socket.resume();
-    },
-    withinMs: 3_000,
-  },
-  {
-    what: "empty DATA (CVE-2019-9518)",
-    async run(raw) {
-      await raw.write(frame(FRAME.HEADERS, END_HEADERS, 1, post));
-      await again(
-        raw,
-        times(1_000, () => frame(FRAME.DATA, 0, 1)),
-        500,
-      );
-    },
-    withinMs: 1_000,
-  },
-  {
-    what: "a small block of headers that unpacks to 46 MB (CVE-2016-6581)",
-    async run(raw) {
-      const value = Buffer.alloc(3_900, 0x78);
-      const length = Buffer.from([0x7f, 0x80 | ((3_900 - 127) & 127), (3_900 - 127) >> 7]);
-      const added = Buffer.concat([Buffer.from([0x40, 1, 0x61]), length, value]);
-      for (let i = 0; i < 300; i++) {
-        const fields = Buffer.concat([
-          get,
-          i === 0 ? added : Buffer.alloc(0),
-          Buffer.alloc(12_000, 0xbe),
-        ]);
-        if (!(await raw.write(frame(FRAME.HEADERS, END_HEADERS | END_STREAM, 2 * i + 1, fields))))
-          return;
-      }
-    },
-    withinMs: 1_000,
-  },
-  {
-    what: "five thousand streams without a body",
-    run: async (raw) =>
-      void (await raw.write(
-        times(5_000, (i) => frame(FRAME.HEADERS, END_HEADERS, 2 * i + 1, post)),
-      )),
-    withinMs: 1_000,
-  },
-  {
-    what: "WINDOW_UPDATE, and a question before it",
-    async run(raw) {
-      await raw.write(frame(FRAME.HEADERS, END_HEADERS | END_STREAM, 1, get));
-      await again(
-        raw,
-        times(1_000, () => frame(FRAME.WINDOW_UPDATE, 0, 0, uint32(1))),
-        1_500,
-      );
-    },
-    withinMs: 1_000,
-  },
-  {
-    what: "frames of a type that nobody knows",
-    async run(raw) {
-      await raw.write(frame(FRAME.HEADERS, END_HEADERS | END_STREAM, 1, get));
-      await again(
-        raw,
-        times(1_000, () => frame(0xfa, 0, 0, Buffer.alloc(5))),
-        1_500,
-      );
-    },
-    withinMs: 1_000,
-  },
-  {
-    what: "fields that may not be, CONNECT, no path: each a stream's error",
-    async run(raw) {
-      const bad = [
-        Buffer.concat([field(":method", "CONNECT"), field(":authority", "x:1")]),
-        Buffer.concat([field(":method", "GET"), field(":scheme", "https")]),
-        Buffer.concat([get, field("content-length", "1"), field("content-length", "2")]),
-        Buffer.concat([get, field("connection", "close")]),
-        Buffer.concat([get, field("Upper", "case")]),
-      ];
-      await raw.write(
-        times(bad.length, (i) =>
-          frame(FRAME.HEADERS, END_HEADERS | END_STREAM, 2 * i + 1, bad[i]!),
-        ),
-      );
-    },
-    stays: true,
-    withinMs: 300,
-  },
-];
 
 async function start(t: Test) {
   const port = await freePort();
@@ -268,7 +67,7 @@ t.test("S22: floods of frames", { skip, timeout: 60_000 }, async (t) => {
   const beside = session();
   t.equal((await ask(beside, { ":path": path })).status, 200);
   const beforeMb = residentMb();
-  for (const { what, run, stays, withinMs } of scenes) {
+  for (const { what, run, stays, withinMs } of floods) {
     const raw = await connectRaw(t, { port, ca });
     let isOver = false;
     let slowestMs = 0;
