@@ -31,7 +31,7 @@ const groups: Record<string, Group> = {
   forwarded: { needs: ["dnsperf", "unbound", "dnsmasq"], run: forwarded },
   outages: { needs: ["unbound", "dnsmasq"], run: outages },
   "long-outage": { needs: ["unbound", "dnsmasq"], run: longOutage, onDemand: true },
-  flood: { needs: ["dnsperf", "unbound", "dnsmasq"], run: flood },
+  flood: { needs: ["dnsperf", "unbound", "dnsmasq", "cc"], run: flood },
   connections: { needs: ["unbound", "dnsmasq"], run: connections },
   memory: { needs: ["dnsperf", "unbound", "dnsmasq"], run: memory },
   reload: { needs: ["unbound"], run: reload },
