@@ -5,6 +5,7 @@
 import { randomInt } from "node:crypto";
 import { createNameIndex } from "../../forwarder/local/name-index.ts";
 import type { NameListBuilder } from "../../forwarder/local/name-list.ts";
+import { createNumbers } from "../../forwarder/local/numbers.ts";
 
 /** What was said for one name pattern. */
 export type Said = {
@@ -238,19 +239,3 @@ function asName(text: string, start: number, end: number, fold: boolean): Uint8A
 }
 
 const scratch = new Uint8Array(256);
-
-/** Numbers of 32 bits by index. */
-function createNumbers(): { get(at: number): number; set(at: number, value: number): void } {
-  let numbers = new Uint32Array(64);
-  return {
-    get: (at) => numbers[at]!,
-    set(at, value) {
-      if (at >= numbers.length) {
-        const more = new Uint32Array(2 * numbers.length);
-        more.set(numbers);
-        numbers = more;
-      }
-      numbers[at] = value;
-    },
-  };
-}

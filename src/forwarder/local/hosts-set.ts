@@ -2,6 +2,7 @@
 import { parseReverseName } from "../../dns/name.ts";
 import { CLASS_IN, TYPE, type Rr } from "../../dns/rr.ts";
 import { createNameIndex } from "./name-index.ts";
+import { createNumbers } from "./numbers.ts";
 import { addWithParents, type RecordSet } from "./records.ts";
 import { hashSuffixes, type HashKey } from "./suffix-hash.ts";
 
@@ -121,20 +122,4 @@ export function createHostsSet(key: HashKey, ttl: number, path: string): HostsSe
 
 function valueOf(digit: number): number {
   return digit < 0x40 ? digit - 0x30 : digit - 0x57;
-}
-
-/** Numbers by index, 0 where none was set; grows as it is set. */
-function createNumbers(): { get(at: number): number; set(at: number, value: number): void } {
-  let numbers = new Uint32Array(16);
-  return {
-    get: (at) => numbers[at] ?? 0,
-    set(at, value) {
-      if (at >= numbers.length) {
-        const more = new Uint32Array(Math.max(2 * numbers.length, at + 1));
-        more.set(numbers);
-        numbers = more;
-      }
-      numbers[at] = value;
-    },
-  };
 }
