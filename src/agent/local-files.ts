@@ -1,5 +1,6 @@
 /** Hosts files, leases and blocklists, as they are and as they change, for the pipeline. */
 import type { LoadedConfig } from "../config.ts";
+import { asciiDomain } from "../config/forwarder/domain-text.ts";
 import { formatName } from "../dns/name.ts";
 import { TYPE, type Rr } from "../dns/rr.ts";
 import { createBlocklistReader, type NameList } from "../forwarder/local/blocklist.ts";
@@ -88,15 +89,19 @@ export function followLocalFiles(
   const problem = (text: string): void => log("warn", text);
   const followers = {
     hosts: createFollower((paths) =>
-      followFiles(paths, (path, octets) => ofText(createHostsReader(path, octets, options)), {
-        problem,
-        changed(contents) {
-          hosts = contents;
-          const names = hosts.reduce((sum, { nameCount }) => sum + nameCount, 0);
-          log("info", "hosts files read", { files: hosts.length, names });
-          useLeases();
+      followFiles(
+        paths,
+        (path, octets) => ofText(createHostsReader(path, octets, { ...options, asciiDomain })),
+        {
+          problem,
+          changed(contents) {
+            hosts = contents;
+            const names = hosts.reduce((sum, { nameCount }) => sum + nameCount, 0);
+            log("info", "hosts files read", { files: hosts.length, names });
+            useLeases();
+          },
         },
-      }),
+      ),
     ),
     leases: createFollower((paths) =>
       followFiles(paths, (path) => ofText(createLeasesReader(path)), {

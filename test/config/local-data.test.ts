@@ -194,6 +194,11 @@ t.test("names of other scripts are those that questions have", async (t) => {
     zones: [{ names: ["bücher.example", "*.Straße.example", "*bücher"], local: true }],
     addresses: [{ names: ["例え.example"], addresses: ["192.0.2.1"] }],
     records: [{ name: "*.übung.example", type: "A", data: "192.0.2.1" }],
+    host_domain: "büro.example",
+    host_domains: [{ domain: "küche.example", networks: ["10.0.0.0/8"] }],
+    host_mx: "größe.example",
+    search_domains: [".Süd.example"],
+    synth_domains: [{ domain: "gäste.example", range: "10.9.0.0/24" }],
   };
   const directory = writeFiles(t, { "a.json": { data_dir: "x", forwarder } });
   const loaded = await load([`${directory}/a.json`]);
@@ -211,6 +216,18 @@ t.test("names of other scripts are those that questions have", async (t) => {
       "b\\195\\188cher.",
       "xn--r8jz45g.example.",
       "xn--bung-zra.example.",
+    ],
+  );
+  const { hostDomain, hostDomains, hostMx, searchDomains, synthDomains } = local;
+  const hosts = [hostDomain, hostMx, hostDomains[0]!.name, searchDomains[0], synthDomains[0]!.name];
+  t.same(
+    hosts.map((name) => (name instanceof Uint8Array ? formatName(name) : name)),
+    [
+      "xn--bro-hoa.example.",
+      "xn--gre-6ka8i.example.",
+      "xn--kche-0ra.example.",
+      "xn--sd-xka.example.",
+      "xn--gste-loa.example.",
     ],
   );
 });

@@ -1,4 +1,4 @@
-/** Domain names as people write them in the configuration. */
+/** Domain names as people write them in configurations and hosts files. */
 import { domainToASCII } from "node:url";
 
 /**

@@ -3,6 +3,7 @@ import type { HostDomain } from "../../forwarder/local/hosts-file.ts";
 import { foldName, parseName } from "../../dns/name.ts";
 import { describe } from "../kinds.ts";
 import { parseNetwork } from "../network.ts";
+import { asciiDomain } from "./domain-text.ts";
 import { readEntries, readTexts, type Problems } from "./members.ts";
 
 /** Domains; each is looked at for every address of a hosts file. */
@@ -21,7 +22,7 @@ export function readHostDomains(raw: unknown, problems: Problems): HostDomain[] 
       problems.push(`${where}.domain: expected a text, got ${describe(domain)}`);
       return [];
     }
-    const name = parseName(domain);
+    const name = parseName(asciiDomain(domain));
     if (!name.ok || name.value.length === 1) {
       problems.push(`${where}.domain: ${JSON.stringify(domain)} is no domain name`);
       return [];

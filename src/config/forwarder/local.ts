@@ -8,6 +8,7 @@ import type { SynthDomain } from "../../forwarder/local/synth.ts";
 import type { Rule } from "../../forwarder/rules.ts";
 import type { Config } from "../options.ts";
 import { readAddresses } from "./addresses.ts";
+import { asciiDomain } from "./domain-text.ts";
 import { readHostDomains } from "./host-domains.ts";
 import type { Problems } from "./members.ts";
 import { ownDomains } from "./own-domain.ts";
@@ -73,7 +74,7 @@ export function readLocalData(config: Config): { local: LoadedLocal; errors: str
 }
 
 function parseDomain(text: string): Result<Uint8Array, string> {
-  const parsed = parseName(text.replace(/^\*?\.(?=.)/, ""));
+  const parsed = parseName(asciiDomain(text.replace(/^\*?\.(?=.)/, "")));
   if (!parsed.ok) return fail(`${JSON.stringify(text)} is no domain name: ${parsed.error}`);
   return parsed.value.length > 1
     ? ok(foldName(parsed.value))
@@ -90,7 +91,7 @@ function hostDomain(text: string, errors: Problems): Uint8Array | null {
 
 function hostMx(text: string, errors: Problems): "self" | Uint8Array | null {
   if (text === "" || text === "self") return text === "" ? null : text;
-  const name = parseName(text);
+  const name = parseName(asciiDomain(text));
   if (name.ok && name.value.length > 1) return name.value;
   errors.push(`forwarder.host_mx: expected "self" or a host name, got ${JSON.stringify(text)}`);
   return null;

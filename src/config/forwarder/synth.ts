@@ -5,6 +5,7 @@ import { foldName, parseName } from "../../dns/name.ts";
 import type { SynthDomain } from "../../forwarder/local/synth.ts";
 import { describe } from "../kinds.ts";
 import { parseNetwork } from "../network.ts";
+import { asciiDomain } from "./domain-text.ts";
 import { readEntries, type Problems } from "./members.ts";
 
 /** Ranges; each is looked at for every name that nothing else here knows. */
@@ -24,7 +25,7 @@ export function readSynthDomains(raw: unknown, problems: Problems): SynthDomain[
       problems.push(`${where}.${member}: ${why}`);
       return [];
     };
-    const name = typeof domain === "string" ? parseName(domain) : undefined;
+    const name = typeof domain === "string" ? parseName(asciiDomain(domain)) : undefined;
     if (name?.ok !== true) return refuse("domain", `expected a name, got ${describe(domain)}`);
     const ends = typeof range === "string" ? parseRange(range) : undefined;
     if (ends?.ok !== true)

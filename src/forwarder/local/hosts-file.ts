@@ -20,13 +20,15 @@ export type HostsOptions = {
   expandWith: Uint8Array | null;
   /** Before `expandWith`: that of the first whose networks hold the address. Not given: none. */
   domains?: readonly HostDomain[];
+  /** A name of other scripts as questions have it (RFC 5890). Not given: as it is written. */
+  asciiDomain?: (text: string) => string;
 };
 
 /** Reads a hosts file of about `octets`. */
 export function createHostsReader(
   path: string,
   octets: number,
-  { key, ttlSeconds, ...domains }: HostsOptions,
+  { key, ttlSeconds, asciiDomain, ...domains }: HostsOptions,
 ): TextReader<HostsSet> {
   const set = createHostsSet(key, ttlSeconds, path);
   set.reserve(Math.min(MAX_HOSTS_NAMES, Math.floor(octets / USUAL_LINE_OCTETS)));
@@ -38,13 +40,15 @@ export function createHostsReader(
     if (literal === "") return true;
     const address = parseAddress(literal);
     if (address === undefined) {
-      // Zones of link-local addresses mean nothing to whoever asks.
-      if (!literal.includes("%"))
-        complaints.add(line, `${JSON.stringify(shortened(literal))} is no address: left out`);
+      // Zones of link-local addresses mean nothing to whoever asks; dnsmasq calls them bad too.
+      const why = literal.includes("%")
+        ? "an address with a zone, which no answer can hold"
+        : "no address";
+      complaints.add(line, `${JSON.stringify(shortened(literal))} is ${why}: left out`);
       return true;
     }
     for (const [i, word] of names.entries()) {
-      const name = parseName(word);
+      const name = parseName(asciiDomain?.(word) ?? word);
       if (!name.ok || name.value.length === 1) {
         complaints.add(line, `${JSON.stringify(shortened(word))} is no domain name: left out`);
         continue;

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import t from "tap";
 import { formatData, parseType, typeName } from "../../../src/dns/presentation.ts";
 import type { Rr } from "../../../src/dns/rr.ts";
+import { asciiDomain } from "../../../src/config/forwarder/domain-text.ts";
 import { createBlocklistReader } from "../../../src/forwarder/local/blocklist.ts";
 import {
   createHostsReader,
@@ -85,10 +86,24 @@ t.test("hosts files", async (t) => {
   t.ok(value.hasName(wireName("example.com")), "there is something below");
   t.equal(value.nameCount, 11);
   t.same(problems, [
+    'H:9: "fe80::1%eth0" is an address with a zone, which no answer can hold: left out',
     'H:10: "bad" is no address: left out',
     'H:11: "1.2.3.300" is no address: left out',
     'H:12: "bad..name" is no domain name: left out',
   ]);
+});
+
+// The answers are those of dnsmasq 2.90 with IDN2.
+t.test("names of other scripts in hosts files", async (t) => {
+  const text = "127.0.0.2 bücher.lan Straße.lan\n::5 例え\n";
+  const options = { key, ttlSeconds: 30, expandWith: domain, asciiDomain };
+  const { value, problems } = read(createHostsReader("H", text.length, options), text, 7);
+  t.equal(look(value, "xn--bcher-kva.lan A"), "A 127.0.0.2");
+  t.equal(look(value, "xn--strae-oqa.lan A"), "A 127.0.0.2");
+  t.equal(look(value, "strasse.lan A"), "");
+  t.equal(look(value, "xn--r8jz45g.lan.example AAAA"), "AAAA ::5");
+  t.equal(look(value, "2.0.0.127.in-addr.arpa PTR"), "PTR xn--bcher-kva.lan.");
+  t.same(problems, []);
 });
 
 t.test("a file in other pieces says the same", async (t) => {
