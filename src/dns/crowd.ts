@@ -10,6 +10,11 @@ export type CrowdLimits = {
   maxConnections: number;
   /** Share of them for one address (IPv6: one /64); a further one likewise, among its own. */
   maxShare: number;
+  /**
+   * Octets of replies in all that clients have not taken, never more. Three quarters may stay; beyond them
+   * the connections with the most are closed.
+   */
+  maxUntakenInAllOctets: number;
 };
 
 /** Connections now, and what happened since the start. */
@@ -50,6 +55,8 @@ export type Crowd<C> = Iterable<C> & {
   remove(connection: C): void;
   /** Something has happened on it. */
   touch(connection: C): void;
+  /** Notes octets of a reply that a connection has been given. */
+  gave(octets: number): void;
   /** Ends it for this reason. */
   drop(connection: C, reason: keyof TcpCounters["closed"]): void;
   /** More than half of the places are taken. */
@@ -60,13 +67,17 @@ export function createCrowd<C extends { readonly source: string }>(options: {
   limits: CrowdLimits;
   /** Owes nothing, so that another may have its place. */
   isIdle: (connection: C) => boolean;
+  /** Octets that it was given, and has not taken. */
+  untakenOctets: (connection: C) => number;
   end: (connection: C, reason: keyof TcpCounters["closed"]) => void;
   /** Whether a client of this address may ask; absent: everybody may. */
   isAnswered?: ((address: string) => boolean) | undefined;
 }): Crowd<C> {
-  const { limits, isIdle, end, isAnswered } = options;
+  const { limits, isIdle, untakenOctets, end, isAnswered } = options;
   const maxPerSource = Math.max(1, Math.floor(limits.maxConnections * limits.maxShare));
   const all = new Set<C>();
+  /** Not below what is untaken: what was so at the last look, and all that was given since. */
+  let mostUntaken = 0;
   const bySource = new Map<string, Set<C>>();
   const counters: TcpCounters = {
     connections: 0,
@@ -106,6 +117,23 @@ export function createCrowd<C extends { readonly source: string }>(options: {
     end(connection, reason);
   }
 
+  /** Looks at all, but no more often than a quarter of the limit has been given. */
+  function gave(octets: number): void {
+    mostUntaken += octets;
+    if (mostUntaken <= limits.maxUntakenInAllOctets) return;
+    const owing = Array.from(all, (connection) => ({
+      connection,
+      octets: untakenOctets(connection),
+    }));
+    owing.sort((one, other) => other.octets - one.octets);
+    mostUntaken = owing.reduce((sum, each) => sum + each.octets, 0);
+    for (const { connection, octets: untaken } of owing) {
+      if (mostUntaken <= 0.75 * limits.maxUntakenInAllOctets) return;
+      mostUntaken -= untaken;
+      drop(connection, "write");
+    }
+  }
+
   /** Closes the one that owes nothing and has been quiet longest; false if there is none. */
   function evictIdle(among: Set<C>): boolean {
     for (const connection of among) {
@@ -135,6 +163,7 @@ export function createCrowd<C extends { readonly source: string }>(options: {
     counters,
     add,
     remove,
+    gave,
     drop,
     [Symbol.iterator]: () => all.values(),
     admit(socket, closing) {

@@ -6,7 +6,7 @@ import type { Socket } from "node:net";
 import type { Cancel, Client, Clock, Log, SocketAddress, Timers } from "../ports.ts";
 import type { Resolve, ServerNumber } from "./answer.ts";
 import { createCrowd, type CrowdLimits, type TcpCounters } from "./crowd.ts";
-import { createFaults, unfailing, type Fault } from "./faults.ts";
+import { createFaults, servfail, unfailing, type Fault } from "./faults.ts";
 import { createFraming, type Framing } from "./framing.ts";
 import type { ListenPlace, TcpFront } from "./front.ts";
 import type { Meter } from "./meter.ts";
@@ -28,6 +28,8 @@ export type TcpLimits = CrowdLimits & {
   maxInFlight: number;
   /** Octets of replies that the client has not taken. Above it further questions stay unread. */
   maxUnsentOctets: number;
+  /** The same, of answers that were under way then. Above it questions that were read get SERVFAIL. */
+  maxUntakenOctets: number;
   /** From `close` until connections that still owe an answer are cut. */
   closeMs: number;
 };
@@ -43,6 +45,8 @@ export const tcpDefaults: TcpLimits = {
   writeMs: 5000,
   maxInFlight: 64,
   maxUnsentOctets: 65_536,
+  maxUntakenOctets: 262_144,
+  maxUntakenInAllOctets: 16_777_216,
   closeMs: 3000,
 };
 
@@ -113,6 +117,7 @@ export async function startTcpFront(
   const crowd = createCrowd<Connection>({
     limits,
     isIdle: ({ inFlight, unsentMs }) => inFlight === 0 && unsentMs === NEVER,
+    untakenOctets: ({ socket }) => socket.writableLength,
     end: ({ socket }) => socket.destroy(),
     isAnswered: options.isAnswered,
   });
@@ -201,8 +206,9 @@ export async function startTcpFront(
       touch(connection);
       const { client, server } = connection;
       resolve({ query, client, server }, (wire) => {
-        const isPadded = secure !== undefined && wire !== null;
-        answer(connection, isPadded ? padReply(wire, query) : wire);
+        const fitting = wire === null || hasRoom(connection, wire.length) ? wire : servfail(query);
+        const isPadded = secure !== undefined && fitting !== null;
+        answer(connection, isPadded ? padReply(fitting, query) : fitting);
       });
     }
     socket.uncork();
@@ -239,6 +245,9 @@ export async function startTcpFront(
     return inFlight < limits.maxInFlight && socket.writableLength <= limits.maxUnsentOctets;
   }
 
+  const hasRoom = ({ socket }: Connection, octets: number): boolean =>
+    socket.writableLength + octets <= limits.maxUntakenOctets;
+
   function answer(connection: Connection, wire: Uint8Array | null): void {
     const { socket } = connection;
     const wasWelcome = isWelcome(connection);
@@ -251,6 +260,7 @@ export async function startTcpFront(
       frame.set(wire, 2);
       socket.write(frame);
       noteUnsent(connection);
+      crowd.gave(frame.length);
     }
     touch(connection);
     // Answered at once: the loop that asked goes on by itself.

@@ -69,8 +69,6 @@ const MAX_STREAMS = 100;
  * (CVE-2023-44487). Node's 1,000 are a third of a second of work, and clients of DNS hardly ever give up.
  */
 const RESETS = { streamResetBurst: 200, streamResetRate: 33 };
-/** Octets of answers of one connection that the client has not taken. Above it requests get 429 or 503. */
-const MAX_UNTAKEN_OCTETS = 262_144;
 /** How often deadlines are looked at. */
 const SWEEP_MS = 250;
 
@@ -106,6 +104,7 @@ export async function startHttpsFront(options: HttpsFrontOptions): Promise<Https
   const crowd = createCrowd<Connection>({
     limits,
     isIdle: ({ asking, inFlight }) => asking.size === 0 && inFlight === 0,
+    untakenOctets: (connection) => connection.untakenOctets,
     end: (connection, reason) => end(connection, closeCodes[reason]),
     isAnswered: options.isAnswered,
   });
@@ -200,6 +199,7 @@ export async function startHttpsFront(options: HttpsFrontOptions): Promise<Https
       asking.reason = "write";
       response.writeHead(status, { ...headers, "content-length": body.length });
       response.end(request.method === "HEAD" ? "" : body);
+      crowd.gave(body.length);
     }
 
     function refuse({ status, text }: Refusal): void {
@@ -223,7 +223,7 @@ export async function startHttpsFront(options: HttpsFrontOptions): Promise<Https
       if (!checked.ok) return refuse(checked.error);
       if (connection!.inFlight >= limits.maxInFlight)
         return refuse({ status: 429, text: "too many questions at a time" });
-      if (connection!.untakenOctets > MAX_UNTAKEN_OCTETS)
+      if (connection!.untakenOctets > limits.maxUntakenOctets)
         return refuse({ status: 429, text: "too many answers that are not taken" });
       counters.questions++;
       connection!.inFlight++;
@@ -233,7 +233,7 @@ export async function startHttpsFront(options: HttpsFrontOptions): Promise<Https
         connection!.inFlight--;
         touch(connection!);
         if (wire === null) return refuse({ status: 400, text: "not a question" });
-        if (connection!.untakenOctets > MAX_UNTAKEN_OCTETS)
+        if (connection!.untakenOctets > limits.maxUntakenOctets)
           return refuse({ status: 503, text: "too many answers that are not taken" });
         const headers = {
           "content-type": DNS_MESSAGE,
