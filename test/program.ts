@@ -10,8 +10,14 @@ import { freePort } from "./free-port.mjs";
 import { temporaryDirectory } from "./temporary-directory.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
-const START_LIMIT_MS = 20_000;
-const STOP_LIMIT_MS = 10_000;
+const START_LIMIT_MS = 30_000;
+const STOP_LIMIT_MS = 20_000;
+
+/**
+ * What a busy machine may add to a time that a test looks at: the program waits for its turn, and so does
+ * the test. Times that are promised are measured by the bench.
+ */
+export const BUSY_MS = 3_000;
 
 /** Path of the launcher. */
 export const waypostPath = join(root, "bin/waypost");

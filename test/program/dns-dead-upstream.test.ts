@@ -1,11 +1,9 @@
 /** Upstreams that are gone, and come back. */
 import t from "tap";
 import { setTimeout as sleep } from "node:timers/promises";
+import { BUSY_MS } from "../program.ts";
 import { answering } from "../upstream.ts";
 import { startScene, type Seen } from "./scene.ts";
-
-/** What a busy machine may add to a bound: the program waits for its turn, and so do we. */
-const BUSY_MS = 1_000;
 
 t.test(
   "all dead: SERVFAIL in 3 s, then at once; back within a second of their return",

@@ -10,6 +10,7 @@ import { connect as connectTls } from "node:tls";
 import { setTimeout as sleep } from "node:timers/promises";
 import { query } from "../dns-client.ts";
 import { freePort } from "../free-port.mjs";
+import { BUSY_MS } from "../program.ts";
 import { temporaryDirectory } from "../temporary-directory.ts";
 import { a, replyTo } from "../upstream.ts";
 import { makeCertificates, noCertificates as skip } from "./certificates.ts";
@@ -88,7 +89,10 @@ t.test("S22: floods of frames", { skip, timeout: 60_000 }, async (t) => {
     const isOk = stays === true ? end === "open" : end !== "open" && end !== NO_ERROR;
     t.ok(isOk, `${what}: ${end}`);
     // Both processes and this client share the cores.
-    t.ok(slowestMs < 3_000, `${what}: ${slowestMs.toFixed()} ms for the slowest beside it`);
+    t.ok(
+      slowestMs < 2_000 + BUSY_MS,
+      `${what}: ${slowestMs.toFixed()} ms for the slowest beside it`,
+    );
     t.comment(`${what}: ${end}, slowest beside it ${slowestMs.toFixed()} ms`);
   }
   t.ok(residentMb() < beforeMb + 120, `${beforeMb.toFixed()} MB, then ${residentMb().toFixed()}`);
@@ -131,12 +135,12 @@ t.test("S22: answers that nobody takes", { skip, timeout: 30_000 }, async (t) =>
   const startedMs = performance.now();
   let isOver = false;
   void ended.then(() => (isOver = true));
-  while (!isOver && performance.now() - startedMs < 12_000) {
+  while (!isOver && performance.now() - startedMs < 15_000) {
     t.equal((await ask(beside, { ":path": path })).status, 200);
     await sleep(50);
   }
   const took = performance.now() - startedMs;
-  t.ok(took < 8_000, `${took.toFixed()} ms: 5 s without taking anything`);
+  t.ok(took < 6_000 + BUSY_MS, `${took.toFixed()} ms: 5 s without taking anything`);
   const taken = statuses.filter((status) => status === 200).length;
   const refused = statuses.filter((status) => status === 429 || status === 503).length;
   t.ok(taken >= 2 && taken < 40, `${taken} answers are held for it`);

@@ -4,15 +4,13 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { temporaryDirectory } from "../temporary-directory.ts";
-import { startProgram, type Program } from "../program.ts";
+import { BUSY_MS, startProgram, type Program } from "../program.ts";
 import { udpClient, decode } from "../dns-client.ts";
 import { a, replyTo, soa } from "../upstream.ts";
 import { question, records, startScene, ttls, zoo, type Seen } from "./scene.ts";
 
 /** There is one cache for all. */
 const inTheCache = 'server="",zones=".",view=""';
-/** What a busy machine may add to a bound. */
-const BUSY_MS = 1_000;
 
 /** INFO-CODEs of the extended errors. */
 function errorsOf({ additionals }: Seen): number[] {
@@ -63,7 +61,7 @@ t.test("ask 11: a silent server: the last answer in 400 ms, then at once", async
     if (records(next).length !== 1 || ttls(next)[0] !== 30) t.fail(JSON.stringify(next));
   }
   const median = took.toSorted((x, y) => x - y)[25]!;
-  t.ok(median <= 2, `then ${median.toFixed(2)} ms`);
+  t.ok(median < 200, `then ${median.toFixed(2)} ms: nothing is waited for`);
   const served = await metric(
     program,
     `waypost_cache_served_stale_total{${inTheCache},reason="timeout"}`,

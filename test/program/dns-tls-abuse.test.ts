@@ -9,6 +9,7 @@ import { connect as connectTls } from "node:tls";
 import { setTimeout as sleep } from "node:timers/promises";
 import { framed, query } from "../dns-client.ts";
 import { freePort } from "../free-port.mjs";
+import { BUSY_MS } from "../program.ts";
 import { temporaryDirectory } from "../temporary-directory.ts";
 import { a, replyTo } from "../upstream.ts";
 import { makeCertificates, noCertificates as skip } from "./certificates.ts";
@@ -35,7 +36,7 @@ async function sClient(t: Test, port: number, words: string[], lines = ""): Prom
         child.stdin.write(lines);
     });
   child.stdin.on("error", () => undefined);
-  const timer = setTimeout(() => child.kill("SIGKILL"), 15_000);
+  const timer = setTimeout(() => child.kill("SIGKILL"), 30_000);
   const [code] = (await once(child, "close")) as [number | null];
   clearTimeout(timer);
   return { code, said };
@@ -50,7 +51,7 @@ async function raw(t: Test, port: number, octets: Uint8Array): Promise<number> {
   await once(socket, "connect");
   const startedMs = performance.now();
   socket.write(octets);
-  if (!socket.destroyed) await Promise.race([once(socket, "close"), sleep(8_000)]);
+  if (!socket.destroyed) await Promise.race([once(socket, "close"), sleep(12_000)]);
   return performance.now() - startedMs;
 }
 
@@ -109,19 +110,19 @@ t.test("S22: clients that misuse TLS", { skip, timeout: 60_000 }, async (t) => {
     },
     "half a ClientHello: 3 s": async () => {
       const ms = await raw(t, port, halfHello);
-      t.ok(ms > 2_500 && ms < 5_000, `${ms.toFixed()} ms`);
+      t.ok(ms > 2_500 && ms < 4_000 + BUSY_MS, `${ms.toFixed()} ms`);
     },
     "an octet of TLS: 3 s": async () => {
       const ms = await raw(t, port, Buffer.from([0x16]));
-      t.ok(ms > 2_500 && ms < 5_000, `${ms.toFixed()} ms`);
+      t.ok(ms > 2_500 && ms < 4_000 + BUSY_MS, `${ms.toFixed()} ms`);
     },
     "DNS in clear text: ended, not answered": async () => {
       const ms = await raw(t, port, framed(query(1, "www.test")));
-      t.ok(ms < 5_000, `${ms.toFixed()} ms`);
+      t.ok(ms < 4_000 + BUSY_MS, `${ms.toFixed()} ms`);
     },
     "a hundred handshakes that stay open, one after the other": async () => {
       const ends = await Promise.all(Array.from({ length: 100 }, () => raw(t, port, halfHello)));
-      t.ok(Math.max(...ends) < 6_000, `${Math.max(...ends).toFixed()} ms`);
+      t.ok(Math.max(...ends) < 5_000 + BUSY_MS, `${Math.max(...ends).toFixed()} ms`);
     },
   };
   await Promise.all(
@@ -132,7 +133,10 @@ t.test("S22: clients that misuse TLS", { skip, timeout: 60_000 }, async (t) => {
   );
   isOver = true;
   await asking;
-  t.ok(asked > 20 && slowestMs < 3_000, `${asked} beside, the slowest ${slowestMs.toFixed()} ms`);
+  t.ok(
+    asked > 20 && slowestMs < 2_000 + BUSY_MS,
+    `${asked} beside, the slowest ${slowestMs.toFixed()} ms`,
+  );
   t.equal(program.child.exitCode, null);
   const { text } = await program.http("GET", "/metrics");
   t.match(text, /waypost_dns_secure_closed_total\{proto="tls",reason="first_byte"\} 1\d\d$/m);

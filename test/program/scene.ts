@@ -26,6 +26,9 @@ export type Options = {
 };
 export type Ask = (name: string, options?: Options) => Promise<Seen>;
 
+/** A reply that does not come, on a busy machine too: the program gives each within 3 s. */
+const REPLY_LIMIT_MS = 15_000;
+
 let lastId = 0;
 const nextId = (): number => (lastId = (lastId + 1) & 0xffff);
 
@@ -55,7 +58,7 @@ export async function startScene(t: Test, says: Says, config: object = {}): Prom
   const client = await udpClient(program.dnsPort);
   t.teardown(() => client.close());
   const ask: Ask = async (name, options = {}) => {
-    const reply = await client.ask(question(name, options), 5_000);
+    const reply = await client.ask(question(name, options), REPLY_LIMIT_MS);
     if (reply === undefined) throw new Error(`no reply to ${name}`);
     return decode(reply) as Seen;
   };
@@ -68,7 +71,11 @@ export const overTcp = async (
   name: string,
   options: Options = {},
 ): Promise<Seen> => {
-  const [reply] = await tcpExchange(program.dnsPort, framed(question(name, options)), 5_000);
+  const [reply] = await tcpExchange(
+    program.dnsPort,
+    framed(question(name, options)),
+    REPLY_LIMIT_MS,
+  );
   if (reply === undefined) throw new Error(`no reply to ${name} over TCP`);
   return decode(reply) as Seen;
 };
