@@ -5,6 +5,7 @@ import type { LoadedConfig } from "../config.ts";
 import { parseNetwork } from "../config/network.ts";
 import { foldName, parseName, suffixOffset } from "../dns/name.ts";
 import type { Elsewhere } from "../dns/settings.ts";
+import { translatedNames } from "../forwarder/filter/dns64.ts";
 import type { LocalSettings, PrivateReverse } from "../forwarder/local/settings.ts";
 import type { Rule } from "../forwarder/rules.ts";
 import type { GroupSettings } from "../forwarder/settings.ts";
@@ -14,7 +15,7 @@ const PRIVATE_REVERSE_GROUP = "private reverse";
 
 /** What the pipeline is told. */
 export function localDataSettings(loaded: LoadedConfig): LocalSettings {
-  const { config, local, zones } = loaded;
+  const { config, local, zones, filter } = loaded;
   return {
     rules: [...zones.rules, ...local.rules],
     records: local.records,
@@ -24,6 +25,7 @@ export function localDataSettings(loaded: LoadedConfig): LocalSettings {
     })),
     specialNames: config["forwarder.special_names"],
     privateReverse: privateReverse(loaded),
+    isTranslated: filter.dns64 === null ? null : translatedNames(filter.dns64),
     domainNeeded: config["forwarder.domain_needed"],
     searchDomains: local.searchDomains,
     domains: [config.domain, config.alt_domain].flatMap(wireName),

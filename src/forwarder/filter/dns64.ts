@@ -9,6 +9,7 @@ import { equalNames, parseName, parseReverseName } from "../../dns/name.ts";
 import { CLASS_IN, RCODE, TYPE, type Rr } from "../../dns/rr.ts";
 import { ownAnswer } from "../local/answers.ts";
 import type { Answered } from "../reply.ts";
+import type { Client } from "../../ports.ts";
 import { embed, extract, mayEmbed } from "./dns64-address.ts";
 
 export type Dns64Settings = {
@@ -40,12 +41,9 @@ export function withDns64(
   onSynthesis: () => void,
 ): Forward {
   const { clients, exclude } = settings;
+  const isOneOfThem = clientCheck(settings);
   const isExcluded = (rr: Rr): boolean => exclude.some((each) => covers(each, rr.data));
-  const isClient = ({ client }: ForwardRequest): boolean => {
-    if (clients.length === 0) return true;
-    const octets = parseAddress(client.address.split("%", 1)[0]!);
-    return octets !== undefined && clients.some((each) => covers(each, unmapped(octets)));
-  };
+  const isClient = ({ client }: ForwardRequest): boolean => isOneOfThem(client);
   /** Others are told otherwise: no worker may repeat this. */
   const kept = (answer: ForwardAnswer): ForwardAnswer =>
     answer.ok && clients.length > 0 ? { ...answer, cacheableSeconds: 0 } : answer;
@@ -102,13 +100,7 @@ export function withDns64(
 
   /** The name of a translated address is an alias of the name of the address itself (RFC 6147 5.3.1). */
   function askReverse(request: ForwardRequest, done: (answer: ForwardAnswer) => void): void {
-    const address = parseReverseName(request.qname);
-    const ipv4 =
-      address?.length === 16
-        ? settings.prefixes
-            .map((prefix) => extract(prefix, address))
-            .find((each) => each !== undefined)
-        : undefined;
+    const ipv4 = translatedAddress(settings, request.qname);
     if (ipv4 === undefined) {
       ask(request, done);
       return;
@@ -143,6 +135,30 @@ export function withDns64(
       done(ownPrefixes(request, settings.prefixes));
     } else askAaaa(request, done);
   };
+}
+
+function clientCheck({ clients }: Dns64Settings): (client: Client) => boolean {
+  return ({ address }) => {
+    if (clients.length === 0) return true;
+    const octets = parseAddress(address.split("%", 1)[0]!);
+    return octets !== undefined && clients.some((each) => covers(each, unmapped(octets)));
+  };
+}
+
+/** The IPv4 address in the address that this is the reverse name of; undefined if it is under no prefix. */
+function translatedAddress({ prefixes }: Dns64Settings, qname: Uint8Array): Uint8Array | undefined {
+  const address = parseReverseName(qname);
+  if (address?.length !== 16) return undefined;
+  return prefixes.map((prefix) => extract(prefix, address)).find((each) => each !== undefined);
+}
+
+/** As LocalSettings.isTranslated has it. */
+export function translatedNames(
+  settings: Dns64Settings,
+): (qname: Uint8Array, client: Client) => boolean | undefined {
+  const isClient = clientCheck(settings);
+  return (qname, client) =>
+    translatedAddress(settings, qname) === undefined ? undefined : isClient(client);
 }
 
 /** A client that sets DO and CD checks signatures itself: it must get what is signed (RFC 6147 5.5). */

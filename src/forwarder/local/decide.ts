@@ -178,8 +178,8 @@ export function createDecider(
     const isBare = isSingleLabel(qname);
     // A zone of its own goes before what a name is by itself.
     if (rule === undefined || rule.octets === 0) {
-      const special = mayBeSpecial(qname) ? bySpecial(qname, qtype, hasName) : undefined;
-      if (special !== undefined) return { ...special, general };
+      const special = mayBeSpecial(qname) ? bySpecial(qname, qtype, client, hasName) : undefined;
+      if (special !== undefined) return { ...special, general: general && special.general };
     }
     if (short !== undefined && isUnclaimed(rule) && !exists(qname, client)) {
       if (isOfZone(qtype))
@@ -328,13 +328,14 @@ export function createDecider(
   function bySpecial(
     qname: Uint8Array,
     qtype: number,
+    client: Client,
     hasName: () => boolean,
   ): Decision | undefined {
-    const here = (source: Source, answer: Good): Decision => ({
+    const here = (source: Source, answer: Good, general = true): Decision => ({
       kind: "answer",
       source,
       answer,
-      general: true,
+      general,
     });
     if (settings.specialNames) {
       const kind = specialName(qname);
@@ -353,9 +354,13 @@ export function createDecider(
     if (at < 0 || (at === 0 && qtype === TYPE.DS)) return undefined;
     if (privateReverse !== "local")
       return { kind: "forward", group: privateReverse.group, general: true };
+    const isTranslated = qtype === TYPE.PTR ? settings.isTranslated?.(qname, client) : undefined;
+    if (isTranslated === true) return undefined;
     const zone = qname.subarray(at);
     const rcode = denialRcode(at === 0 || hasName());
-    return here("private reverse", denial(zone, rcode, DENIAL_TTL_SECONDS));
+    const answer = denial(zone, rcode, DENIAL_TTL_SECONDS);
+    // Others are told otherwise, who get it translated.
+    return here("private reverse", answer, isTranslated === undefined);
   }
 
   function specialAnswer(

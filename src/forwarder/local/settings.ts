@@ -1,6 +1,7 @@
 /** What is said about names before any server is asked. The configuration layer maps its keys to these records. */
 import type { Network } from "../../address.ts";
 import type { Elsewhere } from "../../dns/settings.ts";
+import type { Client } from "../../ports.ts";
 import type { Rule } from "../rules.ts";
 import type { LocalRecord } from "./records.ts";
 import type { SynthDomain } from "./synth.ts";
@@ -28,6 +29,11 @@ export type LocalSettings = LayerSettings & {
   /** RFC 6761, RFC 7686, RFC 9462: localhost, invalid, onion, resolver.arpa. */
   readonly specialNames: boolean;
   readonly privateReverse: PrivateReverse;
+  /**
+   * Is the name that of an address that DNS64 makes, and is the client one that gets it translated?
+   * undefined: it is none of these. Such names are not denied as private. null: DNS64 is off.
+   */
+  readonly isTranslated: ((qname: Uint8Array, client: Client) => boolean | undefined) | null;
   /** A and AAAA of names of one label are not forwarded. */
   readonly domainNeeded: boolean;
   /** `*.com.<one of these>` is not forwarded, and their misses are counted. Wire names in lower case. */
@@ -54,6 +60,7 @@ export const localDefaults: LocalSettings = {
   views: [],
   specialNames: true,
   privateReverse: "local",
+  isTranslated: null,
   domainNeeded: false,
   searchDomains: [],
   domains: [],

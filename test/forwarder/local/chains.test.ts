@@ -128,3 +128,28 @@ t.test(
     t.equal(asked(), "1 8.8.8.8.in-addr.arpa");
   },
 );
+
+t.test("DNS64 under a private prefix: names", async (t) => {
+  const block = { dns64_prefix: ["fd00:64::/96"], rebind_protection: true };
+  const nibbles = (hex: string): string => `${Array.from(hex).toReversed().join(".")}.ip6.arpa`;
+  const name = nibbles(`fd000064${"0".repeat(16)}08080808`);
+  const beside = nibbles(`fd000065${"0".repeat(16)}08080808`);
+  const all = await createScene(t, block);
+  t.equal(all.ask(`${name} PTR`), "CNAME 8.8.8.8.in-addr.arpa., @1");
+  t.equal(all.ask(`${name} TXT`), "NXDOMAIN", "only its name");
+  t.equal(all.ask(`${beside} PTR`), "NXDOMAIN", "another private address");
+  t.equal(all.pipeline.stats().answers["private reverse"], 2);
+  t.same(
+    all.world.asked.map(({ question }) => question.name),
+    ["8.8.8.8.in-addr.arpa"],
+    "nothing private is told to servers",
+  );
+  const some = await createScene(t, { ...block, dns64_clients: ["10.0.0.0/8"] });
+  t.equal(some.ask(`${name} PTR`, "10.1.2.3"), "CNAME 8.8.8.8.in-addr.arpa., @1");
+  const denied = some.answer(`${name} PTR`, "192.0.2.77");
+  t.equal(inWords(denied), "NXDOMAIN");
+  t.notOk(denied.ok && (denied.constant || denied.cacheableSeconds), "not for workers");
+  const other = some.answer(`${beside} PTR`, "192.0.2.77");
+  t.ok(other.ok && other.constant, "what all are told is for workers");
+  t.equal(some.world.asked.length, 1);
+});
