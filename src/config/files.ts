@@ -1,17 +1,15 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fail, ok, type Result } from "../base.ts";
 import { parseHclTree } from "./hcl.ts";
 import { placeOfJsonError } from "./json-place.ts";
+import { attempt, readRegular } from "./regular-file.ts";
 
 /** How a file is written; Consul takes both, told apart by the end of the name. */
 export type Format = "json" | "hcl";
 
 /** The tree of one configuration file. An empty file is an empty object. */
 export type ConfigFile = { file: string; tree: unknown };
-
-/** More octets than this are refused: a configuration of 200,000 services is smaller. */
-const maxFileOctets = 256 * 2 ** 20;
 
 /**
  * Reads a file, or the files of a directory whose names end in .json or .hcl, in lexical order and
@@ -32,29 +30,24 @@ export function readConfigPath(
 }
 
 function filesOf(path: string, errors: string[]): string[] {
-  try {
-    if (!statSync(path).isDirectory()) return [path];
+  const files = attempt(() => {
+    if (!statSync(path).isDirectory()) return ok([path]);
     const names = readdirSync(path, { withFileTypes: true })
       .filter((entry) => !entry.isDirectory() && formatOf(entry.name) !== undefined)
       .map((entry) => entry.name);
-    return names.toSorted().map((name) => join(path, name));
-  } catch (error) {
-    errors.push(`${path}: ${reason(error)}`);
-    return [];
-  }
+    return ok(names.toSorted().map((name) => join(path, name)));
+  });
+  if (files.ok) return files.value;
+  errors.push(`${path}: ${files.error}`);
+  return [];
 }
 
 function readConfigFile(file: string, forced: Format | undefined): Result<ConfigFile, string> {
   const format = forced ?? formatOf(file);
   if (format === undefined)
     return fail(`${file}: the name must end in .json or .hcl, or give -config-format`);
-  try {
-    const octets = statSync(file).size;
-    if (octets > maxFileOctets) return fail(`${file}: larger than ${maxFileOctets} octets`);
-    return parseConfigText(readFileSync(file, "utf8"), format, file);
-  } catch (error) {
-    return fail(`${file}: ${reason(error)}`);
-  }
+  const text = readText(file);
+  return text.ok ? parseConfigText(text.value, format, file) : text;
 }
 
 function formatOf(name: string): Format | undefined {
@@ -82,23 +75,8 @@ export function parseConfigText(
   }
 }
 
-/** A file in the format of resolv.conf(5), or why it cannot be read. */
+/** The text of a file, or why it cannot be read, with its name. */
 export function readText(path: string): Result<string, string> {
-  try {
-    return ok(readFileSync(path, "utf8"));
-  } catch (error) {
-    return fail(`${path}: ${reason(error)}`);
-  }
-}
-
-const reasons: Readonly<Record<string, string>> = {
-  ENOENT: "no such file or directory",
-  EACCES: "permission denied",
-  EISDIR: "is a directory",
-};
-
-function reason(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const code = "code" in error ? String(error.code) : "";
-  return reasons[code] ?? error.message;
+  const read = readRegular(path);
+  return read.ok ? ok(read.value.text) : fail(`${path}: ${read.error}`);
 }

@@ -1,4 +1,5 @@
 /** Following resolv.conf files on a real file system: asks 35 and 36. */
+import { execFileSync } from "node:child_process";
 import { mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
@@ -51,6 +52,21 @@ t.test("ask 35, 36: a file is followed; what changes nothing is not told", limit
   writeFileSync(path, "nameserver 192.0.2.3\n");
   writeFileSync(path, "nameserver 192.0.2.4\n");
   t.equal(await next(), "192.0.2.4", "it came back");
+});
+
+t.test("S34: a FIFO and a device are told, and waited for by nobody", limit, async (t) => {
+  const path = join(temporaryDirectory(t), "resolv.conf");
+  execFileSync("mkfifo", [path]);
+  const next = follow(t, path);
+  const refused = "cannot read FILE: it is no file; keeping the servers known so far";
+  t.equal(await next(), refused);
+  rmSync(path);
+  writeFileSync(path, "nameserver 192.0.2.1\n");
+  t.equal(await next(), "192.0.2.1");
+  rmSync(path);
+  symlinkSync("/dev/zero", path);
+  t.equal(await next(), refused);
+  t.equal(await follow(t, "/dev/null")(), "FILE names no server; keeping the servers known so far");
 });
 
 t.test("ask 35: a link, and what it leads to, are followed", limit, async (t) => {

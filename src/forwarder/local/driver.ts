@@ -139,7 +139,8 @@ async function readFile<T>(
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const found = await file.stat({ bigint: true });
-    if (!found.isFile()) {
+    const isEmpty = path === "/dev/null";
+    if (!found.isFile() && !isEmpty) {
       problems.push(`${path} is not a file: left out`);
       return undefined;
     }

@@ -1,5 +1,5 @@
 /** The files of `forwarder.resolv_conf` as they change: which of them holds, and when it says something new. */
-import { readFileSync, statSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync, statSync } from "node:fs";
 import type { Cancel } from "../../ports.ts";
 import { codeOf, followPaths } from "../paths/driver.ts";
 import { parseResolvConf, type ResolvConf } from "../resolvconf.ts";
@@ -49,7 +49,9 @@ export function watchResolvConf(paths: readonly string[], on: ResolvConfListener
     let text: string;
     try {
       if (path === undefined) return complain(unreadable(all, error));
-      text = readFileSync(path, "utf8");
+      const plain = readPlain(path);
+      if (plain === undefined) return complain(unreadable(path, "it is no file"));
+      text = plain;
     } catch (cause) {
       return complain(unreadable(path ?? all, codeOf(cause)));
     }
@@ -65,6 +67,17 @@ export function watchResolvConf(paths: readonly string[], on: ResolvConfListener
   }
 
   return followPaths(paths, { look, problem: (text) => on.problem(text) });
+}
+
+/** undefined for what is no file: a FIFO would be waited for, a device never ends. /dev/null is empty. */
+function readPlain(path: string): string | undefined {
+  if (path === "/dev/null") return "";
+  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    return fstatSync(file).isFile() ? readFileSync(file, "utf8") : undefined;
+  } finally {
+    closeSync(file);
+  }
 }
 
 function unreadable(what: string, code: string): string {

@@ -20,6 +20,9 @@ export async function writeSnapshot(
   path: string,
   forwarder: Pick<Forwarder, "snapshot">,
 ): Promise<number> {
+  // Taking the name of a device would take it from everybody.
+  const held = await stat(path).catch(() => undefined);
+  if (held !== undefined && !held.isFile()) throw new Error("it is no file");
   const partial = `${path}.${process.pid}`;
   const blocks = forwarder.snapshot();
   const file = await open(partial, "w", 0o600);
@@ -62,7 +65,9 @@ export async function readSnapshot(
   path: string,
   forwarder: Pick<Forwarder, "restore">,
 ): Promise<Result<Restored, string>> {
-  const { size } = await stat(path);
+  const found = await stat(path);
+  if (!found.isFile()) return fail("it is no file");
+  const { size } = found;
   if (size > MAX_OCTETS) return fail(`it has more than ${MAX_OCTETS} octets`);
   const slices = forwarder.restore(await readFile(path));
   let pausedAtMs = performance.now();

@@ -122,6 +122,9 @@ t.test("S34: what is no file is told and hangs nothing", limit, async (t) => {
   t.equal(await next(), "hosts=one");
   const device = follow(t, directory, "/dev/zero");
   t.equal(await device.next(), "/dev/zero is not a file: left out");
+  const empty = follow(t, directory, "/dev/null");
+  await empty.ready;
+  t.equal(await empty.next(), "null=", "an empty file, by custom");
 });
 
 t.test("S34: of a file of 1 GB no more than the limit is read", limit, async (t) => {
