@@ -8,7 +8,8 @@ import { policyShape } from "./show-policy.ts";
 /** What has ids that may be shortened. */
 export type Kind = "token" | "policy" | "role";
 
-const lists: Readonly<Record<Kind, { path: string; member: "ID" | "AccessorID" }>> = {
+/** Where all of a kind are read, and what their id is called. */
+export const lists: Readonly<Record<Kind, { path: string; member: "ID" | "AccessorID" }>> = {
   token: { path: "/v1/acl/tokens", member: "AccessorID" },
   policy: { path: "/v1/acl/policies", member: "ID" },
   role: { path: "/v1/acl/roles", member: "ID" },

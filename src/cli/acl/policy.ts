@@ -11,6 +11,7 @@ import {
   type CommandGroup,
 } from "../command.ts";
 import { flag } from "../flags.ts";
+import { listCommand, removeOne } from "./any-kind.ts";
 import { namedId } from "./ids.ts";
 import { metaFlag, readToken } from "./one-token.ts";
 import { policyShape, showPolicies, showPolicy, type Policy } from "./show-policy.ts";
@@ -141,31 +142,13 @@ const remove = httpCommand({
     noArguments(args);
     if (flags.id === "" && flags.name === "") throw new CommandFailure(neither);
     const id = await namedId(http, "policy", flags);
-    await attempt(
-      `Error deleting policy ${quoted(id)}`,
-      http.request("DELETE", `/v1/acl/policy/${encodeURIComponent(id)}`),
-    );
-    await world.out(`Policy ${quoted(id)} deleted successfully\n`);
-    return 0;
+    return removeOne({ http, world }, "policy", id);
   },
 });
 
-const list = httpCommand({
-  doc: "Lists the policies.",
-  usage: "[options]",
-  flags: { meta: metaFlag, format: formatFlag },
-  async run({ flags, args, http, world }) {
-    noArguments(args);
-    const format = checkFormat(flags.format);
-    const answer = await attempt(
-      "Failed to retrieve the policy list",
-      http.request("GET", "/v1/acl/policies"),
-    );
-    const policies = understood(decodeShape({ list: policyShape }, answer.json(), loosely)) ?? [];
-    await world.out(showPolicies(policies, { format, meta: flags.meta }));
-    return 0;
-  },
-});
+const list = listCommand("policy", (answer, look) =>
+  showPolicies(understood(decodeShape({ list: policyShape }, answer.json(), loosely)) ?? [], look),
+);
 
 /** `acl policy`. */
 export const policy: CommandGroup = {

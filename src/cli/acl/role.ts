@@ -11,6 +11,7 @@ import {
   type CommandGroup,
 } from "../command.ts";
 import { flag } from "../flags.ts";
+import { listCommand, removeOne } from "./any-kind.ts";
 import {
   grantFlags,
   mergeLinks,
@@ -143,31 +144,13 @@ const remove = httpCommand({
     if (flags.id === "" && flags.name === "")
       throw new CommandFailure("Must specify the -id or -name parameters");
     const id = await namedId(http, "role", flags);
-    await attempt(
-      `Error deleting role ${quoted(id)}`,
-      http.request("DELETE", `/v1/acl/role/${encodeURIComponent(id)}`),
-    );
-    await world.out(`Role ${quoted(id)} deleted successfully\n`);
-    return 0;
+    return removeOne({ http, world }, "role", id);
   },
 });
 
-const list = httpCommand({
-  doc: "Lists the roles.",
-  usage: "[options]",
-  flags: shown,
-  async run({ flags, args, http, world }) {
-    noArguments(args);
-    const format = checkFormat(flags.format);
-    const answer = await attempt(
-      "Failed to retrieve the role list",
-      http.request("GET", "/v1/acl/roles"),
-    );
-    const roles = understood(decodeShape({ list: roleShape }, answer.json(), loosely)) ?? [];
-    await world.out(showRoles(roles, { format, meta: flags.meta }));
-    return 0;
-  },
-});
+const list = listCommand("role", (answer, look) =>
+  showRoles(understood(decodeShape({ list: roleShape }, answer.json(), loosely)) ?? [], look),
+);
 
 /** `acl role`. */
 export const role: CommandGroup = {

@@ -23,6 +23,9 @@ export const grantShapes = {
 
 const grantsShape = { struct: grantShapes } as const;
 
+/** How ACLs are shown; `meta`: with hash and indexes. */
+export type Look = { format: "json" | "pretty"; meta: boolean };
+
 /** What gives rights. */
 export type Grants = Decoded<typeof grantsShape>;
 type Links = Decoded<typeof linksShape>;

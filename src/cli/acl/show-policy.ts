@@ -1,7 +1,7 @@
 /** Policies as Consul's command line prints them. */
 import type { Decoded } from "../../cluster/decode.ts";
 import { jsonText } from "../answer.ts";
-import { metaLines } from "./show-grants.ts";
+import { metaLines, type Look } from "./show-grants.ts";
 
 /** A policy of the API; lists have no rules. */
 export const policyShape = {
@@ -19,8 +19,6 @@ export const policyShape = {
 
 /** A policy as it was read. */
 export type Policy = Decoded<typeof policyShape>;
-
-type Look = { format: "json" | "pretty"; meta: boolean };
 
 /** Columns before the values. */
 const WIDTH = "Create Index: ".length;

@@ -1,7 +1,14 @@
 /** Roles as Consul's command line prints them. */
 import type { Decoded } from "../../cluster/decode.ts";
 import { jsonText } from "../answer.ts";
-import { grantShapes, grantsJson, identityLines, linkLines, metaLines } from "./show-grants.ts";
+import {
+  grantShapes,
+  grantsJson,
+  identityLines,
+  linkLines,
+  metaLines,
+  type Look,
+} from "./show-grants.ts";
 
 /** A role of the API. */
 export const roleShape = {
@@ -18,8 +25,6 @@ export const roleShape = {
 
 /** A role as it was read. */
 export type Role = Decoded<typeof roleShape>;
-
-type Look = { format: "json" | "pretty"; meta: boolean };
 
 /** Columns before the values. */
 const WIDTH = "Create Index: ".length;

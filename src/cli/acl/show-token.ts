@@ -9,6 +9,7 @@ import {
   linkLines,
   linksShape,
   metaLines,
+  type Look,
 } from "./show-grants.ts";
 
 /** A token of the API. */
@@ -32,8 +33,6 @@ export const tokenShape = {
 
 /** A token as it was read. */
 export type Token = Decoded<typeof tokenShape>;
-
-type Look = { format: "json" | "pretty"; meta: boolean };
 
 /** One token, with the empty line that Consul ends it with. */
 export function showToken(token: Token, look: Look): string {

@@ -5,6 +5,7 @@ import { checkFormat, formatFlag, loosely, quoted, understood } from "../answer.
 import { noArguments } from "../arguments.ts";
 import { attempt, CommandFailure, httpCommand, type CommandGroup } from "../command.ts";
 import { flag } from "../flags.ts";
+import { listCommand, removeOne } from "./any-kind.ts";
 import {
   grantFlags,
   readLinks,
@@ -93,22 +94,9 @@ const read = httpCommand({
   },
 });
 
-const list = httpCommand({
-  doc: "Lists the tokens.",
-  usage: "[options]",
-  flags: { meta: metaFlag, format: formatFlag },
-  async run({ flags, args, http, world }) {
-    noArguments(args);
-    const format = checkFormat(flags.format);
-    const answer = await attempt(
-      "Failed to retrieve the token list",
-      http.request("GET", "/v1/acl/tokens"),
-    );
-    const tokens = understood(decodeShape({ list: tokenShape }, answer.json(), loosely)) ?? [];
-    await world.out(showTokens(tokens, { format, meta: flags.meta }));
-    return 0;
-  },
-});
+const list = listCommand("token", (answer, look) =>
+  showTokens(understood(decodeShape({ list: tokenShape }, answer.json(), loosely)) ?? [], look),
+);
 
 const clone = httpCommand({
   doc: "Makes a token with the rights of another one.",
@@ -142,12 +130,7 @@ const remove = httpCommand({
   async run({ flags, args, http, world }) {
     noArguments(args);
     const id = await wholeId(http, "token", accessorOf(flags, "Must specify the -id parameter"));
-    await attempt(
-      `Error deleting token ${quoted(id)}`,
-      http.request("DELETE", `/v1/acl/token/${encodeURIComponent(id)}`),
-    );
-    await world.out(`Token ${quoted(id)} deleted successfully\n`);
-    return 0;
+    return removeOne({ http, world }, "token", id);
   },
 });
 
