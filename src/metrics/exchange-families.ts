@@ -13,6 +13,24 @@ import { only, type Family, type Histogram, type Sample, type Sources } from "./
 const types = [...COUNTED_TYPES.map((type) => TYPE_NAMES[type]!), "other"];
 
 /** The name of what a tally counts as an RCODE. */
+function sizes(name: string, help: string, figure: "questionOctets" | "replyOctets"): Family {
+  return {
+    name,
+    help,
+    labels: ["server", "zone", "view", "proto"],
+    type: "histogram",
+    coredns: asCoreDns,
+    read: ({ tallies }) =>
+      merged(
+        tallies().map((tally) => ({
+          labels: byProto(tally),
+          bounds: SIZE_BOUNDS,
+          ...tally.figures[figure],
+        })),
+      ),
+  };
+}
+
 function rcodeName(counted: number): string {
   if (counted === NODATA) return RCODE_NAMES[0]!;
   if (counted === BADCOOKIE) return "BADCOOKIE";
@@ -93,21 +111,7 @@ export const exchangeFamilies: readonly Family[] = [
         ),
       ),
   },
-  {
-    name: "waypost_dns_request_size_bytes",
-    help: "Octets of questions.",
-    labels: ["server", "zone", "view", "proto"],
-    type: "histogram",
-    coredns: asCoreDns,
-    read: ({ tallies }) =>
-      merged(
-        tallies().map((tally) => ({
-          labels: byProto(tally),
-          bounds: SIZE_BOUNDS,
-          ...tally.figures.questionOctets,
-        })),
-      ),
-  },
+  sizes("waypost_dns_request_size_bytes", "Octets of questions.", "questionOctets"),
   {
     name: "waypost_dns_do_requests_total",
     help: "Questions with DO set.",
@@ -117,21 +121,7 @@ export const exchangeFamilies: readonly Family[] = [
     read: ({ tallies }) =>
       summed(tallies().map((tally) => ({ labels: inZone(tally), value: tally.figures.dnssecOk }))),
   },
-  {
-    name: "waypost_dns_response_size_bytes",
-    help: "Octets of replies.",
-    labels: ["server", "zone", "view", "proto"],
-    type: "histogram",
-    coredns: asCoreDns,
-    read: ({ tallies }) =>
-      merged(
-        tallies().map((tally) => ({
-          labels: byProto(tally),
-          bounds: SIZE_BOUNDS,
-          ...tally.figures.replyOctets,
-        })),
-      ),
-  },
+  sizes("waypost_dns_response_size_bytes", "Octets of replies.", "replyOctets"),
   {
     name: "waypost_dns_responses_total",
     help: "Replies, by RCODE and by what gave them: catalog, cache, forward, local, acl, or the server itself.",
