@@ -42,7 +42,7 @@ async function startAgent(t: Test, hosts: TwoHosts, access: object) {
   let output = "";
   for (const stream of [child.stdout!, child.stderr!])
     stream.on("data", (octets: Buffer) => (output += octets.toString()));
-  const curl = (...args: string[]) => hosts.server.run("curl", "-s", "-m", "5", ...args);
+  const curl = (...args: string[]) => hosts.server.run("curl", "-s", "-m", "20", ...args);
   const until = async <T>(what: string, find: () => T | undefined): Promise<T> => {
     for (const end = Date.now() + LIMIT_MS; Date.now() < end; await sleep(50)) {
       const found = find();
@@ -53,10 +53,13 @@ async function startAgent(t: Test, hosts: TwoHosts, access: object) {
   };
   await until("ready", () => (/ready:/.test(output) ? true : undefined));
   const addresses = Array.from({ length: 74 }, (_, i) => `10.1.0.${i + 1}`);
-  for (const address of addresses) {
+  const requests = addresses.map((address) => {
     const body = { Node: `n-${address}`, Address: address, Service: { Service: "big", Port: 1 } };
-    curl("-X", "PUT", "-d", JSON.stringify(body), `http://127.0.0.1:${HTTP}/v1/catalog/register`);
-  }
+    const to = `http://127.0.0.1:${HTTP}/v1/catalog/register`;
+    return ["-X", "PUT", "-d", JSON.stringify(body), to];
+  });
+  // One process for all.
+  curl(...requests.flatMap((words, i) => (i === 0 ? words : ["--next", "-s", ...words])));
   return {
     until,
     /** The sum of a counter with these labels. */
@@ -71,7 +74,7 @@ async function startAgent(t: Test, hosts: TwoHosts, access: object) {
 /** dig's own words; what it cannot do is part of them. */
 function dig(hosts: TwoHosts, from: string, ...args: string[]): string {
   const to = from.includes(":") ? SERVER6 : SERVER;
-  const fixed = ["-b", from, `@${to}`, "-p", String(PORT), "+time=1", "+tries=1"];
+  const fixed = ["-b", from, `@${to}`, "-p", String(PORT), "+time=3", "+tries=1"];
   try {
     return hosts.client.run("dig", ...fixed, ...args);
   } catch (error) {
@@ -149,7 +152,7 @@ t.test("S10, S16: payload and cookies towards clients elsewhere", { skip }, asyn
   }
 });
 
-t.test("S15: 5,000 questions a second from one /24", { skip, timeout: 60_000 }, async (t) => {
+t.test("S15: 5,000 questions a second from one /24", { skip, timeout: 120_000 }, async (t) => {
   const hosts = createTwoHosts(t);
   if (hosts === undefined) {
     t.comment("skipped: no network namespaces here");

@@ -6,6 +6,8 @@ const [server, port, hex, perSecond, seconds] = process.argv.slice(2);
 const query = Buffer.from(hex, "hex");
 const SOCKETS = 64;
 const TICK_MS = 10;
+/** How long replies are waited for after the last question. */
+const LATE_MS = 2000;
 
 const totals = Array.from({ length: Number(seconds) + 1 }, () => ({
   sent: 0,
@@ -37,7 +39,7 @@ const timer = setInterval(() => {
     setTimeout(() => {
       for (const socket of sockets) socket.close();
       console.log(JSON.stringify(totals));
-    }, 500);
+    }, LATE_MS);
     return;
   }
   for (const due = (elapsedMs * Number(perSecond)) / 1000; sent < due; sent++) {

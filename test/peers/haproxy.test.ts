@@ -6,7 +6,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freePort } from "../free-port.mjs";
-import { startProgram, type Program } from "../program.ts";
+import { BUSY_MS, startProgram, type Program } from "../program.ts";
 import { temporaryDirectory } from "../temporary-directory.ts";
 import { hasPeer, startPeer } from "./peer.ts";
 
@@ -14,7 +14,7 @@ const skip = hasPeer("haproxy") ? false : "not installed: haproxy";
 /** `hold valid` and `hold obsolete` of the resolvers; the next look comes with the next `inter`. */
 const HOLD_MS = 1_000;
 /** A change must be seen within the hold time and two looks. */
-const FOLLOW_LIMIT_MS = HOLD_MS + 3_000;
+const FOLLOW_LIMIT_MS = HOLD_MS + 3_000 + BUSY_MS;
 
 type Proxy = {
   /** Answers of the stats socket. */

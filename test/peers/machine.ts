@@ -10,7 +10,7 @@ import { temporaryDirectory } from "../temporary-directory.ts";
 import { hasFile } from "./peer.ts";
 
 /** What it takes at most until it is ended. */
-const LIMIT_MS = 90_000;
+const LIMIT_MS = 160_000;
 const SYSTEMD = "/lib/systemd/systemd";
 const bootScript = fileURLToPath(new URL("./machine.sh", import.meta.url));
 
