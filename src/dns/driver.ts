@@ -12,6 +12,7 @@ import type { ListenPlace, TcpFront } from "./front.ts";
 import type { Meter } from "./meter.ts";
 import { createTcpListeners } from "./listeners/driver.ts";
 import { padReply } from "./padding.ts";
+import { createTurns } from "./turns.ts";
 
 /** Bounds of the listener; the default of each, and what happens beyond it. */
 export type TcpLimits = CrowdLimits & {
@@ -122,6 +123,7 @@ export async function startTcpFront(
     isAnswered: options.isAnswered,
   });
   const { counters } = crowd;
+  const handshakes = createTurns(setImmediate);
   let sweeping: Cancel | undefined;
   let closing = false;
 
@@ -155,10 +157,16 @@ export async function startTcpFront(
       return;
     }
     socket.on("close", () => crowd.remove(connection));
-    secure.begin(socket, (secured) => {
-      connection.socket = secured;
-      attach(connection);
-    });
+    socket.once("readable", () =>
+      handshakes.wait(source, () => {
+        if (socket.destroyed) return false;
+        secure.begin(socket, (secured) => {
+          connection.socket = secured;
+          attach(connection);
+        });
+        return true;
+      }),
+    );
   }
 
   function attach(connection: Connection): void {

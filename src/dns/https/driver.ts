@@ -38,6 +38,7 @@ import { createTcpListeners } from "../listeners/driver.ts";
 import type { Meter } from "../meter.ts";
 import { padReply } from "../padding.ts";
 import { endOf, tlsServerOptions } from "../tls/driver.ts";
+import { createTurns } from "../turns.ts";
 
 /** What the listener needs of the rest. */
 export type HttpsFrontOptions = {
@@ -109,6 +110,7 @@ export async function startHttpsFront(options: HttpsFrontOptions): Promise<Https
     isAnswered: options.isAnswered,
   });
   const { counters } = crowd;
+  const handshakes = createTurns(setImmediate);
   /** By what a socket and the TLS and HTTP in it have in common. */
   const byEnd = new Map<string, Connection>();
   let sweeping: Cancel | undefined;
@@ -159,7 +161,9 @@ export async function startHttpsFront(options: HttpsFrontOptions): Promise<Https
       if (byEnd.get(end) === connection) byEnd.delete(end);
     });
     sweeping ??= timers.after(SWEEP_MS, sweep);
-    server.emit("connection", raw);
+    raw.once("readable", () =>
+      handshakes.wait(admitted.source, () => !raw.destroyed && server.emit("connection", raw)),
+    );
   }
 
   function serve(request: Http2ServerRequest, response: Http2ServerResponse): void {
