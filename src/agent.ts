@@ -274,6 +274,7 @@ async function build(
     reloads,
     stop: stopFollowing,
   } = configuration.follow({
+    prepare: forwarding.prepare,
     changed(next) {
       access.reload(next);
       queries.reload(next);

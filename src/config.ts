@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from "node:util";
 import {
   parseConfigCheck,
   parseConfigService,
@@ -40,11 +39,13 @@ import { expandTemplate } from "./config/sockaddr.ts";
 import { inheritedKeys, loadCheckTls, loadUpstreamAuthorities } from "./config/tls.ts";
 import { findIdentities, withoutBareHttps } from "./config/identities.ts";
 import { resolveUpstreams, withoutDuplicates } from "./config/upstream.ts";
+import { lookThroughLists } from "./config/name-lists.ts";
 import { readMetricsAddress, warnAboutFilters } from "./config/telemetry.ts";
 import { parseWatches } from "./config/watches.ts";
 import { parseResolvConf, withoutOwn, type ResolvConf } from "./forwarder/resolvconf.ts";
 import { newestFile } from "./forwarder/resolvconf/driver.ts";
 import type { HttpsIdentity, SocketAddress, Upstream } from "./ports.ts";
+import { inSlices, type Pace } from "./slices.ts";
 import type { WatchDefinition } from "./watch/definition.ts";
 
 /** Where a configuration comes from; flags have been parsed into layers (config/flags.ts). */
@@ -112,13 +113,18 @@ const maxErrors = 50;
 /**
  * Reads, merges and checks a configuration: defaults, -dev, lists of flags, files in order, scalars
  * of flags, -hcl; later ones win, lists are appended, maps merged (the order of Consul 1.10). The
- * error side has one sentence per mistake, with file and key.
+ * error side has one sentence per mistake, with file and key. Long lists of a dnsmasq configuration are
+ * read at this `pace`; null: at once.
  */
 export async function loadConfig(
   sources: Sources,
   machine: Machine,
+  pace: Pace | null = null,
 ): Promise<Result<LoadedConfig, string[]>> {
-  const { layers, serversFile } = withDnsmasq(readLayers(sources), machine, sources.dev);
+  const { layers, serversFile } = await inSlices(
+    withDnsmasq(readLayers(sources), machine, sources.dev),
+    pace,
+  );
   const merged = mergeLayers(layers);
   const { warnings } = merged;
   const config = createConfig(merged, machine);
@@ -142,6 +148,7 @@ export async function loadConfig(
   const { services, checks } = parseDefinitions(merged, config);
   const external = parseExternalServices(merged.external, config.node_name);
   const watches = parseWatches(merged.watches);
+  await inSlices(lookThroughLists(config, ownDomains(config)), pace);
   const { filter, errors: filterErrors } = readFilter(config);
   errors.push(...filterErrors);
   const localData = readLocalData(config);
@@ -236,18 +243,6 @@ export function followedDnsAddresses(
   if (!followsInterfaces(config, config["addresses.dns"].split(/\s+/))) return undefined;
   const local = interfaceAddresses(machine.interfaces, machine.defaultInterface);
   return dnsAddresses(config, local, []);
-}
-
-/** Keys that a reload changes: those that take effect at once, and those that need a restart. */
-export type Differences = { reloadable: UsedKey[]; needRestart: UsedKey[] };
-
-/** Compares two configurations key by key. */
-export function differences(before: Config, after: Config): Differences {
-  const changed = usedKeys.filter((key) => !isDeepStrictEqual(before[key], after[key]));
-  return {
-    reloadable: changed.filter((key) => options[key].reloadable),
-    needRestart: changed.filter((key) => !options[key].reloadable),
-  };
 }
 
 const devTree = { bind_addr: "127.0.0.1", log_level: "debug", server: true };

@@ -20,6 +20,7 @@ import { fail, ok, type Result } from "./base.ts";
 import { openLogFile } from "./log-file.ts";
 import { createLog } from "./log.ts";
 import type { Clock, LogLevel } from "./ports.ts";
+import type { Pace } from "./slices.ts";
 
 /** What the commands may do to the outside. */
 export type Terminal = {
@@ -136,6 +137,7 @@ async function runConfigured(
     removePidFile = written.value;
     return ok(undefined);
   }
+  const pace: Pace = { nowMs: () => terminal.clock.monotonicMs(), turn: nextTurn };
   // Until it has taken over, the file is that of the agent that runs.
   const pidFile = takeOver ? ok(undefined) : claimPidFile();
   if (!pidFile.ok) return refuse(terminal, [pidFile.error]);
@@ -150,13 +152,20 @@ async function runConfigured(
         if (!claimed.ok) log("error", claimed.error);
       },
       followLog: follow,
-      reload: () => loadConfig(sources, readMachine()),
+      pace,
+      reload: () => loadConfig(sources, readMachine(), pace),
       followedDnsAddresses: (config) => followedDnsAddresses(config, readMachine()),
       serversOf: (conf, addresses) => resolvConfServers(conf, addresses, readMachine()),
     });
   } finally {
     removePidFile();
   }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
 }
 
 /** Standard error, and the log file if there is one. */

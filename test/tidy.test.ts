@@ -16,6 +16,7 @@ const mayImport: Record<string, string[]> = {
   listening: [],
   "file-reason": [],
   crc32: [],
+  slices: [],
   cluster: [],
   watch: ["cluster"],
   dns: ["cluster"],
@@ -43,6 +44,7 @@ const shared = [
   "listening",
   "file-reason",
   "crc32",
+  "slices",
 ];
 
 /** What a worker runs per packet: imports nothing but its kind, contracts and base. */

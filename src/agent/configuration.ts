@@ -1,16 +1,19 @@
 /** The configuration in force: read again on demand, its upstream servers taken from a file that changes. */
 import { createHash } from "node:crypto";
 import { fail, ok, type Result } from "../base.ts";
-import { differences, resolvConfFiles, type LoadedConfig } from "../config.ts";
-import { systemFiles } from "../config/dnsmasq/files.ts";
+import { resolvConfFiles, type LoadedConfig } from "../config.ts";
+import { changesForRestart } from "../config/differences.ts";
+import { nameListsOf } from "../config/name-lists.ts";
 import { withoutDuplicates } from "../config/upstream.ts";
 import { followPaths } from "../forwarder/paths/driver.ts";
 import { watchResolvConf } from "../forwarder/resolvconf/driver.ts";
 import type { DnsAddresses } from "../config/addresses.ts";
 import type { Cancel, LogLevel } from "../ports.ts";
 import type { ResolvConfFigures } from "../metrics/family.ts";
-import { followServersFile } from "./follow-servers-file.ts";
+import { inSlices, type Slices } from "../slices.ts";
+import { digestOfFile, followServersFile } from "./follow-servers-file.ts";
 import { followUpstreams } from "./follow-upstreams.ts";
+import { findDigest } from "./list-digests.ts";
 import { createReload } from "./reload.ts";
 import { shownConfig } from "./settings.ts";
 import type { AgentStart } from "./start.ts";
@@ -26,6 +29,8 @@ export type Configuration = {
 
 /** What those do who live by the configuration. */
 export type ConfigurationEvents = {
+  /** What takes long of `changed`, in advance: the former configuration is in force until it is done. */
+  prepare(next: LoadedConfig): Slices<void>;
   /** Another one is in force. */
   changed(next: LoadedConfig): void;
   /** Files and flags were read again; called after `changed`, and the reload waits for it. */
@@ -46,10 +51,17 @@ export function createConfiguration(start: AgentStart): Configuration {
   const { log } = start;
   let loaded = start.loaded;
   let failed = 0;
-  const digest = (): string =>
-    createHash("sha512")
-      .update(JSON.stringify(shownConfig(loaded.config)))
-      .digest("hex");
+  let digested: { config: LoadedConfig["config"]; text: string } | undefined;
+  function digest(): string {
+    const { config } = loaded;
+    if (digested?.config !== config) {
+      const text = createHash("sha512")
+        .update(JSON.stringify(shownConfig(config)))
+        .digest("hex");
+      digested = { config, text };
+    }
+    return digested.text;
+  }
   return {
     now: () => loaded,
     moved(addresses) {
@@ -60,6 +72,10 @@ export function createConfiguration(start: AgentStart): Configuration {
         loaded = next;
         start.setLogLevel(next.config.log_level as LogLevel); // one of the words of its row
         on.changed(next);
+      }
+      function* prepare(next: LoadedConfig): Slices<void> {
+        for (const list of nameListsOf(next.config)) yield* findDigest(list);
+        yield* on.prepare(next);
       }
       const upstreams = followUpstreams({
         watch: watchResolvConf,
@@ -78,33 +94,37 @@ export function createConfiguration(start: AgentStart): Configuration {
         },
       });
       upstreams.follow(loaded.config);
-      const reload = createReload(async () => {
-        const next = await start.reload();
-        if (!next.ok) {
-          failed++;
-          log("error", "reload refused; the old configuration stays", {
-            errors: next.error.join("; "),
-          });
-          return fail(next.error.join("\n"));
-        }
-        const { needRestart } = differences(loaded.config, next.value.config);
-        const httpStays = listensForHttp(loaded) === listensForHttp(next.value);
-        for (const key of needRestart)
-          // For DNS it holds at once.
-          if (key !== "client_addr" || !httpStays)
-            log("warn", `${key} has changed; it takes effect at the next start`);
-        for (const warning of next.value.warnings)
-          if (!loaded.warnings.includes(warning)) log("warn", warning); // the others were said before
-        apply(withKnownServers(next.value, loaded));
-        upstreams.follow(next.value.config);
-        serversFile.follow(next.value.serversFile);
-        await on.reloaded(next.value);
-        log("info", "configuration reloaded");
-        return ok(undefined);
-      });
+      const reload = createReload(
+        async () => {
+          const next = await start.reload();
+          if (!next.ok) {
+            failed++;
+            log("error", "reload refused; the old configuration stays", {
+              errors: next.error.join("; "),
+            });
+            return fail(next.error.join("\n"));
+          }
+          await inSlices(prepare(next.value), start.pace);
+          const needRestart = changesForRestart(loaded.config, next.value.config);
+          const httpStays = listensForHttp(loaded) === listensForHttp(next.value);
+          for (const key of needRestart)
+            // For DNS it holds at once.
+            if (key !== "client_addr" || !httpStays)
+              log("warn", `${key} has changed; it takes effect at the next start`);
+          for (const warning of next.value.warnings)
+            if (!loaded.warnings.includes(warning)) log("warn", warning); // the others were said before
+          apply(withKnownServers(next.value, loaded));
+          upstreams.follow(next.value.config);
+          serversFile.follow(next.value.serversFile);
+          await on.reloaded(next.value);
+          log("info", "configuration reloaded");
+          return ok(undefined);
+        },
+        () => log("info", "a reload is under way; the files are read again when it is done"),
+      );
       const serversFile = followServersFile({
         watch: followPaths,
-        read: readServersFile,
+        read: (path) => inSlices(digestOfFile(path), start.pace),
         changed: () => void reload(),
         problem: (problem) => log("warn", problem),
       });
@@ -124,11 +144,6 @@ export function createConfiguration(start: AgentStart): Configuration {
 
 function listensForHttp({ addresses: { http, https } }: LoadedConfig): string {
   return JSON.stringify([http, https]);
-}
-
-function readServersFile(path: string): string | undefined {
-  const read = systemFiles.read(path);
-  return read.ok ? read.value.text : undefined;
 }
 
 /** A resolv.conf that is absent or empty at the moment of a reload is no reason to ask nobody any more. */

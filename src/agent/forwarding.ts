@@ -5,6 +5,7 @@ import { createFilter } from "../forwarder/filter/filter.ts";
 import { createFilterCounts, type FilterCounts } from "../forwarder/filter/settings.ts";
 import { createPipeline, type Pipeline } from "../forwarder/pipeline.ts";
 import type { Log } from "../ports.ts";
+import type { Slices } from "../slices.ts";
 import { localDataSettings } from "./local-data.ts";
 import { forwarderSettings } from "./forwarder-settings.ts";
 import { createUpstreamSockets } from "./upstream-sockets.ts";
@@ -17,6 +18,8 @@ export type Forwarding = {
   /** What clients' questions go through: local data, then the forwarder. */
   pipeline: Pipeline;
   filterCounts: Readonly<FilterCounts>;
+  /** What a reload with this configuration takes long for; see Pipeline.prepare. */
+  prepare: (next: LoadedConfig) => Slices<void>;
   reload: (next: LoadedConfig) => void;
   close: () => void;
 };
@@ -60,6 +63,7 @@ export function createForwarding(
     forwarder,
     pipeline,
     filterCounts: counts,
+    prepare: (next) => pipeline.prepare(localDataSettings(next)),
     reload(next) {
       now = next;
       forwarder.reload(forwarderSettings(next));

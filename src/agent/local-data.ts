@@ -17,11 +17,11 @@ const PRIVATE_REVERSE_GROUP = "private reverse";
 export function localDataSettings(loaded: LoadedConfig): LocalSettings {
   const { config, local, zones, filter } = loaded;
   return {
-    rules: [...zones.rules, ...local.rules],
+    rules: together(zones.rules, local.rules),
     records: local.records,
     views: local.views.map((view, i) => ({
       ...view,
-      rules: [...zones.viewRules[i]!, ...view.rules],
+      rules: together(zones.viewRules[i]!, view.rules),
     })),
     specialNames: config["forwarder.special_names"],
     privateReverse: privateReverse(loaded),
@@ -39,6 +39,20 @@ export function localDataSettings(loaded: LoadedConfig): LocalSettings {
     hostMx: local.hostMx,
   };
 }
+
+/** Both lists as one, which is the same one for the same lists: tables are made of it. */
+function together(zones: readonly Rule[], addresses: readonly Rule[]): readonly Rule[] {
+  const known = joined.get(zones);
+  if (known?.addresses === addresses) return known.both;
+  const both = [...zones, ...addresses];
+  joined.set(zones, { addresses, both });
+  return both;
+}
+
+const joined = new WeakMap<
+  readonly Rule[],
+  { addresses: readonly Rule[]; both: readonly Rule[] }
+>();
 
 /** Zones below our domains whose names others are asked for, or nobody: they go before the catalog. */
 export function elsewhere({ config }: LoadedConfig, zones: readonly Rule[]): Elsewhere[] {

@@ -7,10 +7,12 @@ import type { LocalSettings } from "../cluster/local-agent.ts";
 import { defaultLimits } from "../cluster/single/core.ts";
 import type { SingleEngineOptions } from "../cluster/single/driver.ts";
 import type { LoadedConfig } from "../config.ts";
+import { withoutLongLists } from "../config/name-lists.ts";
 import { options, usedKeys, type Config } from "../config/options.ts";
 import type { StaleTargets } from "../dns/kept-targets.ts";
 import type { DnsSettings } from "../dns/settings.ts";
 import { formatName } from "../dns/name.ts";
+import { digestOf } from "./list-digests.ts";
 import { elsewhere, hasForeignNames, viewElsewhere } from "./local-data.ts";
 import type { HttpSettings } from "../http/call.ts";
 import type { ConsulFormOptions } from "../metrics/consul.ts";
@@ -217,12 +219,13 @@ export function aclSettings(config: Config): Omit<AclSettings, "tokens"> {
   };
 }
 
-/** The effective configuration for agent/self: secrets are hidden. */
+/** The effective configuration for agent/self: secrets are hidden, of long lists the beginning is shown. */
 export function shownConfig(config: Config): Record<string, unknown> {
+  const shown = withoutLongLists(config, (list) => `SHA-512 ${digestOf(list)}`);
   return Object.fromEntries(
     usedKeys.map((key) => [
       key,
-      options[key].secret === true && config[key] !== "" ? "hidden" : config[key],
+      options[key].secret === true && config[key] !== "" ? "hidden" : shown[key],
     ]),
   );
 }

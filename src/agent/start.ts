@@ -17,6 +17,7 @@ import type {
   SourcePorts,
   Timers,
 } from "../ports.ts";
+import type { Pace } from "../slices.ts";
 import type { SuccessionPlatform } from "./succession.ts";
 
 /** What only the runtime can do. */
@@ -72,7 +73,9 @@ export type AgentStart = {
   takenOver(): void;
   /** For agent/monitor. */
   followLog: (follower: Follower) => Cancel;
-  /** Reads the same files and flags again; the error side has one sentence per mistake. */
+  /** How long work is done between questions. */
+  pace: Pace;
+  /** Reads the same files and flags again, at this pace; the error side has one sentence per mistake. */
   reload(): Promise<Result<LoadedConfig, string[]>>;
   /** Where DNS listens now; undefined: where the configuration says. */
   followedDnsAddresses: (config: Config) => DnsAddresses | undefined;

@@ -1,6 +1,7 @@
 /** For which names a group of servers is asked, in the words of the configuration. */
 import type { LoadedConfig } from "../config.ts";
 import { formatNameMatch } from "../config/forwarder/names.ts";
+import type { NameMatch, Rule } from "../forwarder/rules.ts";
 
 /** Names of one group that are listed; beyond, they are only counted. */
 const MAX_LISTED = 100;
@@ -14,18 +15,20 @@ export function namesByGroup({
   local,
 }: LoadedConfig): (groups: readonly string[]) => AskedFor {
   const known = new Map<string, AskedFor>();
-  const note = (group: string, name: string): void => {
-    const found = known.get(group) ?? { names: [], count: 0 };
-    known.set(group, found);
-    found.count++;
-    if (found.names.length < MAX_LISTED) found.names.push(name);
+  const note = (rules: readonly Rule[], view: string): void => {
+    for (const { match, action } of rules) {
+      if (action.kind !== "forward") continue;
+      const found = known.get(action.group) ?? { names: [], count: 0 };
+      known.set(action.group, found);
+      found.count += match.kind === "suffixes" ? match.count : 1;
+      for (const name of namesOf(match)) {
+        if (found.names.length === MAX_LISTED) break;
+        found.names.push(view + name);
+      }
+    }
   };
-  for (const { match, action } of zones.rules)
-    if (action.kind === "forward") note(action.group, formatNameMatch(match));
-  for (const [i, rules] of zones.viewRules.entries())
-    for (const { match, action } of rules)
-      if (action.kind === "forward")
-        note(action.group, `${local.views[i]!.name}: ${formatNameMatch(match)}`);
+  note(zones.rules, "");
+  for (const [i, rules] of zones.viewRules.entries()) note(rules, `${local.views[i]!.name}: `);
   return (groups) => {
     const all = groups.map((group): AskedFor => {
       // What `defaults` sends there is among names without a zone.
@@ -37,4 +40,10 @@ export function namesByGroup({
     const count = all.reduce((sum, each) => sum + each.count, distinct.length - names.length);
     return { names: distinct.slice(0, MAX_LISTED), count };
   };
+}
+
+/** As they are written in the configuration. */
+function* namesOf(match: NameMatch): Generator<string, void> {
+  if (match.kind !== "suffixes") yield formatNameMatch(match);
+  else for (const name of match.names) yield formatNameMatch({ kind: "suffix", name });
 }

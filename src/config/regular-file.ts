@@ -1,9 +1,22 @@
 /** Files of a configuration: only what ends is read, and no more of it than a configuration has. */
-import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readFileSync,
+  readSync,
+  type Stats,
+} from "node:fs";
+import { StringDecoder } from "node:string_decoder";
 import { fail, ok, type Result } from "../base.ts";
+import type { Slices } from "../slices.ts";
 
 /** A file with more octets is refused unread: a configuration of 200,000 services is smaller. */
 const MAX_FILE_OCTETS = 256 * 2 ** 20;
+
+/** Octets read at a time. */
+const PIECE_OCTETS = 65_536;
 
 /** What the program was started with, which whoever started it ends: `-config-file /dev/stdin`, `<(command)`. */
 const GIVEN = /^\/(?:dev\/(?:stdin|fd\/\d+)|proc\/self\/fd\/\d+)$/;
@@ -18,24 +31,77 @@ const reasons: Readonly<Record<string, string>> = {
   ENXIO: "not a regular file",
 };
 
+/** A file that is open, and what tells it from others; `file` null: /dev/null. */
+type Opened = { file: number | null; identity: string };
+
 /** The text of a file and what tells it from others; an empty one for /dev/null. The error does not name the file. */
 export function readRegular(path: string): Result<{ text: string; identity: string }, string> {
   return attempt(() => {
-    // Opening a FIFO would wait for a writer without this.
-    const mode = GIVEN.test(path) ? 0 : constants.O_NONBLOCK;
-    const file = openSync(path, constants.O_RDONLY | mode);
+    const opened = openRegular(path);
+    if (!opened.ok) return opened;
+    const { file, identity } = opened.value;
+    if (file === null) return ok({ text: "", identity });
     try {
-      const stats = fstatSync(file);
-      const identity = `${stats.dev}:${stats.ino}`;
-      if (isNullDevice(stats)) return ok({ text: "", identity });
-      if (stats.isDirectory()) return fail("is a directory");
-      if (mode !== 0 && !stats.isFile()) return fail("not a regular file");
-      if (stats.size > MAX_FILE_OCTETS) return fail(`larger than ${MAX_FILE_OCTETS} octets`);
       return ok({ text: readFileSync(file, "utf8"), identity });
     } finally {
       closeSync(file);
     }
   });
+}
+
+/** The same in pieces, each but the last with whole lines. */
+export function* readRegularPieces(
+  path: string,
+): Slices<Result<{ pieces: readonly string[]; identity: string }, string>> {
+  const opened = attempt(() => openRegular(path));
+  if (!opened.ok) return opened;
+  const { file, identity } = opened.value;
+  const pieces: string[] = [];
+  if (file === null) return ok({ pieces, identity });
+  const decoder = new StringDecoder("utf8");
+  const octets = Buffer.alloc(PIECE_OCTETS);
+  let rest = "";
+  try {
+    for (let total = 0; ;) {
+      const read = attempt(() => ok(readSync(file, octets, 0, PIECE_OCTETS, null)));
+      if (!read.ok) return read;
+      total += read.value;
+      // Whoever writes goes on.
+      if (total > MAX_FILE_OCTETS) return fail(`larger than ${MAX_FILE_OCTETS} octets`);
+      if (read.value === 0) break;
+      const text = decoder.write(octets.subarray(0, read.value));
+      const end = text.lastIndexOf("\n") + 1;
+      if (end > 0) {
+        pieces.push(rest + text.slice(0, end));
+        rest = text.slice(end);
+      } else rest += text;
+      yield;
+    }
+  } finally {
+    closeSync(file);
+  }
+  rest += decoder.end();
+  if (rest !== "") pieces.push(rest);
+  return ok({ pieces, identity });
+}
+
+function openRegular(path: string): Result<Opened, string> {
+  // Opening a FIFO would wait for a writer without this.
+  const mode = GIVEN.test(path) ? 0 : constants.O_NONBLOCK;
+  const file = openSync(path, constants.O_RDONLY | mode);
+  const stats = fstatSync(file);
+  const identity = `${stats.dev}:${stats.ino}`;
+  const refusal = refusalOf(stats, mode !== 0);
+  if (refusal === undefined && !isNullDevice(stats)) return ok({ file, identity });
+  closeSync(file);
+  return refusal === undefined ? ok({ file: null, identity }) : fail(refusal);
+}
+
+function refusalOf(stats: Stats, mustEnd: boolean): string | undefined {
+  if (isNullDevice(stats)) return undefined;
+  if (stats.isDirectory()) return "is a directory";
+  if (mustEnd && !stats.isFile()) return "not a regular file";
+  return stats.size > MAX_FILE_OCTETS ? `larger than ${MAX_FILE_OCTETS} octets` : undefined;
 }
 
 /** What the run gives back; what the file system throws becomes an error, in words. */
@@ -50,6 +116,6 @@ export function attempt<T>(run: () => Result<T, string>): Result<T, string> {
 }
 
 /** /dev/null, by whatever name; its numbers are 1 and 3 (Linux, devices.txt). */
-function isNullDevice(stats: Pick<Stats, "isCharacterDevice" | "rdev">): boolean {
+function isNullDevice(stats: { isCharacterDevice(): boolean; rdev: number }): boolean {
   return stats.isCharacterDevice() && stats.rdev === 0x103;
 }

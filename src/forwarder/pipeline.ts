@@ -23,6 +23,8 @@ import type { SearchCounts } from "./local/search-list.ts";
 import type { LocalSettings } from "./local/settings.ts";
 import { mayBeSpecial } from "./local/special.ts";
 import type { HashKey } from "./local/suffix-hash.ts";
+import { createRuleTables } from "./rules.ts";
+import type { Slices } from "../slices.ts";
 
 /** CNAMEs that are followed for one question, and questions that may come of it; beyond, SERVFAIL. */
 const MAX_LINKS = 10;
@@ -61,6 +63,8 @@ export type Pipeline = {
   forward: Forward;
   forwardFirstReply: Forward;
   reload(settings: LocalSettings, filter: Wrap | null): void;
+  /** What a reload with these settings takes long for; questions are answered by the former ones meanwhile. */
+  prepare(settings: LocalSettings): Slices<void>;
   /** Files have changed. What workers serve is for the caller to withdraw. */
   replace(sources: LocalSources): void;
   /** What names are hashed with in the sets of `replace`. */
@@ -75,7 +79,8 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   const key = { low: random.uint32(), high: random.uint32() };
   let { settings, filter } = deps;
   let sources: LocalSources = { records: [], blocklists: [] };
-  let decider = createDecider(settings, sources, key);
+  const tables = createRuleTables(key);
+  let decider = createDecider(settings, sources, key, tables);
   /** Counts changes of what answers are made of. */
   let generation = 0;
   const answers: Record<Source, number> = {
@@ -338,7 +343,10 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
       generation++;
       ways = new Map();
       usual = wayTo("");
-      decider = createDecider(settings, sources, key);
+      decider = createDecider(settings, sources, key, tables);
+    },
+    *prepare({ rules, views }) {
+      for (const each of [rules, ...views.map((view) => view.rules)]) yield* tables.prepare(each);
     },
     replace(next) {
       sources = next;

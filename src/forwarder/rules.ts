@@ -3,6 +3,7 @@
  * dnsmasq 2.90's `--server`, `--address` and `--local`, whose `lookup_domain` this follows.
  */
 import { TYPE } from "../dns/rr.ts";
+import { atOnce, type Slices } from "../slices.ts";
 import { createNameIndex, type NameIndex } from "./local/name-index.ts";
 import type { PlainNames } from "./local/name-list.ts";
 import { reverseNames } from "./local/reverse-names.ts";
@@ -76,15 +77,29 @@ const ZERO4: readonly Uint8Array[] = [new Uint8Array(4)];
 const ZERO6: readonly Uint8Array[] = [new Uint8Array(16)];
 const ZEROS: readonly Uint8Array[] = [...ZERO4, ...ZERO6];
 
+/** As makeRuleTable, without stopping. */
+export function createRuleTable(rules: readonly Rule[], key: HashKey): RuleTable {
+  return atOnce(makeRuleTable(rules, key));
+}
+
+/** Rules or names between two chances to stop. */
+const AT_ONCE = 256;
+
 /** A table of these rules. Of two groups for the same names the first is taken: lists of servers are merged before. */
-export function createRuleTable(rules: Iterable<Rule>, key: HashKey): RuleTable {
+export function* makeRuleTable(rules: readonly Rule[], key: HashKey): Slices<RuleTable> {
   const suffix = newNodes(key);
   const below = newNodes(key);
   const text = newNodes(key);
   let single: Node | undefined;
   const share = createShare();
+  // At once: what is there already would have to be moved.
+  suffix.index.reserve(
+    rules.reduce((sum, { match }) => sum + (match.kind === "suffixes" ? match.count : 0), 0),
+  );
 
+  let count = 0;
   for (const { match, action } of rules) {
+    if (++count % AT_ONCE === 0) yield;
     const add = ({ index, nodes }: Nodes, name: Uint8Array): void => {
       const number = index.add(name);
       nodes[number] = share(withAction(nodes[number] ?? NOTHING, action));
@@ -94,7 +109,7 @@ export function createRuleTable(rules: Iterable<Rule>, key: HashKey): RuleTable 
         add(suffix, match.name);
         break;
       case "suffixes":
-        addAll(suffix, match, action);
+        yield* addAll(suffix, match, action);
         break;
       case "below":
         add(below, match.name);
@@ -154,14 +169,15 @@ export function createRuleTable(rules: Iterable<Rule>, key: HashKey): RuleTable 
 }
 
 /** Of most of many names nothing was said before, or the same. */
-function addAll(
+function* addAll(
   { index, nodes }: Nodes,
-  { names, count }: NameMatch & { kind: "suffixes" },
+  { names }: NameMatch & { kind: "suffixes" },
   action: RuleAction,
-): void {
+): Slices<void> {
   const changed = new Map<Node, Node>();
-  index.reserve(index.size + count);
+  let added = 0;
   for (const name of names) {
+    if (++added % AT_ONCE === 0) yield;
     const number = index.add(name);
     const before = nodes[number] ?? NOTHING;
     let node = changed.get(before);
@@ -226,4 +242,26 @@ function verdict(
   if (group !== null) return { kind: "forward", group, zone, octets };
   if (!denies) return undefined;
   return { kind: "deny", hasData: v4.length + v6.length > 0 || unspecified, zone, octets };
+}
+
+/** Tables by what they are made of, for as long as that is in use. */
+export type RuleTables = {
+  /** Of a list that was prepared the table is there. */
+  of(rules: readonly Rule[]): RuleTable;
+  prepare(rules: readonly Rule[]): Slices<void>;
+};
+
+/** No table yet. */
+export function createRuleTables(key: HashKey): RuleTables {
+  const tables = new WeakMap<readonly Rule[], RuleTable>();
+  function* prepare(rules: readonly Rule[]): Slices<void> {
+    if (!tables.has(rules)) tables.set(rules, yield* makeRuleTable(rules, key));
+  }
+  return {
+    prepare,
+    of(rules) {
+      atOnce(prepare(rules));
+      return tables.get(rules)!; // prepared
+    },
+  };
 }

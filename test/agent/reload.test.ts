@@ -5,14 +5,19 @@ import { ok } from "../../src/base.ts";
 
 t.test("one runs, one waits for it, and the others share the one that waits", async (t) => {
   const runs: (() => void)[] = [];
-  const reload = createReload(async () => {
-    await new Promise<void>((resolve) => runs.push(resolve));
-    return ok(undefined);
-  });
+  let queued = 0;
+  const reload = createReload(
+    async () => {
+      await new Promise<void>((resolve) => runs.push(resolve));
+      return ok(undefined);
+    },
+    () => queued++,
+  );
   const first = reload();
   await Promise.resolve();
   const [second, third] = [reload(), reload()];
   t.equal(second, third);
+  t.equal(queued, 1, "which is said once");
   t.equal(runs.length, 1);
   runs[0]!();
   t.same(await first, ok(undefined));
@@ -27,7 +32,10 @@ t.test("one that throws is an error, and the next one runs", async (t) => {
     () => Promise.reject(new Error("no room")),
     () => Promise.resolve(ok(undefined)),
   ];
-  const reload = createReload(() => outcomes.shift()!());
+  const reload = createReload(
+    () => outcomes.shift()!(),
+    () => {},
+  );
   const [first, second] = [reload(), (await Promise.resolve(), reload())];
   t.same(await first, { ok: false, error: "Error: no room" });
   t.same(await second, ok(undefined));

@@ -12,6 +12,7 @@ import { load, machine, writeFiles } from "./world.ts";
 import { loadConfig } from "../../src/config.ts";
 import { parseAgentFlags } from "../../src/config/flags.ts";
 import { stateDirectory } from "../../src/config/machine.ts";
+import { atOnce } from "../../src/slices.ts";
 
 t.test("S34: FIFO, device, directory, links in a circle, a gigabyte", async (t) => {
   const directory = temporaryDirectory(t);
@@ -25,7 +26,7 @@ t.test("S34: FIFO, device, directory, links in a circle, a gigabyte", async (t) 
   const errorOf = (path: string) => {
     writeFileSync(at("main"), `# why\nconf-file=${path}\n`);
     const started = performance.now();
-    const { errors } = readDnsmasq(at("main"), systemFiles, host);
+    const { errors } = atOnce(readDnsmasq(at("main"), systemFiles, host));
     t.ok(performance.now() - started < 1_000, `${path}: at once`);
     return errors.map((each) => each.replaceAll(directory, ""));
   };
@@ -37,7 +38,36 @@ t.test("S34: FIFO, device, directory, links in a circle, a gigabyte", async (t) 
   t.same(errorOf(at("huge")), ["/main:2: /huge: larger than 268435456 octets"]);
   t.same(errorOf("/dev/null"), []);
   t.same(errorOf(`${at("x")}\0y`), ["/main:2: /x: no such file or directory"]);
-  t.match(readDnsmasq(at("none"), systemFiles, host).errors, [/none: no such file or directory$/]);
+  t.match(atOnce(readDnsmasq(at("none"), systemFiles, host)).errors, [
+    /none: no such file or directory$/,
+  ]);
+});
+
+t.test("S34: the same for our own configuration; what it was given is read", async (t) => {
+  const directory = writeFiles(t, { "a.json": { data_dir: "x" }, "d/z.json": {} });
+  const at = (name: string) => join(directory, name);
+  t.equal(spawnSync("mkfifo", [at("fifo.json"), at("d/b.json")]).status, 0);
+  symlinkSync("/dev/zero", at("zero.json"));
+  symlinkSync("/dev/null", at("null.json"));
+  symlinkSync("a.json", at("link.json"));
+  const errorsOf = async (...names: string[]) => {
+    const loaded = await load(names.map(at));
+    return loaded.ok ? [] : loaded.error.map((each) => each.replaceAll(directory, ""));
+  };
+  t.same(await errorsOf("a.json", "fifo.json"), ["/fifo.json: not a regular file"]);
+  t.same(await errorsOf("a.json", "d"), ["/d/b.json: not a regular file"]);
+  t.same(await errorsOf("a.json", "zero.json"), ["/zero.json: not a regular file"]);
+  t.same(await errorsOf("link.json", "null.json"), []);
+  const from = (script: string, input?: string) =>
+    spawnSync("bash", ["-c", script, "bash", waypostPath], { encoding: "utf8", input });
+  const file = JSON.stringify({ data_dir: "/tmp/x", nodename: "x" });
+  for (const given of [
+    from('"$1" validate -config-format json /dev/stdin', file),
+    from(`"$1" validate -config-format json <(echo '${file}')`),
+  ]) {
+    t.equal(given.status, 1);
+    t.match(given.stderr + given.stdout, "nodename", "what was given is read");
+  }
 });
 
 t.test("S34: the same for our own configuration; what it was given is read", async (t) => {
@@ -78,7 +108,7 @@ t.test(
     symlinkSync(join(directory, "d/a.conf"), join(directory, "d/same.conf"));
     symlinkSync(join(directory, "gone"), join(directory, "d/.#lock"));
     writeFileSync(join(directory, "main.conf"), `conf-dir=${directory}/d`);
-    const config = () => readDnsmasq(join(directory, "main.conf"), systemFiles, host);
+    const config = () => atOnce(readDnsmasq(join(directory, "main.conf"), systemFiles, host));
     t.same(config().errors, []);
     t.same(config().entries.find(({ key }) => key === "recursors")?.value, ["192.0.2.1"]);
     symlinkSync(join(directory, "gone"), join(directory, "d/z.conf"));

@@ -2,6 +2,7 @@
 import t from "tap";
 import { treeOf } from "../../src/config/dnsmasq/tree.ts";
 import { readStatements, type Statement } from "../../src/config/dnsmasq/statements.ts";
+import { atOnce } from "../../src/slices.ts";
 import { filesOf, read } from "./dnsmasq.ts";
 
 const portOf = (files: Record<string, string>) => {
@@ -207,9 +208,9 @@ t.test("more lines than a configuration has are refused", async (t) => {
   const files = filesOf({ "main.conf": "conf-file=a", a: "txt-record=a.test,x\n".repeat(11) });
   const statements: Statement[] = [];
   const listener = { statement: (each: Statement) => statements.push(each), name: () => false };
-  t.same(readStatements("main.conf", files, listener, 11).errors, []);
+  t.same(atOnce(readStatements("main.conf", files, listener, 11)).errors, []);
   statements.length = 0;
-  const { errors } = readStatements("main.conf", files, listener, 10);
+  const { errors } = atOnce(readStatements("main.conf", files, listener, 10));
   t.match(errors, [/^main.conf:1: a: more than 10 lines in all files; /]);
   t.equal(statements.length, 10);
 });

@@ -8,6 +8,7 @@ import {
   type Host,
 } from "../../src/config/dnsmasq/tree.ts";
 import type { ConfFiles } from "../../src/config/dnsmasq/statements.ts";
+import { atOnce } from "../../src/slices.ts";
 import { machine } from "./world.ts";
 
 /** The host of world.ts. */
@@ -24,11 +25,12 @@ export function filesOf(files: Readonly<Record<string, string>>): ConfFiles {
     return text?.startsWith("->") === true ? target(text.slice(2)) : path;
   };
   return {
-    read(path) {
+    *read(path) {
       const text = textOf(target(path));
+      yield;
       return text === undefined
         ? fail("no such file or directory")
-        : ok({ text, identity: target(path) });
+        : ok({ pieces: text.split(/(?<=\n)/), identity: target(path) });
     },
     list(path) {
       const inside = Object.keys(files)
@@ -42,11 +44,8 @@ export function filesOf(files: Readonly<Record<string, string>>): ConfFiles {
 
 /** Reads main.conf among these files; a text alone is main.conf. */
 export function read(files: string | Readonly<Record<string, string>>): DnsmasqConfig {
-  return readDnsmasq(
-    "main.conf",
-    filesOf(typeof files === "string" ? { "main.conf": files } : files),
-    host,
-  );
+  const held = filesOf(typeof files === "string" ? { "main.conf": files } : files);
+  return atOnce(readDnsmasq("main.conf", held, host));
 }
 
 /** The JSON, without what every configuration comes to. */

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { differences } from "../../src/config.ts";
+import { differences } from "../../src/config/differences.ts";
 import { load, writeFiles } from "./world.ts";
 
 /** Loads one JSON tree with a data_dir beside it; fails the test if it is refused. */

@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import t, { type Test } from "tap";
 import { systemFiles } from "../../src/config/dnsmasq/files.ts";
 import { readDnsmasq } from "../../src/config/dnsmasq/tree.ts";
+import { atOnce } from "../../src/slices.ts";
 import { host } from "../config/dnsmasq.ts";
 import { load, writeFiles } from "../config/world.ts";
 import { temporaryDirectory } from "../temporary-directory.ts";
@@ -42,7 +43,7 @@ function lay(t: Test, conf: string, files: Readonly<Record<string, string>> = {}
 
 /** Our own mistakes with it: of the file, and of the configuration that it comes to. */
 async function waypostSays(t: Test, path: string): Promise<readonly string[]> {
-  const { errors } = readDnsmasq(path, systemFiles, host);
+  const { errors } = atOnce(readDnsmasq(path, systemFiles, host));
   if (errors.length > 0) return errors;
   const file = { data_dir: "unused", forwarder: { dnsmasq_conf: path } };
   const loaded = await load([`${writeFiles(t, { "a.json": file })}/a.json`]);
@@ -56,7 +57,7 @@ for (const { by, conf, files } of written)
     t.same(await waypostSays(t, path), [], "so does waypost");
     for (const line of conf.split("\n").filter((each) => /^[a-z]/.test(each))) {
       writeFileSync(path, `${line.replaceAll("{dir}", dirname(path))}\n`);
-      const { errors } = readDnsmasq(path, systemFiles, host);
+      const { errors } = atOnce(readDnsmasq(path, systemFiles, host));
       t.equal(errors.length === 0, dnsmasqSays(path) === undefined, line);
     }
   });
@@ -78,7 +79,7 @@ t.test("Debian's example, line by line", { skip }, async (t) => {
   t.same(await waypostSays(t, path), [], "as it is");
   for (const line of lines) {
     writeFileSync(path, `${line}\n`);
-    const { errors } = readDnsmasq(path, systemFiles, host);
+    const { errors } = atOnce(readDnsmasq(path, systemFiles, host));
     const said = dnsmasqSays(path);
     t.equal(errors.length === 0, said === undefined, `${line}: ${said ?? errors.join()}`);
   }

@@ -1,4 +1,5 @@
 /** A configuration of dnsmasq's as one layer of ours: in front of the files, which win. */
+import { atOnce, type Slices } from "../../slices.ts";
 import { interfaceAddresses } from "../interface-address.ts";
 import type { Machine } from "../machine.ts";
 import { emptyLayer, readLayer, type Layer } from "../read.ts";
@@ -9,14 +10,14 @@ import { readDnsmasq, treeOf, type DnsmasqConfig, type Entry } from "./tree.ts";
  * The layers, with that of the last `forwarder.dnsmasq_conf` among them in front, and the file of its
  * `servers-file`. dnsmasq's users know no data_dir: without one the machine's state directory is taken, but for -dev, which keeps nothing.
  */
-export function withDnsmasq(
+export function* withDnsmasq(
   layers: readonly Layer[],
   machine: Machine,
   dev: boolean,
-): { layers: readonly Layer[]; serversFile: string | undefined } {
+): Slices<{ layers: readonly Layer[]; serversFile: string | undefined }> {
   const path = layers.map(({ values }) => values.get(KEY)).findLast((value) => value !== undefined);
   if (typeof path !== "string" || path === "") return { layers, serversFile: undefined };
-  const read = readHere(path, machine);
+  const read = yield* readHere(path, machine);
   const layer = toLayer(read);
   if (!dev && !layers.some(({ values }) => values.has("data_dir"))) {
     layer.values.set("data_dir", machine.stateDirectory);
@@ -31,12 +32,12 @@ export function importDnsmasq(
   path: string,
   machine: Machine,
 ): { tree: Record<string, unknown>; errors: readonly string[]; notes: readonly string[] } {
-  const read = readHere(path, machine);
+  const read = atOnce(readHere(path, machine));
   const { errors, warnings } = toLayer(read);
   return { tree: treeOf(read.entries), errors, notes: warnings };
 }
 
-function readHere(path: string, machine: Machine): DnsmasqConfig {
+function readHere(path: string, machine: Machine): Slices<DnsmasqConfig> {
   const addresses = interfaceAddresses(machine.interfaces, machine.defaultInterface);
   return readDnsmasq(path, systemFiles, { hostname: machine.hostname, addresses });
 }

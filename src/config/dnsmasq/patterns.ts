@@ -6,6 +6,7 @@ import { randomInt } from "node:crypto";
 import { createNameIndex } from "../../forwarder/local/name-index.ts";
 import type { NameListBuilder } from "../../forwarder/local/name-list.ts";
 import { createNumbers } from "../../forwarder/local/numbers.ts";
+import type { Slices } from "../../slices.ts";
 
 /** What was said for one name pattern. */
 export type Said = {
@@ -38,9 +39,9 @@ export type Patterns = {
    */
   sayWithin(text: string, start: number, end: number, word: Word, path: string, line: number): void;
   /** All that is said of patterns but `except`, with the place of the first of them, in the order of these. */
-  said(except?: string): { said: Said; place: string }[];
+  said(except?: string): Slices<{ said: Said; place: string }[]>;
   /** Adds all patterns but `except`, each to the list of what is said of it. */
-  fill(listOf: (said: Said) => NameListBuilder | undefined, except?: string): void;
+  fill(listOf: (said: Said) => NameListBuilder | undefined, except?: string): Slices<void>;
 };
 
 const NOTHING: Said = { servers: [], defaults: false, local: false, addresses: [], denied: false };
@@ -48,6 +49,8 @@ const NOTHING: Said = { servers: [], defaults: false, local: false, addresses: [
 /** Longer patterns, which are rare, are held as texts. */
 const MAX_PACKED = 240;
 const MAX_LABEL_OCTETS = 63;
+/** Patterns between two chances to stop. */
+const AT_ONCE = 512;
 const UNUSED = 0xffff_ffff;
 
 /** Nothing said of any name. */
@@ -169,11 +172,12 @@ export function createPatterns(): Patterns {
       said.set(number, after(said.get(number), word));
     },
     placeOf: (pattern) => placeOf(find(pattern)!),
-    said(except) {
+    *said(except) {
       const left = except === undefined ? undefined : find(except);
       const met = new Uint8Array(states.length);
       const found: { said: Said; place: string }[] = [];
       for (let number = 0; number < count; number++) {
+        if (number % AT_ONCE === 0) yield;
         const state = said.get(number);
         if (number === left || met[state] === 1) continue;
         met[state] = 1;
@@ -181,10 +185,11 @@ export function createPatterns(): Patterns {
       }
       return found;
     },
-    fill(listOf, except) {
+    *fill(listOf, except) {
       const left = except === undefined ? undefined : find(except);
       const listsOf = states.map(listOf);
       for (let number = 0; number < count; number++) {
+        if (number % AT_ONCE === 0) yield;
         const list = number === left ? undefined : listsOf[said.get(number)];
         if (list === undefined) continue;
         const place = inIndex.get(number);

@@ -1,5 +1,6 @@
 /** The lines of a dnsmasq configuration in the order in which dnsmasq obeys them, through all files it names. */
 import type { Result } from "../../base.ts";
+import type { Slices } from "../../slices.ts";
 import { nearest } from "../nearest.ts";
 import { blocklistAnswer } from "./blocklist.ts";
 import { keywords } from "./keywords.ts";
@@ -18,8 +19,11 @@ export type Statement = {
 
 /** What the reader needs of the file system; files.ts has the real one. */
 export type ConfFiles = {
-  /** `identity` tells files apart, whatever their path; the error is a reason without the path. */
-  read(path: string): Result<{ text: string; identity: string }, string>;
+  /**
+   * The text in pieces, each but the last with whole lines; `identity` tells files apart, whatever their
+   * path; the error is a reason without the path.
+   */
+  read(path: string): Slices<Result<{ pieces: readonly string[]; identity: string }, string>>;
   /** All names in a directory. */
   list(path: string): Result<string[], string>;
   /** Whether it is a regular file or a link to one. */
@@ -60,6 +64,8 @@ const MAX_FILES = 10_000;
 const MAX_DEPTH = 32;
 /** Octets of all files together; what is beyond is an error. A list of 1,000,000 names has 35 MB. */
 const MAX_OCTETS = 256 * 2 ** 20;
+/** Lines between two chances to stop. */
+const LINES_AT_ONCE = 128;
 /** Characters of a line; dnsmasq itself cuts lines at 1024. */
 const MAX_LINE = 65_536;
 
@@ -84,12 +90,12 @@ type Walk = {
  * Reads `path` and what it includes. A file that was read already is not read again, as in dnsmasq: so
  * circles end. Every mistake is told, not only the first.
  */
-export function readStatements(
+export function* readStatements(
   path: string,
   files: ConfFiles,
   listener: Listener,
   maxStatements = MAX_STATEMENTS,
-): Statements {
+): Slices<Statements> {
   const out = { errors: [], notes: [], blocklists: [] };
   const walk: Walk = {
     files,
@@ -102,47 +108,54 @@ export function readStatements(
     octets: 0,
     servers: undefined,
   };
-  readFile(walk, path, undefined, 0);
+  yield* readFile(walk, path, undefined, 0);
   const named = walk.servers;
   const serversFile = named === undefined ? undefined : shown(named.value) || undefined;
-  if (named !== undefined && serversFile !== undefined) readServers(walk, serversFile, named.place);
+  if (named !== undefined && serversFile !== undefined)
+    yield* readServers(walk, serversFile, named.place);
   return { ...out, serversFile };
 }
 
-function readFile(walk: Walk, path: string, from: string | undefined, depth: number): undefined {
+function* readFile(
+  walk: Walk,
+  path: string,
+  from: string | undefined,
+  depth: number,
+): Slices<void> {
   const error = (why: string): undefined =>
     void walk.out.errors.push(from === undefined ? `${path}: ${why}` : `${from}: ${path}: ${why}`);
   if (depth > MAX_DEPTH) return error(`included more than ${MAX_DEPTH} files deep`);
-  const text = take(walk, path, error);
-  if (text === undefined) return;
+  const pieces = yield* take(walk, path, error);
   const { blocklists } = walk.out;
-  const answer = blocklistAnswer(text);
+  const answer = yield* blocklistAnswer(pieces);
   if (answer !== undefined && (blocklists[0]?.answer ?? answer) === answer) {
     blocklists.push({ path, answer, place: from ?? `${path}:1` });
     return;
   }
-  let line = 1;
-  for (let at = 0; at < text.length; line++) {
-    if (plainLineAt(text, at) && walk.listener.name(text, path, line)) {
-      if (walk.lines++ >= walk.maxStatements) return error(tooMany(walk));
-      at = plainLine.next;
-      continue;
+  let line = 0;
+  for (const text of pieces)
+    for (let at = 0; at < text.length;) {
+      if (line++ % LINES_AT_ONCE === 0) yield;
+      if (plainLineAt(text, at) && walk.listener.name(text, path, line)) {
+        if (walk.lines++ >= walk.maxStatements) return error(tooMany(walk));
+        at = plainLine.next;
+        continue;
+      }
+      const [content, next] = lineAt(text, at);
+      at = next;
+      const statement = readLine(walk, content, `${path}:${line}`, "error");
+      if (statement === undefined) continue;
+      if (walk.lines >= walk.maxStatements) return error(tooMany(walk));
+      const { keyword, value, place } = statement;
+      if (keyword === "conf-file") {
+        if (value !== "") yield* readFile(walk, shown(value), place, depth + 1);
+      } else if (keyword === "conf-dir") yield* readDirectory(walk, statement, depth + 1);
+      else {
+        if (keyword === "servers-file") walk.servers ??= statement;
+        walk.lines++;
+        walk.listener.statement(statement);
+      }
     }
-    const [content, next] = lineAt(text, at);
-    at = next;
-    const statement = readLine(walk, content, `${path}:${line}`, "error");
-    if (statement === undefined) continue;
-    if (walk.lines >= walk.maxStatements) return error(tooMany(walk));
-    const { keyword, value, place } = statement;
-    if (keyword === "conf-file") {
-      if (value !== "") readFile(walk, shown(value), place, depth + 1);
-    } else if (keyword === "conf-dir") readDirectory(walk, statement, depth + 1);
-    else {
-      if (keyword === "servers-file") walk.servers ??= statement;
-      walk.lines++;
-      walk.listener.statement(statement);
-    }
-  }
 }
 
 function tooMany({ maxStatements }: Walk): string {
@@ -150,7 +163,7 @@ function tooMany({ maxStatements }: Walk): string {
 }
 
 /** `conf-dir=path[,*.conf][,.bak]`: with a star what is read, without one what is left out. */
-function readDirectory(walk: Walk, { value, place }: Statement, depth: number): void {
+function* readDirectory(walk: Walk, { value, place }: Statement, depth: number): Slices<void> {
   const [directory = "", ...suffixes] = splitList(value).map(shown);
   if (directory === "") return;
   const only = suffixes.filter((each) => /^\*./.test(each)).map((each) => each.slice(1));
@@ -169,7 +182,7 @@ function readDirectory(walk: Walk, { value, place }: Statement, depth: number): 
   for (const path of names.map((name) => `${directory}/${name}`).toSorted(byOctets)) {
     const isFile = walk.files.isFile(path);
     if (!isFile.ok) walk.out.errors.push(`${place}: cannot access ${path}: ${isFile.error}`);
-    else if (isFile.value) readFile(walk, path, place, depth);
+    else if (isFile.value) yield* readFile(walk, path, place, depth);
   }
 }
 
@@ -178,37 +191,58 @@ function byOctets(a: string, b: string): number {
 }
 
 /** `servers-file` has only servers; what is wrong in it is left out, and dnsmasq goes on as well. */
-function readServers(walk: Walk, path: string, from: string): void {
-  const text = take(walk, path, (why) => void walk.out.notes.push(`${from}: ${path}: ${why}`));
-  if (text === undefined) return;
-  let line = 1;
-  for (let from = 0; from < text.length; line++) {
-    const [content, next] = lineAt(text, from);
-    from = next;
-    const place = `${path}:${line}`;
-    const statement = readLine(walk, content, place, "note");
-    if (statement === undefined) continue;
-    if (statement.keyword === "server" || statement.keyword === "rev-server")
-      walk.listener.statement(statement);
-    else
-      walk.out.notes.push(
-        `${place}: a servers-file has server and rev-server lines only: left out`,
-      );
-  }
+function* readServers(walk: Walk, path: string, from: string): Slices<void> {
+  const pieces = yield* take(
+    walk,
+    path,
+    (why) => void walk.out.notes.push(`${from}: ${path}: ${why}`),
+  );
+  let line = 0;
+  for (const text of pieces)
+    for (let at = 0; at < text.length;) {
+      if (line++ % LINES_AT_ONCE === 0) yield;
+      if (
+        text.startsWith("server=", at) &&
+        plainLineAt(text, at) &&
+        walk.listener.name(text, path, line)
+      ) {
+        at = plainLine.next;
+        continue;
+      }
+      const [content, next] = lineAt(text, at);
+      at = next;
+      const place = `${path}:${line}`;
+      const statement = readLine(walk, content, place, "note");
+      if (statement === undefined) continue;
+      if (statement.keyword === "server" || statement.keyword === "rev-server")
+        walk.listener.statement(statement);
+      else
+        walk.out.notes.push(
+          `${place}: a servers-file has server and rev-server lines only: left out`,
+        );
+    }
 }
 
-/** The text of a file that was not read yet, within the bounds. */
-function take(walk: Walk, path: string, error: (why: string) => undefined): string | undefined {
-  if (path === "-") return error("standard input is not read: give a file");
-  const read = walk.files.read(path);
-  if (!read.ok) return error(read.error);
-  const { text, identity } = read.value;
-  if (walk.seen.has(identity)) return undefined;
+/** The text of a file that was not read yet, within the bounds; none otherwise. */
+function* take(
+  walk: Walk,
+  path: string,
+  error: (why: string) => undefined,
+): Slices<readonly string[]> {
+  const refuse = (why: string): readonly string[] => {
+    error(why);
+    return [];
+  };
+  if (path === "-") return refuse("standard input is not read: give a file");
+  const read = yield* walk.files.read(path);
+  if (!read.ok) return refuse(read.error);
+  const { pieces, identity } = read.value;
+  if (walk.seen.has(identity)) return [];
   walk.seen.add(identity);
-  walk.octets += text.length;
-  if (walk.seen.size > MAX_FILES) return error(`more than ${MAX_FILES} files`);
-  if (walk.octets > MAX_OCTETS) return error(`more than ${MAX_OCTETS} octets in all files`);
-  return text;
+  for (const { length } of pieces) walk.octets += length;
+  if (walk.seen.size > MAX_FILES) return refuse(`more than ${MAX_FILES} files`);
+  if (walk.octets > MAX_OCTETS) return refuse(`more than ${MAX_OCTETS} octets in all files`);
+  return pieces;
 }
 
 /** The line that begins there, and where the next one does. */

@@ -9,6 +9,7 @@ import { shown } from "./line.ts";
 import type { Patterns, Said, Word } from "./patterns.ts";
 import { plainLine } from "./plain-line.ts";
 import { addressWord, serverWord, withSourcePort } from "./servers.ts";
+import type { Slices } from "../../slices.ts";
 import { readStatements, type Blocklist, type ConfFiles, type Listener } from "./statements.ts";
 
 /** One key of our JSON and what the files say for it. */
@@ -36,15 +37,16 @@ export type DnsmasqConfig = {
 export type Host = { readonly hostname: string; readonly addresses: readonly InterfaceAddress[] };
 
 /** Reads `path` and all that it includes. */
-export function readDnsmasq(path: string, files: ConfFiles, host: Host): DnsmasqConfig {
+export function* readDnsmasq(path: string, files: ConfFiles, host: Host): Slices<DnsmasqConfig> {
   const draft = createDraft(host);
-  const read = readStatements(path, files, listenerFor(draft));
+  const read = yield* readStatements(path, files, listenerFor(draft));
   const { blocklists, serversFile } = read;
   draft.errors.unshift(...read.errors);
   draft.notes.unshift(...read.notes);
   for (const blocklist of blocklists) addBlocklist(draft, blocklist);
   finish(draft, `${path}:1`);
-  return { entries: entriesOf(draft), errors: draft.errors, notes: draft.notes, serversFile };
+  const entries = yield* entriesOf(draft);
+  return { entries, errors: draft.errors, notes: draft.notes, serversFile };
 }
 
 /** Different values behind names that are remembered; lines with more are read one by one. */
@@ -98,16 +100,15 @@ export function treeOf(entries: readonly Entry[]): Record<string, unknown> {
   return tree;
 }
 
-function entriesOf(draft: Draft): Entry[] {
+function* entriesOf(draft: Draft): Slices<Entry[]> {
   const { values } = draft;
   const scalars = [...values].map(([key, { value, place }]): Entry => ({ key, value, place }));
-  return [...scalars, ...namedEntries(draft), ...recordEntry(draft)].filter(
-    ({ key }) => key !== "listen",
-  );
+  const named = yield* namedEntries(draft);
+  return [...scalars, ...named, ...recordEntry(draft)].filter(({ key }) => key !== "listen");
 }
 
 /** Servers, zones and addresses: names of which the same is said stand together. */
-function namedEntries(draft: Draft): Entry[] {
+function* namedEntries(draft: Draft): Slices<Entry[]> {
   const queryPort = lastOf(draft, "query-port");
   const digits = shown(queryPort?.value ?? "");
   if (queryPort !== undefined && (!/^\d{0,5}$/.test(digits) || Number(digits) > 65535))
@@ -121,11 +122,11 @@ function namedEntries(draft: Draft): Entry[] {
   const everyPlace = everyName === undefined ? "" : draft.names.placeOf(".");
   // Servers of every name are `recursors`.
   const isUsual = everyName !== undefined && !everyName.defaults && everyName.servers.length > 0;
-  const zones = grouped(draft.names, isUsual ? "." : undefined, (said) => {
+  const zones = yield* grouped(draft.names, isUsual ? "." : undefined, (said) => {
     const target = targetOf(said, serversOf(said));
     return target !== undefined && "servers" in target ? { ...target, ...limits } : target;
   });
-  const addresses = grouped(draft.names, undefined, (said) =>
+  const addresses = yield* grouped(draft.names, undefined, (said) =>
     said.addresses.length > 0 || said.denied ? { addresses: said.addresses } : undefined,
   );
   const lists: [string, { members: unknown[]; places: string[] }][] = [
@@ -155,14 +156,14 @@ type Target = Readonly<Record<string, unknown>>;
 type Group = { readonly target: Target; readonly names: NameListBuilder; readonly place: string };
 
 /** Patterns but `except` by what it comes to that is said of them. */
-function grouped(
+function* grouped(
   patterns: Patterns,
   except: string | undefined,
   targetOfSaid: (said: Said) => Target | undefined,
-): { members: unknown[]; places: string[] } {
+): Slices<{ members: unknown[]; places: string[] }> {
   const byTarget = new Map<string, Group>();
   const bySaid = new Map<Said, NameListBuilder>();
-  for (const { said, place } of patterns.said(except)) {
+  for (const { said, place } of yield* patterns.said(except)) {
     const target = targetOfSaid(said);
     if (target === undefined) continue;
     const text = JSON.stringify(target);
@@ -173,7 +174,7 @@ function grouped(
     }
     bySaid.set(said, group.names);
   }
-  patterns.fill((said) => bySaid.get(said), except);
+  yield* patterns.fill((said) => bySaid.get(said), except);
   const groups = [...byTarget.values()];
   return {
     members: groups.map(({ target, names }) => ({ names: names.list(), ...target })),

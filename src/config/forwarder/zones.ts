@@ -59,8 +59,7 @@ function readZones(
       action = { kind: "forward", group: name };
     }
     visitMatches(
-      // Names that are asked of servers of their own are looked for one by one.
-      action.kind === "forward" && action.group !== "" ? [...names] : names,
+      names,
       domains,
       (match) => rules.push({ match, action }),
       (i, why) => problems.push(`${entry.where}.names[${i}]: ${why}`),

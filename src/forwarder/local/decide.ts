@@ -7,7 +7,7 @@ import { covers, parseAddress, unmapped } from "../../address.ts";
 import { EDE } from "../../dns/edns.ts";
 import { CLASS_IN, RCODE, TYPE, type Rr } from "../../dns/rr.ts";
 import type { Client } from "../../ports.ts";
-import { createRuleTable, type RuleTable, type Verdict } from "../rules.ts";
+import { createRuleTables, type RuleTable, type RuleTables, type Verdict } from "../rules.ts";
 import {
   addressRecords,
   blockedAnswer,
@@ -92,14 +92,15 @@ type View = ViewSettings & { readonly layer: Layer };
 /** Denials that no option gives a TTL: as long as the forwarder keeps those of others at most. */
 const DENIAL_TTL_SECONDS = 300;
 
-/** Puts settings and files together; made anew when the settings change. */
+/** Puts settings and files together; made anew when the settings change, with `tables` that are prepared. */
 export function createDecider(
   settings: LocalSettings,
   sources: LocalSources,
   key: HashKey,
+  tables = createRuleTables(key),
 ): Decider {
   const { ttlSeconds, views: viewSettings, localise, hostMx } = settings;
-  const own = createLayer(settings, key);
+  const own = createLayer(settings, key, tables);
   let { blocklists } = sources;
   const synth =
     settings.synthDomains.length > 0 ? [createSynthSet(settings.synthDomains, ttlSeconds)] : [];
@@ -110,7 +111,7 @@ export function createDecider(
   let common = together(sources);
   const views: View[] = viewSettings.map((view) => ({
     ...view,
-    layer: createLayer(view, key),
+    layer: createLayer(view, key, tables),
   }));
   const privateZone = createPrivateZones(key, settings.specialNames);
   const searchList =
@@ -402,9 +403,9 @@ export function createDecider(
 
 const loopback6 = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1);
 
-function createLayer({ rules, records }: LayerSettings, key: HashKey): Layer {
+function createLayer({ rules, records }: LayerSettings, key: HashKey, tables: RuleTables): Layer {
   return {
-    rules: rules.length > 0 ? createRuleTable(rules, key) : null,
+    rules: rules.length > 0 ? tables.of(rules) : null,
     records: records.length > 0 ? [createRecordSet(records, key)] : [],
   };
 }

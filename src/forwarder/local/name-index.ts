@@ -30,8 +30,13 @@ export type NameIndex = {
   readonly octets: number;
 };
 
-/** Octets that room is made for per name. */
-const USUAL_OCTETS = 24;
+/** Octets of a piece of the pool; no name stands in two. What is there is never copied: that would take long. */
+const PIECE_BITS = 16;
+const PIECE_OCTETS = 1 << PIECE_BITS;
+/** Of an index that is small so far. */
+const FIRST_OCTETS = 256;
+/** Numbers that move to other slots with every new name. They are all there before the slots grow again. */
+const MOVED_AT_ONCE = 4;
 
 /** An empty index; `key` must be the one that names are hashed with when they are looked for. */
 export function createNameIndex(key: HashKey): NameIndex {
@@ -40,13 +45,28 @@ export function createNameIndex(key: HashKey): NameIndex {
   let lows = new Uint32Array(8);
   let highs = new Uint32Array(8);
   let starts = new Uint32Array(8);
-  let pool = new Uint8Array(256);
-  let poolOctets = 0;
+  /** Names behind each other; the next one begins in the last piece, at `used`. */
+  const pieces = [new Uint8Array(FIRST_OCTETS)];
+  let used = 0;
+  /** Slots of before, from which the numbers from `moved` to `toMove` have not come yet; null: none. */
+  let former: Uint32Array | null = null;
+  let moved = 0;
+  let toMove = 0;
 
   function find(low: number, high: number, isSame: (start: number) => boolean): number {
-    const mask = slots.length - 1;
-    for (let slot = low & mask; slots[slot] !== 0; slot = (slot + 1) & mask) {
-      const number = slots[slot]! - 1;
+    const found = findIn(slots, low, high, isSame);
+    return found < 0 && former !== null ? findIn(former, low, high, isSame) : found;
+  }
+
+  function findIn(
+    among: Uint32Array,
+    low: number,
+    high: number,
+    isSame: (start: number) => boolean,
+  ): number {
+    const mask = among.length - 1;
+    for (let slot = low & mask; among[slot] !== 0; slot = (slot + 1) & mask) {
+      const number = among[slot]! - 1;
       if (lows[number] === low && highs[number] === high && isSame(starts[number]!)) return number;
     }
     return -1;
@@ -54,8 +74,10 @@ export function createNameIndex(key: HashKey): NameIndex {
 
   /** Are the octets of the pool from `start` on those of the name from `from` on, up to its end? */
   function isAt(start: number, name: Uint8Array, from: number): boolean {
+    const piece = pieces[start >>> PIECE_BITS]!;
+    const first = start & (PIECE_OCTETS - 1);
     for (let i = from; i < name.length; i++)
-      if (pool[start + i - from] !== foldOctet(name[i]!)) return false;
+      if (piece[first + i - from] !== foldOctet(name[i]!)) return false;
     return true;
   }
 
@@ -74,14 +96,32 @@ export function createNameIndex(key: HashKey): NameIndex {
 
   function grow(nameOctets: number): void {
     if (size === lows.length) growTo(2 * size);
-    if (poolOctets + nameOctets > pool.length)
-      pool = grown(pool, new Uint8Array(Math.max(2 * pool.length, nameOctets)));
+    const last = pieces[pieces.length - 1]!;
+    if (used + nameOctets > last.length) {
+      if (last.length < PIECE_OCTETS)
+        pieces[0] = grown(last, new Uint8Array(Math.min(PIECE_OCTETS, 4 * last.length)));
+      else {
+        pieces.push(new Uint8Array(PIECE_OCTETS));
+        used = 0;
+      }
+    }
+    move(MOVED_AT_ONCE);
     if (2 * (size + 1) > slots.length) spread(2 * slots.length);
   }
 
   function spread(slotCount: number): void {
+    move(size);
+    former = size === 0 ? null : slots;
     slots = new Uint32Array(slotCount);
-    for (let number = 0; number < size; number++) place(number);
+    moved = 0;
+    toMove = size;
+  }
+
+  function move(count: number): void {
+    if (former === null) return;
+    const end = Math.min(toMove, moved + count);
+    while (moved < end) place(moved++);
+    if (moved === toMove) former = null;
   }
 
   function findSuffix(name: Uint8Array, suffix: number): number {
@@ -90,10 +130,13 @@ export function createNameIndex(key: HashKey): NameIndex {
     return find(suffixes.low[suffix]!, suffixes.high[suffix]!, isSame);
   }
 
-  function endOf(number: number): number {
-    let end = starts[number]!;
-    while (pool[end] !== 0) end += pool[end]! + 1;
-    return end + 1;
+  /** The name in its piece; to be read at once. */
+  function at(number: number): Uint8Array {
+    const piece = pieces[starts[number]! >>> PIECE_BITS]!;
+    const start = starts[number]! & (PIECE_OCTETS - 1);
+    let end = start;
+    while (piece[end] !== 0) end += piece[end]! + 1;
+    return piece.subarray(start, end + 1);
   }
 
   function get(name: Uint8Array): number {
@@ -106,7 +149,9 @@ export function createNameIndex(key: HashKey): NameIndex {
       return size;
     },
     get octets() {
-      return 4 * (slots.length + 3 * lows.length) + pool.length;
+      const slotCount = slots.length + (former?.length ?? 0);
+      const poolOctets = pieces.reduce((sum, { length }) => sum + length, 0);
+      return 4 * (slotCount + 3 * lows.length) + poolOctets;
     },
     add(name) {
       const known = get(name);
@@ -114,32 +159,37 @@ export function createNameIndex(key: HashKey): NameIndex {
       grow(name.length);
       lows[size] = suffixes.low[0]!;
       highs[size] = suffixes.high[0]!;
-      starts[size] = poolOctets;
+      starts[size] = (pieces.length - 1) * PIECE_OCTETS + used;
+      const piece = pieces[pieces.length - 1]!;
       // An iterator of octets costs ten times this.
-      for (let i = 0; i < name.length; i++) pool[poolOctets++] = foldOctet(name[i]!);
+      for (let i = 0; i < name.length; i++) piece[used++] = foldOctet(name[i]!);
       place(size);
       return size++;
     },
     get,
     findSuffix,
-    nameOf: (number) => pool.slice(starts[number], endOf(number)),
+    nameOf: (number) => at(number).slice(),
     copyName(number, into) {
-      const start = starts[number]!;
-      const octets = endOf(number) - start;
-      for (let i = 0; i < octets; i++) into[i] = pool[start + i]!;
-      return octets;
+      const name = at(number);
+      for (let i = 0; i < name.length; i++) into[i] = name[i]!;
+      return name.length;
     },
     reserve(names) {
       if (names <= lows.length) return;
       growTo(names);
-      pool = grown(pool, new Uint8Array(Math.max(pool.length, names * USUAL_OCTETS)));
       let slotCount = slots.length;
       while (slotCount < 2 * names) slotCount *= 2;
       if (slotCount > slots.length) spread(slotCount);
     },
     findEnd(name, start, { low, high, octets }) {
       const from = start + name[start]! + 1 - octets;
-      return find(low, high, (at) => pool[at] === octets && isAt(at + 1, name, from));
+      return find(
+        low,
+        high,
+        (begin) =>
+          pieces[begin >>> PIECE_BITS]![begin & (PIECE_OCTETS - 1)] === octets &&
+          isAt(begin + 1, name, from),
+      );
     },
   };
 }

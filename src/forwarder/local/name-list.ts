@@ -1,9 +1,12 @@
 /** Texts of names, a million of them in 25 MB: such as configurations made of lists of advertisers hold. */
 import { MAX_NAME_OCTETS, isWithin } from "../../dns/name.ts";
+import { atOnce, type Slices } from "../../slices.ts";
 
 /** Wire names in lower case; each is valid until the next one is asked for. */
 export type PlainNames = Iterable<Uint8Array>;
 
+/** Names between two chances to stop. */
+const AT_ONCE = 512;
 const MAX_LABEL_OCTETS = 63;
 const DOT = 0x2e;
 
@@ -15,6 +18,9 @@ export class NameList implements Iterable<string> {
   readonly octets: Uint8Array;
   /** Where each text ends. */
   readonly ends: Uint32Array;
+
+  /** What was found last. */
+  #found: { outside: string; others: readonly number[] } | undefined;
 
   constructor(octets: Uint8Array, ends: Uint32Array) {
     this.octets = octets;
@@ -45,12 +51,22 @@ export class NameList implements Iterable<string> {
    * the numbers of all other texts.
    */
   split(domains: readonly Uint8Array[]): { plain: PlainNames; others: readonly number[] } {
+    const others = atOnce(this.findOthers(domains));
+    return { plain: { [Symbol.iterator]: () => this.#plain(new Set(others)) }, others };
+  }
+
+  /** The numbers that `split` gives, which does not have to look for them afterwards. */
+  *findOthers(domains: readonly Uint8Array[]): Slices<readonly number[]> {
+    const outside = domains.map((domain) => domain.join()).join(" ");
+    if (this.#found?.outside === outside) return this.#found.others;
     const others: number[] = [];
     for (let i = 0; i < this.length; i++) {
+      if (i % AT_ONCE === 0) yield;
       const wire = this.#wire(i);
       if (wire === undefined || domains.some((domain) => isWithin(wire, domain))) others.push(i);
     }
-    return { plain: { [Symbol.iterator]: () => this.#plain(new Set(others)) }, others };
+    this.#found = { outside, others };
+    return others;
   }
 
   *#plain(others: ReadonlySet<number>): Generator<Uint8Array, void> {
