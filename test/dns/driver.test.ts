@@ -1,101 +1,17 @@
-import { once } from "node:events";
-import { connect, type Socket } from "node:net";
-import t, { type Test } from "tap";
-import type { Question, Reply } from "../../src/dns/answer.ts";
-import { startTcpFront, tcpDefaults, type TcpLimits } from "../../src/dns/driver.ts";
-import type { Timers } from "../../src/ports.ts";
-
-type Answer = (question: Question, reply: Reply) => void;
-type Options = { answer?: Answer; limits?: Partial<TcpLimits>; address?: string };
-
-const echo: Answer = ({ query }, reply) => reply(query);
-
-/** A listener whose clock only the test moves; `answer` decides about each question. */
-async function listen(t: Test, { answer = echo, limits, address = "127.0.0.1" }: Options = {}) {
-  let nowMs = 0;
-  const due = new Set<{ atMs: number; run: () => void }>();
-  const timers: Timers = {
-    after(delayMs, run) {
-      const timer = { atMs: nowMs + delayMs, run };
-      due.add(timer);
-      return () => due.delete(timer);
-    },
-  };
-  const front = await startTcpFront({
-    listen: [{ address, port: 0 }],
-    resolve: answer,
-    clock: { monotonicMs: () => nowMs, wallMs: () => 0 },
-    timers,
-    log: () => {},
-    ...(limits && { limits }),
-  });
-  const { counters } = front;
-  const sockets: Socket[] = [];
-  /** In small steps, so that every timer runs at its time. */
-  const advance = (ms: number): void => {
-    for (const end = nowMs + ms; nowMs < end;) {
-      nowMs = Math.min(end, nowMs + 50);
-      for (const timer of due) if (timer.atMs <= nowMs && due.delete(timer)) timer.run();
-    }
-  };
-  t.teardown(async () => {
-    for (const socket of sockets) socket.destroy();
-    const closed = front.close();
-    advance(tcpDefaults.closeMs + 100);
-    await closed;
-  });
-  return {
-    front,
-    counters,
-    advance,
-    /** A connection that the listener has seen. */
-    dial: async (host = "127.0.0.1", localAddress?: string): Promise<Socket> => {
-      const before = counters.accepted;
-      const { port } = front.addresses[0]!;
-      const socket = connect({
-        port,
-        host,
-        ...(localAddress === undefined ? {} : { localAddress }),
-      });
-      sockets.push(socket);
-      socket.on("error", () => {});
-      await once(socket, "connect");
-      await until(() => counters.accepted > before);
-      return socket;
-    },
-  };
-}
-
-/** Resolves when the condition holds; looks after each turn of the event loop. */
-async function until(condition: () => boolean): Promise<void> {
-  for (let turns = 0; !condition(); turns++) {
-    if (turns > 200_000) throw new Error("it never happened");
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
-
-const frame = (message: Uint8Array | string): Buffer => {
-  const octets = Buffer.from(message);
-  return Buffer.concat([Buffer.from([octets.length >> 8, octets.length & 255]), octets]);
-};
-
-/** Messages as they come in. */
-function messagesOf(socket: Socket): Buffer[] {
-  const messages: Buffer[] = [];
-  let buffer = Buffer.alloc(0);
-  socket.on("data", (octets: Buffer) => {
-    buffer = Buffer.concat([buffer, octets]);
-    while (buffer.length >= 2 && buffer.length >= 2 + buffer.readUInt16BE(0)) {
-      messages.push(buffer.subarray(2, 2 + buffer.readUInt16BE(0)));
-      buffer = buffer.subarray(2 + buffer.readUInt16BE(0));
-    }
-  });
-  return messages;
-}
-
-const isOver = (socket: Socket): boolean => socket.destroyed || socket.readableEnded;
-/** Notices the end of a connection that is not read otherwise. */
-const watchEnd = (socket: Socket): Socket => socket.resume();
+import type { Socket } from "node:net";
+import t from "tap";
+import type { Reply } from "../../src/dns/answer.ts";
+import { startTcpFront, tcpDefaults } from "../../src/dns/driver.ts";
+import {
+  echo,
+  frame,
+  isOver,
+  listen,
+  messagesOf,
+  until,
+  watchEnd,
+  type Answer,
+} from "./tcp-listener.ts";
 
 t.test("S22: split, coalesced and pipelined; replies in the order they are ready", async (t) => {
   const held: Reply[] = [];
@@ -337,112 +253,6 @@ t.test("S22: ten thousand pipelined questions: 64 at a time, all answered", asyn
   }
   await until(() => got.length === 10_000);
   t.equal(most, tcpDefaults.maxInFlight);
-});
-
-t.test(
-  "a client that never reads large answers is cut off, and holds little until then",
-  async (t) => {
-    const large = new Uint8Array(65535);
-    let asked = 0;
-    const { dial, advance, counters } = await listen(t, {
-      answer(_, reply) {
-        asked++;
-        reply(large);
-      },
-    });
-    const greedy = await dial();
-    greedy.pause();
-    greedy.write(Buffer.concat(Array.from({ length: 2000 }, () => frame("more"))));
-    // The kernel takes some megabytes of its own; from then on nothing more is read.
-    let before = -1;
-    while (asked !== before) {
-      before = asked;
-      for (let turn = 0; turn < 200; turn++) await new Promise((resolve) => setImmediate(resolve));
-    }
-    t.ok(asked < 400, `${asked} of 2000 questions were taken`);
-    advance(4700);
-    t.equal(counters.closed.write, 0);
-    advance(600);
-    t.equal(counters.closed.write, 1);
-    t.equal(counters.connections, 0);
-  },
-);
-
-/** Answers of 65,000 octets, all at once when it is said, to clients that do not read. */
-async function listenLate(t: Test, limits: Partial<TcpLimits>) {
-  const held: (() => void)[] = [];
-  const listener = await listen(t, {
-    answer: (_, reply) => held.push(() => reply(Buffer.alloc(65_000))),
-    // More than the kernel takes.
-    limits: { maxInFlight: 256, ...limits },
-  });
-  return {
-    ...listener,
-    held,
-    /** A connection that has asked 256 questions of 12 octets: a header with the number as its id. */
-    ask: async (): Promise<Socket> => {
-      const socket = await listener.dial();
-      socket.pause();
-      const before = held.length;
-      socket.write(Buffer.concat(Array.from({ length: 256 }, (_, id) => frame(header(id)))));
-      await until(() => held.length === before + 256);
-      return socket;
-    },
-  };
-}
-
-const header = (id: number): Buffer => Buffer.concat([Buffer.of(0, id), Buffer.alloc(10)]);
-
-t.test(
-  "S22: answers that were under way and are not taken: SERVFAIL from 256 KiB on",
-  async (t) => {
-    const { held, ask, counters } = await listenLate(t, {});
-    const socket = await ask();
-    for (const release of held.splice(0)) release();
-    const got = messagesOf(socket);
-    socket.resume();
-    await until(() => got.length === 256 || isOver(socket));
-    const whole = got.filter((message) => message.length === 65_000).length;
-    t.ok(whole >= 4 && whole < 128, `${whole} were given in whole`);
-    const failed = got.filter((message) => message.length === 12);
-    t.equal(failed.length, 256 - whole);
-    t.ok(
-      failed.every((message) => (message[2]! & 0x80) !== 0 && (message[3]! & 15) === 2),
-      "SERVFAIL",
-    );
-    t.equal(new Set(failed.map((message) => message[1])).size, failed.length, "each with its id");
-    t.equal(counters.closed.write, 0);
-    for (let id = 0; id < 3; id++) socket.write(frame(header(id)));
-    await until(() => held.length === 3);
-    for (const release of held.splice(0)) release();
-    await until(() => got.length === 259);
-    t.same(
-      got.slice(256).map(({ length }) => length),
-      [65_000, 65_000, 65_000],
-      "what was taken makes room",
-    );
-  },
-);
-
-t.test("S22: answers of all that are not taken: who owes most goes", async (t) => {
-  const { held, ask, dial, counters } = await listenLate(t, { maxUntakenInAllOctets: 1_000_000 });
-  const modest = await dial();
-  const got = messagesOf(modest);
-  modest.write(frame(header(1)));
-  await until(() => held.length === 1);
-  const greedy = [];
-  for (let i = 0; i < 8; i++) greedy.push(await ask());
-  for (const release of held.splice(0)) release();
-  await until(() => got.length === 1);
-  t.equal(got[0]!.length, 65_000);
-  // Each is owed 260,000 octets at most, all together 750,000 after a look and 1,000,000 before the next.
-  t.ok(counters.closed.write >= 4 && counters.closed.write <= 6, `${counters.closed.write} of 8`);
-  t.equal(counters.connections, 9 - counters.closed.write);
-  modest.write(frame(header(2)));
-  await until(() => held.length === 1);
-  held[0]!();
-  await until(() => got.length === 2);
-  for (const socket of greedy) socket.destroy();
 });
 
 t.test("closing: what is owed is sent, what never comes is not waited for", async (t) => {
