@@ -64,6 +64,54 @@ function together(a: AclServiceIdentity, b: AclServiceIdentity): AclServiceIdent
   return distinct({ serviceName: a.serviceName, datacenters });
 }
 
+/** A policy that stands for an identity; no state holds it. */
+export type IdentityPolicy = {
+  readonly id: string;
+  readonly name: string;
+  readonly description: string;
+  readonly rules: string;
+  readonly datacenters: readonly string[];
+};
+
+/** Each identity as the policy that Consul makes of it, octet for octet. */
+export function identityPolicies({
+  serviceIdentities = [],
+  nodeIdentities = [],
+}: AclGrants): IdentityPolicy[] {
+  const services = serviceIdentities.map(({ serviceName, datacenters }) => ({
+    kind: "service",
+    name: serviceName,
+    rules:
+      `${ruleText("service", serviceName, "write")}` +
+      `${ruleText("service", `${serviceName}-sidecar-proxy`, "write")}` +
+      `${ruleText("service_prefix", "", "read")}${ruleText("node_prefix", "", "read")}`,
+    datacenters,
+  }));
+  const nodes = nodeIdentities.map(({ nodeName, datacenter }) => ({
+    kind: "node",
+    name: nodeName,
+    rules: `${ruleText("node", nodeName, "write")}${ruleText("service_prefix", "", "read")}`,
+    datacenters: [datacenter],
+  }));
+  return [...services, ...nodes].map(({ kind, name, rules, datacenters }) => {
+    const id = `${hexOf(rules)}${FNV_OF_NOTHING}`;
+    const description = `synthetic policy for ${kind} identity ${JSON.stringify(name)}`;
+    return { id, name: `synthetic-policy-${id}`, description, rules, datacenters };
+  });
+}
+
+/** Consul appends the hash of nothing (FNV-1a, 128 bits) to the rules themselves, and calls that their id. */
+const FNV_OF_NOTHING = "6c62272e07bb014262b821756295c58d";
+
+function ruleText(resource: string, name: string, access: string): string {
+  return `\n${resource} "${name}" {\n\tpolicy = "${access}"\n}`;
+}
+
+/** Names of identities and rules are ASCII. */
+function hexOf(text: string): string {
+  return Array.from(text, (letter) => letter.charCodeAt(0).toString(16).padStart(2, "0")).join("");
+}
+
 /** What the identities grant in one datacenter. */
 export function identityRules(
   { serviceIdentities = [], nodeIdentities = [] }: AclGrants,

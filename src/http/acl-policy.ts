@@ -25,7 +25,7 @@ const policyShape = {
 const decoding = { prefix: "Bad request: Policy decoding failed: " };
 
 /** As GET of one policy shows it; lists leave Rules out and always have Datacenters. */
-function toPolicy(policy: AclPolicyRecord, isListed: boolean) {
+export function toPolicy(policy: AclPolicyRecord, isListed: boolean) {
   const { datacenters } = policy;
   const hasDatacenters = datacenters !== null && datacenters.length > 0;
   return {

@@ -22,7 +22,8 @@ const roleShape = {
 
 const decoding = { prefix: "Bad request: Role decoding failed: " };
 
-function toRole(role: AclRoleRecord) {
+/** A role as the API shows it. */
+export function toRole(role: AclRoleRecord) {
   const { name, description, policies, serviceIdentities, nodeIdentities } = role;
   return {
     ID: role.id,

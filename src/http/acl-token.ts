@@ -6,6 +6,7 @@ import { isUuid } from "../cluster/uuid.ts";
 import { formatDuration } from "../duration.ts";
 import { grantShapes, linksShape, readGrants, readLinks } from "./acl-grants.ts";
 import { showIdentities, showLinks } from "./acl-grants.ts";
+import { expansionOf, wantsExpanded } from "./acl-expanded.ts";
 import { answerAclRead, hashOf } from "./acl-read.ts";
 import { HttpError, type Call, type Reply } from "./call.ts";
 import { passBarrier } from "./read.ts";
@@ -88,14 +89,16 @@ export function listTokens(call: Call): Reply {
   });
 }
 
-/** GET /v1/acl/token/self: the caller's own token, whatever its rights; who shows none has acl.tokens.default. */
+/** GET /v1/acl/token/self[?expanded]: the caller's own token, whatever its rights; who shows none has acl.tokens.default. */
 export function readOwnToken(call: Call): Reply {
   const { aclReader } = call.deps;
   const secretId = call.token() ?? call.deps.acl.defaultToken;
   return answerAclRead(call, () => {
     const token = secretId === "" ? undefined : alive(call, aclReader.tokenBySecret(secretId));
     if (token === undefined) throw new HttpError(403, "ACL not found");
-    return { value: toToken(token) };
+    // The rules behind it are for those who may read ACLs.
+    const isExpanded = wantsExpanded(call) && call.authorizer().aclRead();
+    return { value: { ...toToken(token), ...(isExpanded ? expansionOf(call, token) : {}) } };
   });
 }
 
@@ -130,7 +133,7 @@ export function requireNewId(id: string, name: string): void {
     );
 }
 
-/** GET, PUT, DELETE /v1/acl/token/<accessor>; PUT .../clone. */
+/** GET[?expanded], PUT, DELETE /v1/acl/token/<accessor>; PUT .../clone. */
 export function answerToken(call: Call): Reply {
   const isClone = call.method === "PUT" && call.argument.endsWith("/clone");
   const accessor = isClone ? call.argument.slice(0, -"/clone".length) : call.argument;
@@ -145,7 +148,10 @@ function readToken(call: Call, accessorId: string): Reply {
   return answerAclRead(call, () => {
     requireAclRead(call);
     requireAccessor(accessorId);
-    return { value: show(call, requireToken(call, accessorId)) };
+    const token = requireToken(call, accessorId);
+    return {
+      value: { ...show(call, token), ...(wantsExpanded(call) ? expansionOf(call, token) : {}) },
+    };
   });
 }
 

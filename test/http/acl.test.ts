@@ -254,3 +254,70 @@ t.test("acl.tokens.default cannot remove itself, whoever shows no token is it", 
     text: "Deletion of the request's authorization token is not permitted",
   });
 });
+
+t.test("GET of a token with expanded: what is behind it", async (t) => {
+  const { admin, as } = createGuarded();
+  const idOf = async (path: string, body: unknown) =>
+    (Object((await admin("PUT", path, body)).json) as { ID: string }).ID;
+  const own = await idOf("/v1/acl/policy", { Name: "own", Rules: 'key "a" { policy = "read" }' });
+  const inner = await idOf("/v1/acl/policy", { Name: "inner", Rules: 'acl = "read"' });
+  const both = [{ ID: own }, { ID: inner }];
+  const role = await idOf("/v1/acl/role", {
+    Name: "r",
+    Policies: both,
+    NodeIdentities: [{ NodeName: "n", Datacenter: "dc1" }],
+  });
+  const fields = { Policies: [{ ID: own }], Roles: [{ ID: role }] };
+  const identities = [{ ServiceName: "web" }];
+  const made = tokenOf(
+    await admin("PUT", "/v1/acl/token", { ...fields, ServiceIdentities: identities }),
+  );
+  const path = `/v1/acl/token/${made.AccessorID}`;
+  const plain = Object((await admin("GET", path)).json) as object;
+  t.notMatch(plain, { ExpandedPolicies: Array });
+  for (const query of ["expanded=true", "expanded"]) {
+    const { json } = await admin("GET", `${path}?${query}`);
+    t.match(json, plain, "all of the token");
+    const extra = Object.keys(Object(json) as object).slice(Object.keys(plain).length);
+    t.same(
+      extra,
+      "ExpandedPolicies ExpandedRoles NamespaceDefaultPolicyIDs NamespaceDefaultRoleIDs AgentACLDefaultPolicy AgentACLDownPolicy ResolvedByAgent".split(
+        " ",
+      ),
+    );
+    t.match(json, {
+      ExpandedPolicies: [
+        { ID: own, Name: "own", Rules: 'key "a" { policy = "read" }' },
+        { ID: inner, Name: "inner" },
+        {
+          // As Consul's servers make it: the rules, and the hash of nothing behind them.
+          ID: /^0a73657276696365202277656222207b.*7d6c62272e07bb014262b821756295c58d$/,
+          Name: /^synthetic-policy-0a/,
+          Description: 'synthetic policy for service identity "web"',
+          Rules: /^\nservice "web" \{\n\tpolicy = "write"\n\}\nservice "web-sidecar-proxy" /,
+          CreateIndex: 0,
+        },
+        {
+          Description: 'synthetic policy for node identity "n"',
+          Rules: '\nnode "n" {\n\tpolicy = "write"\n}\nservice_prefix "" {\n\tpolicy = "read"\n}',
+          Datacenters: ["dc1"],
+        },
+      ],
+      ExpandedRoles: [{ ID: role, Name: "r", Policies: both }],
+      AgentACLDefaultPolicy: "deny",
+      AgentACLDownPolicy: "extend-cache",
+    });
+    t.equal((Object(json) as { ExpandedPolicies: [] }).ExpandedPolicies.length, 4, "each once");
+  }
+  t.match((await as(made.SecretID)("GET", "/v1/acl/token/self?expanded")).json, {
+    ExpandedRoles: [{ Name: "r" }],
+  });
+  const bare = tokenOf(await admin("PUT", "/v1/acl/token", {}));
+  t.match((await admin("GET", `/v1/acl/token/${bare.AccessorID}?expanded`)).json, {
+    ExpandedPolicies: null,
+    ExpandedRoles: null,
+  });
+  const self = await as(bare.SecretID)("GET", "/v1/acl/token/self?expanded");
+  t.equal(self.status, 200);
+  t.notOk(self.text.includes("Expanded"), "rules are for those who may read ACLs");
+});

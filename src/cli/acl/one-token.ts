@@ -4,6 +4,7 @@ import { loosely, understood } from "../answer.ts";
 import type { HttpClient } from "../client.ts";
 import { attempt, CommandFailure } from "../command.ts";
 import { flag } from "../flags.ts";
+import { expandedShape, type Expanded } from "./show-expanded.ts";
 import { tokenShape, type Token } from "./show-token.ts";
 
 /** `-meta` of all commands that show something of the ACLs. */
@@ -29,4 +30,13 @@ export async function readToken(http: HttpClient, id: string, what: string): Pro
     http.request("GET", `/v1/acl/token/${encodeURIComponent(id)}`),
   );
   return understood(decodeShape(tokenShape, answer.json(), loosely));
+}
+
+/** The same with all that it grants. */
+export async function readExpanded(http: HttpClient, id: string, what: string): Promise<Expanded> {
+  const answer = await attempt(
+    what,
+    http.request("GET", `/v1/acl/token/${encodeURIComponent(id)}?expanded=true`),
+  );
+  return understood(decodeShape(expandedShape, answer.json(), loosely));
 }

@@ -56,7 +56,8 @@ function fieldLines(policy: Policy, meta: boolean): string[] {
   ];
 }
 
-function policyJson(policy: Policy, rules: { Rules?: string }) {
+/** A policy for JSON, in the order of Consul's client. */
+export function policyJson(policy: Policy, rules: { Rules?: string }) {
   return {
     ID: policy.ID,
     Name: policy.Name,

@@ -60,7 +60,8 @@ function fieldLines(role: Role, meta: boolean): string[] {
   ];
 }
 
-function roleJson(role: Role) {
+/** A role for JSON, in the order of Consul's client. */
+export function roleJson(role: Role) {
   return {
     ID: role.ID,
     Name: role.Name,

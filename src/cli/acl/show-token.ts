@@ -53,7 +53,18 @@ export function showTokens(tokens: readonly Token[], look: Look): string {
     .concat(tokens.length === 0 ? "" : "\n");
 }
 
-function tokenLines(token: Token, { meta }: Look, more: readonly string[]): string[] {
+function tokenLines(token: Token, look: Look, more: readonly string[]): string[] {
+  return [
+    ...headLines(token, look, more),
+    ...linkLines("Policies", token.Policies),
+    ...linkLines("Roles", token.Roles),
+    ...identityLines(token),
+    ...(token.Rules === "" ? [] : ["Rules:", token.Rules]),
+  ];
+}
+
+/** What a token is, without what it grants. */
+export function headLines(token: Token, { meta }: Look, more: readonly string[] = []): string[] {
   const { ExpirationTime } = token;
   return [
     `AccessorID:       ${token.AccessorID}`,
@@ -64,14 +75,11 @@ function tokenLines(token: Token, { meta }: Look, more: readonly string[]): stri
     ...(ExpirationTime === "" ? [] : [`Expiration Time:  ${timeText(ExpirationTime)}`]),
     ...more,
     ...(meta ? metaLines(token, "Create Index:     ".length) : []),
-    ...linkLines("Policies", token.Policies),
-    ...linkLines("Roles", token.Roles),
-    ...identityLines(token),
-    ...(token.Rules === "" ? [] : ["Rules:", token.Rules]),
   ];
 }
 
-function tokenJson(token: Token) {
+/** A token for JSON, in the order of Consul's client. */
+export function tokenJson(token: Token) {
   const { Policies, ...identities } = grantsJson(token);
   return {
     CreateIndex: token.CreateIndex,

@@ -14,7 +14,8 @@ import {
   roleFlags,
 } from "./grants.ts";
 import { wholeId } from "./ids.ts";
-import { accessorFlags, accessorOf, metaFlag, readToken } from "./one-token.ts";
+import { accessorFlags, accessorOf, metaFlag, readExpanded, readToken } from "./one-token.ts";
+import { showExpanded } from "./show-expanded.ts";
 import { showToken, showTokens, tokenShape } from "./show-token.ts";
 import { update } from "./token-update.ts";
 
@@ -75,21 +76,27 @@ const read = httpCommand({
   flags: {
     ...accessorFlags,
     self: flag.boolean("The token that the request itself is made with."),
+    expanded: flag.boolean("Show the policies and roles behind it, too."),
     meta: metaFlag,
     format: formatFlag,
   },
   async run({ flags, args, http, world }) {
     noArguments(args);
     const format = checkFormat(flags.format);
+    if (flags.self && flags.expanded)
+      throw new CommandFailure(
+        "Cannot use both -expanded and -self. Instead, use -expanded and -accessor-id=<accessor id>.",
+      );
     let id = "self";
     if (!flags.self)
       id = await wholeId(http, "token", accessorOf(flags, "Must specify the -id parameter"));
-    const token = await readToken(
-      http,
-      id,
-      flags.self ? "Error reading token" : `Error reading token ${quoted(id)}`,
+    const look = { format, meta: flags.meta };
+    const what = flags.self ? "Error reading token" : `Error reading token ${quoted(id)}`;
+    await world.out(
+      flags.expanded
+        ? showExpanded(await readExpanded(http, id, what), look)
+        : showToken(await readToken(http, id, what), look),
     );
-    await world.out(showToken(token, { format, meta: flags.meta }));
     return 0;
   },
 });
