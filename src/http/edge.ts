@@ -5,6 +5,7 @@ import { isInside, parseNetwork } from "../config/network.ts";
 import { createHeaderStock, type HeaderStock } from "./header-stock.ts";
 import type { HttpDeps, HttpSettings } from "./call.ts";
 import { createGuard, type Guard } from "./guard.ts";
+import { createOwnAddresses } from "./own-addresses.ts";
 
 /**
  * `?cached` reads remembered for their X-Cache header, and the characters of their keys together; the
@@ -65,6 +66,7 @@ function buildEdge(deps: HttpDeps, settings: HttpSettings, seenReads: Edge["seen
       allowedOrigins: [...settings.allowedOrigins, ...sharedWith(settings.responseHeaders)],
       ownNames: settings.ownNames,
       domains: settings.domains,
+      isOwnAddress: createOwnAddresses(deps.clock),
     }),
     isBlocked: (path) => blockEndpoints.some((prefix) => path.startsWith(prefix)),
     mayWrite: networks.length > 0 ? (address) => isInside(networks, address) : undefined,

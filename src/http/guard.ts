@@ -16,6 +16,8 @@ export type GuardOptions = {
   ownNames: readonly string[];
   /** Domains of the discovery names with their final dot; names in them are ours. "" is none. */
   domains: readonly string[];
+  /** Whether an IP literal is an address of this machine; asked only when the Host is a foreign name. */
+  isOwnAddress: (literal: string) => boolean;
 };
 
 /** The parts of a request that the guard looks at. */
@@ -37,7 +39,8 @@ type HostVerdict = "ours" | "foreign" | "bad";
 
 /**
  * Refuses a foreign Host from a client on this machine (from everybody once `allowed_hosts` is given),
- * and writes that a page of another origin makes. Programs send neither `Origin` nor `Sec-Fetch-Site`.
+ * and writes that a page of another origin makes, or a page of a foreign Host. Programs send neither
+ * `Origin` nor `Sec-Fetch-Site`.
  */
 export function createGuard(options: GuardOptions): Guard {
   const judged = new Map<string, HostVerdict>();
@@ -50,18 +53,21 @@ export function createGuard(options: GuardOptions): Guard {
     judged.set(host, verdict);
     return verdict;
   };
+  const isHere = (address: string): boolean => isLoopback(address) || options.isOwnAddress(address);
   return (request) => {
     const host = request.header("Host");
+    let isForeign = false;
     // Only a browser can be led astray by a name, and browsers always send one.
     if (host !== null && host !== "" && !anyHost) {
       const verdict = judged.get(host) ?? judge(host);
       if (verdict === "bad") return { status: 400, text: "malformed Host header" };
-      if (verdict === "foreign" && (everybody || isLoopback(request.env.client.address)))
+      isForeign = verdict === "foreign";
+      if (isForeign && (everybody || isHere(request.env.client.address)))
         return { status: 403, text: foreignHost(host) };
     }
     const { method } = request;
     if (method === "GET" || method === "HEAD" || method === "OPTIONS") return undefined;
-    return judgeOrigin(request, host, options.allowedOrigins);
+    return judgeOrigin(request, isForeign ? null : host, options.allowedOrigins);
   };
 }
 
@@ -93,6 +99,7 @@ function isAllowed(name: string, allowed: string): boolean {
   return allowed.startsWith("*.") ? name.endsWith(allowed.slice(1)) : name === nameOf(allowed);
 }
 
+/** `host`: one whose pages may write, for it is ours. */
 function judgeOrigin(
   request: Guarded,
   host: string | null,

@@ -1,12 +1,25 @@
 /** DNS rebinding and cross-site writes: who is taken for a browser led astray, and who is not. */
 import t from "tap";
 import { createGuard, type GuardOptions } from "../../src/http/guard.ts";
+import { createOwnAddresses } from "../../src/http/own-addresses.ts";
 
 const options = {
   allowedHosts: [],
   allowedOrigins: [],
   ownNames: ["n1", "box.example.net"],
   domains: ["consul.", ""],
+  isOwnAddress: createOwnAddresses({ monotonicMs: () => 0 }, () => ({
+    eth0: ["10.0.0.1", "2001:db8::9"].map((address) => ({
+      address,
+      netmask: "",
+      mac: "",
+      internal: false,
+      cidr: null,
+      ...(address.includes(":")
+        ? { family: "IPv6" as const, scopeid: 0 }
+        : { family: "IPv4" as const }),
+    })),
+  })),
 };
 type Request = { method?: string; from?: string; headers: Record<string, string> };
 
@@ -51,7 +64,8 @@ t.test("S27: Host, from a client on this machine", async (t) => {
   ];
   for (const [host, status] of hosts) t.equal(judge({ headers: { Host: host } }), status, host);
   t.equal(judge({ headers: {} }), undefined, "none: HTTP/1.0");
-  for (const from of ["::1", "::ffff:127.0.0.1", "127.9.9.9"])
+  const own = ["10.0.0.1", "::ffff:10.0.0.1", "2001:db8:0::9", "2001:db8::9%eth0"];
+  for (const from of ["::1", "::ffff:127.0.0.1", "127.9.9.9", ...own])
     t.equal(judge({ from, headers: { Host: "evil.example" } }), 403, from);
   for (const from of ["10.0.0.5", "2001:db8::1", "::ffff:10.0.0.5", ""])
     t.equal(
@@ -104,6 +118,36 @@ t.test("S26: writes of pages", async (t) => {
       undefined,
       method,
     );
+});
+
+t.test("S26, S27: pages of a name that leads here write nothing, from wherever", async (t) => {
+  const page = { Host: "evil.example:8500", Origin: "http://evil.example:8500" };
+  for (const from of ["10.0.0.5", "2001:db8::1", "127.0.0.1", "10.0.0.1"])
+    for (const method of ["PUT", "POST", "DELETE"])
+      t.equal(judge({ method, from, headers: page }), 403, `${method} from ${from}`);
+  const put = (over: Partial<GuardOptions>, headers: Record<string, string> = page) =>
+    judge({ method: "PUT", from: "10.0.0.5", headers }, over);
+  t.equal(put({ allowedHosts: ["evil.example"] }), undefined, "its host is allowed");
+  t.equal(put({ allowedOrigins: ["http://evil.example:8500"] }), undefined, "or its origin");
+  t.equal(put({}, { Host: "evil.example:8500" }), undefined, "a program");
+  const own = { Host: "box.example.net", Origin: "http://box.example.net" };
+  t.equal(put({}, own), undefined, "a page of our own name");
+});
+
+t.test("addresses of this machine that are new are ours within a second", async (t) => {
+  let nowMs = 0;
+  const lo: string[] = [];
+  const isOwn = createOwnAddresses({ monotonicMs: () => nowMs }, () => ({
+    lo: lo.map((address) => {
+      const family = "IPv4" as const;
+      return { address, netmask: "", mac: "", internal: true, cidr: null, family };
+    }),
+  }));
+  t.notOk(isOwn("192.0.2.1"));
+  lo.push("192.0.2.1");
+  nowMs = 1000;
+  t.ok(isOwn("192.0.2.1"));
+  t.notOk(isOwn(""));
 });
 
 t.test("allowed_origins", async (t) => {
