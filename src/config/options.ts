@@ -262,7 +262,7 @@ const used = {
   deny_link_local_checks: row(
     "boolean",
     false,
-    "Refuse checks over the network of 169.254.0.0/16, fe80::/10 (cloud metadata).",
+    "Refuse checks over the network of 169.254.0.0/16, fe80::/10 and fd00:ec2::254 (cloud metadata).",
   ),
   "external_monitor.enabled": row("boolean", true, "Probe external nodes that ask for it.", reload),
   "external_monitor.node_meta": row(

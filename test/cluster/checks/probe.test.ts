@@ -177,7 +177,7 @@ t.test("TCP: accepted, refused, unusable address", async (t) => {
   t.match(await run({ TCP: "127.0.0.1:99999" }).result, { status: "critical" });
 });
 
-t.test("deny_link_local_checks", async (t) => {
+t.test("S25: deny_link_local_checks", async (t) => {
   const denying = createProbe({ denyLinkLocal: true });
   const ask = async (body: Record<string, unknown>) => {
     const parsed = parseCheck({ Name: "c", Interval: "10s", Timeout: "5s", ...body });
@@ -190,12 +190,24 @@ t.test("deny_link_local_checks", async (t) => {
     "http://2852039166/", // the same as one number
     "http://0xa9.0xfe.169.254/",
     "http://[::ffff:169.254.169.254]/",
+    "http://0251.0376.0251.0376/",
+    "http://169.254.169.254./",
     "http://[fe80::1]:8500/",
+    "http://[fd00:0ec2:0::0254]/latest/meta-data",
     "https://169.254.0.1/",
   ])
     t.match(await ask({ HTTP }), denied, HTTP);
-  for (const TCP of ["169.254.169.254:80", "2852039166:80", "[fe80::1]:80"])
-    t.match(await ask({ TCP }), denied, TCP);
+  const addresses = [
+    "169.254.169.254:80",
+    "2852039166:80",
+    "0251.0376.0251.0376:80",
+    "[fe80::1]:80",
+    "[fe80::1%lo]:80",
+    "[fd00:ec2::254]:80",
+  ];
+  for (const kind of ["TCP", "UDP", "GRPC", "H2PING"])
+    for (const address of addresses)
+      t.match(await ask({ [kind]: address }), denied, `${kind} ${address}`);
   const server = createServer((request, response) => {
     if (request.url === "/away") response.writeHead(302, { location: "http://169.254.169.254/" });
     response.end();

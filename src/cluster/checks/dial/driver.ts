@@ -3,7 +3,7 @@ import { lookup as systemLookup, type LookupAddress } from "node:dns";
 import { readFileSync } from "node:fs";
 import { connect, isIP, type LookupFunction, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import { ipVersion, isLinkLocal } from "../../../address.ts";
+import { formatAddress, ipVersion, isLinkLocal, parseAddress } from "../../../address.ts";
 import { fail, ok, type Result } from "../../../base.ts";
 import type { CheckDefinition } from "../../definition.ts";
 import type { ProxyEnvironment } from "../proxy/driver.ts";
@@ -65,7 +65,7 @@ export function lookupOf({ denyLinkLocal, findAddresses }: DialOptions): Lookup 
         const told = (error: Error | null, addresses: LookupAddress[] = []) => {
           const first = addresses[0];
           if (error !== null || first === undefined) callback(error, "", 0);
-          else if (denyLinkLocal && addresses.some(({ address }) => isLinkLocal(address)))
+          else if (denyLinkLocal && addresses.some(({ address }) => isMetadata(address)))
             callback(denied, "", 0);
           else if (options.all === true) callback(null, addresses);
           else callback(null, first.address, first.family);
@@ -86,7 +86,14 @@ export const denied = new Error("link-local addresses are denied (deny_link_loca
 /** An address is never looked up, so `resolve` alone does not see it. */
 export function isDeniedLiteral(host: string, { denyLinkLocal }: Lookup): boolean {
   const literal = host.replace(/^\[|\]$/g, "");
-  return denyLinkLocal && isIP(literal) !== 0 && isLinkLocal(literal);
+  return denyLinkLocal && isIP(literal) !== 0 && isMetadata(literal);
+}
+
+/** Link-local, or where EC2 has its metadata for IPv6. */
+function isMetadata(literal: string): boolean {
+  if (isLinkLocal(literal)) return true;
+  const octets = parseAddress(literal.split("%", 1)[0]!);
+  return octets !== undefined && formatAddress(octets) === "fd00:ec2::254";
 }
 
 /** How a check speaks TLS; see node:tls. Consul: OutgoingTLSConfigForCheck. */
