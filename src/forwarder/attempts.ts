@@ -45,6 +45,8 @@ export type Attempt = {
   readonly probe: boolean;
   /** Repeats without EDNS what was refused with it. */
   readonly plainRetry: boolean;
+  /** Its datagram may have been lost, and the server may be asked once more (repeats.ts). */
+  repeatable: boolean;
   open: boolean;
   late: boolean;
   /** Its time to hold up the question is over; a late reply is still welcome. */
@@ -78,7 +80,8 @@ export type Exchange = {
   position: number;
   /** When the next server is asked; Infinity: not before something happens. */
   nextMs: number;
-  resent: boolean;
+  /** Servers that were asked a second time because they kept silent. */
+  repeats: number;
   /** A server was passed over because its rate was used up. */
   throttled: boolean;
   attempts: Attempt[];
@@ -123,20 +126,26 @@ export type Output =
   /** The end; comes once. */
   | { type: "failed"; reason: Failure };
 
-type SendOptions = { transport: "udp" | "tcp"; probe?: boolean; plainRetry?: boolean };
+type SendOptions = {
+  transport: "udp" | "tcp";
+  probe?: boolean;
+  plainRetry?: boolean;
+  /** Not given, or null: it is the first packet, or the answer to a reply. */
+  repeated?: Attempt | null;
+};
 
 /** Sends one message; false if the server has had its share of them, or its rate is used up. */
 export function send(
   exchange: Exchange,
   server: Server,
-  { transport, probe = false, plainRetry = false }: SendOptions,
+  { transport, probe = false, plainRetry = false, repeated = null }: SendOptions,
   nowMs: number,
   outputs: Output[],
 ): boolean {
   if (sentTo(exchange, server) >= MAX_MESSAGES) return false;
   if (!takeFrom(exchange, server, nowMs, outputs)) return false;
-  const attempt = attemptTo(exchange, server, { transport, probe, plainRetry }, nowMs);
-  makeRoom(exchange, outputs);
+  const attempt = attemptTo(exchange, server, { transport, probe, plainRetry, repeated }, nowMs);
+  makeRoom(exchange, repeated, outputs);
   exchange.attempts.push(attempt);
   server.lastSentMs = nowMs;
   server.counts[attempt.transport]++;
@@ -148,7 +157,7 @@ export function send(
 function attemptTo(
   { query, settings, random, deadlineMs }: Exchange,
   server: Server,
-  { transport: wanted, probe, plainRetry }: Required<SendOptions>,
+  { transport: wanted, probe, plainRetry, repeated }: Required<SendOptions>,
   nowMs: number,
 ): Attempt {
   const transport = isStreamOnly(server.address) ? "tcp" : wanted;
@@ -169,9 +178,13 @@ function attemptTo(
     withOpt: query.opt !== null && !(query.ownOpt && (plainRetry || nowMs < server.plainUntilMs)),
     sentAtMs: nowMs,
     lateAtMs: probe ? Infinity : nowMs + hedgeMs(server.roundTrips),
-    untilMs: probe ? nowMs + PROBE_LISTEN_MS : Math.min(nowMs + settings.timeoutMs, deadlineMs),
+    // A repeat gives the server no more time than it had: it is as dead as it was before.
+    untilMs: probe
+      ? nowMs + PROBE_LISTEN_MS
+      : (repeated?.untilMs ?? Math.min(nowMs + settings.timeoutMs, deadlineMs)),
     probe,
     plainRetry,
+    repeatable: transport === "udp" && !probe && repeated === null,
     open: true,
     late: false,
     silent: false,
@@ -199,8 +212,11 @@ function takeFrom(exchange: Exchange, server: Server, nowMs: number, outputs: Ou
   return true;
 }
 
-/** Closes the oldest open attempt when another one would be too many; one that is for a sign of life first. */
-function makeRoom({ attempts }: Exchange, outputs: Output[]): void {
+/**
+ * Closes an open attempt when another one would be too many: what is repeated; else the oldest, one that is
+ * for a sign of life first.
+ */
+function makeRoom({ attempts }: Exchange, repeated: Attempt | null, outputs: Output[]): void {
   let open = 0;
   let oldest: Attempt | null = null;
   for (const attempt of attempts) {
@@ -208,7 +224,8 @@ function makeRoom({ attempts }: Exchange, outputs: Output[]): void {
     if (oldest === null || (attempt.probe && !oldest.probe)) oldest = attempt;
     open++;
   }
-  if (open >= OUTSTANDING && oldest !== null) close(oldest, outputs);
+  const least = repeated ?? oldest;
+  if (open >= OUTSTANDING && least !== null) close(least, outputs);
 }
 
 /** Attempts that may still be answered. */
@@ -316,12 +333,20 @@ export function settle(
       attempt.server.listeners++;
       continue;
     }
-    if (attempt.late && !attempt.silent)
+    if (attempt.late && !attempt.silent && !isOvertaken(attempt))
       noteWait(attempt.server.roundTrips, nowMs - attempt.sentAtMs);
     close(attempt, outputs);
   }
   wakeForListeners(exchange);
   outputs.push(result);
+}
+
+/**
+ * The server has answered what it was asked after this: the datagram was lost, or that name takes its time.
+ * As round trips such waits would grow by themselves, for each is as long as we wait, and a little more.
+ */
+function isOvertaken({ server, sentAtMs }: Attempt): boolean {
+  return server.answeredSentMs >= sentAtMs;
 }
 
 /** The answer of one server must not hide whether another, asked as well, is there at all. */

@@ -15,8 +15,7 @@ import {
 import { untilNextMs } from "./bucket.ts";
 import { takeProbe } from "./health.ts";
 import type { Query } from "./query.ts";
-import { retryMs } from "./rtt.ts";
-import { isStreamOnly } from "./upstream.ts";
+import { repeat } from "./repeats.ts";
 import { rateOf, serverOrder, type Server, type Upstreams } from "./upstreams.ts";
 
 /** A client gives up after 3 to 5 s; all servers together get this long (a longer `timeoutMs` wins). */
@@ -61,7 +60,7 @@ export function createExchange({
     measured,
     position: 0,
     nextMs: Infinity,
-    resent: false,
+    repeats: 0,
     throttled: false,
     attempts: [],
     current: null,
@@ -123,7 +122,7 @@ export function advance(exchange: Exchange, nowMs: number, outputs: Output[]): v
     exchange.nextMs = Math.min(waited.lateAtMs, waited.untilMs);
     if (settings.strategy !== "parallel" || openCount(exchange) >= OUTSTANDING) return;
   }
-  if (exchange.position >= exchange.order.length) askOnceMore(exchange, nowMs, outputs);
+  if (exchange.position >= exchange.order.length) repeat(exchange, nowMs, outputs);
 }
 
 /** A copy for a server that is down or slow; another one is asked at the same time. */
@@ -167,27 +166,6 @@ function mayHoldUp({ order, position }: Exchange): boolean {
     if (standing === "failing") failing = true;
   }
   return failing;
-}
-
-/** All were asked. The only live server is asked once more: one lost datagram should not fail a question. */
-function askOnceMore(exchange: Exchange, nowMs: number, outputs: Output[]): void {
-  const { current } = exchange;
-  exchange.nextMs = Infinity;
-  if (current === null || !mayResend(exchange, current)) return;
-  const atMs = current.sentAtMs + retryMs(current.server.roundTrips);
-  if (nowMs < atMs) {
-    exchange.nextMs = atMs;
-    return;
-  }
-  exchange.resent = true;
-  if (send(exchange, current.server, { transport: "udp" }, nowMs, outputs))
-    exchange.current = exchange.attempts.at(-1)!;
-}
-
-function mayResend(exchange: Exchange, { server, open, transport, probe }: Attempt): boolean {
-  if (exchange.resent || !open || probe || transport === "tcp" || server.looping) return false;
-  if (isStreamOnly(server.address)) return false;
-  return exchange.attempts.every((other) => other.probe || other.server === server);
 }
 
 /** Sets the time of the next step, or ends the exchange if nothing more can come of it. */

@@ -214,6 +214,7 @@ function heard(
 ): void {
   const { server } = attempt;
   attempt.problem = error;
+  server.answeredSentMs = Math.max(server.answeredSentMs, attempt.sentAtMs);
   if (error !== "") noteError(server, error, nowMs);
   const isUsual = attempt.transport === "udp" || isStreamOnly(server.address);
   const downMs = nowMs - server.changedAtMs;

@@ -4,10 +4,12 @@
  * one that is up gets nothing but clients' questions.
  */
 import { noteRoundTrip } from "./rtt.ts";
-import { PROBE_BURST, type Server, type Upstreams } from "./upstreams.ts";
+import { PROBE_BURST, REPEAT_BURST, type Server, type Upstreams } from "./upstreams.ts";
 
 /** After a burst, so that a short absence ends with the next question, a long one costs next to nothing. */
 const PROBES_PER_SECOND = 4;
+/** Beside one for each reply, so that losses of half the packets can be made good, and an outage costs little. */
+const REPEATS_PER_SECOND = 8;
 /** How long a server stays without EDNS after it answered only without (unbound keeps this for 15 minutes). */
 const PLAIN_MS = 15 * 60 * 1000;
 /** How long names go to a server in lower case after it changed their case. */
@@ -30,6 +32,7 @@ export function noteReply(server: Server, usable: boolean, rttMs: number, nowMs:
   server.counts.replies++;
   server.lastHeardMs = nowMs;
   server.late = false;
+  server.repeatTokens = Math.min(REPEAT_BURST, server.repeatTokens + 1);
   changeStanding(server, usable ? "good" : "failing", nowMs);
   if (usable) server.consecutiveFailures = 0;
   else server.consecutiveFailures++;
@@ -101,6 +104,16 @@ export function noteCaseChange(server: Server, nowMs: number): boolean {
 export function takeProbe(server: Server, nowMs: number): boolean {
   if (probeTokensAt(server, nowMs) < 1) return false;
   server.probeTokens--;
+  return true;
+}
+
+/** May a packet to this server be repeated? Takes a token if so; with none left questions have one packet each. */
+export function takeRepeat(server: Server, nowMs: number): boolean {
+  const gained = ((nowMs - server.repeatTokensAtMs) * REPEATS_PER_SECOND) / 1000;
+  server.repeatTokens = Math.min(REPEAT_BURST, server.repeatTokens + gained);
+  server.repeatTokensAtMs = nowMs;
+  if (server.repeatTokens < 1) return false;
+  server.repeatTokens--;
   return true;
 }
 

@@ -53,7 +53,7 @@ export function hedgeMs({ p95Ms }: RoundTrips): number {
 }
 
 /**
- * So long the only server is waited for before it is asked once more: twice a round trip, and nearly any
+ * So long a server is waited for before it is asked once more: twice a round trip, and nearly any
  * of them. Without a bound: one that is slow because it has too much to do must not be given more.
  */
 export function retryMs({ smoothedMs, p95Ms }: RoundTrips): number {

@@ -74,6 +74,8 @@ export type Server = {
   srttMs: number;
   readonly roundTrips: RoundTrips;
   lastHeardMs: number;
+  /** When the youngest question that it has answered was sent. */
+  answeredSentMs: number;
   lastSentMs: number;
   /** When `standing` became what it is; -Infinity: it always was. */
   changedAtMs: number;
@@ -87,6 +89,9 @@ export type Server = {
   lowerCaseUntilMs: number;
   probeTokens: number;
   probeTokensAtMs: number;
+  /** Packets that may be repeated to it, and when that was worked out (health.ts). */
+  repeatTokens: number;
+  repeatTokensAtMs: number;
   /** Settled questions that still listen for it. */
   listeners: number;
   readonly bucket: Bucket;
@@ -97,6 +102,8 @@ export type Server = {
 
 /** Questions that may be spent on a server that is down when it goes down (health.ts). */
 export const PROBE_BURST = 8;
+/** Packets that may be repeated to a server that does not answer (health.ts). */
+export const REPEAT_BURST = 256;
 
 export type Upstreams = {
   /** Distinguishes sets of servers in cache keys. */
@@ -142,6 +149,7 @@ function createServer(address: Upstream, label: string): Server {
     srttMs: -1,
     roundTrips: createRoundTrips(),
     lastHeardMs: -Infinity,
+    answeredSentMs: -Infinity,
     lastSentMs: -Infinity,
     changedAtMs: -Infinity,
     lastError: "",
@@ -151,6 +159,8 @@ function createServer(address: Upstream, label: string): Server {
     lowerCaseUntilMs: -Infinity,
     probeTokens: PROBE_BURST,
     probeTokensAtMs: 0,
+    repeatTokens: REPEAT_BURST,
+    repeatTokensAtMs: 0,
     listeners: 0,
     bucket: createBucket(),
     counts: {
