@@ -1,5 +1,8 @@
 /** Who may ask and write: Host, Origin, networks, blocked paths, answer headers; and script checks from afar. */
+import { existsSync } from "node:fs";
 import { request } from "node:http";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { startProgram, type Program } from "../program.ts";
 
@@ -64,7 +67,7 @@ const mutating: [method: string, path: string][] = [
   ["PUT", "/v1/acl/policy"],
 ];
 
-t.test("browsers", async (t) => {
+t.test("S26, S27: browsers", async (t) => {
   const program = await startProgram(t);
   for (const [method, path] of mutating) {
     for (const headers of [
@@ -177,13 +180,14 @@ t.test("max_header_bytes", async (t) => {
   t.equal((await ask(program, "GET", "/v1/status/leader", headers(5000))).status, 431);
 });
 
-const script = { Name: "s", Args: ["/bin/true"], Interval: "10s" };
 const remote =
   "Scripts are disabled on this agent from remote calls; to enable, configure 'enable_script_checks' to true";
 
 t.test("S25, ask 55: script checks from afar", async (t) => {
   for (const flags of [{}, { enable_local_script_checks: true }]) {
     const program = await startProgram(t, flags);
+    const marker = join(program.dataDir, "touched");
+    const script = touches(marker);
     const refused = async (path: string, body: object, text: string) => {
       const answer = await program.http("PUT", path, body);
       t.same(
@@ -212,15 +216,63 @@ t.test("S25, ask 55: script checks from afar", async (t) => {
     );
     t.equal((await program.http("GET", "/v1/agent/services")).text, "{}", "nothing came of it");
     t.equal((await program.http("GET", "/v1/agent/checks")).text, "{}");
-    // The catalog stores what it is told; no agent runs it.
-    const stored = {
-      Node: "x",
-      Address: "10.0.0.1",
-      Check: { Name: "s", Definition: { ScriptArgs: ["/bin/true"] } },
-    };
-    t.ok([200, 400].includes((await program.http("PUT", "/v1/catalog/register", stored)).status));
+    t.equal(existsSync(marker), false);
+    await storedOnly(program, marker);
+    const before = await program.http("GET", "/v1/agent/checks");
+    program.configure({ checks: [{ ...touches(marker), id: "of-the-file" }] });
+    const reloaded = await program.http("PUT", "/v1/agent/reload");
+    if (!("enable_local_script_checks" in flags)) {
+      t.match(reloaded, { status: 500, text: /Scripts are disabled on this agent/ });
+      t.same(await program.http("GET", "/v1/agent/checks"), before);
+      continue;
+    }
+    t.equal(reloaded.status, 200);
+    for (let i = 0; i < 200 && !existsSync(marker); i++) await sleep(50);
+    t.ok(existsSync(marker), "what the file says runs");
   }
 });
+
+const touches = (marker: string) => ({
+  Name: "touches",
+  Args: ["/bin/sh", "-c", `touch ${marker}`],
+  Interval: "1s",
+});
+
+/** What the catalog stores, and no agent runs: our own node, an external one, the command of `consul exec`. */
+async function storedOnly(program: Program, marker: string): Promise<void> {
+  const { Name, Args: ScriptArgs } = touches(marker);
+  const Definition = { ScriptArgs, IntervalDuration: "1s" };
+  const external = { "external-node": "true", "external-probe": "true" };
+  const writes: [path: string, body: unknown][] = [
+    ["/v1/catalog/register", { Node: "n1", Address: "127.0.0.1", Check: { Name, Definition } }],
+    [
+      "/v1/catalog/register",
+      { Node: "x", Address: "127.0.0.1", NodeMeta: external, Check: { Name, Definition } },
+    ],
+    [
+      "/v1/txn",
+      [{ Check: { Verb: "set", Check: { Node: "n1", CheckID: "t", Name, Definition } } }],
+    ],
+    ["/v1/kv/_rexec/0/job", { Command: `touch ${marker}`, Wait: 1e9 }],
+    ["/v1/event/fire/_rexec", { Prefix: "_rexec", Session: "0" }],
+  ];
+  for (const [path, body] of writes)
+    t.equal((await program.http("PUT", path, body)).status, 200, path);
+  const { httpPort } = program;
+  // Two of its intervals are two of theirs.
+  await program.http("PUT", "/v1/agent/check/register", {
+    Name: "beside",
+    HTTP: `http://127.0.0.1:${httpPort}/v1/status/leader`,
+    Interval: "2s",
+    Status: "critical",
+  });
+  for (let i = 0; i < 200; i++) {
+    if ((await program.http("GET", "/v1/agent/checks")).text.includes('"passing"')) break;
+    await sleep(50);
+  }
+  t.equal(existsSync(marker), false, "nothing of it ran");
+  await program.http("PUT", "/v1/agent/check/deregister/beside");
+}
 
 t.test("S25, ask 55: script checks for everybody need more than one word", async (t) => {
   const start = (config: Record<string, unknown>) =>
