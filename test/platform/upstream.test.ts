@@ -75,10 +75,10 @@ scenario("a thousand questions one after the other, with pauses", async (t, host
   // The first answer comes by way of the watch, whose thread opens its own.
   await host.call("relay", upstream.at, 1);
   const before = await host.call<number>("descriptors");
-  t.ok((await host.call<number>("relay", upstream.at, 1000)) < 1000);
+  t.ok((await host.call<number>("relay", upstream.at, 1000)) < 5000);
   for (let i = 0; i < 5; i++) {
     await new Promise((asleep) => setTimeout(asleep, 30));
-    t.ok((await host.call<number>("relay", upstream.at, 1)) < 1000, "woken from sleep");
+    t.ok((await host.call<number>("relay", upstream.at, 1)) < 5000, "woken from sleep");
   }
   t.equal(await host.call("openCount"), 0);
   // The watch opens its own a moment later, on a busy machine: a few more, or fewer, are not sockets of questions.
@@ -181,7 +181,7 @@ scenario("what cannot be sent or reached is an error word, not a crash", async (
 scenario("IPv6", async (t, host) => {
   if (!hasIpv6) return;
   const upstream = await startUpstream("::1");
-  t.ok((await host.call<number>("relay", upstream.at, 20)) < 1000);
+  t.ok((await host.call<number>("relay", upstream.at, 20)) < 5000);
   upstream.socket.close();
 });
 
@@ -198,7 +198,7 @@ scenario(
     await until(() => upstream.ports.length === open);
     t.equal((await host.call<string[]>("events", first + 299))[0], "EMFILE");
     await host.call("closeAll");
-    t.ok((await host.call<number>("relay", upstream.at, 50)) < 1000);
+    t.ok((await host.call<number>("relay", upstream.at, 50)) < 5000);
   },
   { limitDescriptors: 128 },
 );

@@ -75,6 +75,6 @@ t.test("S24: 50,000 malformed messages a second", { timeout: 60_000 }, async (t)
   t.equal(after.responses - before.responses, requests, "each gets its error");
   const lines = program.output().split("\n").length - linesBefore;
   t.ok(lines <= 10 * Math.max(1, seconds), `${lines} lines of the log`);
-  const answered = await client.ask(query(9, "web.service.consul"), 2000);
+  const answered = await client.ask(query(9, "web.service.consul"), 10_000);
   t.ok(answered, "the next question is answered");
 });
