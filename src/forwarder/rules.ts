@@ -86,7 +86,7 @@ export function createRuleTable(rules: readonly Rule[], key: HashKey): RuleTable
 const AT_ONCE = 256;
 
 /** A table of these rules. Of two groups for the same names the first is taken: lists of servers are merged before. */
-export function* makeRuleTable(rules: readonly Rule[], key: HashKey): Slices<RuleTable> {
+function* makeRuleTable(rules: readonly Rule[], key: HashKey): Slices<RuleTable> {
   const suffix = newNodes(key);
   const below = newNodes(key);
   const text = newNodes(key);
@@ -177,12 +177,13 @@ function* addAll(
   const changed = new Map<Node, Node>();
   let added = 0;
   for (const name of names) {
-    if (++added % AT_ONCE === 0) yield;
     const number = index.add(name);
     const before = nodes[number] ?? NOTHING;
     let node = changed.get(before);
     if (node === undefined) changed.set(before, (node = withAction(before, action)));
     nodes[number] = node;
+    // Not before the name was taken, which is valid until somebody asks for the next one of any list.
+    if (++added % AT_ONCE === 0) yield;
   }
 }
 

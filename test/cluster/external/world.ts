@@ -18,7 +18,7 @@ import { createState } from "../../../src/cluster/state.ts";
 import type { Timers } from "../../../src/ports.ts";
 import { settle } from "../local-world.ts";
 
-export const monitorDefaults: MonitorSettings = {
+const monitorDefaults: MonitorSettings = {
   enabled: true,
   nodeMeta: { "external-node": "true" },
   nodeProbeIntervalMs: 10_000,
