@@ -68,12 +68,16 @@ export type GateOwner = {
   receive(request: Request, address: string): BadRequest | undefined;
 };
 
-/** A gate that lets nobody but this machine pass until it is written. `wallSeconds`: since 1970. */
+/**
+ * A gate that lets nobody but this machine pass until it is written. `wallSeconds`: since 1970; `seed`: 32
+ * bits that no client may know.
+ */
 export function createGateOwner(wallSeconds: () => number, seed: number): GateOwner {
   const memory = createGateMemory();
   const gate = openGate(memory, seed);
   const { words } = gate;
   words[PAYLOAD] = 512;
+  gate.buckets.seed[0] = seed;
 
   const rightsAt = (address: string): number =>
     readSourceText(address, gate.source) ? rightsOf(gate) : 0;

@@ -39,8 +39,8 @@ const SETS = 16_384;
 const WAYS = 4;
 const BUCKETS = SETS * WAYS;
 
-/** Shared memory of the buckets. */
-export const RATE_OCTETS = BUCKETS * 12;
+/** Shared memory of the buckets, and what their hash begins with. */
+export const RATE_OCTETS = BUCKETS * 12 + 8;
 
 /** One thread's view of the buckets. */
 export type Buckets = {
@@ -50,6 +50,8 @@ export type Buckets = {
   fullAtMs: Float64Array;
   bits: Uint8Array;
   multipliers: Float64Array;
+  /** One word, the owner's: unless it is drawn, anybody can tell which prefixes displace each other. */
+  seed: Int32Array;
   /** Buckets of the address in question, by level. */
   places: Int32Array;
   hashes: Int32Array;
@@ -63,6 +65,7 @@ export function createBuckets(memory: SharedArrayBuffer, offset: number): Bucket
     tags: new Int32Array(memory, offset + BUCKETS * 8, BUCKETS),
     bits: Uint8Array.from(levels, ([bits]) => bits),
     multipliers: Float64Array.from(levels, ([, multiplier]) => multiplier),
+    seed: new Int32Array(memory, offset + BUCKETS * 12, 1),
     places: new Int32Array(LEVELS),
     hashes: new Int32Array(LEVELS),
   };
@@ -121,7 +124,7 @@ function spend(buckets: Buckets, first: number, rate: number, tokens: number, no
 /** The bucket of the prefix, or the one to be taken over for it; its hash is left in `hashes[slot]`. */
 function find(buckets: Buckets, key: Int32Array, level: number, slot: number): number {
   const { tags, fullAtMs, hashes } = buckets;
-  const hash = hashPrefix(key, buckets.bits[level]!);
+  const hash = hashPrefix(key, buckets.bits[level]!, buckets.seed[0]!);
   hashes[slot] = hash;
   const set = ((hash ^ (hash >>> 15)) & (SETS - 1)) * WAYS;
   let idlest = set;
@@ -132,9 +135,13 @@ function find(buckets: Buckets, key: Int32Array, level: number, slot: number): n
   return idlest;
 }
 
-/** Not 0. Equal hashes of two prefixes would only make them share a bucket, so it need not be a keyed one. */
-function hashPrefix(key: Int32Array, bits: number): number {
-  let hash = bits;
+/**
+ * Not 0. Equal hashes of two prefixes make them share a bucket; but five prefixes of one set, asked in turns,
+ * find full ones again and again, and which these are must not be told by this file alone.
+ */
+function hashPrefix(key: Int32Array, bits: number, seed: number): number {
+  let hash = Math.imul(seed ^ bits, 0x9e3779b1);
+  hash ^= hash >>> 15;
   for (let i = 0; i < 4; i++) {
     const left = bits - i * 32;
     if (left <= 0) break;

@@ -160,3 +160,31 @@ t.test("200,000 spoofed prefixes do not free the one that asks most", async (t) 
   }
   t.ok(extra <= 21, `${extra} in 200 ms`);
 });
+
+t.test("S15: five prefixes that displace each other are not to be found beforehand", async (t) => {
+  const RATE = 5;
+  /** Answers that addresses asked in turns get in no time, 10 each being due. */
+  const answersAt = (seed: number, addresses: readonly string[]): number => {
+    const under = buckets();
+    under.seed[0] = seed;
+    let answers = 0;
+    for (let round = 0; round < 5; round++)
+      for (const each of addresses)
+        for (let i = 0; i < 20; i++) if (take(under, keyOf(each), RATE, 1)) answers++;
+    return answers;
+  };
+  // What an attacker who has this file finds, if nothing is drawn.
+  const known = buckets();
+  const wanted: string[] = [];
+  let set: number | undefined;
+  for (let i = 0; wanted.length < 5 && i < 1_000_000; i++) {
+    const each = `${20 + (i >> 16)}.${(i >> 8) & 255}.${i & 255}.1`;
+    take(known, keyOf(each), 1000, i * 10_000);
+    const own = known.places[0]! >> 2;
+    set ??= own;
+    if (own === set) wanted.push(each);
+  }
+  t.equal(answersAt(0, wanted), 130, "two of them find a full bucket again in each round");
+  for (const seed of [1, 2, 0x80000000, 0xdeadbeef, 0x12345678])
+    t.equal(answersAt(seed, wanted), 50, `seed ${seed.toString(16)}`);
+});
