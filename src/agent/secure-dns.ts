@@ -6,7 +6,8 @@ import type { TcpFront } from "../dns/front.ts";
 import { startHttpsFront, type HttpsFront } from "../dns/https/driver.ts";
 import { createDnsListeners, openListeners, type DnsListeners } from "./dns-listeners.ts";
 import { createTlsSide, type TlsSide } from "../dns/tls/driver.ts";
-import type { Log, SocketAddress, Transport } from "../ports.ts";
+import type { SecureFigures } from "../metrics/family.ts";
+import type { Log, SocketAddress } from "../ports.ts";
 
 /**
  * What both need; see TcpFrontOptions. `isShared`: another process of ours listens there, and is about to
@@ -28,7 +29,7 @@ export type SecureDns = {
    */
   reload(next: Secured): Promise<number>;
   /** Of those that are on. */
-  counters(): { proto: Transport; counters: TcpCounters }[];
+  counters(): SecureFigures[];
   /** Addresses in force, for the log. */
   addresses(): { dns_tls: readonly SocketAddress[]; dns_https: readonly SocketAddress[] };
   close: () => Promise<void>;
@@ -73,7 +74,9 @@ export async function startSecureDns(
     close,
     counters: () => [
       ...(tls === undefined ? [] : [{ proto: "tls" as const, counters: tls.counters }]),
-      ...(https === undefined ? [] : [{ proto: "https" as const, counters: https.counters }]),
+      ...(https === undefined
+        ? []
+        : [{ proto: "https" as const, counters: https.counters, responses: https.responses() }]),
     ],
     addresses: () => ({ dns_tls: tls?.addresses ?? [], dns_https: https?.addresses ?? [] }),
     async reload(next) {

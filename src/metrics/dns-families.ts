@@ -146,6 +146,25 @@ export const dnsFamilies: readonly Family[] = [
         closedByReason(closed).map(([reason, value]) => ({ labels: { proto, reason }, value })),
       ),
   },
+  {
+    name: "waypost_dns_https_responses_total",
+    help: "Responses to requests of DNS over HTTPS, by HTTP status.",
+    labels: ["server", "status"],
+    type: "counter",
+    coredns: {},
+    read: ({ secure, servers }) => {
+      const names = servers();
+      return secure().flatMap(({ responses = [] }) =>
+        responses.map(({ server, status, count }) => ({
+          labels: {
+            server: (server === undefined ? undefined : names[server]) ?? "other",
+            status: String(status),
+          },
+          value: count,
+        })),
+      );
+    },
+  },
 ];
 
 export const tableFamilies: readonly Family[] = [

@@ -12,6 +12,7 @@ import type { MonitorFigures } from "../cluster/external/monitor.ts";
 import type { FilterCounts } from "../forwarder/filter/settings.ts";
 import type { PipelineStats } from "../forwarder/pipeline.ts";
 import type { ForwarderStats } from "../forwarder/stats.ts";
+import type { HttpsResponses } from "../dns/https/driver.ts";
 import type { Transport } from "../ports.ts";
 import type { LoopLateness } from "./lateness.ts";
 import type { ProcessFigures } from "./process.ts";
@@ -44,7 +45,7 @@ export type Sources = {
   /** Connections of DNS over TCP. */
   tcp: () => TcpCounters;
   /** Connections of DNS over TLS and HTTPS, as far as these are on. */
-  secure: () => { proto: Transport; counters: TcpCounters }[];
+  secure: () => SecureFigures[];
   forwarder: () => ForwarderStats;
   catalog: () => {
     nodes: number;
@@ -139,6 +140,13 @@ type Described = {
   labels: readonly string[];
   /** CoreDNS has it too: shown once more under its name with `metrics.coredns_compat`. */
   coredns?: CoreDns;
+};
+
+/** Connections of one kind of encrypted DNS; of HTTPS also what it was answered with. */
+export type SecureFigures = {
+  proto: Transport;
+  counters: TcpCounters;
+  responses?: readonly HttpsResponses[];
 };
 
 /** What CoreDNS shows of a family. */

@@ -35,6 +35,7 @@ proxy_conn_cache_misses_total{proxy_name,to,proto} counter
 health_request_duration_seconds{} histogram
 health_request_failures_total{} counter
 panics_total{} counter
+dns_https_responses_total{server,status} counter
 plugin_enabled{server,zone,view,name} gauge
 build_info{version,revision,goversion} gauge
 reload_failed_total{} counter
@@ -80,7 +81,14 @@ function busy() {
   const sizes = { counts: Array.from({ length: 15 }, () => 1), sum: 9 };
   const base = sourcesWith({});
   return sourcesWith({
-    servers: () => ["dns://127.0.0.1:53"],
+    servers: () => ["dns://127.0.0.1:53", "https://127.0.0.1:443"],
+    secure: () => [
+      {
+        proto: "https",
+        counters: base.tcp(),
+        responses: [{ server: 1, status: 200, count: 8 }],
+      },
+    ],
     tallies: () => [
       tally(
         { zone: ".", plugin: "cache" },
@@ -140,6 +148,7 @@ t.test("values are the same; what CoreDNS does not tell apart is added up", asyn
   for (const line of [
     `coredns_dns_requests_total{${here},zone=".",view="",proto="udp",family="1",type="A"} 7`,
     `coredns_dns_responses_total{${here},zone=".",view="",rcode="NOERROR",plugin="cache"} 6`,
+    `coredns_dns_https_responses_total{server="https://127.0.0.1:443",status="200"} 8`,
     `coredns_cache_requests_total{${here},zones=".",view=""} 12`,
     `coredns_cache_hits_total{${here},type="success",zones=".",view=""} 4`,
     `coredns_cache_hits_total{${here},type="denial",zones=".",view=""} 3`,

@@ -149,6 +149,12 @@ t.test("GET and POST, HTTP/2 and HTTP/1.1, refusals, counters", { skip }, async 
   );
   t.match(text, asked);
   t.match(text, 'waypost_dns_secure_accepted_total{proto="https"} 2');
+  const responses = new RegExp(
+    `^waypost_dns_https_responses_total{server="https://127.0.0.1:${port}",status="(\\d+)"} (\\d+)$`,
+    "gm",
+  );
+  const counted = [...text.matchAll(responses)].map(([, code, count]) => `${code}: ${count}`);
+  t.same(counted.toSorted(), ["200: 8", "400: 4", "404: 1", "405: 1", "413: 1", "415: 1"]);
 });
 
 t.test("many questions at a time, and out of order", { skip }, async (t) => {

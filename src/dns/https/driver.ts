@@ -60,7 +60,16 @@ export type HttpsFrontOptions = {
 /** `renew`: new connections get this certificate; those that stand keep theirs. */
 export type HttpsFront = TcpFront & {
   counters: TcpCounters;
+  /** Since the start, for each listener and status that there was. */
+  responses(): readonly HttpsResponses[];
   renew(identity: HttpsIdentity): void;
+};
+
+/** Responses of one status. `server`: as Meter.serverOf numbers the listener; undefined if nobody does. */
+export type HttpsResponses = {
+  readonly server: ServerNumber | undefined;
+  readonly status: number;
+  count: number;
 };
 
 /** Requests at a time on one connection; RFC 9113 6.5.2 advises against fewer. */
@@ -110,6 +119,8 @@ export async function startHttpsFront(options: HttpsFrontOptions): Promise<Https
     isAnswered: options.isAnswered,
   });
   const { counters } = crowd;
+  /** By listener and status: a few words for each of at most 17 listeners. */
+  const responses = new Map<string, HttpsResponses>();
   const handshakes = createTurns(setImmediate);
   /** By what a socket and the TLS and HTTP in it have in common. */
   const byEnd = new Map<string, Connection>();
@@ -201,6 +212,7 @@ export async function startHttpsFront(options: HttpsFrontOptions): Promise<Https
       connection!.untakenOctets += untaken;
       asking.dueMs = clock.monotonicMs() + limits.writeMs;
       asking.reason = "write";
+      countResponse(connection!.server, status);
       response.writeHead(status, { ...headers, "content-length": body.length });
       response.end(request.method === "HEAD" ? "" : body);
       crowd.gave(body.length);
@@ -293,6 +305,13 @@ export async function startHttpsFront(options: HttpsFrontOptions): Promise<Https
     if (counters.connections > 0) sweeping = timers.after(SWEEP_MS, sweep);
   }
 
+  function countResponse(number: ServerNumber | undefined, status: number): void {
+    const key = `${number} ${status}`;
+    const held = responses.get(key);
+    if (held === undefined) responses.set(key, { server: number, status, count: 1 });
+    else held.count++;
+  }
+
   const listeners = createTcpListeners("DNS over HTTPS", accept, log);
   await listeners.listen(options.listen);
   return {
@@ -300,6 +319,7 @@ export async function startHttpsFront(options: HttpsFrontOptions): Promise<Https
       return listeners.addresses();
     },
     counters,
+    responses: () => [...responses.values()],
     listen: listeners.listen,
     leave: listeners.leave,
     renew: (identity) => server.setSecureContext(tlsServerOptions(identity)),
