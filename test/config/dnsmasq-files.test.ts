@@ -63,32 +63,6 @@ t.test("S34: the same for our own configuration; what it was given is read", asy
   const file = JSON.stringify({ data_dir: "/tmp/x", nodename: "x" });
   for (const given of [
     from('"$1" validate -config-format json /dev/stdin', file),
-    from(`"$1" validate -config-format json <(echo '${file}')`),
-  ]) {
-    t.equal(given.status, 1);
-    t.match(given.stderr + given.stdout, "nodename", "what was given is read");
-  }
-});
-
-t.test("S34: the same for our own configuration; what it was given is read", async (t) => {
-  const directory = writeFiles(t, { "a.json": { data_dir: "x" }, "d/z.json": {} });
-  const at = (name: string) => join(directory, name);
-  t.equal(spawnSync("mkfifo", [at("fifo.json"), at("d/b.json")]).status, 0);
-  symlinkSync("/dev/zero", at("zero.json"));
-  symlinkSync("/dev/null", at("null.json"));
-  symlinkSync("a.json", at("link.json"));
-  const errorsOf = async (...names: string[]) => {
-    const loaded = await load(names.map(at));
-    return loaded.ok ? [] : loaded.error.map((each) => each.replaceAll(directory, ""));
-  };
-  t.same(await errorsOf("a.json", "fifo.json"), ["/fifo.json: not a regular file"]);
-  t.same(await errorsOf("a.json", "d"), ["/d/b.json: not a regular file"]);
-  t.same(await errorsOf("a.json", "zero.json"), ["/zero.json: not a regular file"]);
-  t.same(await errorsOf("link.json", "null.json"), []);
-  const from = (script: string) =>
-    spawnSync("bash", ["-c", script, "bash", waypostPath], { encoding: "utf8" });
-  const file = JSON.stringify({ data_dir: "/tmp/x", nodename: "x" });
-  for (const given of [
     from(`echo '${file}' | "$1" validate -config-format json /dev/stdin`),
     from(`"$1" validate -config-format json <(echo '${file}')`),
   ]) {
