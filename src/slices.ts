@@ -12,7 +12,7 @@ export type Pace = {
 };
 
 /** So long a slice goes on at least: turns have their price as well. */
-export const SLICE_MS = 2;
+export const SLICE_MS = 1;
 
 /** Does all of it at once, for those whom nobody waits for. */
 export function atOnce<T>(work: Slices<T>): T {

@@ -8,7 +8,7 @@ const line =
   /(?:[^\S\n]*(?:#[^\n]*)?|(?:address|local|server)=\/((?:[A-Za-z0-9_-]+\.)+[A-Za-z0-9_-]+)\/(#?)[^\S\n]*)(?:\n|$)/y;
 
 /** Lines between two chances to stop. */
-const LINES_AT_ONCE = 128;
+const LINES_AT_ONCE = 64;
 
 /**
  * What a file of nothing but `address=/name/`, `local=/name/` and the like answers (`forwarder.blocklist_answer`):

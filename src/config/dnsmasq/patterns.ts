@@ -6,6 +6,7 @@ import { randomInt } from "node:crypto";
 import { createNameIndex } from "../../forwarder/local/name-index.ts";
 import type { NameListBuilder } from "../../forwarder/local/name-list.ts";
 import { createNumbers } from "../../forwarder/local/numbers.ts";
+import { createScratch } from "../../forwarder/local/scratch.ts";
 import type { Slices } from "../../slices.ts";
 
 /** What was said for one name pattern. */
@@ -233,14 +234,14 @@ function asName(text: string, start: number, end: number, fold: boolean): Uint8A
     const isCapital = code >= 0x41 && code <= 0x5a;
     if (code > 0x7e || (isCapital && !fold)) return undefined;
     if (at - lengthAt > MAX_LABEL_OCTETS) {
-      scratch[lengthAt] = MAX_LABEL_OCTETS;
+      scratch.octets[lengthAt] = MAX_LABEL_OCTETS;
       lengthAt = at++;
     }
-    scratch[at++] = isCapital ? code | 0x20 : code;
+    scratch.octets[at++] = isCapital ? code | 0x20 : code;
   }
-  scratch[lengthAt] = at - lengthAt - 1;
-  if (end > start) scratch[at++] = 0;
-  return scratch.subarray(0, at);
+  scratch.octets[lengthAt] = at - lengthAt - 1;
+  if (end > start) scratch.octets[at++] = 0;
+  return scratch.first(at);
 }
 
-const scratch = new Uint8Array(256);
+const scratch = createScratch(256);

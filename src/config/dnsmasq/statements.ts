@@ -65,7 +65,7 @@ const MAX_DEPTH = 32;
 /** Octets of all files together; what is beyond is an error. A list of 1,000,000 names has 35 MB. */
 const MAX_OCTETS = 256 * 2 ** 20;
 /** Lines between two chances to stop. */
-const LINES_AT_ONCE = 128;
+const LINES_AT_ONCE = 64;
 /** Characters of a line; dnsmasq itself cuts lines at 1024. */
 const MAX_LINE = 65_536;
 

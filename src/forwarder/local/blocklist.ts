@@ -5,6 +5,7 @@
 import { parseAddress } from "../../address.ts";
 import { MAX_NAME_OCTETS, parseName } from "../../dns/name.ts";
 import type { Blocklist } from "./decide.ts";
+import { createScratch } from "./scratch.ts";
 import { hashSuffixes, suffixes, type HashKey } from "./suffix-hash.ts";
 import { createComplaints, createOctetLines, type OctetReader } from "./text-lines.ts";
 
@@ -151,7 +152,7 @@ export function createBlocklistReader(
   };
 }
 
-const plain = new Uint8Array(MAX_NAME_OCTETS);
+const plain = createScratch(MAX_NAME_OCTETS);
 
 /** The wire name of a line with nothing but letters, digits, `-`, `_` and dots; undefined for all others, and for addresses. */
 function plainName(octets: Uint8Array, start: number, end: number): Uint8Array | undefined {
@@ -166,7 +167,7 @@ function plainName(octets: Uint8Array, start: number, end: number): Uint8Array |
       const length = at - lengthAt;
       if (length === 0 || length > MAX_LABEL_OCTETS) return undefined;
       hasDot ||= i < end;
-      plain[lengthAt] = length;
+      plain.octets[lengthAt] = length;
       lengthAt = at + 1;
       continue;
     }
@@ -174,11 +175,11 @@ function plainName(octets: Uint8Array, start: number, end: number): Uint8Array |
     hasLetter ||= isLetter;
     if (!isLetter && !(octet >= 0x30 && octet <= 0x39) && octet !== 0x2d && octet !== 0x5f)
       return undefined;
-    plain[at + 1] = octet;
+    plain.octets[at + 1] = octet;
   }
   if (!hasLetter || !hasDot) return undefined;
-  plain[lengthAt] = 0;
-  return plain.subarray(0, lengthAt + 1);
+  plain.octets[lengthAt] = 0;
+  return plain.first(lengthAt + 1);
 }
 
 const DOT = 0x2e;

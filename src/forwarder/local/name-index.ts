@@ -2,7 +2,7 @@
  * Numbers for names: the first that is added has 0, the next 1 and so on. Names stand behind each other
  * in one array, so that 100,000 of them take a few megabytes and nothing for the garbage collector.
  */
-import { foldOctet } from "../../dns/name.ts";
+import { MAX_NAME_OCTETS, foldOctet } from "../../dns/name.ts";
 import { hashSuffixes, suffixes, type HashKey } from "./suffix-hash.ts";
 
 /** See createNameIndex. */
@@ -130,13 +130,14 @@ export function createNameIndex(key: HashKey): NameIndex {
     return find(suffixes.low[suffix]!, suffixes.high[suffix]!, isSame);
   }
 
-  /** The name in its piece; to be read at once. */
-  function at(number: number): Uint8Array {
+  /** Copies the name with this number, whose octets it gives. */
+  function copyName(number: number, into: Uint8Array): number {
     const piece = pieces[starts[number]! >>> PIECE_BITS]!;
     const start = starts[number]! & (PIECE_OCTETS - 1);
     let end = start;
     while (piece[end] !== 0) end += piece[end]! + 1;
-    return piece.subarray(start, end + 1);
+    for (let at = start; at <= end; at++) into[at - start] = piece[at]!;
+    return end + 1 - start;
   }
 
   function get(name: Uint8Array): number {
@@ -168,12 +169,11 @@ export function createNameIndex(key: HashKey): NameIndex {
     },
     get,
     findSuffix,
-    nameOf: (number) => at(number).slice(),
-    copyName(number, into) {
-      const name = at(number);
-      for (let i = 0; i < name.length; i++) into[i] = name[i]!;
-      return name.length;
+    nameOf(number) {
+      const name = new Uint8Array(MAX_NAME_OCTETS);
+      return name.slice(0, copyName(number, name));
     },
+    copyName,
     reserve(names) {
       if (names <= lows.length) return;
       growTo(names);

@@ -1,8 +1,9 @@
 /** Texts of names, a million of them in 25 MB: such as configurations made of lists of advertisers hold. */
 import { MAX_NAME_OCTETS, isWithin } from "../../dns/name.ts";
+import { createScratch } from "./scratch.ts";
 import { atOnce, type Slices } from "../../slices.ts";
 
-/** Wire names in lower case; each is valid until the next one is asked for. */
+/** Wire names in lower case; each is valid until the next one of any list is asked for. */
 export type PlainNames = Iterable<Uint8Array>;
 
 /** Names between two chances to stop. */
@@ -89,17 +90,17 @@ export class NameList implements Iterable<string> {
       if (octet === DOT) {
         const length = at - lengthAt;
         if (length === 0 || length > MAX_LABEL_OCTETS) return undefined;
-        scratch[lengthAt] = length;
+        scratch.octets[lengthAt] = length;
         lengthAt = at + 1;
-      } else if (isPlain(octet)) scratch[at + 1] = octet;
+      } else if (isPlain(octet)) scratch.octets[at + 1] = octet;
       else return undefined;
     }
-    scratch[lengthAt] = 0;
-    return scratch.subarray(0, lengthAt + 1);
+    scratch.octets[lengthAt] = 0;
+    return scratch.first(lengthAt + 1);
   }
 }
 
-const scratch = new Uint8Array(MAX_NAME_OCTETS + 1);
+const scratch = createScratch(MAX_NAME_OCTETS + 1);
 
 /** a to z, 0 to 9, `-`, `_`. */
 function isPlain(octet: number): boolean {
