@@ -27,8 +27,8 @@ export type LocalFiles = {
   stop: Cancel;
 };
 
-/** Timers of the runtime take at most 2^31 - 1 ms. */
-const LONGEST_WAIT_MS = 24 * 3_600_000;
+/** Leases end by the wall clock, which may be set: so often it is looked at. */
+const LEASE_LOOK_MS = 60_000;
 
 /** A start does not wait longer for them: the file system may hang. */
 const LONGEST_START_MS = 10_000;
@@ -78,12 +78,16 @@ export function followLocalFiles(
     const nowMs = clock.wallMs();
     const { set, untilSeconds } = leasesAt(leases, nowMs / 1000, options.leases, isTaken);
     leased = leases.length > 0 ? set : null;
-    if (untilSeconds !== Infinity)
-      cancelLease = timers.after(
-        Math.min(LONGEST_WAIT_MS, Math.max(1, untilSeconds * 1000 - nowMs)),
-        useLeases,
-      );
+    if (untilSeconds !== Infinity) awaitEnd(untilSeconds * 1000);
     publish();
+  }
+
+  function awaitEnd(endMs: number): void {
+    const leftMs = endMs - clock.wallMs();
+    cancelLease = timers.after(Math.min(LEASE_LOOK_MS, Math.max(1, leftMs)), () => {
+      if (clock.wallMs() >= endMs) useLeases();
+      else awaitEnd(endMs);
+    });
   }
 
   const problem = (text: string): void => log("warn", text);
