@@ -4,6 +4,7 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { startProgram } from "../program.ts";
 import { temporaryDirectory } from "../temporary-directory.ts";
+import { runAcl } from "./run-acl.ts";
 import { runCli, type RunOptions } from "./run.ts";
 
 const uuid = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/;
@@ -17,19 +18,8 @@ const agent = program.httpPort;
 /** Of the first token. */
 let root = "";
 
-/** One command as the first token; times and hashes, which differ each time, replaced. */
-async function acl(line: string | string[], options: RunOptions = {}) {
-  const words = typeof line === "string" ? line.split(" ") : line;
-  const { code, out, err } = await runCli(agent, ["acl", ...words], {
-    ...options,
-    env: { CONSUL_HTTP_TOKEN: root, ...options.env },
-  });
-  const shown = out
-    .replaceAll(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)? \+0000 UTC/g, "TIME")
-    .replaceAll(/Hash: ( +)[0-9a-f]{64}/g, "Hash: $1HASH")
-    .replaceAll(/(Create|Modify) Index: ( *)\d+/g, "$1 Index: $2N");
-  return { code, out: shown, err };
-}
+/** One command as the first token. */
+const acl = (line: string | string[], options?: RunOptions) => runAcl(agent, root, line, options);
 
 /** Lines that are refused, at the same time: code 1, nothing on standard output, this text on standard error. */
 async function refused(t: Test, ...rows: [line: string | string[], err: string | RegExp][]) {
@@ -288,93 +278,6 @@ t.test("token", async (t) => {
       " ",
     ),
   );
-
-  const expanded = `AccessorID:       ${accessor}
-SecretID:         ${secret}
-Description:      <app>
-Local:            true
-Create Time:      TIME
-Expiration Time:  TIME
-Policies:
-	Policy Name: readers
-		ID: ${policyId}
-		Description: DESCRIPTION
-		Rules:
-			RULES
-
-Service Identities:
-	Name: db (Datacenters: all)
-		Description: synthetic policy for service identity "db"
-		Rules:
-			service "db" {
-				policy = "write"
-			}
-			service "db-sidecar-proxy" {
-				policy = "write"
-			}
-			service_prefix "" {
-				policy = "read"
-			}
-			node_prefix "" {
-				policy = "read"
-			}
-
-Node Identities:
-	Name: n1 (Datacenter: dc1)
-		Description: synthetic policy for node identity "n1"
-		Rules:
-			node "n1" {
-				policy = "write"
-			}
-			service_prefix "" {
-				policy = "read"
-			}
-
-Roles:
-	Role Name: web
-		ID: ${roleId}
-		Description: 
-		Policies:
-			Policy Name: readers
-				ID: ${policyId}
-				Description: DESCRIPTION
-				Rules:
-					RULES
-
-=== End of Authorizer Layer 0: Token ===
-=== Start of Authorizer Layer 2: Agent Configuration Defaults (Inherited) ===
-Description: Defined at request-time by the agent that resolves the ACL token; other agents may have different configuration defaults
-Resolved By Agent: "n1"
-
-Default Policy: deny
-	Description: Backstop rule used if no preceding layer has a matching rule (refer to default_policy option in agent configuration)
-
-Down Policy: extend-cache
-	Description: Defines what to do if this Token's information cannot be read from the primary_datacenter (refer to down_policy option in agent configuration)
-
-
-`;
-  const readers = JSON.parse((await acl("policy read -name readers -format json")).out) as {
-    Description: string;
-    Rules: string;
-  };
-  const filledIn = expanded
-    .replaceAll("DESCRIPTION", readers.Description)
-    .replaceAll(/^(\t+)RULES$/gm, (_, tabs: string) =>
-      readers.Rules.split("\n")
-        .map((line) => `${tabs}${line}`)
-        .join("\n"),
-    );
-  t.same(await acl("token read -id 1111 -expanded"), good(filledIn));
-  const whole = (await acl("token read -id 1111 -expanded -format json")).out;
-  t.match(JSON.parse(whole), {
-    ExpandedPolicies: [{ Name: "readers" }, { Name: /^synthetic-policy-/ }, { Hash: String }],
-    ExpandedRoles: [{ ID: roleId }],
-    NamespaceDefaultPolicyIDs: null,
-    ResolvedByAgent: "n1",
-    AccessorID: accessor,
-  });
-  await refused(t, ["token read -self -expanded", /^Cannot use both -expanded and -self\. /]);
 
   const update = (line: string) => acl(`token update -id ${accessor} ${line}`);
   t.same(
