@@ -1,9 +1,10 @@
 /** Who may ask and write: Host, Origin, networks, blocked paths, answer headers; and script checks from afar. */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
+import { query, udpClient } from "../dns-client.ts";
 import { startProgram, type Program } from "../program.ts";
 
 type Answer = { status: number; text: string; headers: Record<string, unknown> };
@@ -124,6 +125,31 @@ t.test("S26, S27: browsers", async (t) => {
     200,
     "as is what answers invite",
   );
+});
+
+t.test("S33: by default metrics are for this machine, and name nobody who asks", async (t) => {
+  const program = await startProgram(t, { enable_debug: false });
+  const hex = program.httpPort.toString(16).toUpperCase().padStart(4, "0");
+  const listening = ["tcp", "tcp6"]
+    .flatMap((table) => readFileSync(`/proc/net/${table}`, "utf8").split("\n"))
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([, local, , state]) => local?.endsWith(`:${hex}`) && state === "0A");
+  t.same(new Set(listening.map(([, local]) => local)), new Set([`0100007F:${hex}`]));
+  const client = await udpClient(program.dnsPort);
+  t.teardown(() => client.close());
+  for (const name of [
+    "secret-name.example",
+    'quote"back\\slash.example',
+    "secret-name.service.consul",
+  ])
+    t.ok(await client.ask(query(1, name), 5_000));
+  for (const path of ["/v1/kv/secret-name", "/v1/health/service/secret-name", "/secret-name"])
+    await ask(program, "GET", path, { from: "127.0.7.7" });
+  const { text } = await program.http("GET", "/metrics");
+  t.match(text, /^waypost_dns_requests_total/m);
+  t.notMatch(text, /secret-name|quote|127\.0\.7\.7/);
+  for (const path of ["/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/profile?seconds=1"])
+    t.not((await ask(program, "GET", path)).status, 200, path);
 });
 
 t.test("http_config", async (t) => {

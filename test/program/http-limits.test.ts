@@ -40,7 +40,7 @@ async function answered(client: Client): Promise<string> {
   return client.received();
 }
 
-t.test("http_max_conns_per_client", async (t) => {
+t.test("S28: http_max_conns_per_client", async (t) => {
   const program = await startProgram(t, {
     limits: { http_max_conns_per_client: 20 },
     client_addr: "127.0.0.1",
@@ -97,7 +97,7 @@ t.test("http_max_conns_per_client", async (t) => {
   }
 });
 
-t.test("slow clients are cut", { timeout: 60_000 }, async (t) => {
+t.test("S28: slow clients are cut", { timeout: 60_000 }, async (t) => {
   const program = await startProgram(t);
   const trickle = async (first: string, then: string): Promise<number> => {
     const client = await open(program.httpPort);
@@ -117,7 +117,7 @@ t.test("slow clients are cut", { timeout: 60_000 }, async (t) => {
     t.ok(ms > 5_000 && ms < 13_000 + BUSY_MS, `${name}: ${ms} ms`);
 });
 
-t.test("a crowd that takes every descriptor does not make the processor busy", async (t) => {
+t.test("S28: a crowd that takes every descriptor does not make the processor busy", async (t) => {
   const DESCRIPTORS = 200;
   const directory = temporaryDirectory(t);
   const [dnsPort, httpPort] = [await freePort(), await freePort()];
