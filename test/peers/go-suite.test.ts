@@ -13,7 +13,7 @@ import { hasFile, hasPeer } from "./peer.ts";
 const name = "github.com/armon/consul-api";
 const source = `/usr/share/gocode/src/${name}`;
 const skip = hasPeer("go") && hasFile(join(source, "api.go")) ? false : "no Go client";
-const LIMIT_MS = 100_000;
+const LIMIT_MS = 200_000;
 
 /**
  * What Consul 1.10 itself no longer does: `Config.AdvertiseAddr` in agent/self, force-leave of a node

@@ -11,7 +11,7 @@ import { hasPeer } from "./peer.ts";
 
 const skip = hasPeer("bash") ? false : "bash is not installed";
 const run = promisify(execFile);
-const LIMIT_MS = 60_000;
+const LIMIT_MS = 180_000;
 
 t.test("scripts with consul in a pipe", { skip }, async (t) => {
   const [program, other] = [await startProgram(t), await startProgram(t)];

@@ -7,7 +7,7 @@ import { hasPythonModule } from "./peer.ts";
 
 const script = fileURLToPath(new URL("python-consul.py", import.meta.url));
 const skip = hasPythonModule("consul") ? false : "python3-consul is not installed";
-const LIMIT_MS = 60_000;
+const LIMIT_MS = 180_000;
 
 function play(t: Test, args: string[]): void {
   const run = spawnSync("/usr/bin/python3", [script, ...args], {
