@@ -47,6 +47,8 @@ export type Attempt = {
   readonly plainRetry: boolean;
   /** Its datagram may have been lost, and the server may be asked once more (repeats.ts). */
   repeatable: boolean;
+  /** The server owed a reply to others when this was sent. */
+  readonly toLate: boolean;
   open: boolean;
   late: boolean;
   /** Its time to hold up the question is over; a late reply is still welcome. */
@@ -184,6 +186,7 @@ function attemptTo(
       : (repeated?.untilMs ?? Math.min(nowMs + settings.timeoutMs, deadlineMs)),
     probe,
     plainRetry,
+    toLate: server.late,
     repeatable: transport === "udp" && !probe && repeated === null,
     open: true,
     late: false,

@@ -30,10 +30,12 @@ export function repeat(exchange: Exchange, nowMs: number, outputs: Output[]): vo
 }
 
 /** The oldest, of a server that has not been late if there is one. */
-function nextOf({ attempts }: Exchange): Attempt | null {
+function nextOf({ attempts, errorReplied }: Exchange): Attempt | null {
   let best: Attempt | null = null;
   for (const attempt of attempts) {
-    const { open, repeatable, server } = attempt;
+    const { open, repeatable, toLate, server } = attempt;
+    // Others do reply, if with errors: this one loses more than a datagram.
+    if (errorReplied && toLate) continue;
     if (!open || !repeatable || server.standing === "dead" || server.looping) continue;
     if (best === null || (best.server.late && !server.late)) best = attempt;
   }

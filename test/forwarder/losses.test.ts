@@ -48,6 +48,18 @@ const scenarios: Record<string, string> = {
     ask www.test
     expect A 198.51.100.1 within 210 ms
     sent 1 1tcp 2 2tcp`,
+  "ask 2: who was silent before, while others have errors to tell, is not asked once more": `
+    servers 2
+    ask known.test
+    expect A 198.51.100.1
+    upstream 1 is silent
+    ask first.test
+    expect A 198.51.100.1 within 30 ms
+    sent 1 1 2
+    upstream 2 says SERVFAIL
+    ask second.test
+    1900 ms pass
+    sent 1 2`,
   "ask 5: who is dead is not asked once more": `
     servers 2
     upstream 1 is silent
