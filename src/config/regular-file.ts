@@ -19,7 +19,7 @@ const MAX_FILE_OCTETS = 256 * 2 ** 20;
 const PIECE_OCTETS = 65_536;
 
 /** What the program was started with, which whoever started it ends: `-config-file /dev/stdin`, `<(command)`. */
-const GIVEN = /^\/(?:dev\/(?:stdin|fd\/\d+)|proc\/self\/fd\/\d+)$/;
+const GIVEN = /^\/(?:dev\/(?:stdin|fd\/(\d+))|proc\/self\/fd\/(\d+))$/;
 
 const reasons: Readonly<Record<string, string>> = {
   ENOENT: "no such file or directory",
@@ -31,20 +31,20 @@ const reasons: Readonly<Record<string, string>> = {
   ENXIO: "not a regular file",
 };
 
-/** A file that is open, and what tells it from others; `file` null: /dev/null. */
-type Opened = { file: number | null; identity: string };
+/** A file that is open, and what tells it from others; `file` null: /dev/null. `close` may be called once. */
+type Opened = { file: number | null; identity: string; close: () => void };
 
 /** The text of a file and what tells it from others; an empty one for /dev/null. The error does not name the file. */
 export function readRegular(path: string): Result<{ text: string; identity: string }, string> {
   return attempt(() => {
     const opened = openRegular(path);
     if (!opened.ok) return opened;
-    const { file, identity } = opened.value;
+    const { file, identity, close } = opened.value;
     if (file === null) return ok({ text: "", identity });
     try {
       return ok({ text: readFileSync(file, "utf8"), identity });
     } finally {
-      closeSync(file);
+      close();
     }
   });
 }
@@ -55,7 +55,7 @@ export function* readRegularPieces(
 ): Slices<Result<{ pieces: readonly string[]; identity: string }, string>> {
   const opened = attempt(() => openRegular(path));
   if (!opened.ok) return opened;
-  const { file, identity } = opened.value;
+  const { file, identity, close } = opened.value;
   const pieces: string[] = [];
   if (file === null) return ok({ pieces, identity });
   const decoder = new StringDecoder("utf8");
@@ -78,7 +78,7 @@ export function* readRegularPieces(
       yield;
     }
   } finally {
-    closeSync(file);
+    close();
   }
   rest += decoder.end();
   if (rest !== "") pieces.push(rest);
@@ -86,15 +86,30 @@ export function* readRegularPieces(
 }
 
 function openRegular(path: string): Result<Opened, string> {
-  // Opening a FIFO would wait for a writer without this.
-  const mode = GIVEN.test(path) ? 0 : constants.O_NONBLOCK;
-  const file = openSync(path, constants.O_RDONLY | mode);
+  const given = GIVEN.exec(path);
+  const { file, close } = given === null ? openFile(path, constants.O_NONBLOCK) : openGiven(given);
   const stats = fstatSync(file);
   const identity = `${stats.dev}:${stats.ino}`;
-  const refusal = refusalOf(stats, mode !== 0);
-  if (refusal === undefined && !isNullDevice(stats)) return ok({ file, identity });
-  closeSync(file);
-  return refusal === undefined ? ok({ file: null, identity }) : fail(refusal);
+  const refusal = refusalOf(stats, given === null);
+  if (refusal === undefined && !isNullDevice(stats)) return ok({ file, identity, close });
+  close();
+  return refusal === undefined ? ok({ file: null, identity, close: () => {} }) : fail(refusal);
+}
+
+/** `mode` O_NONBLOCK: opening a FIFO does not wait for a writer. */
+function openFile(path: string, mode: number) {
+  const file = openSync(path, constants.O_RDONLY | mode);
+  return { file, close: () => closeSync(file) };
+}
+
+function openGiven([path, byDev = "0", byProc = byDev]: RegExpExecArray) {
+  try {
+    return openFile(path, 0);
+  } catch (error) {
+    // A socket cannot be opened by its path, but it is open.
+    if (!(error instanceof Error && "code" in error && error.code === "ENXIO")) throw error;
+    return { file: Number(byProc), close: () => {} };
+  }
 }
 
 function refusalOf(stats: Stats, mustEnd: boolean): string | undefined {
