@@ -297,8 +297,11 @@ function stepTruncated(
     return;
   }
   exchange.truncated = { message, wire, server };
-  if (!sendAgain(exchange, attempt, overTcp, nowMs, outputs))
-    fail(exchange, attempt, nowMs, outputs);
+  if (sendAgain(exchange, attempt, overTcp, nowMs, outputs)) return;
+  // It has had its share of packets. What it says to the other datagram will be cut as well.
+  for (const other of exchange.attempts)
+    if (other.server === server && other.transport === "udp") close(other, outputs);
+  fail(exchange, attempt, nowMs, outputs);
 }
 
 function headOf(wire: Uint8Array, question: Uint8Array): ParsedMessage {

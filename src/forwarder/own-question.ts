@@ -98,6 +98,7 @@ function queryFor(qname: Uint8Array, qtype: number, transport: Query["transport"
     question,
     flags: FLAG.RD,
     transport,
+    repeatTransport: transport,
     opt: null,
     ownOpt: false,
     retryTruncated: false,

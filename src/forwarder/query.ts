@@ -16,6 +16,8 @@ export type Query = {
   /** RD, CD, AD. */
   flags: number;
   transport: "udp" | "tcp";
+  /** Of the second packet to a server that was silent. */
+  repeatTransport: "udp" | "tcp";
   opt: Opt | null;
   /** The OPT is ours, not the client's: it may be left out if the server does not understand it. */
   ownOpt: boolean;
@@ -50,6 +52,8 @@ export function sharedQuery(
     question: questionOf(request),
     flags: (request.rd ? FLAG.RD : 0) | (request.cd ? FLAG.CD : 0) | (trustAd ? FLAG.AD : 0),
     transport: "udp",
+    // Who asks over a connection cannot take a truncated answer, and no third packet could ask for the whole.
+    repeatTransport: request.client.transport === "udp" ? "udp" : "tcp",
     opt: subnet === null ? plain : { ...plain, options: subnet.option },
     ownOpt: true,
     retryTruncated: true,
@@ -65,6 +69,7 @@ export function passedQuery(request: ForwardRequest, firstReplyFinal: boolean): 
     question: questionOf(request),
     flags: (request.rd ? FLAG.RD : 0) | (request.cd ? FLAG.CD : 0) | (request.ad ? FLAG.AD : 0),
     transport: request.client.transport === "udp" ? "udp" : "tcp",
+    repeatTransport: "udp",
     opt:
       edns === null
         ? null

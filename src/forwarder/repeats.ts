@@ -22,7 +22,7 @@ export function repeat(exchange: Exchange, nowMs: number, outputs: Output[]): vo
     next.repeatable = false;
     if (nowMs < dueMs || !takeRepeat(next.server, nowMs)) continue;
     // What one has said only in part another will as well.
-    const transport = exchange.truncated === null ? "udp" : "tcp";
+    const transport = exchange.truncated === null ? exchange.query.repeatTransport : "tcp";
     if (!send(exchange, next.server, { transport, repeated: next }, nowMs, outputs)) continue;
     exchange.repeats++;
     exchange.current = exchange.attempts.at(-1)!;

@@ -48,6 +48,18 @@ const scenarios: Record<string, string> = {
     ask www.test
     expect A 198.51.100.1 within 210 ms
     sent 1 1tcp 2 2tcp`,
+  "ask 27: who asks over TCP cannot take a truncated answer: the second packet goes over TCP": `
+    servers 1
+    upstream 1 loses 1 datagram, then truncates
+    ask www.test over TCP
+    expect A 198.51.100.1 within 810 ms
+    sent 1 1tcp`,
+  "ask 27: who asks over UDP is told of truncation, and asks over TCP": `
+    servers 1
+    upstream 1 loses 1 datagram, then truncates
+    ask www.test
+    expect TC within 810 ms
+    sent 1 1`,
   "ask 2: who was silent before, while others have errors to tell, is not asked once more": `
     servers 2
     ask known.test

@@ -223,10 +223,14 @@ const statements: Statement[] = [
       }),
   ],
   [
-    /^upstream (\d) loses (\d+) datagrams?, then answers$/,
-    ({ world }, [number, count]) => {
+    /^upstream (\d) loses (\d+) datagrams?, then (.+)$/,
+    ({ world }, [number, count, words]) => {
       let left = Number(count);
-      world.server(Number(number), (question) => (left-- > 0 ? [] : [{ wire: good(question) }]));
+      const then = words === "answers" ? answering() : behaviours[words!];
+      if (then === undefined) throw new Error(`unknown behaviour: ${words}`);
+      world.server(Number(number), (question, wire) =>
+        question.transport === "udp" && left-- > 0 ? [] : then(question, wire),
+      );
     },
   ],
   [
