@@ -156,7 +156,8 @@ function serve(
     const line = parseLine(text);
     if (line?.take !== undefined && stage === "new") void take(line.take.pid);
     else if (line?.progress !== undefined && stage === "given") progressed(line.progress.steps);
-    else if (line?.ready !== undefined && stage === "given") {
+    // One that was told to end ends, even if this crosses it.
+    else if (line?.ready !== undefined && stage === "given" && !socket.writableEnded) {
       stage = "left";
       late();
       // Its path is free for the successor before that hears of it.

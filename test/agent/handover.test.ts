@@ -79,3 +79,16 @@ t.test("one that does nothing for a minute is told to end", async (t) => {
   await until(() => said.length === 2);
   t.same(said, ["given", "taken back"]);
 });
+
+t.test("one that is ready when it has been told to end does not take over", async (t) => {
+  const { world, predecessor, said, waits } = await start(t);
+  predecessor.report(() => 5, world.options.timers);
+  await until(() => waits() === 2);
+  world.pass(SILENCE_MS);
+  // It has not read yet what it was told: both would end.
+  const ready = await predecessor.ready(undefined);
+  t.same(ready, { ok: false, error: "no progress for 60 s" });
+  await predecessor.ended;
+  await until(() => said.length === 2);
+  t.same(said, ["given", "taken back"]);
+});
