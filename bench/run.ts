@@ -34,7 +34,7 @@ const groups: Record<string, Group> = {
   flood: { needs: ["dnsperf", "unbound", "dnsmasq", "cc"], run: flood },
   connections: { needs: ["unbound", "dnsmasq"], run: connections },
   memory: { needs: ["dnsperf", "unbound", "dnsmasq"], run: memory },
-  reload: { needs: ["unbound"], run: reload },
+  reload: { needs: ["unbound", "dnsmasq"], run: reload },
   afresh: { needs: ["dnsperf"], run: computedAfresh },
   large: { needs: ["dnsperf"], run: large },
   registrations: { needs: ["wrk", "etcd"], run: registrations },
