@@ -12,7 +12,7 @@ import { only, type Family, type Histogram, type Sample, type Sources } from "./
 
 const types = [...COUNTED_TYPES.map((type) => TYPE_NAMES[type]!), "other"];
 
-/** The name of what a tally counts as an RCODE. */
+/** A histogram of octets by listener, zone, view and transport. */
 function sizes(name: string, help: string, figure: "questionOctets" | "replyOctets"): Family {
   return {
     name,
@@ -31,6 +31,7 @@ function sizes(name: string, help: string, figure: "questionOctets" | "replyOcte
   };
 }
 
+/** The name of what a tally counts as an RCODE. */
 function rcodeName(counted: number): string {
   if (counted === NODATA) return RCODE_NAMES[0]!;
   if (counted === BADCOOKIE) return "BADCOOKIE";
