@@ -1,6 +1,6 @@
 import { lookup } from "node:dns/promises";
 import { readFileSync } from "node:fs";
-import { hostname, networkInterfaces, userInfo } from "node:os";
+import { hostname, networkInterfaces } from "node:os";
 import { join } from "node:path";
 import type { Interfaces } from "./interface-address.ts";
 
@@ -22,23 +22,25 @@ export function readMachine(): Machine {
     hostname: hostname(),
     interfaces: networkInterfaces(),
     defaultInterface: readDefaultInterface(),
-    stateDirectory: stateDirectory(process.env, userInfo()),
+    stateDirectory: stateDirectory(process.env, process.getuid?.()),
     lookup: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
   };
 }
 
 /**
  * The first that systemd set up for this unit (systemd.exec(5), STATE_DIRECTORY); else that of the
- * system for root, and that of the user for others (XDG Base Directory Specification).
+ * system for root and for who has no home (containers run as any uid), and that of the user for others
+ * (XDG Base Directory Specification).
  */
 export function stateDirectory(
   env: Readonly<Record<string, string | undefined>>,
-  { uid, homedir }: { uid: number; homedir: string },
+  uid: number | undefined,
 ): string {
   const given = (env["STATE_DIRECTORY"] ?? "").split(":")[0]!;
   if (given !== "") return given;
-  if (uid === 0) return "/var/lib/waypost";
-  return join(env["XDG_STATE_HOME"] || join(homedir, ".local/state"), "waypost");
+  const home = env["HOME"] || "";
+  const state = env["XDG_STATE_HOME"] || (home && join(home, ".local/state"));
+  return uid === 0 || state === "" ? "/var/lib/waypost" : join(state, "waypost");
 }
 
 function readDefaultInterface(): string | undefined {

@@ -166,10 +166,10 @@ t.test("dnsmasq knows no data_dir: the state directory, unless one is given", as
 });
 
 t.test("where state is kept if nobody says where", async (t) => {
-  const root = { uid: 0, homedir: "/root" };
-  const user = { uid: 1000, homedir: "/users/u" };
-  t.equal(stateDirectory({}, root), "/var/lib/waypost");
-  t.equal(stateDirectory({ STATE_DIRECTORY: "/var/lib/a:/var/lib/b" }, user), "/var/lib/a");
-  t.equal(stateDirectory({ XDG_STATE_HOME: "/s" }, user), "/s/waypost");
-  t.equal(stateDirectory({}, user), "/users/u/.local/state/waypost");
+  t.equal(stateDirectory({ HOME: "/root", XDG_STATE_HOME: "/s" }, 0), "/var/lib/waypost");
+  const env = { HOME: "/users/u" };
+  t.equal(stateDirectory({ ...env, STATE_DIRECTORY: "/var/lib/a:/var/lib/b" }, 1000), "/var/lib/a");
+  t.equal(stateDirectory({ ...env, XDG_STATE_HOME: "/s" }, 1000), "/s/waypost");
+  t.equal(stateDirectory(env, 1000), "/users/u/.local/state/waypost");
+  t.equal(stateDirectory({}, 1000), "/var/lib/waypost", "no home, as in containers");
 });
