@@ -12,7 +12,7 @@ export type ServiceReplies = { service: string; rcode: string; count: number };
 /** What was read for an answer. */
 type Read = {
   readonly topics: readonly Topic[];
-  readonly catalog: Pick<CatalogReader, "serviceNames">;
+  readonly catalog: Pick<CatalogReader, "instancesOf">;
 };
 
 export type ServiceCounts = {
@@ -38,7 +38,8 @@ export function createServiceCounts(most: number): ServiceCounts {
     const name = topic.slice(TOPIC.length).toLowerCase();
     const known = numbers.get(name);
     if (known !== undefined) return known;
-    if (!hasService(catalog, name)) return 0;
+    // One look-up, for this runs for names that clients make up as well.
+    if (catalog.instancesOf(name).length === 0) return 0;
     if (labels.length >= Math.min(most, OTHERS - 1)) return OTHERS;
     numbers.set(name, labels.push(name));
     return labels.length;
@@ -61,12 +62,4 @@ export function createServiceCounts(most: number): ServiceCounts {
         )
         .filter(({ count }) => count > 0),
   };
-}
-
-/** Names of services have no case in DNS. */
-function hasService(catalog: Pick<CatalogReader, "serviceNames">, lower: string): boolean {
-  const names = catalog.serviceNames();
-  if (names.has(lower)) return true;
-  for (const name of names.keys()) if (name.toLowerCase() === lower) return true;
-  return false;
 }
