@@ -54,6 +54,13 @@ t.test("a list is packed, and shown as a list", async (t) => {
   ]);
 });
 
+t.test("the same server of a name, said again and again, is one", async (t) => {
+  // Told apart they would take more memory than there is.
+  const { entries } = read("server=/a.test/192.0.2.1\n".repeat(50_000));
+  const shown: unknown = JSON.parse(JSON.stringify(treeOf(entries)["forwarder"]));
+  t.match(shown, { zones: [{ names: ["a.test"], servers: ["192.0.2.1"] }] });
+});
+
 t.test("rules of a packed list are those of its names, one by one", async (t) => {
   const texts = [...many, "", "*", "*.w.test", "*end", "10.0.0.0/9", "UPPER.test", "in.consul"];
   const { entries } = read(texts.map((name) => `local=/${name}/`).join("\n"));

@@ -11,7 +11,7 @@ import type { Slices } from "../../slices.ts";
 
 /** What was said for one name pattern. */
 export type Said = {
-  /** As `recursors` writes them. */
+  /** As `recursors` writes them, each once. */
   readonly servers: readonly string[];
   /** `#`: the servers of all other names. */
   readonly defaults: boolean;
@@ -213,7 +213,9 @@ function withWord(said: Said, word: Word): Said {
     case "denied":
       return { ...said, denied: true };
     case "server":
-      return { ...said, servers: [...said.servers, word.text] };
+      return said.servers.includes(word.text)
+        ? said
+        : { ...said, servers: [...said.servers, word.text] };
     case "address":
       return said.addresses.includes(word.text)
         ? said

@@ -118,7 +118,7 @@ function* namedEntries(draft: Draft): Slices<Entry[]> {
   const most = draft.values.get("forwarder.max_in_flight")?.value;
   const limits = most === undefined ? {} : { max_in_flight: most };
   const serversOf = ({ servers }: Said): string[] =>
-    [...new Set(servers)].map((each) => withSourcePort(each, Number(digits)));
+    servers.map((each) => withSourcePort(each, Number(digits)));
   const everyPlace = everyName === undefined ? "" : draft.names.placeOf(".");
   // Servers of every name are `recursors`.
   const isUsual = everyName !== undefined && !everyName.defaults && everyName.servers.length > 0;
