@@ -13,7 +13,7 @@ import { join } from "node:path";
 import t from "tap";
 import { createCache, type Cache, type Entry } from "../../src/forwarder/cache.ts";
 import { decodeSnapshot, type Restored } from "../../src/forwarder/snapshot/decode.ts";
-import { readSnapshot, writeSnapshot } from "../../src/forwarder/snapshot/driver.ts";
+import { readSnapshot, removePartial, writeSnapshot } from "../../src/forwarder/snapshot/driver.ts";
 import { encodeSnapshot } from "../../src/forwarder/snapshot/encode.ts";
 import type { Result } from "../../src/base.ts";
 import { a, createWorld, inWords, reply, silent, soa, type OneGroup, type World } from "./world.ts";
@@ -216,4 +216,24 @@ t.test("the file is whole or not there", async (t) => {
   t.match(await readSnapshot(path, filled([]).forwarder), { ok: false });
   await t.rejects(readSnapshot(join(folder, "none"), filled([]).forwarder), { code: "ENOENT" });
   await t.rejects(writeSnapshot(join(folder, "none", "cache"), forwarder), { code: "ENOENT" });
+});
+
+t.test("what a killed writer left goes, copies that people made stay", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "waypost-snapshot-"));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, "cache");
+  let left: string[] = [];
+  const killed = {
+    *snapshot() {
+      yield Uint8Array.of(1);
+      left = readdirSync(folder);
+      throw new Error("killed");
+    },
+  };
+  await t.rejects(writeSnapshot(path, killed), /killed/);
+  t.equal(left.length, 1);
+  const copies = ["cache", "cache.1", "cache.20261121", "cache.old"];
+  for (const name of [...left, ...copies]) writeFileSync(join(folder, name), "");
+  await removePartial(path);
+  t.same(readdirSync(folder).toSorted(), copies);
 });

@@ -23,7 +23,7 @@ export async function writeSnapshot(
   // Taking the name of a device would take it from everybody.
   const held = await stat(path).catch(() => undefined);
   if (held !== undefined && !held.isFile()) throw new Error("it is no file");
-  const partial = `${path}.${process.pid}`;
+  const partial = `${path}.${process.pid}.partial`;
   const blocks = forwarder.snapshot();
   const file = await open(partial, "w", 0o600);
   let octets = 0;
@@ -48,12 +48,12 @@ export async function writeSnapshot(
   return octets;
 }
 
-/** Removes what writers that were killed have left beside `path`. */
+/** Removes what writers that were killed have left beside `path`, and nothing that others may have called so. */
 export async function removePartial(path: string): Promise<void> {
   const folder = dirname(path);
   const beginning = `${basename(path)}.`;
   for (const name of await readdir(folder).catch(() => []))
-    if (name.startsWith(beginning) && /^\d+$/.test(name.slice(beginning.length)))
+    if (name.startsWith(beginning) && /^\d+\.partial$/.test(name.slice(beginning.length)))
       await rm(join(folder, name), { force: true }).catch(() => {}); // of somebody else
 }
 
