@@ -21,8 +21,8 @@ const file = (name: string): string => join(directory, name);
 
 type Spoken = { code: number | null; said: string };
 
-/** openssl s_client with these words; `lines` go in one by one once the handshake is over. */
-async function sClient(t: Test, port: number, words: string[], lines = ""): Promise<Spoken> {
+/** openssl s_client with these words; `line` goes in once the handshake is over, and again whenever it was obeyed. */
+async function sClient(t: Test, port: number, words: string[], line = ""): Promise<Spoken> {
   const child = spawn("openssl", ["s_client", "-connect", `127.0.0.1:${port}`, ...words], {
     stdio: ["pipe", "pipe", "pipe"],
   });
@@ -30,10 +30,12 @@ async function sClient(t: Test, port: number, words: string[], lines = ""): Prom
   let said = "";
   for (const stream of [child.stdout, child.stderr])
     stream.on("data", (octets: Buffer) => {
-      const before = said;
-      said += octets.toString("latin1");
-      if (lines !== "" && !before.includes("Verif") && said.includes("Verif"))
-        child.stdin.write(lines);
+      const isFirst = !said.includes("Verif");
+      const text = octets.toString("latin1");
+      said += text;
+      // It takes one command of each read of its input.
+      const isNext = isFirst ? said.includes("Verif") : /RENEGOTIATING|KEYUPDATE/.test(text);
+      if (line !== "" && isNext) child.stdin.write(line);
     });
   child.stdin.on("error", () => undefined);
   const timer = setTimeout(() => child.kill("SIGKILL"), 30_000);
@@ -98,15 +100,16 @@ t.test("S22: clients that misuse TLS", { skip, timeout: 60_000 }, async (t) => {
       }
     },
     "a client asks to begin anew (TLS 1.2): not without end": async () => {
-      const { said } = await sClient(t, port, ["-tls1_2"], "R\n".repeat(50));
-      const begun = said.split("RENEGOTIATING").length - 1;
-      t.ok(begun >= 1, "it tried");
-      t.match(said, /no renegotiation|alert|error|closed/i);
+      const { said } = await sClient(t, port, ["-tls1_2"], "R\n");
+      t.equal(said.split("RENEGOTIATING").length - 1, 1, "it tried");
+      t.match(said, "alert no renegotiation");
     },
-    "new keys without end (TLS 1.3)": async () => {
-      const { said } = await sClient(t, port, ["-tls1_3"], "K\n".repeat(5_000));
+    "new keys without end (TLS 1.3): ended long before the 3 s": async () => {
+      const { code, said } = await sClient(t, port, ["-tls1_3"], "K\n");
       const changed = said.split("KEYUPDATE").length - 1;
-      t.ok(changed >= 1 && changed < 5_000, `${changed} of 5000`);
+      t.not(code, null, "by the server");
+      // More than it takes are on their way until the end is seen.
+      t.ok(changed > 1 && changed < 2_000, `${changed} times`);
     },
     "half a ClientHello: 3 s": async () => {
       const ms = await raw(t, port, halfHello);
