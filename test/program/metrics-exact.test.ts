@@ -148,10 +148,13 @@ t.test("every question is counted once, where it belongs", { skip }, async (t) =
 
   const to = upstream.address;
   const replies = moved("waypost_proxy_request_duration_seconds_count");
+  // It is asked for more than once; a reply that is late is none.
+  const { [`${to} SERVFAIL`]: failed = 0 } = replies;
+  t.ok(failed >= 1 && failed <= upstream.count("broken.test"), `${failed} failed`);
   t.same(replies, {
     [`${to} NOERROR`]: 4,
     [`${to} NXDOMAIN`]: 1,
-    [`${to} SERVFAIL`]: replies[`${to} SERVFAIL`],
+    [`${to} SERVFAIL`]: failed,
   });
   t.same(moved("waypost_proxy_truncated_total"), { [to]: 1 });
   t.same(moved("waypost_proxy_conn_cache_misses_total"), { [`${to} tcp`]: 1 }, "TC leads to TCP");
