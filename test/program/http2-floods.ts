@@ -26,6 +26,14 @@ async function again(raw: RawHttp2, octets: Buffer, count: number): Promise<void
   for (let i = 0; i < count; i++) if (!(await raw.write(octets))) return;
 }
 
+/** The same frame again and again, so many thousand times at most. */
+const thousands = (raw: RawHttp2, one: Buffer, count: number): Promise<void> =>
+  again(
+    raw,
+    times(1_000, () => one),
+    count,
+  );
+
 /** `run` sends as much of it as the server takes. */
 export type Flood = {
   what: string;
@@ -84,32 +92,18 @@ export const floods: readonly Flood[] = [
     what: "empty CONTINUATION without end",
     async run(raw) {
       await raw.write(frame(FRAME.HEADERS, END_STREAM, 1, get));
-      await again(
-        raw,
-        times(1_000, () => frame(FRAME.CONTINUATION, 0, 1)),
-        500,
-      );
+      await thousands(raw, frame(FRAME.CONTINUATION, 0, 1), 500);
     },
     withinMs: 1_000,
   },
   {
     what: "SETTINGS (CVE-2019-9515)",
-    run: (raw) =>
-      again(
-        raw,
-        times(1_000, () => frame(FRAME.SETTINGS, 0, 0)),
-        500,
-      ),
+    run: (raw) => thousands(raw, frame(FRAME.SETTINGS, 0, 0), 500),
     withinMs: 1_000,
   },
   {
     what: "PING (CVE-2019-9512)",
-    run: (raw) =>
-      again(
-        raw,
-        times(1_000, () => frame(FRAME.PING, 0, 0, Buffer.alloc(8))),
-        500,
-      ),
+    run: (raw) => thousands(raw, frame(FRAME.PING, 0, 0, Buffer.alloc(8)), 500),
     withinMs: 1_000,
   },
   {
@@ -129,11 +123,7 @@ export const floods: readonly Flood[] = [
     what: "empty DATA (CVE-2019-9518)",
     async run(raw) {
       await raw.write(frame(FRAME.HEADERS, END_HEADERS, 1, post));
-      await again(
-        raw,
-        times(1_000, () => frame(FRAME.DATA, 0, 1)),
-        500,
-      );
+      await thousands(raw, frame(FRAME.DATA, 0, 1), 500);
     },
     withinMs: 1_000,
   },
@@ -167,11 +157,7 @@ export const floods: readonly Flood[] = [
     what: "WINDOW_UPDATE, and a question before it",
     async run(raw) {
       await raw.write(frame(FRAME.HEADERS, END_HEADERS | END_STREAM, 1, get));
-      await again(
-        raw,
-        times(1_000, () => frame(FRAME.WINDOW_UPDATE, 0, 0, uint32(1))),
-        1_500,
-      );
+      await thousands(raw, frame(FRAME.WINDOW_UPDATE, 0, 0, uint32(1)), 1_500);
     },
     withinMs: 1_000,
   },
@@ -179,11 +165,7 @@ export const floods: readonly Flood[] = [
     what: "frames of a type that nobody knows",
     async run(raw) {
       await raw.write(frame(FRAME.HEADERS, END_HEADERS | END_STREAM, 1, get));
-      await again(
-        raw,
-        times(1_000, () => frame(0xfa, 0, 0, Buffer.alloc(5))),
-        1_500,
-      );
+      await thousands(raw, frame(0xfa, 0, 0, Buffer.alloc(5)), 1_500);
     },
     withinMs: 1_000,
   },
