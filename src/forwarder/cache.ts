@@ -294,6 +294,7 @@ export function createCache(
         return expired === undefined ? undefined : packed.read(expired);
       }
       hits++;
+      callMs = nowMs;
       const times = packed.hit(fresh);
       const entry = packed.read(fresh);
       if (isFresh && times === 1) promote(hash, fresh);

@@ -81,3 +81,18 @@ t.test("S17: a flood of names below one zone, denied or not, leaves the rest alo
     } else t.ok(evictions.capacity > 5000);
   }
 });
+
+t.test("what a hit pushes out is as old as it is then", async (t) => {
+  const world = createWorld(1, { cacheOctets: 100_000 });
+  world.server(1, (question: Question) => [
+    { wire: reply(question, { answers: [a(question.name, "192.0.2.1", 3600)] }) },
+  ]);
+  const names = Array.from({ length: 200 }, (_, i) => `n${i}.test`);
+  for (const name of names) packets(world, name);
+  t.equal(world.forwarder.stats().cache!.evictions.capacity, 0);
+  world.pass(100_000);
+  for (const name of names) t.equal(packets(world, name), 0);
+  const { evictions, evictedAges } = world.forwarder.stats().cache!;
+  t.ok(evictions.capacity > 10, `${evictions.capacity}`);
+  t.ok(evictedAges.sum >= 100 * evictions.capacity, `${evictedAges.sum} s`);
+});
