@@ -30,7 +30,7 @@ export function passServiceManager(manager: ServiceManager): Record<string, stri
   const { notifySocket, watchdogMs } = manager;
   return {
     ...(notifySocket === undefined ? {} : { NOTIFY_SOCKET: notifySocket }),
-    ...(watchdogMs === 0 ? {} : { WATCHDOG_USEC: String(watchdogMs * 1000) }),
+    ...(watchdogMs === 0 ? {} : { WATCHDOG_USEC: String(Math.round(watchdogMs * 1000)) }),
   };
 }
 
