@@ -78,5 +78,5 @@ export function parseConfigText(
 /** The text of a file, or why it cannot be read, with its name. */
 export function readText(path: string): Result<string, string> {
   const read = readRegular(path);
-  return read.ok ? ok(read.value.text) : fail(`${path}: ${read.error}`);
+  return read.ok ? read : fail(`${path}: ${read.error}`);
 }

@@ -1,16 +1,8 @@
 /** Files of a configuration: only what ends is read, and no more of it than a configuration has. */
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  openSync,
-  readFileSync,
-  readSync,
-  type Stats,
-} from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
 import { StringDecoder } from "node:string_decoder";
 import { fail, ok, type Result } from "../base.ts";
-import type { Slices } from "../slices.ts";
+import { atOnce, type Slices } from "../slices.ts";
 
 /** A file with more octets is refused unread: a configuration of 200,000 services is smaller. */
 const MAX_FILE_OCTETS = 256 * 2 ** 20;
@@ -34,22 +26,13 @@ const reasons: Readonly<Record<string, string>> = {
 /** A file that is open, and what tells it from others; `file` null: /dev/null. `close` may be called once. */
 type Opened = { file: number | null; identity: string; close: () => void };
 
-/** The text of a file and what tells it from others; an empty one for /dev/null. The error does not name the file. */
-export function readRegular(path: string): Result<{ text: string; identity: string }, string> {
-  return attempt(() => {
-    const opened = openRegular(path);
-    if (!opened.ok) return opened;
-    const { file, identity, close } = opened.value;
-    if (file === null) return ok({ text: "", identity });
-    try {
-      return ok({ text: readFileSync(file, "utf8"), identity });
-    } finally {
-      close();
-    }
-  });
+/** The text of a file; an empty one for /dev/null. The error does not name the file. */
+export function readRegular(path: string): Result<string, string> {
+  const read = atOnce(readRegularPieces(path));
+  return read.ok ? ok(read.value.pieces.join("")) : read;
 }
 
-/** The same in pieces, each but the last with whole lines. */
+/** The same in pieces, each but the last with whole lines, and what tells the file from others. */
 export function* readRegularPieces(
   path: string,
 ): Slices<Result<{ pieces: readonly string[]; identity: string }, string>> {

@@ -69,6 +69,9 @@ t.test("S34: the same for our own configuration; what it was given is read", asy
     t.equal(given.status, 1);
     t.match(given.stderr + given.stdout, "nodename", "what was given is read");
   }
+  const endless = from('"$1" validate -config-format json <(cat /dev/zero)');
+  t.equal(endless.status, 1);
+  t.match(endless.stderr + endless.stdout, "larger than 268435456 octets");
 });
 
 t.test(
