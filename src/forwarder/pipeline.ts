@@ -31,7 +31,8 @@ const MAX_LINKS = 10;
 
 /**
  * Puts something around the asking of servers: changes their answers, or answers instead of them.
- * `askElsewhere`: for names that other servers, or nobody, may be asked for. `afterChain`: what is told of a name that a server's CNAME has led on to other data.
+ * `askElsewhere`: for names that other servers, or nobody, may be asked for. `afterChain`: what is told of
+ * a name that a server's CNAME has led on to other data.
  */
 export type Wrap = ((ask: Forward, askElsewhere: Forward) => Forward) & {
   readonly afterChain?: (request: ForwardRequest, answer: Good) => Good;

@@ -77,7 +77,7 @@ const ZERO4: readonly Uint8Array[] = [new Uint8Array(4)];
 const ZERO6: readonly Uint8Array[] = [new Uint8Array(16)];
 const ZEROS: readonly Uint8Array[] = [...ZERO4, ...ZERO6];
 
-/** As makeRuleTable, without stopping. */
+/** A table of these rules, made in one go; of two groups for the same names the first is taken. */
 export function createRuleTable(rules: readonly Rule[], key: HashKey): RuleTable {
   return atOnce(makeRuleTable(rules, key));
 }

@@ -1,7 +1,6 @@
 /** What the forwarder can be told. The configuration layer maps its keys to these records. */
 import type { Network } from "../address.ts";
 import type { Upstream } from "../ports.ts";
-
 import type { SubnetSettings } from "./subnet.ts";
 
 export type { Upstream } from "../ports.ts";

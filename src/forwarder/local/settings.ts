@@ -19,8 +19,9 @@ export type ViewSettings = LayerSettings & {
 };
 
 /**
- * Reverse zones of private addresses (RFC 6303), with `specialNames` also home.arpa (RFC 8375), that nothing else is known of. `forward`: asked like any
- * other name. `local`: answered here. A group: asked of these servers, which are private themselves.
+ * Reverse zones of private addresses (RFC 6303), with `specialNames` also home.arpa (RFC 8375), that
+ * nothing else is known of. `forward`: asked like any other name. `local`: answered here. A group: asked of
+ * these servers, which are private themselves.
  */
 export type PrivateReverse = "forward" | "local" | { readonly group: string };
 
