@@ -4,6 +4,15 @@ import { oddity, probe, type Parts, type Probe } from "./dnsmasq-probes.ts";
 
 const start = "no-resolv\nno-hosts\nlisten-address=127.0.0.1\n";
 
+/** Three servers, and two of a zone. */
+const several = `${start}
+server={a}
+server={b}
+server={c}
+server=/zone.example/{d}
+server=/zone.example/{e}
+`;
+
 const RD = 0x100;
 const AD = 0x20;
 const CD = 0x10;
@@ -237,13 +246,7 @@ host-record=${long("x")}.local.example,192.0.2.2
   },
   {
     name: "all-servers",
-    conf: `${start}
-server={a}
-server={b}
-server={c}
-server=/zone.example/{d}
-server=/zone.example/{e}
-all-servers
+    conf: `${several}all-servers
 `,
     names: [],
     // The answers are the same, whoever is first.
@@ -256,13 +259,7 @@ all-servers
   },
   {
     name: "strict-order",
-    conf: `${start}
-server={a}
-server={b}
-server={c}
-server=/zone.example/{d}
-server=/zone.example/{e}
-strict-order
+    conf: `${several}strict-order
 `,
     names: [],
     questions: [
