@@ -258,6 +258,7 @@ export async function takeOver(dataDir: string): Promise<Result<Predecessor | un
     },
     async ready(requests) {
       stopReporting();
+      await whatHasCome();
       say({ ready: { pid: process.pid, ...(requests === undefined ? {} : { requests }) } });
       const heard = await next();
       return heard?.refused === undefined ? ok(undefined) : fail(heard.refused);
@@ -283,6 +284,15 @@ function linesOf(socket: Socket, hear: (text: string) => void): void {
   createInterface({ input: socket })
     .on("line", hear)
     .on("error", () => {});
+}
+
+/**
+ * Resolves when the lines that came while this thread was held up have been heard, the word to end among
+ * them: the first turn may be one whose sockets were looked at before.
+ */
+async function whatHasCome(): Promise<void> {
+  await new Promise<void>((resolve) => setImmediate(resolve));
+  await new Promise<void>((resolve) => setImmediate(resolve));
 }
 
 function parseLine(text: string): Line | undefined {

@@ -1,5 +1,7 @@
 // How long an agent waits for its successor: as long as that one gets on.
 import { setTimeout as sleep } from "node:timers/promises";
+import { once } from "node:events";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { existsSync } from "node:fs";
 import t, { type Test } from "tap";
@@ -15,8 +17,8 @@ async function until(holds: () => boolean): Promise<void> {
     if (Date.now() > limit) throw new Error("it does not come");
 }
 
-/** A runner in virtual time, and a successor that has its store. */
-async function start(t: Test) {
+/** A runner in virtual time. */
+async function offer(t: Test) {
   const dataDir = temporaryDirectory(t);
   const world = createWorld();
   const { log, timers: inWorld } = world.options;
@@ -41,11 +43,17 @@ async function start(t: Test) {
   );
   t.teardown(stop);
   await until(() => existsSync(join(dataDir, "handover.sock")));
+  return { dataDir, world, said, waits: () => waits };
+}
+
+/** The same with a successor that has its store. */
+async function start(t: Test) {
+  const { dataDir, ...runner } = await offer(t);
   const asked = await takeOver(dataDir);
   if (!asked.ok || asked.value === undefined) throw new Error("it is not given");
   const predecessor: Predecessor = asked.value;
   t.teardown(() => predecessor.abandon());
-  return { world, predecessor, said, waits: () => waits };
+  return { ...runner, predecessor };
 }
 
 t.test("a successor that gets on is waited for, however long that takes", async (t) => {
@@ -80,15 +88,32 @@ t.test("one that does nothing for a minute is told to end", async (t) => {
   t.same(said, ["given", "taken back"]);
 });
 
-t.test("one that is ready when it has been told to end does not take over", async (t) => {
-  const { world, predecessor, said, waits } = await start(t);
-  predecessor.report(() => 5, world.options.timers);
-  await until(() => waits() === 2);
+for (const [when, laterMs] of [
+  ["when it has been told to end", 0],
+  ["when nobody listens to it any more", 5000],
+] as const)
+  t.test(`one that is ready ${when} does not take over`, async (t) => {
+    const { world, predecessor, said, waits } = await start(t);
+    predecessor.report(() => 5, world.options.timers);
+    await until(() => waits() === 2);
+    world.pass(SILENCE_MS);
+    world.pass(laterMs);
+    // It was held up, and has not read yet what it was told.
+    const ready = await predecessor.ready(undefined);
+    t.same(ready, { ok: false, error: "no progress for 60 s" });
+    await predecessor.ended;
+    await until(() => said.length === 2);
+    t.same(said, ["given", "taken back"]);
+  });
+
+t.test("who says all the same that it is ready is not left to", async (t) => {
+  const { dataDir, world, said } = await offer(t);
+  const socket = connect({ path: join(dataDir, "handover.sock"), allowHalfOpen: true });
+  t.teardown(() => socket.destroy());
+  socket.write('{"take":{"pid":1}}\n');
+  await once(socket, "data");
   world.pass(SILENCE_MS);
-  // It has not read yet what it was told: both would end.
-  const ready = await predecessor.ready(undefined);
-  t.same(ready, { ok: false, error: "no progress for 60 s" });
-  await predecessor.ended;
+  socket.write('{"ready":{"pid":1}}\n');
   await until(() => said.length === 2);
   t.same(said, ["given", "taken back"]);
 });
