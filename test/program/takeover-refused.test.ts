@@ -110,7 +110,7 @@ t.test("who does not take over leaves no trace", { timeout: 90_000 }, async (t) 
   }
   last.child.kill("SIGKILL");
   await endOf(last.child);
-  writeFileSync(join(program.dataDir, "handover-cache.1"), "");
+  writeFileSync(join(program.dataDir, "handover-cache.1.partial"), "");
   const alone = startSuccessor(t, program);
   await alone.saysSoon(/ ready: /);
   program.pid = alone.child.pid!;
